@@ -1,0 +1,14 @@
+//! switchcost measures what each way of passing control between tasks costs on the machine it runs on.
+//!
+//! The rooms, and who may call whom (arrows point one way; `tests/architecture.rs` checks them):
+//!
+//! ```text
+//! units <- sys <- crew <- mechanism <- harness -> record
+//!          sys <- pmu, host <- harness
+//!          record, stats <- compare, report, advise
+//!          everything <- cli <- main
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod sys;
+pub mod units;

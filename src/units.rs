@@ -1,0 +1,95 @@
+//! The few newtypes that keep times, counts and processors apart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A duration in whole nanoseconds, as read from `CLOCK_MONOTONIC`. Any `u64` is valid (584 years).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nanos(pub u64);
+
+/// A number of operations; what one operation is, the mechanism's [`Unit`](crate::mechanism::Unit) says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ops(pub u64);
+
+/// A logical processor, by the kernel's number (`/sys/devices/system/cpu/cpuN`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CpuId(pub usize);
+
+impl Nanos {
+    /// Nanoseconds per operation. `None` when no operation was done.
+    pub fn per(self, ops: Ops) -> Option<f64> {
+        (ops.0 > 0).then(|| self.0 as f64 / ops.0 as f64)
+    }
+}
+
+impl fmt::Display for CpuId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Writes processors the way the kernel does: `0-3,8`. An empty list is the empty string.
+pub fn cpu_list(cpus: &[CpuId]) -> String {
+    let mut sorted: Vec<usize> = cpus.iter().map(|cpu| cpu.0).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for cpu in sorted {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == cpu => *last = cpu,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let text: Vec<String> = ranges
+        .iter()
+        .map(|&(first, last)| match last - first {
+            0 => first.to_string(),
+            _ => format!("{first}-{last}"),
+        })
+        .collect();
+    text.join(",")
+}
+
+/// Reads a processor list as the kernel writes it (`0-3,8`; cpuset(7), "List format"). `None` if it is not one.
+pub fn parse_cpu_list(text: &str) -> Option<Vec<CpuId>> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        // 8192 is the largest NR_CPUS any architecture's Kconfig allows; more is a typing mistake.
+        if first > last || last >= 8192 {
+            return None;
+        }
+        cpus.extend((first..=last).map(CpuId));
+    }
+    Some(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_written_as_the_kernel_writes_them() {
+        let cpus: Vec<CpuId> = [3, 0, 1, 2, 8, 8].map(CpuId).to_vec();
+        assert_eq!(cpu_list(&cpus), "0-3,8");
+        assert_eq!(cpu_list(&[]), "");
+    }
+
+    #[test]
+    fn lists_are_read_back() {
+        assert_eq!(parse_cpu_list("0-2,5\n").map(|cpus| cpu_list(&cpus)), Some("0-2,5".into()));
+        assert_eq!(parse_cpu_list(""), Some(vec![]));
+        for wrong in ["x", "3-1", "1-", "0-99999999"] {
+            assert_eq!(parse_cpu_list(wrong), None, "{wrong}");
+        }
+    }
+}
