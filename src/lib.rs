@@ -10,5 +10,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod crew;
+pub mod mechanism;
 pub mod sys;
 pub mod units;

@@ -1,0 +1,425 @@
+//! The driver: the task that sets an instance up, runs its batches and takes it down.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{Crew, Failure, Seating, lock, panic_text};
+use crate::sys::SysError;
+use crate::sys::affinity::confine_current_thread;
+use crate::sys::process::name_current_thread;
+use crate::units::{Nanos, Ops};
+
+/// Drivers run loops of their own and whole runtimes.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// One timed run of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// How many operations were done.
+    pub ops: Ops,
+    /// From before the first to after the last, by the task that did both.
+    pub elapsed: Nanos,
+}
+
+impl Batch {
+    /// Times `work`, which says how many operations it did.
+    ///
+    /// `Instant` is `CLOCK_MONOTONIC` through the vDSO: some 20 ns a reading, against batches of milliseconds. The
+    /// two readings need no fence of their own: what lies between them makes system calls or waits for another
+    /// core's store, and the vDSO orders its own counter read (arch/x86/include/asm/msr.h, `rdtsc_ordered`).
+    ///
+    /// # Errors
+    /// Those of `work`.
+    #[inline]
+    pub fn timed(work: impl FnOnce() -> Result<u64, Failure>) -> Result<Self, Failure> {
+        let start = Instant::now();
+        let ops = work()?;
+        Ok(Self::since(start, ops))
+    }
+
+    /// Ends a batch of `ops` that began at `start`; for tasks that cannot be a closure, such as futures.
+    #[inline]
+    pub fn since(start: Instant, ops: u64) -> Self {
+        // 584 years fit.
+        Self {
+            elapsed: Nanos(start.elapsed().as_nanos() as u64),
+            ops: Ops(ops),
+        }
+    }
+}
+
+/// A mechanism that is set up: it runs batches, and takes itself down when dropped.
+///
+/// It lives on the driver's thread and need not be `Send`. Dropping it must tell every task of its crew to end.
+pub trait Operation {
+    /// Performs `ops` operations, always a whole number of laps, and times them.
+    ///
+    /// # Errors
+    /// Whatever kept it from doing all of them.
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure>;
+}
+
+impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        self(ops)
+    }
+}
+
+/// Where and under what name an instance runs.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    /// What the watchdog calls it: the benchmark's id.
+    pub id: String,
+    /// Where the tasks sit.
+    pub seating: Seating,
+    /// How long anything may take.
+    pub patience: Duration,
+}
+
+/// The main thread's hold on a driver.
+#[derive(Debug)]
+pub struct Driver {
+    roster: Roster,
+    prefix: String,
+    link: Arc<Link>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    SettingUp,
+    Idle,
+    Asked(u64),
+    Answered(Result<Batch, Failure>),
+    Stopping,
+    Ended(Result<(), Failure>),
+}
+
+impl Driver {
+    /// Starts a driver in seat 0 and waits until `set_up` has made the mechanism ready.
+    ///
+    /// `prelude` runs first, on the driver's thread, before any other task exists: counters opened there with
+    /// `inherit` see the driver and all its descendants and nothing else.
+    ///
+    /// # Errors
+    /// Those of `prelude` and `set_up`, and the roster's patience.
+    pub fn start<P, S>(roster: Roster, prelude: P, set_up: S) -> Result<Self, Failure>
+    where
+        P: FnOnce() -> Result<(), Failure> + Send + 'static,
+        S: FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
+    {
+        let link = Arc::<Link>::default();
+        let prefix = instance_prefix();
+        let (patience, seating) = (roster.patience, roster.seating.clone());
+        let crew = Crew::new(seating.clone(), prefix.clone(), patience);
+        let shared = Arc::clone(&link);
+        let life = move || {
+            name_current_thread(&crew.name(0));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                confine_current_thread(&seating.seat(0).cpus)?;
+                prelude()?;
+                serve(&shared, crew, set_up)
+            }));
+            let outcome = outcome.unwrap_or_else(|panic| {
+                Err(Failure::Ended {
+                    task: "driver".into(),
+                    reason: panic_text(&*panic),
+                })
+            });
+            shared.put(State::Ended(outcome));
+        };
+        let thread = Builder::new()
+            .stack_size(STACK)
+            .spawn(life)
+            .map_err(|error| SysError::from_io("clone3", &error))?;
+        let mut driver = Self {
+            roster,
+            prefix,
+            link,
+            thread: Some(thread),
+        };
+        match driver.await_change("set-up", |state| !matches!(state, State::SettingUp))? {
+            State::Ended(outcome) => Err(driver.reap(outcome)),
+            other => {
+                driver.link.put(other);
+                Ok(driver)
+            }
+        }
+    }
+
+    /// Runs a batch and waits for it.
+    ///
+    /// # Errors
+    /// The operation's, a count that differs from `ops`, and the roster's patience. After an error the instance is
+    /// not to be used again.
+    pub fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        self.link.put(State::Asked(ops));
+        let answered = |state: &State| matches!(state, State::Answered(_) | State::Ended(_));
+        match self.await_change("a batch", answered)? {
+            State::Answered(answer) => {
+                self.link.put(State::Idle);
+                let batch = answer?;
+                if batch.ops.0 == ops {
+                    Ok(batch)
+                } else {
+                    Err(Failure::Miscounted {
+                        asked: ops,
+                        done: batch.ops.0,
+                    })
+                }
+            }
+            State::Ended(outcome) => Err(self.reap(outcome)),
+            _ => unreachable!("await_change returns only what it was asked for"),
+        }
+    }
+
+    /// What the names of all tasks of this instance begin with; no other instance on the machine shares it.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Takes the instance down and waits for every task to end.
+    ///
+    /// # Errors
+    /// A task that failed, and the roster's patience.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        if self.thread.is_none() {
+            return Ok(());
+        }
+        if !matches!(*lock(&self.link.state), State::Ended(_)) {
+            self.link.put(State::Stopping);
+        }
+        match self.await_change("the end", |state| matches!(state, State::Ended(_)))? {
+            State::Ended(outcome) => {
+                self.join();
+                outcome
+            }
+            _ => unreachable!("await_change returns only what it was asked for"),
+        }
+    }
+
+    fn reap(&mut self, outcome: Result<(), Failure>) -> Failure {
+        self.join();
+        outcome.err().unwrap_or_else(|| Failure::Ended {
+            task: "driver".into(),
+            reason: "it stopped without being told to".into(),
+        })
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // The driver's panic was caught, so a join cannot fail.
+            let _ = thread.join();
+        }
+    }
+
+    /// Waits until the state is one that is `wanted`, and takes it out.
+    fn await_change(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&State) -> bool,
+    ) -> Result<State, Failure> {
+        let deadline = Instant::now() + self.roster.patience;
+        let mut state = lock(&self.link.state);
+        loop {
+            if wanted(&state) {
+                return Ok(std::mem::replace(&mut *state, State::Idle));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // The thread is stuck in a call that nothing here can interrupt: let it go, so that dropping this
+                // does not wait for it as well.
+                drop(self.thread.take());
+                let what = format!("{}: {what}", self.roster.id);
+                return Err(Failure::TimedOut {
+                    what,
+                    after: self.roster.patience,
+                });
+            }
+            state = self
+                .link
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Whoever wants the reason calls `stop`.
+        let _ = self.end();
+    }
+}
+
+impl Link {
+    fn put(&self, state: State) {
+        *lock(&self.state) = state;
+        self.changed.notify_all();
+    }
+
+    fn next(&self) -> Option<u64> {
+        let mut state = lock(&self.state);
+        loop {
+            match *state {
+                State::Asked(ops) => return Some(ops),
+                State::Stopping => return None,
+                _ => {
+                    state = self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
+            }
+        }
+    }
+}
+
+fn serve(
+    link: &Link,
+    mut crew: Crew,
+    set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure>,
+) -> Result<(), Failure> {
+    let mut operation =
+        match set_up(&mut crew).and_then(|operation| crew.await_ready().map(|()| operation)) {
+            Ok(operation) => operation,
+            Err(failure) => {
+                // What set-up made so far is dropped, which tells its tasks to end; its own failure is the news.
+                let _ = crew.dismiss();
+                return Err(failure);
+            }
+        };
+    link.put(State::Idle);
+    while let Some(ops) = link.next() {
+        let answer = operation.run(ops);
+        // A task's failure explains the driver's better than the broken channel that the driver saw.
+        let answer = answer.map_err(|failure| crew.failure().unwrap_or(failure));
+        link.put(State::Answered(answer));
+    }
+    drop(operation);
+    crew.dismiss()
+}
+
+/// Fifteen bytes hold a name (prctl(2)); a process id takes six hexadecimal digits at most, and an instance of this
+/// process three more, which leaves the task's number for machines with a short pid.
+fn instance_prefix() -> String {
+    static INSTANCES: AtomicU32 = AtomicU32::new(0);
+    let instance = INSTANCES.fetch_add(1, Ordering::Relaxed) % 0xfff;
+    format!("s{:x}.{instance:x}.", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Placement, Seating};
+    use crate::sys::affinity::allowed_cpus;
+    use std::sync::mpsc;
+
+    fn roster(patience: Duration) -> Roster {
+        let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+        Roster {
+            id: "test/fake/unpinned".into(),
+            seating,
+            patience,
+        }
+    }
+
+    fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        Ok(Box::new(|ops| Batch::timed(|| Ok(ops))))
+    }
+
+    #[test]
+    fn a_batch_is_run_and_counted() {
+        let mut driver =
+            Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
+        assert_eq!(driver.run(7).unwrap().ops, Ops(7));
+        assert_eq!(driver.run(9).unwrap().ops, Ops(9));
+        driver.stop().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_count_is_found() {
+        let short = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+            Ok(Box::new(|ops| Batch::timed(|| Ok(ops - 1))))
+        };
+        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), short).unwrap();
+        assert_eq!(
+            driver.run(5),
+            Err(Failure::Miscounted { asked: 5, done: 4 })
+        );
+    }
+
+    #[test]
+    fn a_panic_in_set_up_or_in_a_batch_is_a_failure() {
+        let set_up =
+            |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { panic!("no set-up today") };
+        let failure =
+            Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
+        assert!(failure.to_string().contains("no set-up today"), "{failure}");
+
+        let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+            Ok(Box::new(|_| -> Result<Batch, Failure> {
+                panic!("no batch today")
+            }))
+        };
+        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+        let failure = driver.run(1).unwrap_err();
+        assert!(failure.to_string().contains("no batch today"), "{failure}");
+    }
+
+    #[test]
+    fn a_hang_ends_with_the_name_of_what_hung() {
+        let hang = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+            Ok(Box::new(|_| -> Result<Batch, Failure> {
+                loop {
+                    std::thread::park();
+                }
+            }))
+        };
+        let mut driver = Driver::start(roster(Duration::from_millis(50)), || Ok(()), hang).unwrap();
+        let failure = driver.run(1).unwrap_err();
+        assert!(
+            failure.to_string().contains("test/fake/unpinned"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn the_failure_of_a_task_is_told_instead_of_the_broken_channel() {
+        let set_up = |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+            let (go, gone) = mpsc::channel::<()>();
+            let (say, said) = mpsc::channel::<()>();
+            crew.spawn(1, move |ready| {
+                ready.signal();
+                let _ = gone.recv();
+                let _keep_open_until_recorded = say;
+                Err(Failure::Corrupted("the byte was 7".into()))
+            })?;
+            Ok(Box::new(move |_| -> Result<Batch, Failure> {
+                let _ = go.send(());
+                let _ = said.recv();
+                // The task's sender drops before its failure is filed: give way until it is.
+                std::thread::sleep(Duration::from_millis(20));
+                Err(Failure::Corrupted("broken".into()))
+            }))
+        };
+        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+        let failure = driver.run(1).unwrap_err().to_string();
+        assert!(failure.contains("the byte was 7"), "{failure}");
+    }
+}

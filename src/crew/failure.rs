@@ -1,0 +1,94 @@
+//! Why a mechanism could not be set up, or stopped short.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::SysError;
+use crate::sys::affinity::AffinityError;
+
+/// Something this machine does not have or does not allow. A result, not an error: it is recorded and listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("needs {requirement}; here: {observed}; {remedy}")]
+pub struct Unsupported {
+    /// What is needed: `io_uring with IORING_SETUP_DEFER_TASKRUN (Linux 6.1)`.
+    pub requirement: String,
+    /// What was found instead: `io_uring_setup: ENOSYS`.
+    pub observed: String,
+    /// What would help, as a command where there is one.
+    pub remedy: String,
+}
+
+impl Unsupported {
+    /// From its three parts.
+    pub fn new(
+        requirement: impl Into<String>,
+        observed: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            requirement: requirement.into(),
+            observed: observed.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// What can go wrong between setting a mechanism up and ending it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It cannot run here.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// A system call failed.
+    #[error(transparent)]
+    Sys(#[from] SysError),
+    /// A task is not on the CPUs of its placement.
+    #[error(transparent)]
+    Affinity(#[from] AffinityError),
+    /// A task of the mechanism ended before its time.
+    #[error("a task of {task} ended early: {reason}")]
+    Ended {
+        /// The task's name.
+        task: String,
+        /// What it said, or that it panicked.
+        reason: String,
+    },
+    /// Nothing happened for too long: the watchdog's verdict.
+    #[error("{what} did not finish within {after:?}")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        after: Duration,
+    },
+    /// The operations it says it did are not those it was asked for.
+    #[error("asked for {asked} operations, {done} were done")]
+    Miscounted {
+        /// As asked, rounded up to whole laps.
+        asked: u64,
+        /// As reported.
+        done: u64,
+    },
+    /// What arrived is not what was sent.
+    #[error("{0}")]
+    Corrupted(String),
+    /// A library that the mechanism is built on failed.
+    #[error("{library}: {reason}")]
+    Library {
+        /// `tokio`, `mio` …
+        library: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// For the errors that runtimes and libraries hand out.
+    pub fn library(library: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::Library {
+            library,
+            reason: reason.to_string(),
+        }
+    }
+}

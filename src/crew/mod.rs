@@ -1,0 +1,232 @@
+//! Tasks and where they run: spawning, pinning, naming, handshakes, deadlines and the end of it all, once for
+//! every mechanism.
+//!
+//! An instance of a mechanism is a small company. The [`Driver`] is its first task: it sets the mechanism up,
+//! performs the first and the last operation of every batch, takes both timestamps, and takes everything down.
+//! The other tasks it spawns through the [`Crew`] it is handed. All of them descend from the driver's thread, so
+//! whatever is attached to that thread before set-up (counters with `inherit`, an affinity mask) reaches them
+//! all, and never reaches the main thread, which only asks and waits.
+
+mod driver;
+mod failure;
+mod idle;
+mod placement;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+pub use driver::{Batch, Driver, Operation, Roster};
+pub use failure::{Failure, Unsupported};
+pub use idle::Idle;
+pub use placement::{Placement, Seat, Seating, UnknownPlacement};
+
+use crate::sys::SysError;
+use crate::sys::affinity::confine_current_thread;
+use crate::sys::process::name_current_thread;
+
+/// Stacks of the tasks that mechanisms spawn. They hold a loop over system calls; the standard library's 2 MiB
+/// would make 100,000 of them 200 GiB of address space.
+const STACK: usize = 64 * 1024;
+
+/// How long set-up, one batch, or the end of an instance may take before the watchdog calls it hung. A batch lasts
+/// tens of milliseconds and an emulated machine is some twenty times slower than a real one.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Locks even when a task panicked while it held the lock: what the crew guards are counters and messages, each
+/// valid by itself.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The text of a panic.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".into())
+}
+
+/// The tasks of one instance besides its driver.
+#[derive(Debug)]
+pub struct Crew {
+    seating: Seating,
+    prefix: String,
+    gate: Arc<Gate>,
+    threads: Vec<JoinHandle<()>>,
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    ready: usize,
+    ended: usize,
+    failure: Option<Failure>,
+}
+
+/// What a task tells its crew.
+#[derive(Debug)]
+pub struct Ready {
+    gate: Arc<Gate>,
+}
+
+impl Ready {
+    /// The task holds all it needs; its next step is to wait for work.
+    pub fn signal(&self) {
+        lock(&self.gate.state).ready += 1;
+        self.gate.changed.notify_all();
+    }
+}
+
+impl Crew {
+    fn new(seating: Seating, prefix: String, patience: Duration) -> Self {
+        Self {
+            seating,
+            prefix,
+            gate: Arc::default(),
+            threads: Vec::new(),
+            patience,
+        }
+    }
+
+    /// Where the tasks sit.
+    pub fn seating(&self) -> &Seating {
+        &self.seating
+    }
+
+    /// The name of task number `task`: the instance's prefix, which no other process shares, and the number.
+    pub fn name(&self, task: usize) -> String {
+        format!("{}{task}", self.prefix)
+    }
+
+    /// Spawns task number `task` (the driver is number 0) as a thread in its seat.
+    ///
+    /// `body` must call [`Ready::signal`] once, when the next thing it does is to wait for work, and must return
+    /// when the operation's descriptors, senders or flags tell it that the instance ends.
+    ///
+    /// # Errors
+    /// When no thread can be created: `EAGAIN`, from one of the limits that `switchcost limits` names.
+    pub fn spawn<F>(&mut self, task: usize, body: F) -> Result<(), Failure>
+    where
+        F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
+    {
+        let (seat, name, gate) = (
+            self.seating.seat(task).clone(),
+            self.name(task),
+            Arc::clone(&self.gate),
+        );
+        let life = move || {
+            name_current_thread(&name);
+            let ready = Ready {
+                gate: Arc::clone(&gate),
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                confine_current_thread(&seat.cpus)?;
+                body(&ready)
+            }));
+            let failure = match outcome {
+                Ok(Ok(())) => None,
+                Ok(Err(failure)) => Some(Failure::Ended {
+                    task: name,
+                    reason: failure.to_string(),
+                }),
+                Err(panic) => Some(Failure::Ended {
+                    task: name,
+                    reason: panic_text(&*panic),
+                }),
+            };
+            let mut state = lock(&gate.state);
+            state.ended += 1;
+            state.failure = state.failure.take().or(failure);
+            drop(state);
+            gate.changed.notify_all();
+        };
+        let thread = Builder::new()
+            .stack_size(STACK)
+            .spawn(life)
+            .map_err(|error| SysError::from_io("clone3", &error))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Waits until every task spawned so far has signalled that it is ready.
+    ///
+    /// # Errors
+    /// The first failure of a task, one that ended instead, or the crew's patience.
+    pub fn await_ready(&self) -> Result<(), Failure> {
+        let all = self.threads.len();
+        let deadline = Instant::now() + self.patience;
+        let mut state = lock(&self.gate.state);
+        loop {
+            if let Some(failure) = state.failure.take() {
+                return Err(failure);
+            }
+            if state.ready >= all {
+                return Ok(());
+            }
+            if state.ended > 0 {
+                let reason = "it returned before it was ready".into();
+                return Err(Failure::Ended {
+                    task: self.prefix.clone(),
+                    reason,
+                });
+            }
+            state = self.wait(state, deadline, || {
+                format!("{} of {all} tasks getting ready", self.prefix)
+            })?;
+        }
+    }
+
+    /// The first failure that a task of the crew met, if any did.
+    pub fn failure(&self) -> Option<Failure> {
+        lock(&self.gate.state).failure.clone()
+    }
+
+    /// Waits for every task to end; they have been told to.
+    fn dismiss(self) -> Result<(), Failure> {
+        let all = self.threads.len();
+        let deadline = Instant::now() + self.patience;
+        let mut state = lock(&self.gate.state);
+        while state.ended < all {
+            let left = all - state.ended;
+            state = self.wait(state, deadline, || {
+                format!("the end of {left} of {all} tasks")
+            })?;
+        }
+        let failure = state.failure.take();
+        drop(state);
+        for thread in self.threads {
+            // The body's panic was caught above, so a join cannot fail.
+            let _ = thread.join();
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, GateState>,
+        deadline: Instant,
+        what: impl Fn() -> String,
+    ) -> Result<MutexGuard<'a, GateState>, Failure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::TimedOut {
+                what: what(),
+                after: self.patience,
+            });
+        }
+        Ok(self
+            .gate
+            .changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0)
+    }
+}

@@ -1,0 +1,130 @@
+//! Bucket brigades: a byte goes round a ring of tasks, from channel to channel.
+//!
+//! Task `i` of `n` reads channel `i` and writes channel `i + 1` (modulo `n`). The driver is task 0: it writes channel
+//! 1, and the lap ends when it reads the byte from channel 0. So a lap is exactly `n` writes and `n` reads: `n` hops.
+//!
+//! The shape is that of the classic experiment of 500 threads or async tasks over pipes
+//! (<https://github.com/jimblandy/context-switch>), whose driver stood outside the brigade and was woken across threads.
+
+use super::{Demand, Domain, Failure, Group, Parameter, Parameters};
+use crate::sys::SysError;
+use crate::sys::channel::{Ends, pipe, socket_pair};
+
+mod mio;
+mod one_thread;
+mod thread;
+mod tokio_current_thread;
+mod tokio_multi_thread;
+mod tokio_tasks;
+mod uring;
+mod uring_chain;
+
+/// The group.
+pub const GROUP: Group = Group {
+    name: "brigade",
+    question: "What does it cost to pass a byte along a line of tasks?",
+};
+
+const TASKS: Parameter = Parameter {
+    name: "tasks",
+    meaning: "tasks in the brigade, the driver included, and channels between them",
+    domain: Domain::Number {
+        default: 500,
+        min: 2,
+        max: 1_000_000,
+    },
+};
+
+const TRANSPORT: Parameter = Parameter {
+    name: "transport",
+    meaning: "the channels: pipe(2), or socketpair(2) of UNIX stream sockets as in the classic experiment",
+    domain: Domain::Word {
+        words: &["pipe", "socketpair"],
+    },
+};
+
+/// What carries the byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Pipe,
+    SocketPair,
+}
+
+impl Transport {
+    fn of(parameters: &Parameters) -> Self {
+        match parameters.word(TRANSPORT.name) {
+            "socketpair" => Self::SocketPair,
+            _ => Self::Pipe,
+        }
+    }
+
+    fn open(self, nonblocking: bool) -> Result<Ends, SysError> {
+        match self {
+            Self::Pipe => pipe(nonblocking),
+            Self::SocketPair => socket_pair(nonblocking),
+        }
+    }
+}
+
+/// The channels of a ring, by the task that reads them.
+fn channels(parameters: &Parameters, nonblocking: bool) -> Result<Vec<Ends>, Failure> {
+    let transport = Transport::of(parameters);
+    let opened: Result<Vec<Ends>, SysError> = (0..parameters.size(TASKS.name))
+        .map(|_| transport.open(nonblocking))
+        .collect();
+    Ok(opened?)
+}
+
+/// The two ends that one task of a ring holds.
+#[derive(Debug)]
+struct Place<E> {
+    /// The end of its own channel.
+    reader: E,
+    /// The end of the next task's channel.
+    writer: E,
+}
+
+/// The places of a ring, by task.
+fn places<E>(readers: Vec<E>, mut writers: Vec<E>) -> Vec<Place<E>> {
+    // Task i writes channel i + 1.
+    writers.rotate_left(1);
+    readers
+        .into_iter()
+        .zip(writers)
+        .map(|(reader, writer)| Place { reader, writer })
+        .collect()
+}
+
+/// The byte that goes round on lap number `lap`: another one each time, so that one left over would be noticed.
+fn bucket(lap: u64) -> u8 {
+    (lap % 251) as u8
+}
+
+/// Whether the byte that came round is the one that was sent.
+fn verify(lap: u64, arrived: u8) -> Result<(), Failure> {
+    if arrived == bucket(lap) {
+        Ok(())
+    } else {
+        Err(Failure::Corrupted(format!(
+            "lap {lap} sent byte {} and {arrived} came round",
+            bucket(lap)
+        )))
+    }
+}
+
+fn hops_per_lap(parameters: &Parameters) -> u64 {
+    parameters.number(TASKS.name)
+}
+
+fn descriptors(parameters: &Parameters) -> u64 {
+    2 * parameters.number(TASKS.name)
+}
+
+/// One thread and the channels.
+fn demand_of_one_thread(parameters: &Parameters) -> Demand {
+    Demand {
+        descriptors: descriptors(parameters) + 8,
+        threads: 1,
+        processes: 0,
+    }
+}

@@ -1,0 +1,142 @@
+//! A tokio task per task of the brigade on the work-stealing runtime: async as servers run it.
+//!
+//! Timed: per hop the wakeup and the poll of a task, one read, one write, and whatever the workers do to find the
+//! byte: the worker that holds the I/O driver waits in epoll, the others park. The driver is a spawned task like the
+//! others and takes both timestamps itself, so no hop crosses from a worker to a thread outside. Not timed: building
+//! the runtime, spawning the tasks, waking the thread that waits for the lap.
+//! Distortions: which worker runs a task, and whether a second one is woken to look for work, is the runtime's and the
+//! scheduler's decision.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::Runtime;
+
+use super::tokio_tasks::{Member, drive, members, pass_on};
+use super::{TASKS, TRANSPORT, descriptors, hops_per_lap};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation,
+    Parameter, Parameters, Tasks, Unit, register,
+};
+use crate::sys::affinity::confine_current_thread;
+
+const WORKERS: Parameter = Parameter {
+    name: "workers",
+    meaning: "worker threads of the runtime; 0 is one for each CPU of the placement, as tokio does",
+    domain: Domain::Number {
+        default: 0,
+        min: 0,
+        max: 1024,
+    },
+};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "brigade/tokio_multi_thread",
+    isolates: "async tasks on tokio's work-stealing runtime: what sharing the tasks between workers adds",
+    unit: Unit::Hop,
+    tasks: Tasks::Several,
+    parameters: &[TASKS, TRANSPORT, WORKERS],
+    baseline: "brigade/one_thread",
+    requirements: &[],
+    source: "docs.rs/tokio, runtime, \"Multi-threaded runtime\"",
+    lap: hops_per_lap,
+    demand: |parameters| Demand {
+        descriptors: descriptors(parameters) + 16,
+        threads: 2 + parameters.number(WORKERS.name),
+        processes: 0,
+    },
+    expects: |_, _| {
+        Expectation::nothing()
+            .call("read", Bound::Exactly(1.0))
+            .call("write", Bound::Exactly(1.0))
+            // Workers that look for work take turns at the I/O driver and wake one another.
+            .call("epoll_wait", Bound::Depends)
+            .call("futex:wait", Bound::Depends)
+            .call("futex:wake", Bound::Depends)
+            .others(Bound::AtMost(1.0))
+            .switches(Bound::Depends)
+            .wakeups(Bound::Depends)
+    },
+};
+
+struct TokioMultiThread;
+
+register!(TokioMultiThread);
+
+impl Mechanism for TokioMultiThread {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(
+        &self,
+        parameters: &Parameters,
+        crew: &mut Crew,
+    ) -> Result<Box<dyn Operation>, Failure> {
+        let runtime = runtime(parameters, crew)?;
+        let mut places = members(&runtime, parameters)?;
+        let mut driver = Some(places.remove(0));
+        for place in places {
+            runtime.spawn(pass_on(place));
+        }
+        let tasks = hops_per_lap(parameters);
+        Ok(Box::new(move |ops: u64| {
+            let member = driver
+                .take()
+                .ok_or_else(|| Failure::library("tokio", "the driver's task is lost"))?;
+            let (batch, member) = lead(&runtime, member, tasks, ops)?;
+            driver = Some(member);
+            batch
+        }))
+    }
+}
+
+/// Runs the driver as a task of the runtime, and hands its place back.
+fn lead(
+    runtime: &Runtime,
+    mut member: Member,
+    tasks: u64,
+    ops: u64,
+) -> Result<(Result<Batch, Failure>, Member), Failure> {
+    let driving = runtime.spawn(async move {
+        let batch = drive(&mut member, tasks, ops).await;
+        (batch, member)
+    });
+    runtime
+        .block_on(driving)
+        .map_err(|error| Failure::library("tokio", error))
+}
+
+/// Worker k in seat k; every one tells whether it got there before the first task runs.
+fn runtime(parameters: &Parameters, crew: &Crew) -> Result<Runtime, Failure> {
+    let seating = crew.seating().clone();
+    let workers = match parameters.size(WORKERS.name) {
+        0 => seating.cpus().len(),
+        workers => workers,
+    };
+    let names: Vec<String> = (1..=workers).map(|worker| crew.name(worker)).collect();
+    let (named, seated) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let misplaced = Arc::new(std::sync::Mutex::new(None));
+    let (seated_by_worker, misplaced_by_worker) = (Arc::clone(&seated), Arc::clone(&misplaced));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name_fn(move || names[named.fetch_add(1, Ordering::Relaxed) % names.len()].clone())
+        .on_thread_start(move || {
+            let worker = seated_by_worker.load(Ordering::Relaxed);
+            if let Err(error) = confine_current_thread(&seating.seat(worker).cpus) {
+                *misplaced_by_worker.lock().expect("no holder panics") = Some(error);
+            }
+            // Release pairs with the Acquire below: the mask is set before the worker counts as seated.
+            seated_by_worker.fetch_add(1, Ordering::Release);
+        })
+        .enable_io()
+        .build()
+        .map_err(|error| Failure::library("tokio", error))?;
+    while seated.load(Ordering::Acquire) < workers {
+        std::thread::yield_now();
+    }
+    match misplaced.lock().expect("no holder panics").take() {
+        Some(error) => Err(error.into()),
+        None => Ok(runtime),
+    }
+}

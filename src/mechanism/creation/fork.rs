@@ -1,0 +1,128 @@
+//! fork(2), a child that ends at once, and waitpid(2).
+//!
+//! Timed: copying the address space's tables, the child's first run and its copy-on-write faults, its end, the reaping.
+//! Distortions: the cost follows the resident memory and the number of mappings of the process that forks. Here that
+//! is the benchmark itself, a few MiB; a service with gigabytes pays far more.
+
+use std::os::fd::AsFd;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+use super::{ALIVE, tasks_per_lap};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters,
+    Seating, Tasks, Unit, register,
+};
+use crate::sys::SysError;
+use crate::sys::channel::{Ends, pipe, read_byte};
+use crate::sys::process::{close_copy, die_with_parent, fork_running, wait_for};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "creation/fork",
+    isolates: "a process forked, run to its end and reaped: an address space copied and thrown away",
+    unit: Unit::Task,
+    tasks: Tasks::Several,
+    parameters: &[ALIVE],
+    baseline: "creation/thread",
+    requirements: &[],
+    source: "fork(2), _exit(2), waitpid(2)",
+    lap: tasks_per_lap,
+    demand: |parameters| Demand {
+        descriptors: 4,
+        threads: 1,
+        processes: parameters.number(ALIVE.name),
+    },
+    expects: |_, _| {
+        Expectation::nothing()
+            .call("clone", Bound::Exactly(1.0))
+            .call("exit_group", Bound::Exactly(1.0))
+            .call("wait4", Bound::Exactly(1.0))
+            // PR_SET_PDEATHSIG; with more than one alive also the gate's pipe, with several seats the move.
+            .others(Bound::Between(1.0, 8.0))
+            .switches(Bound::AtMost(3.0))
+            .wakeups(Bound::AtMost(4.0))
+    },
+};
+
+struct Fork;
+
+register!(Fork);
+
+impl Mechanism for Fork {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(
+        &self,
+        parameters: &Parameters,
+        crew: &mut Crew,
+    ) -> Result<Box<dyn Operation>, Failure> {
+        let alive = parameters.size(ALIVE.name);
+        let masks = masks(crew.seating())?;
+        let mut children = Vec::with_capacity(alive);
+        Ok(Box::new(move |ops: u64| {
+            Batch::timed(|| {
+                let mut created = 0;
+                while created < ops {
+                    let gate = if alive > 1 { Some(pipe(false)?) } else { None };
+                    for task in 1..=alive {
+                        let mask = (masks.len() > 1).then(|| &masks[task % masks.len()]);
+                        children.push(fork_running(|| life(mask, gate.as_ref()))?);
+                    }
+                    // Closing the gate's last writer lets every child read its end.
+                    drop(gate);
+                    created += reap(&mut children)?;
+                }
+                Ok(created)
+            })
+        }))
+    }
+}
+
+/// The masks of the seats, made before any fork: a child may not allocate.
+fn masks(seating: &Seating) -> Result<Vec<CpuSet>, Failure> {
+    let mask = |seat| {
+        let mut mask = CpuSet::new();
+        for cpu in &seating.seat(seat).cpus {
+            mask.set(cpu.0)
+                .map_err(|errno| SysError::new("CPU_SET", errno))?;
+        }
+        Ok(mask)
+    };
+    (0..seating.seats()).map(mask).collect()
+}
+
+/// What a child does; its status says which step failed.
+fn life(mask: Option<&CpuSet>, gate: Option<&Ends>) -> i32 {
+    die_with_parent(Signal::SIGKILL);
+    if mask.is_some_and(|mask| sched_setaffinity(Pid::from_raw(0), mask).is_err()) {
+        return 1;
+    }
+    if let Some(gate) = gate {
+        // Its own copy of the writing end would keep the gate shut for ever.
+        close_copy(gate.writer.as_fd());
+        if read_byte(&gate.reader).is_err() {
+            return 2;
+        }
+    }
+    0
+}
+
+fn reap(children: &mut Vec<Pid>) -> Result<u64, Failure> {
+    let mut reaped = 0;
+    for child in children.drain(..) {
+        match wait_for(child)? {
+            WaitStatus::Exited(_, 0) => reaped += 1,
+            other => {
+                return Err(Failure::Corrupted(format!(
+                    "a forked child ended as {other:?}"
+                )));
+            }
+        }
+    }
+    Ok(reaped)
+}

@@ -1,0 +1,149 @@
+//! `std::thread::spawn` and `join`, with the standard library's default stack.
+//!
+//! Timed: mapping or reusing a stack, clone3, the thread's own start-up (signal stack, rseq, robust list), its end and
+//! the join. Not timed: anything a body would do.
+//! Distortions: with one alive, glibc hands the stack of the last thread to the next from its cache (40 MiB,
+//! pthread_attr_setstacksize(3) and glibc's nptl/allocatestack.c); the parameter `alive` takes that away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use super::{ALIVE, tasks_per_lap};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters,
+    Seating, Tasks, Unit, register,
+};
+use crate::sys::SysError;
+use crate::sys::affinity::confine_current_thread;
+use crate::sys::futex::{Scope, wait, wake};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "creation/thread",
+    isolates: "a thread spawned and joined with the default stack of 2 MiB",
+    unit: Unit::Task,
+    tasks: Tasks::Several,
+    parameters: &[ALIVE],
+    baseline: "creation/thread",
+    requirements: &[],
+    source: "doc.rust-lang.org/std/thread; clone3 in clone(2); pthread_create(3)",
+    lap: tasks_per_lap,
+    demand,
+    expects: |_, _| expectation(),
+};
+
+struct Thread;
+
+register!(Thread);
+
+impl Mechanism for Thread {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(
+        &self,
+        parameters: &Parameters,
+        crew: &mut Crew,
+    ) -> Result<Box<dyn Operation>, Failure> {
+        Ok(spawn_and_join(
+            Builder::new,
+            parameters.size(ALIVE.name),
+            crew.seating(),
+        ))
+    }
+}
+
+pub(super) fn demand(parameters: &Parameters) -> Demand {
+    Demand {
+        descriptors: 0,
+        threads: 1 + parameters.number(ALIVE.name),
+        processes: 0,
+    }
+}
+
+/// One clone and one end a thread; what the C library does around them differs between its versions.
+pub(super) fn expectation() -> Expectation {
+    Expectation::nothing()
+        .call("clone", Bound::Exactly(1.0))
+        .call("exit", Bound::Exactly(1.0))
+        .others(Bound::Between(1.0, 24.0))
+        // The creator sleeps in the join, and the new thread may sleep at its gate.
+        .switches(Bound::AtMost(3.0))
+        .wakeups(Bound::AtMost(4.0))
+}
+
+/// The operation of both thread mechanisms: they differ in the stack that `builder` asks for.
+pub(super) fn spawn_and_join(
+    builder: fn() -> Builder,
+    alive: usize,
+    seating: &Seating,
+) -> Box<dyn Operation> {
+    let seating = (seating.seats() > 1).then(|| Arc::new(seating.clone()));
+    let mut threads = Vec::with_capacity(alive);
+    Box::new(move |ops: u64| {
+        Batch::timed(|| {
+            let mut created = 0;
+            while created < ops {
+                let gate = (alive > 1).then(Arc::<Gate>::default);
+                for task in 1..=alive {
+                    threads.push(spawn(builder(), task, seating.clone(), gate.clone())?);
+                }
+                if let Some(gate) = gate {
+                    gate.open()?;
+                }
+                created += reap(&mut threads)?;
+            }
+            Ok(created)
+        })
+    })
+}
+
+type Handle = JoinHandle<Result<(), Failure>>;
+
+fn spawn(
+    builder: Builder,
+    task: usize,
+    seating: Option<Arc<Seating>>,
+    gate: Option<Arc<Gate>>,
+) -> Result<Handle, Failure> {
+    let body = move || {
+        if let Some(seating) = seating {
+            confine_current_thread(&seating.seat(task).cpus)?;
+        }
+        gate.map_or(Ok(()), |gate| gate.pass())
+    };
+    Ok(builder
+        .spawn(body)
+        .map_err(|error| SysError::from_io("clone3", &error))?)
+}
+
+fn reap(threads: &mut Vec<Handle>) -> Result<u64, Failure> {
+    let mut reaped = 0;
+    for thread in threads.drain(..) {
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(Failure::Corrupted("a created thread panicked".into())))?;
+        reaped += 1;
+    }
+    Ok(reaped)
+}
+
+/// Holds the threads of a lap until the last of them exists.
+#[derive(Default)]
+struct Gate(AtomicU32);
+
+impl Gate {
+    fn open(&self) -> Result<(), Failure> {
+        self.0.store(1, Ordering::Release);
+        wake(&self.0, u32::MAX, Scope::Private)?;
+        Ok(())
+    }
+
+    fn pass(&self) -> Result<(), Failure> {
+        while self.0.load(Ordering::Acquire) == 0 {
+            wait(&self.0, 0, Scope::Private, None)?;
+        }
+        Ok(())
+    }
+}

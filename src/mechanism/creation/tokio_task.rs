@@ -1,0 +1,63 @@
+//! A task spawned on tokio's single-threaded runtime and awaited through its handle.
+//!
+//! Timed: the task's one allocation, scheduling, poll, and the join. Not timed: building the runtime.
+//! Distortions: the future is empty and smaller than any real one. No system call is needed, except that the scheduler
+//! looks at its driver every 61 polls.
+
+use super::{ALIVE, tasks_per_lap};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters,
+    Tasks, Unit, register,
+};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "creation/tokio_task",
+    isolates: "an async task spawned and joined on one thread: an allocation and two turns of a queue",
+    unit: Unit::Task,
+    tasks: Tasks::OneThread,
+    parameters: &[ALIVE],
+    baseline: "creation/thread",
+    requirements: &[],
+    source: "docs.rs/tokio, task::spawn",
+    lap: tasks_per_lap,
+    demand: |_| Demand {
+        descriptors: 8,
+        threads: 1,
+        processes: 0,
+    },
+    expects: |_, _| Expectation::nothing().call("epoll_wait", Bound::AtMost(0.2)),
+};
+
+struct TokioTask;
+
+register!(TokioTask);
+
+impl Mechanism for TokioTask {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let failed = |error| Failure::library("tokio", error);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|error| Failure::library("tokio", error))?;
+        let alive = parameters.size(ALIVE.name);
+        let mut tasks = Vec::with_capacity(alive);
+        Ok(Box::new(move |ops: u64| {
+            runtime.block_on(async {
+                let start = std::time::Instant::now();
+                let mut created = 0;
+                while created < ops {
+                    tasks.extend((0..alive).map(|_| tokio::spawn(async {})));
+                    for task in tasks.drain(..) {
+                        task.await.map_err(failed)?;
+                        created += 1;
+                    }
+                }
+                Ok(Batch::since(start, created))
+            })
+        }))
+    }
+}

@@ -1,0 +1,222 @@
+//! What a mechanism says of itself, in data: listed, measured against, and audited.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Parameter, Parameters, Placement};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// One byte moved from one channel of a brigade to the next, by the task between them.
+    Hop,
+    /// One task makes another run, one way.
+    Handoff,
+    /// A task created, run and reaped.
+    Task,
+}
+
+impl Unit {
+    /// The word for one of them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hop => "hop",
+            Self::Handoff => "handoff",
+            Self::Task => "task",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How many tasks take part, as far as placements are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tasks {
+    /// One thread does everything: placements that tell two CPUs apart do not apply.
+    OneThread,
+    /// Several threads or processes, which wait for one another by blocking.
+    Several,
+    /// Several that must run at the same time, because they wait without blocking: sharing one CPU, each would wait
+    /// for the end of the other's time slice.
+    Simultaneous,
+}
+
+/// What a mechanism takes from the limits of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// File descriptors open at once.
+    pub descriptors: u64,
+    /// Threads alive at once.
+    pub threads: u64,
+    /// Processes alive at once.
+    pub processes: u64,
+}
+
+/// How often something happens per operation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// This often, to the last digit for system calls and within the scheduler's rounding for switches.
+    Exactly(f64),
+    /// Never more often.
+    AtMost(f64),
+    /// Within these, both included.
+    Between(f64, f64),
+    /// As the scheduler, or a library that spins before it sleeps, decides: recorded, not judged.
+    Depends,
+}
+
+impl Bound {
+    /// Whether `observed` keeps it, when counting may be off by `slack` per operation.
+    pub fn holds(self, observed: f64, slack: f64) -> bool {
+        match self {
+            Self::Exactly(value) => (observed - value).abs() <= slack,
+            Self::AtMost(most) => observed <= most + slack,
+            Self::Between(least, most) => (least - slack..=most + slack).contains(&observed),
+            Self::Depends => true,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(value) => write!(f, "exactly {value}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+            Self::Between(least, most) => write!(f, "{least} to {most}"),
+            Self::Depends => f.write_str("depends on the scheduler"),
+        }
+    }
+}
+
+/// What a mechanism is expected to do per operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// System calls, by the name the audit gives them: the kernel's, with what matters of the arguments behind a
+    /// colon (`futex:wait`, `epoll_ctl:edge`). Calls that are not named here must not happen, unless `others` says so.
+    pub calls: Vec<(String, Bound)>,
+    /// All calls not named in `calls` together.
+    pub others: Bound,
+    /// Calls made by set-up alone, in all and not per operation: proof of what was set up, not of its cost.
+    pub set_up: Vec<(String, Bound)>,
+    /// Voluntary context switches.
+    pub switches: Bound,
+    /// Wakeups of one of the mechanism's tasks.
+    pub wakeups: Bound,
+}
+
+impl Expectation {
+    /// Nothing at all: no call, no switch, no wakeup. The other methods add to it.
+    pub fn nothing() -> Self {
+        let none = Bound::Exactly(0.0);
+        Self {
+            calls: Vec::new(),
+            others: none,
+            set_up: Vec::new(),
+            switches: none,
+            wakeups: none,
+        }
+    }
+
+    /// Adds a system call.
+    #[must_use]
+    pub fn call(mut self, name: &str, bound: Bound) -> Self {
+        self.calls.push((name.into(), bound));
+        self
+    }
+
+    /// Bounds all the calls that are not named.
+    #[must_use]
+    pub fn others(mut self, bound: Bound) -> Self {
+        self.others = bound;
+        self
+    }
+
+    /// Adds a call that set-up makes.
+    #[must_use]
+    pub fn set_up(mut self, name: &str, bound: Bound) -> Self {
+        self.set_up.push((name.into(), bound));
+        self
+    }
+
+    /// Bounds voluntary switches.
+    #[must_use]
+    pub fn switches(mut self, bound: Bound) -> Self {
+        self.switches = bound;
+        self
+    }
+
+    /// Bounds wakeups.
+    #[must_use]
+    pub fn wakeups(mut self, bound: Bound) -> Self {
+        self.wakeups = bound;
+        self
+    }
+}
+
+/// A mechanism, in data.
+#[derive(Debug)]
+pub struct Descriptor {
+    /// Group and name: `brigade/thread`.
+    pub id: &'static str,
+    /// One sentence: what its figure isolates.
+    pub isolates: &'static str,
+    /// What one operation is.
+    pub unit: Unit,
+    /// Whether placements over several CPUs apply.
+    pub tasks: Tasks,
+    /// What can be varied.
+    pub parameters: &'static [Parameter],
+    /// The id of the mechanism that it is compared with; the baseline of a group names itself.
+    pub baseline: &'static str,
+    /// What it needs of the kernel and the user, in words; [`super::Mechanism::probe`] checks it.
+    pub requirements: &'static [&'static str],
+    /// The primary source: man page, paper, or the library's documentation.
+    pub source: &'static str,
+    /// Operations in a lap; only whole laps are run.
+    pub lap: fn(&Parameters) -> u64,
+    /// What it takes of the machine's limits.
+    pub demand: fn(&Parameters) -> Demand,
+    /// What it does per operation.
+    pub expects: fn(&Parameters, Placement) -> Expectation,
+}
+
+impl Descriptor {
+    /// The part of the id before the slash.
+    pub fn group(&self) -> &'static str {
+        self.id.split_once('/').map_or(self.id, |(group, _)| group)
+    }
+
+    /// The part of the id behind the slash.
+    pub fn name(&self) -> &'static str {
+        self.id.split_once('/').map_or(self.id, |(_, name)| name)
+    }
+
+    /// The parameter called `name`.
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+    }
+
+    /// The least whole number of laps that holds `ops`, in operations.
+    pub fn whole_laps(&self, parameters: &Parameters, ops: u64) -> u64 {
+        let lap = (self.lap)(parameters);
+        ops.max(1).div_ceil(lap) * lap
+    }
+
+    /// Whether `placement` means anything for it.
+    pub fn fits(&self, placement: Placement) -> bool {
+        match self.tasks {
+            Tasks::OneThread => placement.fits_a_single_task(),
+            Tasks::Several => true,
+            Tasks::Simultaneous => placement != Placement::SameCpu,
+        }
+    }
+}

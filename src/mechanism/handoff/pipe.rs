@@ -1,0 +1,81 @@
+//! A pipe each way and one byte: the handoff that everybody's context-switch benchmark measures.
+//!
+//! Timed: per handoff one write that wakes, one read that blocks, and the switch. A round trip of this is what
+//! `perf bench sched pipe -T` reports per operation.
+//! Distortions: on several CPUs reader and writer can meet at the pipe's mutex.
+
+use std::os::fd::OwnedFd;
+
+use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use crate::mechanism::{
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement,
+    Tasks, Unit, register,
+};
+use crate::sys::channel::{Received, pipe, read_byte, write_byte};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "handoff/pipe",
+    isolates: "a byte through a pipe to a task that blocks in read(2): input, output, wakeup and switch",
+    unit: Unit::Handoff,
+    tasks: Tasks::Several,
+    parameters: &[],
+    baseline: "handoff/futex",
+    requirements: &[],
+    source: "pipe(7); Linux tools/perf/bench/sched-pipe.c",
+    lap: handoffs_per_lap,
+    demand,
+    expects: |_, placement| {
+        let calls = Expectation::nothing()
+            .call("read", Bound::Exactly(1.0))
+            .call("write", Bound::Exactly(1.0));
+        match placement {
+            Placement::SameCpu => calls
+                .switches(Bound::Exactly(1.0))
+                .wakeups(Bound::Exactly(1.0)),
+            _ => calls
+                .switches(Bound::AtMost(3.0))
+                .wakeups(Bound::AtMost(3.0)),
+        }
+    },
+};
+
+struct Pipe;
+
+register!(Pipe);
+
+impl Mechanism for Pipe {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let (there, back) = (pipe(false)?, pipe(false)?);
+        let driver = Half {
+            reader: back.reader,
+            writer: there.writer,
+        };
+        let partner = Half {
+            reader: there.reader,
+            writer: back.writer,
+        };
+        take_turns(crew, driver, partner)
+    }
+}
+
+struct Half {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Side for Half {
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        Ok(write_byte(&self.writer, 1)?)
+    }
+
+    fn await_turn(&mut self) -> Result<Turn, Failure> {
+        Ok(match read_byte(&self.reader)? {
+            Received::Byte(_) => Turn::Mine,
+            Received::Closed | Received::WouldBlock => Turn::Over,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! The catalogue: what a mechanism is, and the registry of all of them.
+//!
+//! A mechanism is one file: it opens with what it isolates and what distorts it, holds a static [`Descriptor`] and
+//! a `set_up` that returns the [`Operation`]. It enters the registry from there; its group's module names the file,
+//! in one line. Nothing else keeps a list of mechanisms.
+
+mod descriptor;
+mod parameter;
+
+pub mod brigade;
+pub mod creation;
+pub mod handoff;
+
+use std::sync::OnceLock;
+
+pub use descriptor::{Bound, Demand, Descriptor, Expectation, Tasks, Unit};
+pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
+
+pub use crate::crew::{Batch, Crew, Failure, Operation, Placement, Seating, Unsupported};
+
+/// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.
+pub trait Mechanism: Sync {
+    /// What it is, in data.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// Whether this machine has what it needs whatever the parameters, without setting it up.
+    ///
+    /// # Errors
+    /// What is missing, and what would help.
+    fn probe(&self) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    /// Makes it ready: descriptors open, tasks running and parked, memory touched. Runs on the driver's thread, and
+    /// the operation stays there.
+    ///
+    /// # Errors
+    /// What could not be had. Everything made so far is dropped, and the tasks spawned so far must end by that.
+    fn set_up(
+        &self,
+        parameters: &Parameters,
+        crew: &mut Crew,
+    ) -> Result<Box<dyn Operation>, Failure>;
+}
+
+/// A question, and the mechanisms that answer it in one unit: a Criterion benchmark group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// The first part of the ids.
+    pub name: &'static str,
+    /// The question.
+    pub question: &'static str,
+}
+
+/// Every group, in the order in which they are listed and run.
+pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP];
+
+/// What [`register`] collects at link time.
+#[linkme::distributed_slice]
+static ENTRIES: [&'static dyn Mechanism];
+
+/// Enters a mechanism into the registry, from its own file: `register!(Thread);`.
+///
+/// The entry is placed in a section of the program that the linker gathers into a table. Rust counts the attribute that
+/// names a section as unsafe code; this is its one use, and the type of the entry is checked.
+macro_rules! register {
+    ($mechanism:expr) => {
+        #[allow(unsafe_code)]
+        #[linkme::distributed_slice($crate::mechanism::ENTRIES)]
+        static ENTRY: &dyn $crate::mechanism::Mechanism = &$mechanism;
+    };
+}
+use register;
+
+/// All mechanisms: by group, in each group the baseline first and then by name.
+pub fn registry() -> &'static [&'static dyn Mechanism] {
+    static SORTED: OnceLock<Vec<&'static dyn Mechanism>> = OnceLock::new();
+    SORTED.get_or_init(|| {
+        let mut all = ENTRIES.to_vec();
+        // The linker's order is nobody's choice.
+        all.sort_by_key(|mechanism| {
+            let descriptor = mechanism.descriptor();
+            let group = GROUPS
+                .iter()
+                .position(|group| group.name == descriptor.group());
+            (group, descriptor.id != descriptor.baseline, descriptor.id)
+        });
+        all
+    })
+}
+
+/// The mechanism called `id` (`brigade/thread`).
+pub fn find(id: &str) -> Option<&'static dyn Mechanism> {
+    registry()
+        .iter()
+        .copied()
+        .find(|mechanism| mechanism.descriptor().id == id)
+}
+
+/// The group called `name`.
+pub fn group(name: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|group| group.name == name)
+}

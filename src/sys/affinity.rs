@@ -1,0 +1,93 @@
+//! Which CPUs a thread may use, and moving it there: sched_setaffinity(2), read back and verified.
+
+use core_affinity::CoreId;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use super::SysError;
+use crate::units::{CpuId, cpu_list};
+
+/// Why a thread is not where it was asked to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AffinityError {
+    /// The kernel refused.
+    #[error(transparent)]
+    Refused(#[from] SysError),
+    /// The kernel accepted and the mask is another one all the same; a cpuset can do that (cpuset(7)).
+    #[error("asked to run on CPUs {asked}, the kernel gave {got}")]
+    Differs {
+        /// The mask asked for, as a CPU list.
+        asked: String,
+        /// The mask read back, as a CPU list.
+        got: String,
+    },
+}
+
+/// The CPUs the calling thread may run on, in rising order.
+///
+/// This is the current mask, which a cpuset, a container or `taskset` may have narrowed, and not the machine's CPUs.
+///
+/// # Errors
+/// When sched_getaffinity(2) fails (a machine of more than 1024 CPUs: `EINVAL`).
+pub fn allowed_cpus() -> Result<Vec<CpuId>, SysError> {
+    let set = sched_getaffinity(Pid::from_raw(0))
+        .map_err(|errno| SysError::new("sched_getaffinity", errno))?;
+    Ok((0..CpuSet::count())
+        .filter(|&cpu| set.is_set(cpu).unwrap_or(false))
+        .map(CpuId)
+        .collect())
+}
+
+/// Confines the calling thread, and what it creates from now on, to `cpus`; the mask is read back.
+///
+/// # Errors
+/// When the kernel refuses (`EINVAL`: none of `cpus` is allowed here) or the mask read back differs.
+pub fn confine_current_thread(cpus: &[CpuId]) -> Result<(), AffinityError> {
+    match cpus {
+        // core_affinity reports failure as a bare `false`; the verification below turns that into a reason.
+        [only] => {
+            core_affinity::set_for_current(CoreId { id: only.0 });
+        }
+        several => {
+            let mut set = CpuSet::new();
+            for cpu in several {
+                set.set(cpu.0)
+                    .map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
+            }
+            sched_setaffinity(Pid::from_raw(0), &set).map_err(|errno| {
+                SysError::new(format!("sched_setaffinity {}", cpu_list(several)), errno)
+            })?;
+        }
+    }
+    let got = cpu_list(&allowed_cpus()?);
+    let asked = cpu_list(cpus);
+    if got == asked {
+        Ok(())
+    } else {
+        Err(AffinityError::Differs { asked, got })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_thread_reads_its_mask_back() {
+        let allowed = allowed_cpus().unwrap();
+        for &cpu in &allowed {
+            let seen = std::thread::spawn(move || {
+                confine_current_thread(&[cpu]).unwrap();
+                allowed_cpus().unwrap()
+            });
+            assert_eq!(seen.join().unwrap(), [cpu]);
+        }
+    }
+
+    #[test]
+    fn a_cpu_that_is_not_there_is_an_error_and_not_a_silence() {
+        std::thread::spawn(|| assert!(confine_current_thread(&[CpuId(1023)]).is_err()))
+            .join()
+            .unwrap();
+    }
+}

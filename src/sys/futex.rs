@@ -1,0 +1,82 @@
+//! futex(2) on a 32-bit word: wait while it holds a value, wake who waits.
+
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::SysError;
+
+/// Who shares the word: the threads of this process, or processes over shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `FUTEX_PRIVATE_FLAG`: the kernel hashes by address, without a look at the page behind it.
+    Private,
+    /// The kernel hashes by page and offset, so that several address spaces meet.
+    Shared,
+}
+
+impl Scope {
+    fn flag(self) -> libc::c_int {
+        match self {
+            Self::Private => libc::FUTEX_PRIVATE_FLAG,
+            Self::Shared => 0,
+        }
+    }
+}
+
+/// Sleeps while `word` holds `value`, for at most `timeout`.
+///
+/// Returns for any reason that futex(2) knows: woken, the value was another already, a signal, the timeout, or
+/// spuriously. The caller looks at the word again.
+///
+/// # Errors
+/// Anything but `EAGAIN`, `EINTR` and `ETIMEDOUT`.
+pub fn wait(
+    word: &AtomicU32,
+    value: u32,
+    scope: Scope,
+    timeout: Option<Duration>,
+) -> Result<(), SysError> {
+    let limit = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        // Below 1e9, so it fits every c_long.
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word outlives the call, the timespec too, and the kernel only reads both.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | scope.flag(),
+            value,
+            limit,
+        )
+    };
+    if answer == 0 {
+        return Ok(());
+    }
+    match Errno::last() {
+        Errno::EAGAIN | Errno::EINTR | Errno::ETIMEDOUT => Ok(()),
+        errno => Err(SysError::new("futex FUTEX_WAIT", errno)),
+    }
+}
+
+/// Wakes at most `count` waiters of `word`; returns how many woke.
+///
+/// # Errors
+/// What futex(2) gives for `FUTEX_WAKE`, which on a valid word is nothing.
+pub fn wake(word: &AtomicU32, count: u32, scope: Scope) -> Result<u32, SysError> {
+    let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the word outlives the call and the kernel does not touch its value.
+    let woken = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE | scope.flag(),
+            count,
+        )
+    };
+    u32::try_from(woken).map_err(|_| SysError::last("futex FUTEX_WAKE"))
+}
