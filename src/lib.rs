@@ -12,5 +12,6 @@
 
 pub mod crew;
 pub mod mechanism;
+pub mod stats;
 pub mod sys;
 pub mod units;

@@ -1,0 +1,46 @@
+//! Estimators over rounds and samples: what a benchmark's figure is, how well it is known, and what follows from it.
+//!
+//! Pure functions: no clock, no files, and no randomness but from a [`Prng`] with an explicit seed, so that every
+//! figure can be recomputed from a record. What the data cannot support is `None`, never a guess; what they support only in
+//! part is labelled by its [`Basis`].
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | what does it cost, and ± what? | [`rounds_interval`]; for one round alone [`samples_interval`] |
+//! | how many times the other one? | [`ratio_interval`], then [`Verdict::of`] |
+//! | is it one figure or several? | [`modes()`] |
+//! | what does one more task cost? | [`slope()`] |
+//! | how much longer must it run? | [`further_rounds`] |
+//!
+//! Statistics are over rounds first, samples second: samples of one process agree with one another far better than
+//! with those of the next process, and thousands of them do not replace a second round.
+
+mod bootstrap;
+mod budget;
+#[cfg(test)]
+mod coverage;
+mod interval;
+mod modes;
+mod prng;
+mod quantile;
+mod ranks;
+mod ratio;
+mod rounds;
+#[cfg(test)]
+mod simulation;
+mod slope;
+mod student;
+mod verdict;
+
+pub use bootstrap::samples_interval;
+pub use budget::{Budget, further_rounds};
+pub use interval::Interval;
+pub use modes::{Modes, modes};
+pub use prng::Prng;
+pub use quantile::{
+    coefficient_of_variation, median, median_absolute_deviation, quantile, quantiles,
+};
+pub use ratio::{Ratio, ratio_interval};
+pub use rounds::{Basis, Estimate, rounds_interval};
+pub use slope::{Slope, slope};
+pub use verdict::Verdict;
