@@ -3,12 +3,9 @@
 use std::hint::black_box;
 use std::io;
 
-use nix::errno::Errno;
-use perf_event::events::Hardware;
-use perf_event::{Builder, Counter};
+use perf_event::Counter;
 
-use super::event::{Resolved, Scope};
-use super::refusal::{Circumstances, Reach, explain};
+use super::opener::Opener;
 use super::{Event, NotCounted, Plan, PmuError, Root, Scale};
 
 /// Long enough that every working PMU has counted, short enough (a millisecond at the slowest) to cost nothing.
@@ -54,10 +51,10 @@ pub struct Delta {
 }
 
 #[derive(Debug)]
-struct Open {
-    event: String,
-    scale: Option<Scale>,
-    counter: Counter,
+pub(super) struct Open {
+    pub(super) event: String,
+    pub(super) scale: Option<Scale>,
+    pub(super) counter: Counter,
 }
 
 impl Counters {
@@ -224,7 +221,7 @@ impl Open {
 
     /// Counts a piece of work that no working PMU can miss. `Ok(false)` when the event had a counter all along
     /// and shows nothing; one that got no counter is not judged here.
-    fn advances(&mut self) -> io::Result<bool> {
+    pub(super) fn advances(&mut self) -> io::Result<bool> {
         self.counter.enable()?;
         exercise();
         self.counter.disable()?;
@@ -259,120 +256,6 @@ fn exercise() {
         black_box(step);
     }
     black_box(nix::unistd::getppid());
-}
-
-/// The errno of `perf-event2`'s errors; it replaces E2BIG by an error of its own.
-pub(super) fn errno_of(error: &io::Error) -> Errno {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number),
-        None if error.kind() == io::ErrorKind::Unsupported => Errno::E2BIG,
-        None => Errno::UnknownErrno,
-    }
-}
-
-/// What opening needs to know to explain a refusal.
-struct Opener<'a> {
-    root: &'a Root,
-    paranoid: Option<i32>,
-    cpu_pmu: Option<bool>,
-}
-
-impl<'a> Opener<'a> {
-    fn new(root: &'a Root) -> Self {
-        Self {
-            root,
-            paranoid: root.paranoid(),
-            cpu_pmu: has_cpu_pmu(),
-        }
-    }
-
-    /// Opens the event, or what can be had of it; says in `not_counted` what could not.
-    fn open(&self, event: &Event, not_counted: &mut Vec<NotCounted>) -> Option<Open> {
-        let outcome = match self.attempt(event) {
-            Err(Refusal::Permission(refusal)) => match event.in_user_mode() {
-                Some(user) => {
-                    let open = self.attempt(&user);
-                    let partly =
-                        format!("{}; counted in user mode alone, as {user}", refusal.reason);
-                    let reason = if open.is_ok() {
-                        partly
-                    } else {
-                        refusal.reason.clone()
-                    };
-                    not_counted.push(NotCounted { reason, ..refusal });
-                    return open.ok();
-                }
-                None => Err(refusal),
-            },
-            Err(Refusal::Other(refusal)) => Err(refusal),
-            Ok(open) => Ok(open),
-        };
-        outcome.map_err(|refusal| not_counted.push(refusal)).ok()
-    }
-
-    fn attempt(&self, event: &Event) -> Result<Open, Refusal> {
-        let Resolved { mut builder, scale } = event.resolve(self.root).map_err(Refusal::Other)?;
-        // The clocks count the same whether or not the kernel is excluded, and excluding it needs no privilege.
-        if event.is_clock() {
-            builder.exclude_kernel(true);
-        }
-        let name = event.to_string();
-        let counter = builder
-            .inherit(true)
-            .build()
-            .map_err(|error| self.refusal(event, &error))?;
-        let mut open = Open {
-            event: name,
-            scale,
-            counter,
-        };
-        let advances = !event.must_advance()
-            || open
-                .advances()
-                .map_err(|error| self.refusal(event, &error))?;
-        if !advances {
-            return Err(Refusal::Other(NotCounted::new(
-                open.event,
-                "the PMU claims to count and reads 0",
-                "run where the PMU implements the event; emulated ones often do not",
-            )));
-        }
-        Ok(open)
-    }
-
-    fn refusal(&self, event: &Event, error: &io::Error) -> Refusal {
-        let errno = errno_of(error);
-        let own_user_mode = event.scope == Scope::User || event.is_clock();
-        let reach = if own_user_mode {
-            Reach::OwnUserMode
-        } else {
-            Reach::OwnTasks
-        };
-        let circumstances = Circumstances {
-            reach,
-            paranoid: self.paranoid,
-            cpu_pmu: self.cpu_pmu,
-        };
-        let refusal = explain(&event.to_string(), errno, circumstances);
-        match errno {
-            Errno::EACCES | Errno::EPERM => Refusal::Permission(refusal),
-            _ => Refusal::Other(refusal),
-        }
-    }
-}
-
-enum Refusal {
-    Permission(NotCounted),
-    Other(NotCounted),
-}
-
-/// Whether the processor's PMU can count anything. Cycles in user mode is what every PMU has and what asks for
-/// the least privilege; sysfs would have to be searched for the PMU's name, which differs by processor.
-fn has_cpu_pmu() -> Option<bool> {
-    match Builder::new(Hardware::CPU_CYCLES).build() {
-        Ok(_) => Some(true),
-        Err(error) => (errno_of(&error) == Errno::ENOENT).then_some(false),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use perf_event::Counter;
 
-use super::counters::errno_of;
-use super::refusal::{Circumstances, Reach, explain};
+use super::refusal::{Circumstances, Reach, errno_of, explain};
 use super::sysfs::Pmu;
 use super::{NotCounted, PmuError, Root, Scale};
 use crate::units::CpuId;

@@ -14,6 +14,7 @@ mod counters;
 mod energy;
 mod event;
 mod names;
+mod opener;
 #[cfg(test)]
 mod ping_pong;
 mod plan;

@@ -1,6 +1,7 @@
 //! Why the kernel would not count, and what the user can do.
 
 use std::fmt;
+use std::io;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,15 @@ impl NotCounted {
             reason: reason.into(),
             remedy: remedy.into(),
         }
+    }
+}
+
+/// The errno of `perf-event2`'s errors; it replaces E2BIG by an error of its own.
+pub(super) fn errno_of(error: &io::Error) -> Errno {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number),
+        None if error.kind() == io::ErrorKind::Unsupported => Errno::E2BIG,
+        None => Errno::UnknownErrno,
     }
 }
 
