@@ -20,59 +20,36 @@ pub(super) struct Opener<'a> {
 
 impl<'a> Opener<'a> {
     pub(super) fn new(root: &'a Root) -> Self {
-        Self {
-            root,
-            paranoid: root.paranoid(),
-            cpu_pmu: has_cpu_pmu(),
-        }
+        Self { root, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu() }
     }
 
     /// Opens the event, or what can be had of it; says in `not_counted` what could not.
     pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<NotCounted>) -> Option<Open> {
-        let outcome = match self.attempt(event) {
-            Err(Refusal::Permission(refusal)) => match event.in_user_mode() {
-                Some(user) => {
-                    let open = self.attempt(&user);
-                    let partly =
-                        format!("{}; counted in user mode alone, as {user}", refusal.reason);
-                    let reason = if open.is_ok() {
-                        partly
-                    } else {
-                        refusal.reason.clone()
-                    };
-                    not_counted.push(NotCounted { reason, ..refusal });
-                    return open.ok();
-                }
-                None => Err(refusal),
-            },
-            Err(Refusal::Other(refusal)) => Err(refusal),
-            Ok(open) => Ok(open),
+        let mut refusal = match self.attempt(event) {
+            Ok(open) => return Some(open),
+            Err(refusal) => refusal,
         };
-        outcome.map_err(|refusal| not_counted.push(refusal)).ok()
+        let in_user_mode = event.in_user_mode().filter(|_| refusal.for_want_of_privilege);
+        let open = in_user_mode.and_then(|event| self.attempt(&event).ok());
+        if let Some(open) = &open {
+            refusal.not_counted.reason += &format!("; counted in user mode alone, as {}", open.event);
+        }
+        not_counted.push(refusal.not_counted);
+        open
     }
 
     fn attempt(&self, event: &Event) -> Result<Open, Refusal> {
-        let Resolved { mut builder, scale } = event.resolve(self.root).map_err(Refusal::Other)?;
+        let Resolved { mut builder, scale } = event.resolve(self.root).map_err(Refusal::of_the_event)?;
         // The clocks count the same whether or not the kernel is excluded, and excluding it needs no privilege.
         if event.is_clock() {
             builder.exclude_kernel(true);
         }
         let name = event.to_string();
-        let counter = builder
-            .inherit(true)
-            .build()
-            .map_err(|error| self.refusal(event, &error))?;
-        let mut open = Open {
-            event: name,
-            scale,
-            counter,
-        };
-        let advances = !event.must_advance()
-            || open
-                .advances()
-                .map_err(|error| self.refusal(event, &error))?;
+        let counter = builder.inherit(true).build().map_err(|error| self.refusal(event, &error))?;
+        let mut open = Open { event: name, scale, counter };
+        let advances = !event.must_advance() || open.advances().map_err(|error| self.refusal(event, &error))?;
         if !advances {
-            return Err(Refusal::Other(NotCounted::new(
+            return Err(Refusal::of_the_event(NotCounted::new(
                 open.event,
                 "the PMU claims to count and reads 0",
                 "run where the PMU implements the event; emulated ones often do not",
@@ -84,27 +61,26 @@ impl<'a> Opener<'a> {
     fn refusal(&self, event: &Event, error: &io::Error) -> Refusal {
         let errno = errno_of(error);
         let own_user_mode = event.scope == Scope::User || event.is_clock();
-        let reach = if own_user_mode {
-            Reach::OwnUserMode
-        } else {
-            Reach::OwnTasks
-        };
-        let circumstances = Circumstances {
-            reach,
-            paranoid: self.paranoid,
-            cpu_pmu: self.cpu_pmu,
-        };
-        let refusal = explain(&event.to_string(), errno, circumstances);
-        match errno {
-            Errno::EACCES | Errno::EPERM => Refusal::Permission(refusal),
-            _ => Refusal::Other(refusal),
+        let reach = if own_user_mode { Reach::OwnUserMode } else { Reach::OwnTasks };
+        let circumstances =
+            Circumstances { reach, paranoid: self.paranoid, cpu_pmu: self.cpu_pmu.filter(|_| event.is_of_cpu_pmu()) };
+        Refusal {
+            not_counted: explain(&event.to_string(), errno, circumstances),
+            for_want_of_privilege: matches!(errno, Errno::EACCES | Errno::EPERM),
         }
     }
 }
 
-enum Refusal {
-    Permission(NotCounted),
-    Other(NotCounted),
+struct Refusal {
+    not_counted: NotCounted,
+    /// Less may be granted where this was refused.
+    for_want_of_privilege: bool,
+}
+
+impl Refusal {
+    fn of_the_event(not_counted: NotCounted) -> Self {
+        Self { not_counted, for_want_of_privilege: false }
+    }
 }
 
 /// Whether the processor's PMU can count anything. Cycles in user mode is what every PMU has and what asks for

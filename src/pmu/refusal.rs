@@ -19,25 +19,13 @@ pub struct NotCounted {
 
 impl fmt::Display for NotCounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} not counted: {} ({})",
-            self.event, self.reason, self.remedy
-        )
+        write!(f, "{} not counted: {} ({})", self.event, self.reason, self.remedy)
     }
 }
 
 impl NotCounted {
-    pub(super) fn new(
-        event: impl Into<String>,
-        reason: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            event: event.into(),
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+    pub(super) fn new(event: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { event: event.into(), reason: reason.into(), remedy: remedy.into() }
     }
 }
 
@@ -79,20 +67,22 @@ pub(super) struct Circumstances {
     pub(super) reach: Reach,
     /// `kernel.perf_event_paranoid`, if it could be read.
     pub(super) paranoid: Option<i32>,
-    /// Whether the processor's own PMU counts anything at all. `None` when that could not be found out.
+    /// Whether the processor's own PMU counts anything at all. `None` when that could not be found out, or when
+    /// the event is none of that PMU's.
     pub(super) cpu_pmu: Option<bool>,
 }
 
 /// Decodes the errno of perf_event_open(2) ("ERRORS" there).
 pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -> NotCounted {
     let (reason, remedy) = match errno {
-        Errno::ENOENT if circumstances.cpu_pmu == Some(false) => (
+        // Where there is no PMU at all, more privilege would not help.
+        Errno::ENOENT | Errno::EACCES | Errno::EPERM if circumstances.cpu_pmu == Some(false) => (
             "there is no hardware PMU here",
             "in a virtual machine have the hypervisor expose the vPMU (QEMU/KVM: -cpu host,pmu=on; clouds: metal \
              or whole-socket instances), or run on bare metal",
         ),
         Errno::ENOENT => (
-            "this machine's PMU has no such event",
+            "neither the kernel nor the PMU here has such an event",
             "choose one that `perf list` shows, or give the processor's own event as a raw one (rNNNN)",
         ),
         Errno::EACCES | Errno::EPERM => return permission(event, errno, circumstances),
@@ -108,10 +98,9 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "the processor, or the processor asked for, cannot count it (ENODEV)",
             "check that the processor is online and that the PMU's driver is loaded",
         ),
-        Errno::EMFILE | Errno::ENFILE => (
-            "too many open descriptors: each event takes one (EMFILE)",
-            "raise the limit: ulimit -n 4096",
-        ),
+        Errno::EMFILE | Errno::ENFILE => {
+            ("too many open descriptors: each event takes one (EMFILE)", "raise the limit: ulimit -n 4096")
+        }
         Errno::ENOSYS => (
             "there is no perf_event_open here: the kernel lacks CONFIG_PERF_EVENTS or a sandbox hides it (ENOSYS)",
             "run outside the container or sandbox, or allow perf_event_open in its seccomp profile",
@@ -120,39 +109,21 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "another event holds the PMU exclusively (EBUSY)",
             "end the other profiler, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0",
         ),
-        Errno::ENOSPC => (
-            "the processor has no free counter or breakpoint (ENOSPC)",
-            "ask for fewer events",
-        ),
-        Errno::E2BIG => (
-            "the event uses an option this kernel does not know (E2BIG)",
-            "use a newer kernel",
-        ),
+        Errno::ENOSPC => ("the processor has no free counter or breakpoint (ENOSPC)", "ask for fewer events"),
+        Errno::E2BIG => ("the event uses an option this kernel does not know (E2BIG)", "use a newer kernel"),
         other => {
-            return NotCounted::new(
-                event,
-                format!("perf_event_open: {other}"),
-                "see perf_event_open(2), ERRORS",
-            );
+            return NotCounted::new(event, format!("perf_event_open: {other}"), "see perf_event_open(2), ERRORS");
         }
     };
     NotCounted::new(event, reason, remedy)
 }
 
-fn permission(
-    event: &str,
-    errno: Errno,
-    Circumstances {
-        reach, paranoid, ..
-    }: Circumstances,
-) -> NotCounted {
+fn permission(event: &str, errno: Errno, Circumstances { reach, paranoid, .. }: Circumstances) -> NotCounted {
     let needed = reach.highest_paranoid();
     let Some(paranoid) = paranoid.filter(|paranoid| *paranoid > needed) else {
         return NotCounted::new(
             event,
-            format!(
-                "perf_event_open was refused ({errno:?}) though kernel.perf_event_paranoid allows it"
-            ),
+            format!("perf_event_open was refused ({errno:?}) though kernel.perf_event_paranoid allows it"),
             "a container's seccomp profile or a security module refuses: allow perf_event_open, or grant CAP_PERFMON",
         );
     };
@@ -163,9 +134,7 @@ fn permission(
     };
     NotCounted::new(
         event,
-        format!(
-            "kernel.perf_event_paranoid is {paranoid}, which keeps {what} from unprivileged users"
-        ),
+        format!("kernel.perf_event_paranoid is {paranoid}, which keeps {what} from unprivileged users"),
         format!(
             "sudo sysctl kernel.perf_event_paranoid={needed}, or grant CAP_PERFMON (before Linux 5.8 CAP_SYS_ADMIN)"
         ),
@@ -177,17 +146,13 @@ mod tests {
     use super::*;
 
     fn here(reach: Reach, paranoid: Option<i32>) -> Circumstances {
-        Circumstances {
-            reach,
-            paranoid,
-            cpu_pmu: Some(true),
-        }
+        Circumstances { reach, paranoid, cpu_pmu: Some(true) }
     }
 
     #[test]
     fn each_errno_has_its_reason_and_remedy() {
         for (errno, reason, remedy) in [
-            (Errno::ENOENT, "no such event", "perf list"),
+            (Errno::ENOENT, "has such an event", "perf list"),
             (Errno::EINVAL, "EINVAL", "manual"),
             (Errno::EOPNOTSUPP, "EOPNOTSUPP", "modifier"),
             (Errno::ENODEV, "ENODEV", "online"),
@@ -207,15 +172,11 @@ mod tests {
 
     #[test]
     fn a_machine_without_pmu_is_told_apart_from_one_without_the_event() {
-        let circumstances = Circumstances {
-            cpu_pmu: Some(false),
-            ..here(Reach::OwnTasks, Some(0))
-        };
-        let refusal = explain("cycles", Errno::ENOENT, circumstances);
-        assert!(
-            refusal.reason.contains("no hardware PMU") && refusal.remedy.contains("vPMU"),
-            "{refusal}"
-        );
+        let circumstances = Circumstances { cpu_pmu: Some(false), ..here(Reach::OwnTasks, Some(0)) };
+        for errno in [Errno::ENOENT, Errno::EACCES] {
+            let refusal = explain("cycles", errno, circumstances);
+            assert!(refusal.reason.contains("no hardware PMU") && refusal.remedy.contains("vPMU"), "{refusal}");
+        }
     }
 
     #[test]
@@ -226,14 +187,8 @@ mod tests {
             (Reach::Processors, 1, "perf_event_paranoid=0"),
         ] {
             let refusal = explain("x", Errno::EACCES, here(reach, Some(paranoid)));
-            assert!(
-                refusal.reason.contains(&format!("paranoid is {paranoid}")),
-                "{refusal}"
-            );
-            assert!(
-                refusal.remedy.contains(helps) && refusal.remedy.contains("CAP_PERFMON"),
-                "{refusal}"
-            );
+            assert!(refusal.reason.contains(&format!("paranoid is {paranoid}")), "{refusal}");
+            assert!(refusal.remedy.contains(helps) && refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
         }
     }
 
