@@ -98,13 +98,19 @@ impl Event {
         matches!(self.source, Source::Hardware(_) | Source::Cache(_) | Source::Raw(_))
     }
 
-    /// Whether any loop of instructions and system calls on a working PMU makes the count grow.
+    /// Whether a loop with system calls and fresh memory makes the count grow on every working PMU.
     pub(super) fn must_advance(&self) -> bool {
-        let in_user_mode = matches!(
+        let on_every_pmu = matches!(
             self.source,
-            Source::Hardware(Hardware::CPU_CYCLES | Hardware::INSTRUCTIONS | Hardware::BRANCH_INSTRUCTIONS)
+            Source::Hardware(
+                Hardware::CPU_CYCLES
+                    | Hardware::INSTRUCTIONS
+                    | Hardware::BRANCH_INSTRUCTIONS
+                    | Hardware::STALLED_CYCLES_FRONTEND
+                    | Hardware::STALLED_CYCLES_BACKEND
+            )
         );
-        in_user_mode || self.is_clock()
+        on_every_pmu || self.is_clock()
     }
 
     /// Whether it is a clock in nanoseconds, which the kernel reads without regard to the mode

@@ -15,7 +15,7 @@ pub const HARDWARE_EVENTS_PER_SET: usize = 4;
 /// The events of a set are opened separately, not as a perf group. A group counts all or nothing: where the NMI
 /// watchdog or another profiler holds one counter, a group of four opens, never runs, and reads 0, while
 /// separate events are multiplexed and say so. A group with `inherit` led by a software event also makes
-/// `clone` fail with EINVAL on arm64 before 5.11 or so. What a group would give, counting its members over the
+/// `clone` fail with EINVAL on arm64 with Linux 5.10. What a group would give, counting its members over the
 /// same time, a set that fits the PMU has anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {

@@ -76,7 +76,8 @@ fn unreadable(event: &str) -> NotCounted {
 /// It counts `sched:sched_waking` on every processor with a filter on the woken task's name. On tasks the same
 /// tracepoint would be counted in the waker *and* in the woken task, because it carries the latter
 /// (`__perf_task` in include/trace/events/sched.h). A wake-up that finds its task awake already is not counted:
-/// the kernel fires the tracepoint after that check (`try_to_wake_up` in kernel/sched/core.c).
+/// the kernel fires the tracepoint after that check (`try_to_wake_up` in kernel/sched/core.c). A round trip of two
+/// tasks on one processor is therefore one wake-up or two, as the woken side preempts its waker or not.
 #[derive(Debug)]
 pub struct Wakeups {
     /// One per processor that was online.
