@@ -12,6 +12,7 @@
 
 pub mod crew;
 pub mod mechanism;
+pub mod pmu;
 pub mod stats;
 pub mod sys;
 pub mod units;

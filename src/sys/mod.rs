@@ -9,7 +9,9 @@ pub mod affinity;
 pub mod channel;
 pub mod dma_latency;
 pub mod futex;
+pub mod perf;
 pub mod process;
+pub mod tracefs;
 pub mod uring;
 pub mod usage;
 

@@ -1,0 +1,416 @@
+//! Opening the events of a plan, switching between its sets, reading.
+
+use std::hint::black_box;
+use std::io;
+
+use perf_event::Counter;
+
+use super::opener::Opener;
+use super::{Event, NotCounted, Plan, PmuError, Root, Scale};
+
+/// Long enough that every working PMU has counted, short enough (a millisecond at the slowest) to cost nothing.
+const EXERCISE_STEPS: u64 = 100_000;
+
+/// Bytes. Above the allocator's threshold for mapping memory anew (mallopt(3), M_MMAP_THRESHOLD: 128 KiB).
+const FRESH_MEMORY: usize = 1 << 18;
+
+/// The open events of a [`Plan`] on the thread that opened them and everything it creates afterwards.
+///
+/// Nothing counts until [`select`](Self::select), **but open events cost a task its switches even while they are
+/// disabled**: the scheduler leaves its fast path for a task that has a perf context
+/// (`perf_event_task_sched_out` in kernel/events/core.c). A pipe round trip on one processor (Linux 6.18, virtual
+/// machine, software events, medians of 25 interleaved runs) took 17 % longer with 4 or 18
+/// events open, whether or not they counted, and still 8 % longer when they were closed before it began. So a
+/// bare sample needs workers that were created without counters: neither [`pause`](Self::pause) nor dropping
+/// makes counted workers bare ones.
+#[derive(Debug)]
+pub struct Counters {
+    always: Vec<Open>,
+    sets: Vec<Vec<Open>>,
+    counting: Option<usize>,
+    not_counted: Vec<NotCounted>,
+}
+
+/// One event's count since it was opened. Counts of tasks that ended are in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The event, as records spell it.
+    pub event: String,
+    /// The raw count.
+    pub count: u64,
+    /// Time enabled, summed over the counted tasks while they ran, in nanoseconds.
+    pub enabled_ns: u64,
+    /// Time the event had a counter, in nanoseconds; less than `enabled_ns` where it was multiplexed.
+    pub running_ns: u64,
+    /// What one count stands for; `None` for a plain number of events.
+    pub scale: Option<Scale>,
+}
+
+/// All counting events at one moment. Only differences of snapshots mean anything: see [`since`](Self::since).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    readings: Vec<Reading>,
+}
+
+/// What was counted between two snapshots.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delta {
+    readings: Vec<Reading>,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) event: String,
+    pub(super) scale: Option<Scale>,
+    pub(super) counter: Counter,
+}
+
+impl Counters {
+    /// Opens the plan's events on the calling thread, disabled, inherited by every thread and process created
+    /// afterwards. What cannot be opened is in [`not_counted`](Self::not_counted).
+    ///
+    /// Where the kernel part is refused (`kernel.perf_event_paranoid` 2), events that make sense in user mode
+    /// alone are counted there, under the name that says so (`cache-misses:u`), and the refusal of the event
+    /// asked for is listed.
+    pub fn open(plan: &Plan) -> Self {
+        Self::open_under(plan, &Root::default())
+    }
+
+    fn open_under(plan: &Plan, root: &Root) -> Self {
+        let opener = Opener::new(root);
+        let mut not_counted = Vec::new();
+        let mut open_all = |events: &[Event]| -> Vec<Open> {
+            events
+                .iter()
+                .filter_map(|event| opener.open(event, &mut not_counted))
+                .collect()
+        };
+        let always = open_all(plan.always());
+        let sets = plan.sets().iter().map(|set| open_all(set)).collect();
+        Self {
+            always,
+            sets,
+            counting: None,
+            not_counted,
+        }
+    }
+
+    /// The events of the plan that are not counted, or only in part, in the plan's order.
+    pub fn not_counted(&self) -> &[NotCounted] {
+        &self.not_counted
+    }
+
+    /// The sets worth a counted sample, to be selected in turn: those with an open event. Where no set has one
+    /// but the events that always count do, the first index alone. Empty when nothing was opened.
+    pub fn rotation(&self) -> Vec<usize> {
+        let with_events: Vec<usize> = (0..self.sets.len())
+            .filter(|&set| !self.sets[set].is_empty())
+            .collect();
+        if with_events.is_empty() && !self.always.is_empty() {
+            vec![0]
+        } else {
+            with_events
+        }
+    }
+
+    /// Makes the events of set `set` count, with those that always count, and no others. A `set` that the plan
+    /// does not have holds no events.
+    ///
+    /// The kernel switches every inherited copy too (`perf_event_for_each_child` in kernel/events/core.c), one
+    /// after the other: do it while the counted tasks are parked, outside the timed region.
+    ///
+    /// # Errors
+    /// [`PmuError::Counter`] when the kernel refuses to switch; what counts then is undefined until the next call.
+    pub fn select(&mut self, set: usize) -> Result<(), PmuError> {
+        if self.counting == Some(set) {
+            return Ok(());
+        }
+        match self.counting {
+            Some(previous) => disable(self.sets.get_mut(previous))?,
+            None => enable(Some(&mut self.always))?,
+        }
+        enable(self.sets.get_mut(set))?;
+        self.counting = Some(set);
+        Ok(())
+    }
+
+    /// Stops all counting. The counted tasks go on paying for their perf context: see [`Counters`].
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub fn pause(&mut self) -> Result<(), PmuError> {
+        if let Some(set) = self.counting.take() {
+            disable(self.sets.get_mut(set))?;
+            disable(Some(&mut self.always))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what counts now: the selected set and the events that always count. Nothing after
+    /// [`pause`](Self::pause). A read costs about a microsecond per event and counted task.
+    ///
+    /// # Errors
+    /// [`PmuError::Counter`] when the kernel refuses a read.
+    pub fn read(&mut self) -> Result<Snapshot, PmuError> {
+        let Some(selected) = self.counting else {
+            return Ok(Snapshot {
+                readings: Vec::new(),
+            });
+        };
+        let set = self.sets.get_mut(selected).into_iter().flatten();
+        let readings: Result<Vec<Reading>, PmuError> =
+            self.always.iter_mut().chain(set).map(Open::read).collect();
+        Ok(Snapshot {
+            readings: readings?,
+        })
+    }
+}
+
+impl Reading {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            event: self.event.clone(),
+            // The kernel's sums only grow; saturating keeps a kernel bug from becoming a count of 2^64.
+            count: self.count.saturating_sub(earlier.count),
+            enabled_ns: self.enabled_ns.saturating_sub(earlier.enabled_ns),
+            running_ns: self.running_ns.saturating_sub(earlier.running_ns),
+            scale: self.scale.clone(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The readings, cumulative since the events were opened.
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    /// What was counted since `earlier`, of the events that are in both.
+    pub fn since(&self, earlier: &Self) -> Delta {
+        let difference = |now: &Reading| {
+            let then = earlier
+                .readings
+                .iter()
+                .find(|then| then.event == now.event)?;
+            Some(now.since(then))
+        };
+        Delta {
+            readings: self.readings.iter().filter_map(difference).collect(),
+        }
+    }
+}
+
+impl Delta {
+    /// The differences, event by event.
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(readings: Vec<Reading>) -> Self {
+        Self { readings }
+    }
+}
+
+impl Open {
+    fn read(&mut self) -> Result<Reading, PmuError> {
+        let read = self
+            .counter
+            .read_count_and_time()
+            .map_err(|error| PmuError::counter(&self.event, "read", &error))?;
+        Ok(Reading {
+            event: self.event.clone(),
+            count: read.count,
+            enabled_ns: read.time_enabled,
+            running_ns: read.time_running,
+            scale: self.scale.clone(),
+        })
+    }
+
+    /// Counts a piece of work that no working PMU can miss. `Ok(false)` when the event had a counter all along
+    /// and shows nothing; one that got no counter is not judged here.
+    pub(super) fn advances(&mut self) -> io::Result<bool> {
+        self.counter.enable()?;
+        exercise();
+        self.counter.disable()?;
+        let read = self.counter.read_count_and_time()?;
+        Ok(read.count > 0 || read.time_running == 0)
+    }
+}
+
+fn enable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
+    for open in set.into_iter().flatten() {
+        let outcome = open.counter.enable();
+        outcome.map_err(|error| {
+            PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error)
+        })?;
+    }
+    Ok(())
+}
+
+fn disable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
+    for open in set.into_iter().flatten() {
+        let outcome = open.counter.disable();
+        outcome.map_err(|error| {
+            PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error)
+        })?;
+    }
+    Ok(())
+}
+
+/// Instructions in user mode, a system call for the events of the kernel, and fresh memory, so that the pipeline
+/// stalls on any processor.
+fn exercise() {
+    black_box(vec![1u8; FRESH_MEMORY]);
+    for step in 0..EXERCISE_STEPS {
+        black_box(step);
+    }
+    black_box(nix::unistd::getppid());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Tally, ping_pong};
+    use super::*;
+    use crate::units::Ops;
+
+    fn snapshot(event: &str, count: u64) -> Snapshot {
+        Snapshot {
+            readings: vec![Reading {
+                event: event.into(),
+                count,
+                enabled_ns: 5,
+                running_ns: 5,
+                scale: None,
+            }],
+        }
+    }
+
+    fn is_refused(counters: &Counters, event: &str) -> bool {
+        counters
+            .not_counted()
+            .iter()
+            .any(|refusal| refusal.event == event)
+    }
+
+    #[test]
+    fn differences_are_of_events_in_both_snapshots() {
+        let delta = snapshot("cycles", 7).since(&snapshot("cycles", 3));
+        assert_eq!(
+            (delta.readings()[0].count, delta.readings()[0].enabled_ns),
+            (4, 0)
+        );
+        assert!(
+            snapshot("cycles", 7)
+                .since(&snapshot("branches", 3))
+                .readings()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn counters_go_to_another_thread() {
+        fn assert_send<T: Send>() {}
+        assert_send::<Counters>();
+    }
+
+    #[test]
+    fn an_event_of_another_machine_is_not_counted_and_the_rest_is() {
+        let extra =
+            Event::parse_list("no-such-pmu/event=1/,power/energy-pkg/,cpu/event=99999999999/")
+                .unwrap();
+        let counters = Counters::open_under(
+            &Plan::default().with_events(&extra),
+            &Root::fixture("amd-server"),
+        );
+        for event in &extra {
+            assert!(
+                is_refused(&counters, &event.to_string()),
+                "{event}: {:?}",
+                counters.not_counted()
+            );
+        }
+    }
+
+    #[test]
+    fn every_event_of_the_plan_counts_or_says_why_not() {
+        let plan = Plan::default();
+        let mut counters = Counters::open(&plan);
+        let mut read = Vec::new();
+        for set in counters.rotation() {
+            counters.select(set).unwrap();
+            exercise();
+            read.extend(counters.read().unwrap().readings().to_vec());
+        }
+        counters.pause().unwrap();
+        assert!(counters.read().unwrap().readings().is_empty());
+        for event in plan.always().iter().chain(plan.sets().iter().flatten()) {
+            let reading = read
+                .iter()
+                .find(|reading| reading.event == event.to_string());
+            assert!(
+                reading.is_some() || is_refused(&counters, &event.to_string()),
+                "{event}"
+            );
+            assert!(
+                reading.is_none_or(|reading| !event.must_advance() || reading.count > 0),
+                "{reading:?}"
+            );
+        }
+        counters
+            .not_counted()
+            .iter()
+            .for_each(|refusal| println!("{refusal}"));
+    }
+
+    #[test]
+    fn threads_created_after_opening_are_counted_whole() {
+        let mut counters = Counters::open(&Plan::default());
+        let mut before = None;
+        ping_pong::run(["ping", "pong"], || {
+            counters.select(0).unwrap();
+            before = Some(counters.read().unwrap());
+        });
+        let mut tally = Tally::default();
+        tally.add(
+            &counters.read().unwrap().since(&before.unwrap()),
+            Ops(ping_pong::ROUND_TRIPS),
+        );
+        match tally.per_op("context-switches") {
+            // A busy neighbour adds a preemption now and then; half of the two would be one side alone.
+            Some(switches) => assert!((1.9..3.0).contains(&switches.per_op), "{switches:?}"),
+            None => {
+                assert!(
+                    is_refused(&counters, "context-switches"),
+                    "{:?}",
+                    counters.not_counted()
+                );
+                println!("not checked: context switches of inherited threads");
+            }
+        }
+        println!("{:#?}", tally.summaries());
+    }
+
+    #[test]
+    fn nothing_counts_before_select_and_after_pause() {
+        let mut counters = Counters::open(&Plan::default());
+        let running = |counters: &mut Counters| -> u64 {
+            counters
+                .always
+                .iter_mut()
+                .map(|open| open.read().unwrap().enabled_ns)
+                .sum()
+        };
+        let opened = running(&mut counters);
+        exercise();
+        assert_eq!(running(&mut counters), opened);
+        counters.select(0).unwrap();
+        counters.select(1).unwrap();
+        exercise();
+        counters.pause().unwrap();
+        let paused = running(&mut counters);
+        exercise();
+        assert_eq!(running(&mut counters), paused);
+        assert!(counters.always.is_empty() || paused > opened);
+    }
+}

@@ -1,0 +1,192 @@
+//! Energy, where the machine meters it.
+
+use perf_event::Counter;
+
+use super::refusal::{Circumstances, Reach, errno_of, explain};
+use super::sysfs::Pmu;
+use super::{NotCounted, PmuError, Root, Scale};
+use crate::units::CpuId;
+
+/// The PMU of the RAPL meters on Intel and AMD (arch/x86/events/rapl.c).
+const PMU: &str = "power";
+
+/// The energy meters of the machine: packages, cores, memory.
+///
+/// They meter whole packages, not tasks, so everything else that runs is in them. They run by themselves: an open
+/// meter costs the measured code nothing.
+#[derive(Debug)]
+pub struct Energy {
+    meters: Vec<Meter>,
+    not_counted: Vec<NotCounted>,
+}
+
+/// One meter at one moment, summed over the packages. Only differences mean anything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnergyReading {
+    /// The event: `power/energy-pkg/`, `power/energy-ram/`.
+    pub event: String,
+    /// Joules since the meter was opened; not negative. One count is 2^-32 J; the meters themselves advance about
+    /// every millisecond.
+    pub joules: f64,
+}
+
+#[derive(Debug)]
+struct Meter {
+    event: String,
+    joules_per_count: f64,
+    /// One per package.
+    counters: Vec<Counter>,
+}
+
+impl Energy {
+    /// Opens every meter there is. What cannot be opened is in [`not_counted`](Self::not_counted).
+    pub fn open() -> Self {
+        Self::open_under(&Root::default())
+    }
+
+    fn open_under(root: &Root) -> Self {
+        if !root.event_sources().join(PMU).is_dir() {
+            let missing = NotCounted::new(
+                "power/energy-pkg/",
+                "there are no energy meters (RAPL) here",
+                "run on bare metal with an Intel or AMD processor and the kernel's rapl driver (modprobe rapl)",
+            );
+            return Self {
+                meters: Vec::new(),
+                not_counted: vec![missing],
+            };
+        }
+        let opened: Vec<Result<Meter, NotCounted>> = match Pmu::load(root, PMU) {
+            Ok(pmu) => pmu
+                .events()
+                .iter()
+                .map(|event| Meter::open(root, &pmu, event))
+                .collect(),
+            Err(fault) => vec![Err(fault.not_counted(format!("{PMU}/energy-pkg/")))],
+        };
+        let (mut meters, mut not_counted) = (Vec::new(), Vec::new());
+        for outcome in opened {
+            match outcome {
+                Ok(meter) => meters.push(meter),
+                Err(refusal) => not_counted.push(refusal),
+            }
+        }
+        Self {
+            meters,
+            not_counted,
+        }
+    }
+
+    /// The meters that could not be opened, and why.
+    pub fn not_counted(&self) -> &[NotCounted] {
+        &self.not_counted
+    }
+
+    /// Reads every open meter.
+    ///
+    /// # Errors
+    /// [`PmuError::Counter`] when the kernel refuses a read.
+    pub fn read(&mut self) -> Result<Vec<EnergyReading>, PmuError> {
+        self.meters.iter_mut().map(Meter::read).collect()
+    }
+}
+
+impl Meter {
+    fn open(root: &Root, pmu: &Pmu, name: &str) -> Result<Self, NotCounted> {
+        let event = format!("{PMU}/{name}/");
+        let find = || {
+            let term = name.parse().map_err(|_| pmu.odd_event(name))?;
+            Ok((pmu.encode(&[term])?, pmu.cpus()?))
+        };
+        let (encoding, cpus) =
+            find().map_err(|fault: super::sysfs::Fault| fault.not_counted(event.clone()))?;
+        let Some(Scale { factor, .. }) = encoding
+            .scale
+            .clone()
+            .filter(|scale| scale.unit == "Joules")
+        else {
+            return Err(NotCounted::new(
+                event,
+                "the kernel does not say what a count is in joules",
+                "use a newer kernel",
+            ));
+        };
+        let on = |CpuId(cpu): CpuId| {
+            let mut builder = encoding.builder();
+            // The meters know no modes: the driver refuses an event that excludes one.
+            builder
+                .exclude_kernel(false)
+                .exclude_hv(false)
+                .any_pid()
+                .one_cpu(cpu)
+                .enabled(true)
+                .build()
+        };
+        let counters: Result<Vec<Counter>, std::io::Error> = cpus.into_iter().map(on).collect();
+        let counters = counters.map_err(|error| {
+            let circumstances = Circumstances {
+                reach: Reach::Processors,
+                paranoid: root.paranoid(),
+                cpu_pmu: Some(true),
+            };
+            explain(&event, errno_of(&error), circumstances)
+        })?;
+        Ok(Self {
+            event,
+            joules_per_count: factor,
+            counters,
+        })
+    }
+
+    fn read(&mut self) -> Result<EnergyReading, PmuError> {
+        let mut count = 0;
+        for counter in &mut self.counters {
+            count += counter
+                .read()
+                .map_err(|error| PmuError::counter(&self.event, "read", &error))?;
+        }
+        Ok(EnergyReading {
+            event: self.event.clone(),
+            joules: count as f64 * self.joules_per_count,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_meters_says_so() {
+        let energy = Energy::open_under(&Root::fixture("no-such-machine"));
+        assert!(energy.meters.is_empty());
+        assert!(
+            energy.not_counted()[0].reason.contains("no energy meters"),
+            "{:?}",
+            energy.not_counted()
+        );
+    }
+
+    #[test]
+    fn meters_of_another_machine_are_refused_with_a_reason() {
+        let energy = Energy::open_under(&Root::fixture("amd-server"));
+        assert_eq!(energy.meters.len() + energy.not_counted().len(), 1);
+        for refusal in energy.not_counted() {
+            assert_eq!(refusal.event, "power/energy-pkg/");
+            assert!(!refusal.reason.is_empty() && !refusal.remedy.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_this_machine_meters_does_not_run_backwards() {
+        let mut energy = Energy::open();
+        let (before, after) = (energy.read().unwrap(), energy.read().unwrap());
+        for (before, after) in before.iter().zip(&after) {
+            assert!(after.joules >= before.joules, "{before:?} {after:?}");
+        }
+        energy
+            .not_counted()
+            .iter()
+            .for_each(|refusal| println!("not checked: {refusal}"));
+    }
+}

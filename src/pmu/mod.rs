@@ -1,0 +1,126 @@
+//! Counters: event sets, opening, reading, what could not be counted and why.
+//!
+//! A driver thread calls [`Counters::open`] before any worker exists. Every event is opened on that thread with
+//! `inherit`, so threads, processes and io_uring kernel threads created later are counted too, and the
+//! [`Counters`] can then be given to another thread that selects event sets and reads differences outside the
+//! timed region.
+//!
+//! Nothing here fails because a machine counts less than another: what cannot be counted becomes a
+//! [`NotCounted`] with the reason and the remedy, never a zero.
+//!
+//! [`Energy`] and [`Wakeups`] count whole processors, so they stand beside the per-task [`Counters`].
+
+mod counters;
+mod energy;
+mod event;
+mod names;
+mod opener;
+#[cfg(test)]
+mod ping_pong;
+mod plan;
+mod refusal;
+mod sysfs;
+mod tally;
+mod tracepoint;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use counters::{Counters, Delta, Reading, Snapshot};
+pub use energy::{Energy, EnergyReading};
+pub use event::{Event, Scale};
+pub use plan::{HARDWARE_EVENTS_PER_SET, Plan};
+pub use refusal::NotCounted;
+pub use tally::{Counted, CounterSummary, Tally};
+pub use tracepoint::Wakeups;
+
+use crate::sys::SysError;
+
+/// What can go wrong in this room. An event that a machine cannot count is not among it: see [`NotCounted`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PmuError {
+    /// No event has this name on any machine.
+    #[error("unknown event '{name}'{}; `perf list` and /sys/bus/event_source/devices show what there is", suggestion(.nearest))]
+    UnknownEvent {
+        /// The name as it was given.
+        name: String,
+        /// Up to three known names, the most similar first; empty when none is similar.
+        nearest: Vec<String>,
+    },
+    /// The name has the form of an event, and a mistake in it.
+    #[error("event '{name}': {fault}")]
+    MalformedEvent {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The kernel refused to switch or read a counter that it had opened.
+    #[error("counter {event}: {source}")]
+    Counter {
+        /// The counter's event.
+        event: String,
+        /// The call, and what the kernel answered.
+        source: SysError,
+    },
+}
+
+impl PmuError {
+    fn counter(event: &str, call: &str, error: &io::Error) -> Self {
+        Self::Counter {
+            event: event.to_owned(),
+            source: SysError::from_io(call, error),
+        }
+    }
+}
+
+fn suggestion(nearest: &[String]) -> String {
+    match nearest {
+        [] => String::new(),
+        names => format!(" (did you mean {}?)", names.join(", ")),
+    }
+}
+
+/// The directory below which `/sys` and `/proc` are read; tests put a fixture tree in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Root(PathBuf);
+
+impl Default for Root {
+    fn default() -> Self {
+        Self(PathBuf::from("/"))
+    }
+}
+
+impl Root {
+    /// A tree that stands for the machine's.
+    #[cfg(test)]
+    pub(crate) fn fixture(name: &str) -> Self {
+        Self(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/fixtures/pmu")
+                .join(name),
+        )
+    }
+
+    /// Whether this is the running machine, where mounting makes sense.
+    fn is_live(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
+    fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.join(path)
+    }
+
+    fn event_sources(&self) -> PathBuf {
+        self.join("sys/bus/event_source/devices")
+    }
+
+    /// `kernel.perf_event_paranoid` (Documentation/admin-guide/sysctl/kernel.rst). `None` when it cannot be read.
+    fn paranoid(&self) -> Option<i32> {
+        std::fs::read_to_string(self.join("proc/sys/kernel/perf_event_paranoid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+}

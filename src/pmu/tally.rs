@@ -1,0 +1,268 @@
+//! Adding up counted samples, and what an operation costs in each event.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Delta, NotCounted, Scale};
+use crate::units::Ops;
+
+/// Below this share of running to enabled time a count is called an estimate. A scheduling hiccup costs less
+/// than a percent; multiplexing costs at least one share in five.
+const COUNTED_THROUGHOUT: f64 = 0.99;
+
+/// The sums over counted samples, per event. Events are in alphabetical order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tally {
+    sums: BTreeMap<String, Sum>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Sum {
+    count: u64,
+    ops: u64,
+    enabled_ns: u64,
+    running_ns: u64,
+    scale: Option<Scale>,
+}
+
+/// What one operation costs in one event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counted {
+    /// Counts per operation, in the event's unit where it has one (task-clock: ns); not negative. Where the
+    /// event ran part of the time, scaled up to the whole of it.
+    pub per_op: f64,
+    /// The part of the enabled time in which the event had a counter: above 0, at most 1.
+    pub running_share: f64,
+    /// Whether the event ran so little (under 99 %) that `per_op` assumes the rest was like what was seen.
+    pub estimated: bool,
+}
+
+/// One event's part of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CounterSummary {
+    /// The event, as records spell it.
+    pub event: String,
+    /// See [`Counted::per_op`].
+    pub per_op: f64,
+    /// The raw sum, neither scaled nor in the event's unit.
+    pub count: u64,
+    /// Operations done while the event was enabled.
+    pub ops: u64,
+    /// Time enabled, summed over the counted tasks while they ran, in nanoseconds.
+    pub enabled_ns: u64,
+    /// Time the event had a counter, in nanoseconds; at most `enabled_ns`.
+    pub running_ns: u64,
+    /// See [`Counted::estimated`].
+    pub estimated: bool,
+    /// The unit of `per_op`; `None` for a plain number of events.
+    pub unit: Option<String>,
+}
+
+impl Tally {
+    /// Adds what was counted over `ops` operations.
+    pub fn add(&mut self, delta: &Delta, ops: Ops) {
+        for reading in delta.readings() {
+            let sum = self
+                .sums
+                .entry(reading.event.clone())
+                .or_insert_with(|| Sum {
+                    count: 0,
+                    ops: 0,
+                    enabled_ns: 0,
+                    running_ns: 0,
+                    scale: reading.scale.clone(),
+                });
+            sum.count += reading.count;
+            sum.ops += ops.0;
+            sum.enabled_ns += reading.enabled_ns;
+            sum.running_ns += reading.running_ns;
+        }
+    }
+
+    /// What an operation costs in `event`. `None` when it was not in any sample, never had a counter, or no
+    /// operation was done.
+    pub fn per_op(&self, event: &str) -> Option<Counted> {
+        self.sums.get(event)?.per_op()
+    }
+
+    /// Every event that was counted.
+    pub fn summaries(&self) -> Vec<CounterSummary> {
+        let summary = |(event, sum): (&String, &Sum)| {
+            let counted = sum.per_op()?;
+            Some(CounterSummary {
+                event: event.clone(),
+                per_op: counted.per_op,
+                count: sum.count,
+                ops: sum.ops,
+                enabled_ns: sum.enabled_ns,
+                running_ns: sum.running_ns,
+                estimated: counted.estimated,
+                unit: sum.scale.as_ref().map(|scale| scale.unit.clone()),
+            })
+        };
+        self.sums.iter().filter_map(summary).collect()
+    }
+
+    /// Every event that was opened and sampled and still not counted.
+    pub fn not_counted(&self) -> Vec<NotCounted> {
+        let starved = self
+            .sums
+            .iter()
+            .filter(|(_, sum)| sum.ops > 0 && sum.running_ns == 0);
+        starved
+            .map(|(event, sum)| match sum.enabled_ns {
+                0 => NotCounted::new(
+                    event,
+                    "no counted task ran while the event was enabled",
+                    "open the counters before the workers are created",
+                ),
+                _ => NotCounted::new(
+                    event,
+                    "it was enabled but never got one of the PMU's counters",
+                    "end other profilers, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0",
+                ),
+            })
+            .collect()
+    }
+}
+
+impl Sum {
+    fn per_op(&self) -> Option<Counted> {
+        if self.ops == 0 || self.running_ns == 0 {
+            return None;
+        }
+        let running_share = (self.running_ns as f64 / self.enabled_ns.max(1) as f64).min(1.0);
+        let factor = self.scale.as_ref().map_or(1.0, |scale| scale.factor);
+        Some(Counted {
+            per_op: self.count as f64 / running_share * factor / self.ops as f64,
+            running_share,
+            estimated: running_share < COUNTED_THROUGHOUT,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Reading;
+    use super::*;
+
+    fn delta(event: &str, count: u64, enabled_ns: u64, running_ns: u64) -> Delta {
+        Delta::of(vec![Reading {
+            event: event.into(),
+            count,
+            enabled_ns,
+            running_ns,
+            scale: None,
+        }])
+    }
+
+    #[test]
+    fn counts_and_operations_add_up_per_event() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles:u", 300, 1000, 1000), Ops(10));
+        tally.add(&delta("cycles:u", 100, 1000, 1000), Ops(10));
+        tally.add(&delta("branches", 7, 50, 50), Ops(7));
+        let cycles = tally.per_op("cycles:u").unwrap();
+        assert_eq!(
+            cycles,
+            Counted {
+                per_op: 20.0,
+                running_share: 1.0,
+                estimated: false
+            }
+        );
+        assert_eq!(
+            tally.per_op("branches").map(|counted| counted.per_op),
+            Some(1.0)
+        );
+        assert_eq!(tally.per_op("instructions"), None);
+        assert!(tally.not_counted().is_empty());
+    }
+
+    #[test]
+    fn multiplexed_counts_are_scaled_and_marked() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles", 250, 1000, 250), Ops(10));
+        tally.add(&delta("cycles", 250, 1000, 750), Ops(10));
+        let counted = tally.per_op("cycles").unwrap();
+        assert_eq!(
+            counted,
+            Counted {
+                per_op: 50.0,
+                running_share: 0.5,
+                estimated: true
+            }
+        );
+        let summary = &tally.summaries()[0];
+        assert_eq!(
+            (summary.count, summary.ops, summary.estimated),
+            (500, 20, true)
+        );
+    }
+
+    #[test]
+    fn a_hiccup_is_scaled_and_not_marked() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles", 990, 1000, 990), Ops(1));
+        let counted = tally.per_op("cycles").unwrap();
+        assert!(
+            !counted.estimated && (counted.per_op - 1000.0).abs() < 1e-9,
+            "{counted:?}"
+        );
+    }
+
+    #[test]
+    fn an_event_that_never_ran_is_not_a_zero() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles", 0, 1000, 0), Ops(10));
+        tally.add(&delta("cs", 0, 0, 0), Ops(10));
+        assert_eq!((tally.per_op("cycles"), tally.summaries()), (None, vec![]));
+        let reasons: Vec<String> = tally
+            .not_counted()
+            .into_iter()
+            .map(|refusal| refusal.reason)
+            .collect();
+        assert!(
+            reasons[0].contains("no counted task") && reasons[1].contains("never got"),
+            "{reasons:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_per_operation_without_operations() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles", 5, 10, 10), Ops(0));
+        assert_eq!(
+            (tally.per_op("cycles"), tally.not_counted()),
+            (None, vec![])
+        );
+    }
+
+    #[test]
+    fn units_are_applied_and_named_and_survive_json() {
+        let scale = Some(Scale {
+            factor: 0.5,
+            unit: "Joules".into(),
+        });
+        let reading = Reading {
+            event: "e".into(),
+            count: 40,
+            enabled_ns: 9,
+            running_ns: 9,
+            scale,
+        };
+        let mut tally = Tally::default();
+        tally.add(&Delta::of(vec![reading]), Ops(10));
+        let summaries = tally.summaries();
+        assert_eq!(
+            (summaries[0].per_op, summaries[0].unit.as_deref()),
+            (2.0, Some("Joules"))
+        );
+        let json = serde_json::to_string(&summaries).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Vec<CounterSummary>>(&json).unwrap(),
+            summaries
+        );
+    }
+}
