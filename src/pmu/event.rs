@@ -135,8 +135,23 @@ impl Event {
             .then(|| Self { source: self.source.clone(), scope: Scope::User })
     }
 
+    /// A modifier that the kernel takes and that makes the count say something else than its name.
+    fn refuse_misleading_modifier(&self) -> Result<(), NotCounted> {
+        let happens_in_the_kernel = matches!(
+            self.source,
+            Source::Software(Software::CONTEXT_SWITCHES | Software::CPU_MIGRATIONS | Software::CGROUP_SWITCHES)
+        );
+        let reason = match self.scope {
+            Scope::User if happens_in_the_kernel => "it happens in the kernel, and in user mode always reads 0",
+            Scope::User | Scope::Kernel if self.is_clock() => "the kernel does not split this clock by mode",
+            _ => return Ok(()),
+        };
+        Err(NotCounted::new(self.to_string(), reason, "drop the modifier"))
+    }
+
     /// Looks up what the name leaves to the machine.
     pub(super) fn resolve(&self, root: &Root) -> Result<Resolved, NotCounted> {
+        self.refuse_misleading_modifier()?;
         let mut scale = self.is_clock().then(|| Scale { factor: 1.0, unit: "ns".into() });
         let mut builder = match &self.source {
             Source::Hardware(event) => Builder::new(*event),
@@ -363,6 +378,18 @@ mod tests {
         ] {
             let event: Event = text.parse().unwrap();
             assert_eq!(event.in_user_mode().map(|event| event.to_string()).as_deref(), user, "{text}");
+        }
+    }
+
+    #[test]
+    fn modifiers_that_would_read_0_or_everything_are_refused() {
+        let root = Root::default();
+        for text in ["context-switches:u", "migrations:u", "cgroup-switches:u", "task-clock:k", "cpu-clock:u"] {
+            let refusal = text.parse::<Event>().unwrap().resolve(&root).err().unwrap();
+            assert_eq!(refusal.remedy, "drop the modifier", "{text}");
+        }
+        for text in ["context-switches:k", "page-faults:u", "task-clock:uk", "cycles:u"] {
+            assert!(text.parse::<Event>().unwrap().resolve(&root).is_ok(), "{text}");
         }
     }
 
