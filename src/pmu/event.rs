@@ -82,9 +82,7 @@ impl Event {
             between_slashes ^= c == '/';
             c == ',' && !between_slashes
         };
-        text.split(separators)
-            .map(|name| name.trim().parse())
-            .collect()
+        text.split(separators).map(|name| name.trim().parse()).collect()
     }
 
     /// Whether counting it may occupy one of the processor's counters. Software events and tracepoints do not.
@@ -97,10 +95,7 @@ impl Event {
 
     /// Whether it is the processor's own PMU that counts it.
     pub(super) fn is_of_cpu_pmu(&self) -> bool {
-        matches!(
-            self.source,
-            Source::Hardware(_) | Source::Cache(_) | Source::Raw(_)
-        )
+        matches!(self.source, Source::Hardware(_) | Source::Cache(_) | Source::Raw(_))
     }
 
     /// Whether a loop with system calls and fresh memory makes the count grow on every working PMU.
@@ -121,10 +116,7 @@ impl Event {
     /// Whether it is a clock in nanoseconds, which the kernel reads without regard to the mode
     /// (`task_clock_event_read`, `cpu_clock_event_read` in kernel/events/core.c).
     pub(super) fn is_clock(&self) -> bool {
-        matches!(
-            self.source,
-            Source::Software(Software::TASK_CLOCK | Software::CPU_CLOCK)
-        )
+        matches!(self.source, Source::Software(Software::TASK_CLOCK | Software::CPU_CLOCK))
     }
 
     /// The same event counted in user mode alone, if that is a count of its own and the event is not limited yet.
@@ -135,25 +127,32 @@ impl Event {
         let counts_in_user_mode = match &self.source {
             Source::Hardware(_) | Source::Cache(_) | Source::Raw(_) | Source::Sysfs { .. } => true,
             Source::Software(event) => {
-                matches!(
-                    *event,
-                    Software::PAGE_FAULTS | Software::PAGE_FAULTS_MIN | Software::PAGE_FAULTS_MAJ
-                )
+                matches!(*event, Software::PAGE_FAULTS | Software::PAGE_FAULTS_MIN | Software::PAGE_FAULTS_MAJ)
             }
             Source::Tracepoint { .. } => false,
         };
-        (counts_in_user_mode && self.scope == Scope::Everywhere).then(|| Self {
-            source: self.source.clone(),
-            scope: Scope::User,
-        })
+        (counts_in_user_mode && self.scope == Scope::Everywhere)
+            .then(|| Self { source: self.source.clone(), scope: Scope::User })
+    }
+
+    /// A modifier that the kernel takes and that makes the count say something else than its name.
+    fn refuse_misleading_modifier(&self) -> Result<(), NotCounted> {
+        let happens_in_the_kernel = matches!(
+            self.source,
+            Source::Software(Software::CONTEXT_SWITCHES | Software::CPU_MIGRATIONS | Software::CGROUP_SWITCHES)
+        );
+        let reason = match self.scope {
+            Scope::User if happens_in_the_kernel => "it happens in the kernel, and in user mode always reads 0",
+            Scope::User | Scope::Kernel if self.is_clock() => "the kernel does not split this clock by mode",
+            _ => return Ok(()),
+        };
+        Err(NotCounted::new(self.to_string(), reason, "drop the modifier"))
     }
 
     /// Looks up what the name leaves to the machine.
     pub(super) fn resolve(&self, root: &Root) -> Result<Resolved, NotCounted> {
-        let mut scale = self.is_clock().then(|| Scale {
-            factor: 1.0,
-            unit: "ns".into(),
-        });
+        self.refuse_misleading_modifier()?;
+        let mut scale = self.is_clock().then(|| Scale { factor: 1.0, unit: "ns".into() });
         let mut builder = match &self.source {
             Source::Hardware(event) => Builder::new(*event),
             Source::Cache(event) => Builder::new(event.clone()),
@@ -194,17 +193,9 @@ impl FromStr for Event {
         match (source(name), scope, modifier) {
             (Some(source), Some(scope), _) => Ok(Self { source, scope }),
             (Some(_), None, Some(modifier)) => Err(malformed(text, unknown_modifier(modifier))),
-            (None, _, Some(rest))
-                if is_identifier(name) && is_identifier(rest) && scope.is_none() =>
-            {
-                let source = Source::Tracepoint {
-                    system: name.to_owned(),
-                    name: rest.to_owned(),
-                };
-                Ok(Self {
-                    source,
-                    scope: Scope::Everywhere,
-                })
+            (None, _, Some(rest)) if is_identifier(name) && is_identifier(rest) && scope.is_none() => {
+                let source = Source::Tracepoint { system: name.to_owned(), name: rest.to_owned() };
+                Ok(Self { source, scope: Scope::Everywhere })
             }
             _ => Err(unknown(text, if scope.is_some() { name } else { text })),
         }
@@ -239,10 +230,8 @@ fn source(name: &str) -> Option<Source> {
     let tracepoint = || {
         let (system, name) = name.split_once(':')?;
         let is_modifier = parse_scope(name).is_some();
-        (is_identifier(system) && is_identifier(name) && !is_modifier).then(|| Source::Tracepoint {
-            system: system.to_owned(),
-            name: name.to_owned(),
-        })
+        (is_identifier(system) && is_identifier(name) && !is_modifier)
+            .then(|| Source::Tracepoint { system: system.to_owned(), name: name.to_owned() })
     };
     names::hardware(name)
         .map(Source::Hardware)
@@ -254,36 +243,24 @@ fn source(name: &str) -> Option<Source> {
 
 /// `r` and up to 64 bits in hexadecimal digits.
 fn raw(name: &str) -> Option<u64> {
-    let digits = name
-        .strip_prefix('r')
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let digits = name.strip_prefix('r').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u64::from_str_radix(digits, 16).ok()
 }
 
 fn sysfs_event(text: &str, pmu: &str, rest: &str) -> Result<Event, PmuError> {
-    let (terms, modifier) = rest
-        .rsplit_once('/')
-        .ok_or_else(|| malformed(text, "the slash after the terms is missing".into()))?;
+    let (terms, modifier) =
+        rest.rsplit_once('/').ok_or_else(|| malformed(text, "the slash after the terms is missing".into()))?;
     if !sysfs::is_file_name(pmu) {
         return Err(malformed(text, format!("'{pmu}' cannot be a PMU's name")));
     }
-    let terms: Result<Vec<Term>, String> =
-        terms.split(',').map(|term| term.trim().parse()).collect();
+    let terms: Result<Vec<Term>, String> = terms.split(',').map(|term| term.trim().parse()).collect();
     let modifier = modifier.strip_prefix(':').unwrap_or(modifier);
     let scope = match modifier {
         "" => Scope::Everywhere,
-        modifier => {
-            parse_scope(modifier).ok_or_else(|| malformed(text, unknown_modifier(modifier)))?
-        }
+        modifier => parse_scope(modifier).ok_or_else(|| malformed(text, unknown_modifier(modifier)))?,
     };
     let terms = terms.map_err(|fault| malformed(text, fault))?;
-    Ok(Event {
-        source: Source::Sysfs {
-            pmu: pmu.to_owned(),
-            terms,
-        },
-        scope,
-    })
+    Ok(Event { source: Source::Sysfs { pmu: pmu.to_owned(), terms }, scope })
 }
 
 fn parse_scope(modifier: &str) -> Option<Scope> {
@@ -297,10 +274,7 @@ fn parse_scope(modifier: &str) -> Option<Scope> {
 
 /// What the names of trace systems and tracepoints are made of: they are C identifiers, and a few have hyphens.
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn unknown_modifier(modifier: &str) -> String {
@@ -308,17 +282,11 @@ fn unknown_modifier(modifier: &str) -> String {
 }
 
 fn malformed(text: &str, fault: String) -> PmuError {
-    PmuError::MalformedEvent {
-        name: text.to_owned(),
-        fault,
-    }
+    PmuError::MalformedEvent { name: text.to_owned(), fault }
 }
 
 fn unknown(text: &str, name: &str) -> PmuError {
-    PmuError::UnknownEvent {
-        name: text.to_owned(),
-        nearest: names::nearest(name),
-    }
+    PmuError::UnknownEvent { name: text.to_owned(), nearest: names::nearest(name) }
 }
 
 #[cfg(test)]
@@ -364,10 +332,7 @@ mod tests {
     #[test]
     fn unknown_names_say_what_was_meant_and_where_to_look() {
         let error = "instrutcions:u".parse::<Event>().unwrap_err().to_string();
-        assert!(
-            error.contains("'instrutcions:u'") && error.contains("did you mean instructions"),
-            "{error}"
-        );
+        assert!(error.contains("'instrutcions:u'") && error.contains("did you mean instructions"), "{error}");
         assert!(error.contains("perf list"), "{error}");
     }
 
@@ -384,29 +349,12 @@ mod tests {
             ("cpu/event=1/x", "unknown modifier 'x'"),
         ] {
             let error = text.parse::<Event>().unwrap_err();
-            assert!(
-                matches!(error, PmuError::MalformedEvent { .. }),
-                "{text}: {error}"
-            );
+            assert!(matches!(error, PmuError::MalformedEvent { .. }), "{text}: {error}");
             assert!(error.to_string().contains(fault), "{text}: {error}");
         }
-        for text in [
-            "",
-            "r",
-            "rxyz",
-            "r11112222333344445",
-            "a b:c",
-            "::",
-            "sched:",
-            "quux",
-            "quux:u",
-            "é:ü",
-        ] {
+        for text in ["", "r", "rxyz", "r11112222333344445", "a b:c", "::", "sched:", "quux", "quux:u", "é:ü"] {
             let error = text.parse::<Event>().unwrap_err();
-            assert!(
-                matches!(error, PmuError::UnknownEvent { .. }),
-                "{text}: {error}"
-            );
+            assert!(matches!(error, PmuError::UnknownEvent { .. }), "{text}: {error}");
         }
     }
 
@@ -414,10 +362,7 @@ mod tests {
     fn lists_split_at_commas_outside_slashes() {
         let list = Event::parse_list("cycles, cpu/event=1,umask=2/u,cs").unwrap();
         let written: Vec<String> = list.iter().map(Event::to_string).collect();
-        assert_eq!(
-            written,
-            ["cycles", "cpu/event=0x1,umask=0x2/u", "context-switches"]
-        );
+        assert_eq!(written, ["cycles", "cpu/event=0x1,umask=0x2/u", "context-switches"]);
         assert!(Event::parse_list("cycles,,cs").is_err());
     }
 
@@ -432,14 +377,19 @@ mod tests {
             ("page-faults", Some("page-faults:u")),
         ] {
             let event: Event = text.parse().unwrap();
-            assert_eq!(
-                event
-                    .in_user_mode()
-                    .map(|event| event.to_string())
-                    .as_deref(),
-                user,
-                "{text}"
-            );
+            assert_eq!(event.in_user_mode().map(|event| event.to_string()).as_deref(), user, "{text}");
+        }
+    }
+
+    #[test]
+    fn modifiers_that_would_read_0_or_everything_are_refused() {
+        let root = Root::default();
+        for text in ["context-switches:u", "migrations:u", "cgroup-switches:u", "task-clock:k", "cpu-clock:u"] {
+            let refusal = text.parse::<Event>().unwrap().resolve(&root).err().unwrap();
+            assert_eq!(refusal.remedy, "drop the modifier", "{text}");
+        }
+        for text in ["context-switches:k", "page-faults:u", "task-clock:uk", "cycles:u"] {
+            assert!(text.parse::<Event>().unwrap().resolve(&root).is_ok(), "{text}");
         }
     }
 
