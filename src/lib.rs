@@ -10,5 +10,6 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod host;
 pub mod sys;
 pub mod units;
