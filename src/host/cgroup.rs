@@ -34,6 +34,7 @@ pub struct Level {
     /// How much CPU time its tasks may use together.
     pub cpu_quota: Option<Quota>,
     /// The CPUs its tasks may use.
+    #[serde(with = "super::kernel_list::optional")]
     pub cpus: Option<Vec<CpuId>>,
     /// How many tasks it may hold.
     pub pids_max: Option<Bound>,

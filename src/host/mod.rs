@@ -19,6 +19,7 @@ pub mod processor;
 pub mod topology;
 pub mod virtualization;
 
+mod kernel_list;
 mod root;
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,7 @@ pub struct LogicalCpu {
     /// The kernel's number.
     pub id: CpuId,
     /// The online CPUs of the same physical core, this one included, ascending.
-    #[serde(with = "kernel_list")]
+    #[serde(with = "super::kernel_list")]
     pub siblings: Vec<CpuId>,
     /// The physical core, named by the lowest of its CPUs. (The kernel's `core_id` repeats between packages.)
     pub core: CpuId,
@@ -58,7 +58,7 @@ pub struct Cache {
     /// Its size in bytes. `None` where the kernel does not know it.
     pub bytes: Option<u64>,
     /// The online CPUs that share it, ascending.
-    #[serde(with = "kernel_list")]
+    #[serde(with = "super::kernel_list")]
     pub shared: Vec<CpuId>,
 }
 
@@ -337,25 +337,4 @@ fn lowest(ascending: &[CpuId], otherwise: CpuId) -> CpuId {
 
 fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> usize {
     values.collect::<BTreeSet<T>>().len()
-}
-
-/// CPU lists in records are written as the kernel writes them: `0-63` instead of 64 numbers.
-mod kernel_list {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::units::{CpuId, cpu_list, parse_cpu_list};
-
-    pub(super) fn serialize<S: Serializer>(
-        cpus: &[CpuId],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&cpu_list(cpus))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<CpuId>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_cpu_list(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is not a CPU list")))
-    }
 }
