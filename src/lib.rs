@@ -10,9 +10,14 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod cli;
 pub mod crew;
+pub mod harness;
+pub mod host;
 pub mod mechanism;
 pub mod pmu;
+pub mod record;
+pub mod report;
 pub mod stats;
 pub mod sys;
 pub mod units;

@@ -1,0 +1,284 @@
+//! The control groups above this process that can limit it, in versions 1 and 2 (cgroups(7)).
+//!
+//! A limit of any ancestor binds, so every level up to the mount point is read. Where the mount shows only a
+//! part of the hierarchy, as in a container, what lies above it limits too and cannot be seen.
+
+use serde::{Deserialize, Serialize};
+
+use super::process::Bound;
+use super::root::{Observer, Root};
+use crate::units::{CpuId, parse_cpu_list};
+
+/// Version 1 writes "no limit" as the largest multiple of the page size in an `i64`.
+const V1_UNLIMITED: u64 = 1 << 62;
+
+const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
+
+/// Which of the two interfaces a group belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Version {
+    /// One hierarchy for each controller.
+    V1,
+    /// One hierarchy for all.
+    V2,
+}
+
+/// One control group. `None` means that this group does not have the setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The interface.
+    pub version: Version,
+    /// Its directory.
+    pub path: String,
+    /// How much CPU time its tasks may use together.
+    pub cpu_quota: Option<Quota>,
+    /// The CPUs its tasks may use.
+    #[serde(with = "super::kernel_list::optional")]
+    pub cpus: Option<Vec<CpuId>>,
+    /// How many tasks it may hold.
+    pub pids_max: Option<Bound>,
+    /// How many bytes of memory it may use.
+    pub memory_max: Option<Bound>,
+}
+
+/// A bound on CPU time (CFS bandwidth control): `microseconds` in every period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// CPU time per period, over all CPUs, in microseconds.
+    pub microseconds: Bound,
+    /// The period in microseconds.
+    pub period_us: u64,
+}
+
+impl Level {
+    /// The file of this group that holds the bound of its tasks.
+    pub fn pids_file(&self) -> String {
+        format!("{}/pids.max", self.path)
+    }
+
+    /// The file of this group that holds the bound of its memory.
+    pub fn memory_file(&self) -> String {
+        let name = self.version.choose("memory.limit_in_bytes", "memory.max");
+        format!("{}/{name}", self.path)
+    }
+
+    /// The file of this group that holds the bound of its CPU time.
+    pub fn quota_file(&self) -> String {
+        let name = self.version.choose("cpu.cfs_quota_us", "cpu.max");
+        format!("{}/{name}", self.path)
+    }
+
+    /// Tasks in the group and those below it now.
+    pub(super) fn pids_current(&self, root: &Root) -> Option<u64> {
+        root.value(&format!("{}/pids.current", self.path)).ok()
+    }
+
+    /// Bytes the group and those below it use now, page cache included.
+    pub(super) fn memory_current(&self, root: &Root) -> Option<u64> {
+        let name = self
+            .version
+            .choose("memory.usage_in_bytes", "memory.current");
+        root.value(&format!("{}/{name}", self.path)).ok()
+    }
+
+    fn read(root: &Root, version: Version, path: String) -> Self {
+        let mut level = Self {
+            version,
+            path,
+            cpu_quota: None,
+            cpus: None,
+            pids_max: None,
+            memory_max: None,
+        };
+        let bound = |file: String| Bound::parse(&root.text(&file).ok()?);
+        level.cpu_quota = level.read_quota(root);
+        level.cpus = level.read_cpus(root);
+        level.pids_max = bound(level.pids_file());
+        level.memory_max = bound(level.memory_file()).map(|bound| match bound {
+            Bound::At(bytes) if bytes >= V1_UNLIMITED => Bound::Unlimited,
+            other => other,
+        });
+        level
+    }
+
+    fn read_quota(&self, root: &Root) -> Option<Quota> {
+        let text = root.text(&self.quota_file()).ok()?;
+        if self.version == Version::V2 {
+            let (quota, period) = text.split_once(' ')?;
+            return Some(Quota {
+                microseconds: Bound::parse(quota)?,
+                period_us: period.trim().parse().ok()?,
+            });
+        }
+        let microseconds = if text == "-1" {
+            Bound::Unlimited
+        } else {
+            Bound::parse(&text)?
+        };
+        Some(Quota {
+            microseconds,
+            period_us: root
+                .value(&format!("{}/cpu.cfs_period_us", self.path))
+                .ok()?,
+        })
+    }
+
+    fn read_cpus(&self, root: &Root) -> Option<Vec<CpuId>> {
+        let name = self
+            .version
+            .choose("cpuset.effective_cpus", "cpuset.cpus.effective");
+        parse_cpu_list(&root.text(&format!("{}/{name}", self.path)).ok()?)
+    }
+}
+
+impl Version {
+    fn choose<T>(self, v1: T, v2: T) -> T {
+        match self {
+            Version::V1 => v1,
+            Version::V2 => v2,
+        }
+    }
+}
+
+/// Where a hierarchy is mounted.
+struct Mount<'a> {
+    version: Version,
+    /// The group that the mount point shows.
+    root: &'a str,
+    point: &'a str,
+    /// Version 1: the controllers that live here.
+    controllers: Vec<&'a str>,
+}
+
+/// The groups above this process, innermost first within each hierarchy.
+pub(super) fn observe(observer: &mut Observer<'_>) -> Vec<Level> {
+    let Some(groups) = observer.text("control groups", "/proc/self/cgroup") else {
+        return Vec::new();
+    };
+    let Some(mounts) = observer.text("control group mounts", "/proc/self/mountinfo") else {
+        return Vec::new();
+    };
+    let mut levels: Vec<Level> = Vec::new();
+    for mount in mounts.lines().filter_map(mount) {
+        let Some(group) = groups.lines().find_map(|line| mount.group(line)) else {
+            continue;
+        };
+        for path in mount.directories(group) {
+            if levels.iter().all(|level| level.path != path) {
+                levels.push(Level::read(observer.root, mount.version, path));
+            }
+        }
+    }
+    levels
+}
+
+/// A line of mountinfo (proc_pid_mountinfo(5)): `36 35 98:0 /root /mount/point rw,noatime … - ext4 /dev/x rw`.
+fn mount(line: &str) -> Option<Mount<'_>> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut before = before.split(' ').skip(3);
+    let (root, point) = (before.next()?, before.next()?);
+    let mut after = after.split(' ');
+    let version = match after.next()? {
+        "cgroup" => Version::V1,
+        "cgroup2" => Version::V2,
+        _ => return None,
+    };
+    let options = after.nth(1).unwrap_or_default();
+    let controllers: Vec<&str> = options
+        .split(',')
+        .filter(|option| CONTROLLERS.contains(option))
+        .collect();
+    (version == Version::V2 || !controllers.is_empty()).then_some(Mount {
+        version,
+        root,
+        point,
+        controllers,
+    })
+}
+
+impl<'a> Mount<'a> {
+    /// The group of this process, when the `/proc/self/cgroup` line is about this hierarchy:
+    /// `4:memory:/a/b`, in version 2 `0::/a/b`.
+    fn group<'b>(&self, line: &'b str) -> Option<&'b str> {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (parts.next()?, parts.next()?);
+        let here = match self.version {
+            Version::V2 => controllers.is_empty(),
+            Version::V1 => controllers
+                .split(',')
+                .any(|name| self.controllers.contains(&name)),
+        };
+        here.then_some(group)
+    }
+
+    /// The directories of a group and of its ancestors, innermost first, down to the mount point.
+    fn directories(&self, group: &str) -> Vec<String> {
+        let point = self.point.trim_end_matches('/');
+        let below = group
+            .strip_prefix(self.root.trim_end_matches('/'))
+            .unwrap_or_default();
+        // A group outside what the mount shows: only the mount point can be told.
+        let inside = below.starts_with('/') && below.split('/').all(|part| part != "..");
+        let below = if inside {
+            below.trim_end_matches('/')
+        } else {
+            ""
+        };
+        let ends = below
+            .match_indices('/')
+            .map(|(end, _)| end)
+            .chain([below.len()]);
+        let mut directories: Vec<String> = ends
+            .map(|end| format!("{point}{}", &below[..end]))
+            .collect();
+        directories.dedup();
+        directories.reverse();
+        directories
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directories(root: &str, group: &str) -> Vec<String> {
+        let line =
+            format!("31 23 0:28 {root} /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw");
+        mount(&line).unwrap().directories(group)
+    }
+
+    #[test]
+    fn every_ancestor_up_to_the_mount_point_is_read() {
+        assert_eq!(directories("/", "/"), ["/sys/fs/cgroup"]);
+        assert_eq!(
+            directories("/", "/a/b"),
+            ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]
+        );
+    }
+
+    #[test]
+    fn a_container_sees_its_part_of_the_hierarchy() {
+        assert_eq!(
+            directories("/docker/x", "/docker/x/y"),
+            ["/sys/fs/cgroup/y", "/sys/fs/cgroup"]
+        );
+        assert_eq!(directories("/docker/x", "/docker/xy"), ["/sys/fs/cgroup"]);
+        assert_eq!(directories("/", "/../../x"), ["/sys/fs/cgroup"]);
+    }
+
+    #[test]
+    fn only_hierarchies_with_a_limiting_controller_count() {
+        let v1 = "40 31 0:36 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct";
+        let found = mount(v1).unwrap();
+        assert_eq!(
+            (found.version, found.controllers.as_slice()),
+            (Version::V1, ["cpu"].as_slice())
+        );
+        assert_eq!(found.group("2:cpu,cpuacct:/a"), Some("/a"));
+        assert_eq!(found.group("0::/a"), None);
+        assert!(
+            mount("40 31 0:36 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer").is_none()
+        );
+    }
+}

@@ -1,0 +1,405 @@
+//! What this process may still open, start, map and touch: asked before something large is set up, so that the
+//! answer is a limit by name and the command that raises it, instead of `EAGAIN` half-way.
+
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::{self, Level};
+use super::memory;
+use super::moment;
+use super::process::{self, Bound, Process, Rlimit};
+use super::root::{Observer, Root, Unread};
+use super::sysctl_path;
+use crate::units::parse_cpu_list;
+
+/// Mappings of one `std::thread`: its stack and the guard below it, its signal stack and the guard below that.
+/// Neighbours can merge: 3.6 were measured with 500 threads.
+pub const MAPS_PER_THREAD: u64 = 4;
+
+/// Mappings of one arena of glibc's allocator: the part in use and the part kept in reserve.
+pub const MAPS_PER_ARENA: u64 = 2;
+
+/// A thread that allocates gets an arena of its own until there are this many for each CPU (mallopt(3),
+/// `M_ARENA_MAX`).
+const ARENAS_PER_CPU: u64 = 8;
+
+/// Numbers below this are not given out again once the kernel has gone round (`RESERVED_PIDS`, `kernel/pid.c`).
+const RESERVED_PIDS: u64 = 300;
+
+/// The largest `kernel.pid_max` of a 64-bit kernel (`PID_MAX_LIMIT`, `include/linux/threads.h`).
+const LARGEST_PID_MAX: u64 = 4 << 20;
+
+/// What something is going to need, on top of what is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// File descriptors in this process.
+    pub descriptors: u64,
+    /// Threads of this process.
+    pub threads: u64,
+    /// Further processes.
+    pub processes: u64,
+    /// Memory mappings in this process, those of `threads` not counted: see [`MAPS_PER_THREAD`] and
+    /// [`MAPS_PER_ARENA`].
+    pub maps: u64,
+    /// Memory that will be touched, in bytes.
+    pub bytes: u64,
+}
+
+/// What a limit limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// Open file descriptors.
+    Descriptors,
+    /// Threads and processes.
+    Tasks,
+    /// Memory mappings of one process.
+    Maps,
+    /// Memory in bytes.
+    Bytes,
+}
+
+/// One limit and how much of it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Its name: `RLIMIT_NOFILE (soft)`, `kernel.pid_max`, `cgroup pids.max`.
+    pub name: String,
+    /// What it limits.
+    pub resource: Resource,
+    /// The bound, in the unit of the resource.
+    pub value: Bound,
+    /// How much of it is in use; 0 where that could not be read.
+    pub in_use: u64,
+    /// Where it was read.
+    pub path: String,
+}
+
+/// The limit that a demand meets first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{limit} is {value} and {needed} are needed ({path}); {remedy}")]
+pub struct Obstacle {
+    /// The limit's name: `RLIMIT_NOFILE (soft)`.
+    pub limit: String,
+    /// Its value now.
+    pub value: u64,
+    /// The value it would have to have: what is in use and what is demanded.
+    pub needed: u64,
+    /// Where it was read.
+    pub path: String,
+    /// The command that raises it, or what to do where none can.
+    pub remedy: String,
+}
+
+/// The limits of this process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    limits: Vec<Limit>,
+    /// How many arenas the allocator makes at most.
+    arenas: u64,
+    /// What could not be read, and why. A limit that is not known is no obstacle.
+    pub unread: Vec<Unread>,
+}
+
+impl Demand {
+    fn of(&self, resource: Resource, arenas: u64) -> u64 {
+        match resource {
+            Resource::Descriptors => self.descriptors,
+            Resource::Tasks => self.threads.saturating_add(self.processes),
+            Resource::Maps => self.maps.saturating_add(self.thread_maps(arenas)),
+            Resource::Bytes => self.bytes,
+        }
+    }
+
+    fn thread_maps(&self, arenas: u64) -> u64 {
+        let in_arenas = self.threads.min(arenas).saturating_mul(MAPS_PER_ARENA);
+        self.threads
+            .saturating_mul(MAPS_PER_THREAD)
+            .saturating_add(in_arenas)
+    }
+}
+
+impl Limits {
+    /// Reads the limits below `root`, and what is used of them. Reads the status of every process, to count this
+    /// user's tasks, when `RLIMIT_NPROC` holds for this process.
+    pub fn observe(root: &Root) -> Limits {
+        let mut observer = Observer::new(root);
+        let process = Process::observe(&mut observer);
+        let mut limits = descriptors(&mut observer, &process);
+        limits.extend(tasks(&mut observer, &process));
+        limits.extend(maps(&mut observer));
+        limits.extend(available_memory(&mut observer));
+        for level in cgroup::observe(&mut observer) {
+            limits.extend(group_limits(root, &level));
+        }
+        Limits {
+            limits,
+            arenas: arenas(&mut observer),
+            unread: observer.into_unread(),
+        }
+    }
+
+    /// Every limit, those that are `unlimited` included: of the process, of the system, of its control groups
+    /// from the innermost outwards.
+    pub fn all(&self) -> Vec<Limit> {
+        self.limits.clone()
+    }
+
+    /// The first limit, in the order of [`all`](Self::all), that `demand` would exceed.
+    pub fn first_obstacle(&self, demand: Demand) -> Option<Obstacle> {
+        self.limits
+            .iter()
+            .find_map(|limit| self.obstacle(limit, demand.of(limit.resource, self.arenas)))
+    }
+
+    fn obstacle(&self, limit: &Limit, demanded: u64) -> Option<Obstacle> {
+        let Bound::At(value) = limit.value else {
+            return None;
+        };
+        let needed = limit.in_use.saturating_add(demanded);
+        (demanded > 0 && needed > value).then(|| Obstacle {
+            limit: limit.name.clone(),
+            value,
+            needed,
+            path: limit.path.clone(),
+            remedy: self.remedy(limit, needed),
+        })
+    }
+
+    fn remedy(&self, limit: &Limit, needed: u64) -> String {
+        match limit.name.as_str() {
+            NOFILE_SOFT => self.raise_nofile(needed),
+            NPROC_SOFT => self.raise_nproc(needed),
+            NOFILE_HARD => format!("sudo prlimit --pid $$ --nofile={needed}:{needed}"),
+            NPROC_HARD => format!("sudo prlimit --pid $$ --nproc={needed}:{needed}"),
+            "kernel.pid_max" if needed > LARGEST_PID_MAX => {
+                format!("ask for fewer tasks: {LARGEST_PID_MAX} is the most a kernel allows")
+            }
+            "MemAvailable" => {
+                "ask for fewer tasks or smaller ones, or end what uses the memory".to_owned()
+            }
+            name if name.starts_with("cgroup ") => {
+                format!("echo {needed} | sudo tee {}", limit.path)
+            }
+            name => format!("sudo sysctl -w {name}={needed}"),
+        }
+    }
+
+    fn raise_nofile(&self, needed: u64) -> String {
+        let allows = |name| {
+            self.value(name)
+                .is_none_or(|value| value >= Bound::At(needed))
+        };
+        if allows(NOFILE_HARD) {
+            return format!("ulimit -n {needed}");
+        }
+        let raise = format!("sudo prlimit --pid $$ --nofile={needed}:{needed}");
+        if allows(NR_OPEN) {
+            raise
+        } else {
+            format!("sudo sysctl -w {NR_OPEN}={needed} && {raise}")
+        }
+    }
+
+    fn raise_nproc(&self, needed: u64) -> String {
+        if self
+            .value(NPROC_HARD)
+            .is_none_or(|hard| hard >= Bound::At(needed))
+        {
+            format!("ulimit -u {needed}")
+        } else {
+            format!("sudo prlimit --pid $$ --nproc={needed}:{needed}")
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<Bound> {
+        self.limits
+            .iter()
+            .find(|limit| limit.name == name)
+            .map(|limit| limit.value)
+    }
+}
+
+const NOFILE_SOFT: &str = "RLIMIT_NOFILE (soft)";
+const NOFILE_HARD: &str = "RLIMIT_NOFILE (hard)";
+const NPROC_SOFT: &str = "RLIMIT_NPROC (soft)";
+const NPROC_HARD: &str = "RLIMIT_NPROC (hard)";
+const NR_OPEN: &str = "fs.nr_open";
+const RLIMITS_PATH: &str = "/proc/self/limits";
+
+fn descriptors(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
+    let open = observer.names("open descriptors", "/proc/self/fd").len() as u64;
+    let mut limits = Vec::new();
+    if let Some(rlimit) = process.rlimits.get("RLIMIT_NOFILE") {
+        limits.extend(both(
+            [NOFILE_SOFT, NOFILE_HARD],
+            Resource::Descriptors,
+            *rlimit,
+            open,
+        ));
+    }
+    limits.extend(sysctl(observer, NR_OPEN, Resource::Descriptors, open));
+    // Allocated, unused (always 0 since 2.6), maximum: proc_sys_fs(5).
+    let allocated = observer.parsed(
+        "open files of the system",
+        "/proc/sys/fs/file-nr",
+        "three numbers",
+        |text| text.split_whitespace().next()?.parse().ok(),
+    );
+    limits.extend(sysctl(
+        observer,
+        "fs.file-max",
+        Resource::Descriptors,
+        allocated.unwrap_or_default(),
+    ));
+    limits
+}
+
+fn tasks(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    if let Some(rlimit) = process.rlimits.get("RLIMIT_NPROC") {
+        let exempt = Rlimit {
+            soft: Bound::Unlimited,
+            hard: Bound::Unlimited,
+        };
+        let (rlimit, in_use) = if process.may_exceed_nproc() {
+            (exempt, 0)
+        } else {
+            (
+                *rlimit,
+                process.user.map_or(0, |user| tasks_of(observer.root, user)),
+            )
+        };
+        limits.extend(both(
+            [NPROC_SOFT, NPROC_HARD],
+            Resource::Tasks,
+            rlimit,
+            in_use,
+        ));
+    }
+    let alive = observer.parsed(
+        "tasks alive",
+        "/proc/loadavg",
+        "a load average",
+        moment::tasks,
+    );
+    let alive = alive.map_or(0, |(_, alive)| alive);
+    limits.extend(sysctl(
+        observer,
+        "kernel.pid_max",
+        Resource::Tasks,
+        alive.saturating_add(RESERVED_PIDS),
+    ));
+    limits.extend(sysctl(
+        observer,
+        "kernel.threads-max",
+        Resource::Tasks,
+        alive,
+    ));
+    limits
+}
+
+fn maps(observer: &mut Observer<'_>) -> Option<Limit> {
+    let maps = observer
+        .text("mappings in use", "/proc/self/maps")
+        .unwrap_or_default();
+    sysctl(
+        observer,
+        "vm.max_map_count",
+        Resource::Maps,
+        maps.lines().count() as u64,
+    )
+}
+
+fn arenas(observer: &mut Observer<'_>) -> u64 {
+    let online = observer.parsed(
+        "online CPUs",
+        "/sys/devices/system/cpu/online",
+        "a CPU list",
+        parse_cpu_list,
+    );
+    online.map_or(0, |cpus| cpus.len() as u64 * ARENAS_PER_CPU)
+}
+
+fn available_memory(observer: &mut Observer<'_>) -> Option<Limit> {
+    const PATH: &str = "/proc/meminfo";
+    let expected = "a line MemAvailable in kB";
+    let bytes = observer.parsed("available memory", PATH, expected, |text| {
+        memory::bytes(text, "MemAvailable")
+    })?;
+    Some(Limit {
+        name: "MemAvailable".to_owned(),
+        resource: Resource::Bytes,
+        value: Bound::At(bytes),
+        in_use: 0,
+        path: PATH.to_owned(),
+    })
+}
+
+fn group_limits(root: &Root, level: &Level) -> impl Iterator<Item = Limit> {
+    let limit = |resource, value: Option<Bound>, in_use: Option<u64>, path: String| {
+        let name = format!("cgroup {}", path.rsplit('/').next().unwrap_or_default());
+        value.map(|value| Limit {
+            name,
+            resource,
+            value,
+            in_use: in_use.unwrap_or_default(),
+            path,
+        })
+    };
+    let pids = limit(
+        Resource::Tasks,
+        level.pids_max,
+        level.pids_current(root),
+        level.pids_file(),
+    );
+    let bytes = limit(
+        Resource::Bytes,
+        level.memory_max,
+        level.memory_current(root),
+        level.memory_file(),
+    );
+    pids.into_iter().chain(bytes)
+}
+
+fn both(names: [&str; 2], resource: Resource, rlimit: Rlimit, in_use: u64) -> [Limit; 2] {
+    let limit = |name: &str, value| Limit {
+        name: name.to_owned(),
+        resource,
+        value,
+        in_use,
+        path: RLIMITS_PATH.to_owned(),
+    };
+    [limit(names[0], rlimit.soft), limit(names[1], rlimit.hard)]
+}
+
+fn sysctl(
+    observer: &mut Observer<'_>,
+    name: &str,
+    resource: Resource,
+    in_use: u64,
+) -> Option<Limit> {
+    let path = sysctl_path(name);
+    let value = Bound::At(observer.value(name, &path)?);
+    Some(Limit {
+        name: name.to_owned(),
+        resource,
+        value,
+        in_use,
+        path,
+    })
+}
+
+/// How many tasks this user has, which is what `RLIMIT_NPROC` counts. A process that ends meanwhile is not counted.
+fn tasks_of(root: &Root, user: u32) -> u64 {
+    let processes = root.names("/proc").unwrap_or_default();
+    let numbered = processes
+        .iter()
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let threads = |name: &String| {
+        let status = root.text(&format!("/proc/{name}/status")).ok()?;
+        (process::real_user(&status)? == user)
+            .then(|| super::field(&status, "Threads")?.parse().ok())?
+    };
+    numbered
+        .filter_map(threads)
+        .fold(0_u64, u64::saturating_add)
+}

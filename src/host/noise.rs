@@ -1,0 +1,262 @@
+//! What makes this machine noisy, why that matters, and the command that quietens it.
+//!
+//! Address space randomisation is not among it: rounds are fresh processes, and a layout drawn anew for each is
+//! what keeps one lucky layout from passing for the truth (Mytkowicz et al., "Producing Wrong Data Without Doing
+//! Anything Obviously Wrong!", ASPLOS 2009).
+
+use serde::{Deserialize, Serialize};
+
+use super::Host;
+use super::moment::Moment;
+use super::process::Bound;
+
+/// Above this load somebody else's work is likely to run beside ours.
+const QUIET_LOAD: f64 = 0.5;
+
+/// Steal since boot above which the hypervisor's other guests are felt: one part in a thousand.
+const FELT_STEAL: f64 = 0.001;
+
+/// Idle states slower to leave than this, in microseconds, cost more than the handoff they delay.
+const DEEP_IDLE_US: u64 = 2;
+
+/// One thing that makes measurements on this machine vary or mislead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What was found.
+    pub what: String,
+    /// What it does to the measurements, in one line.
+    pub why: String,
+    /// The command that ends it, or what to do where there is none.
+    pub remedy: String,
+}
+
+/// What makes `host` noisy at this `moment`. Nothing that could not be read is warned of.
+pub fn warnings(host: &Host, moment: &Moment) -> Vec<Warning> {
+    let single = [
+        few_cpus(host),
+        governor(host),
+        turbo(host),
+        smt(host),
+        deep_idle(host),
+        virtual_machine(host),
+        steal(moment),
+        missing_pmu(host),
+        load(moment),
+        clock_source(host),
+        autogroup(host),
+        paranoid(host),
+        nmi_watchdog(host),
+        numa_balancing(host),
+        huge_pages(host),
+        assumed_llc(host),
+    ];
+    single.into_iter().flatten().chain(quotas(host)).collect()
+}
+
+fn warning(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> Option<Warning> {
+    Some(Warning {
+        what: what.into(),
+        why: why.to_owned(),
+        remedy: remedy.into(),
+    })
+}
+
+fn few_cpus(host: &Host) -> Option<Warning> {
+    // None at all means that the topology could not be read, not that there is no CPU.
+    (host.topology.cpus.len() == 1).then_some(())?;
+    warning(
+        "one CPU online",
+        "placements across CPUs cannot be measured, and the measuring process shares the CPU with its tasks",
+        "echo 1 | sudo tee /sys/devices/system/cpu/cpu1/online, or give the machine more CPUs",
+    )
+}
+
+fn governor(host: &Host) -> Option<Warning> {
+    let governors = &host.power.governors;
+    governors
+        .iter()
+        .any(|governor| governor != "performance")
+        .then_some(())?;
+    warning(
+        format!("scaling governor {}", governors.join(", ")),
+        "the frequency follows the load, so short and blocking mechanisms are timed at a lower clock than busy ones",
+        "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+    )
+}
+
+fn turbo(host: &Host) -> Option<Warning> {
+    let turbo = host.power.turbo.as_ref().filter(|turbo| turbo.allowed)?;
+    warning(
+        "turbo is allowed",
+        "the frequency depends on temperature and on how many cores are awake, which differ between mechanisms",
+        format!("echo {} | sudo tee {}", turbo.off, turbo.path),
+    )
+}
+
+fn smt(host: &Host) -> Option<Warning> {
+    let shared = host.topology.cpus.iter().any(|cpu| cpu.siblings.len() > 1);
+    shared.then_some(())?;
+    warning(
+        "SMT is on",
+        "a task on the sibling takes execution units and cache from the one that is measured",
+        "echo off | sudo tee /sys/devices/system/cpu/smt/control",
+    )
+}
+
+fn deep_idle(host: &Host) -> Option<Warning> {
+    if host.kernel.parameter("idle") == Some("poll") {
+        return None;
+    }
+    let deepest = host
+        .power
+        .idle
+        .deepest_us()
+        .filter(|latency| *latency > DEEP_IDLE_US)?;
+    warning(
+        format!("idle states that take up to {deepest} us to leave"),
+        "a wakeup across CPUs measures how deep the other CPU slept, not the mechanism",
+        "boot with idle=poll, or hold a 0 written to /dev/cpu_dma_latency open while measuring",
+    )
+}
+
+fn virtual_machine(host: &Host) -> Option<Warning> {
+    host.virtualization.is_virtual().then_some(())?;
+    let name = host
+        .virtualization
+        .hypervisor
+        .as_deref()
+        .map(|name| format!(" ({name})"))
+        .unwrap_or_default();
+    warning(
+        format!("a virtual machine{name}"),
+        "interrupts between CPUs, idle and page faults can leave the guest; waking an idle CPU costs far more",
+        "measure on bare metal, or boot the guest with idle=poll and say so beside the figures",
+    )
+}
+
+fn steal(moment: &Moment) -> Option<Warning> {
+    let share = moment
+        .ticks?
+        .steal_share()
+        .filter(|share| *share > FELT_STEAL)?;
+    warning(
+        format!("{:.1} % of CPU time since boot was stolen", share * 100.0),
+        "the hypervisor ran other guests while a CPU here had work, which no clock in the guest can subtract",
+        "use an instance with dedicated CPUs, and discard rounds in which steal rose",
+    )
+}
+
+fn missing_pmu(host: &Host) -> Option<Warning> {
+    (!host.event_sources.is_empty() && !host.has_core_pmu()).then_some(())?;
+    let remedy = if host.virtualization.is_virtual() {
+        "give the guest a PMU (QEMU: -cpu host,pmu=on), or measure on bare metal"
+    } else {
+        "boot with a kernel that drives this CPU's PMU (dmesg | grep -i pmu)"
+    };
+    warning(
+        "no PMU of the CPU cores",
+        "cycles, instructions and cache misses cannot be counted",
+        remedy,
+    )
+}
+
+fn load(moment: &Moment) -> Option<Warning> {
+    let load = moment.load?[0];
+    (load > QUIET_LOAD).then_some(())?;
+    warning(
+        format!("load average {load:.2}"),
+        "other tasks take CPU time, keep CPUs awake and warm, and move unpinned tasks about",
+        "end other work first; top -b -n 1 | head -20 shows it",
+    )
+}
+
+fn clock_source(host: &Host) -> Option<Warning> {
+    let source = host
+        .clock
+        .source
+        .as_deref()
+        .filter(|source| *source != "tsc" && host.processor.is_x86())?;
+    let remedy = if host.clock.available.iter().any(|source| source == "tsc") {
+        "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"
+    } else {
+        "boot with tsc=reliable, if the CPU has the flags constant_tsc and nonstop_tsc"
+    };
+    warning(
+        format!("clock source {source}"),
+        "reading the time costs more than with the TSC, and a system call where user space cannot read the clock",
+        remedy,
+    )
+}
+
+fn autogroup(host: &Host) -> Option<Warning> {
+    (host.sysctl("kernel.sched_autogroup_enabled") == Some(1_u32)).then_some(())?;
+    warning(
+        "autogroup is on",
+        "the scheduler shares time between sessions before tasks, so the terminal it runs in changes the result",
+        "sudo sysctl -w kernel.sched_autogroup_enabled=0",
+    )
+}
+
+fn paranoid(host: &Host) -> Option<Warning> {
+    let level = host
+        .sysctl("kernel.perf_event_paranoid")
+        .filter(|level: &i32| *level > 1)?;
+    (!host.process.may_count_everything()).then_some(())?;
+    warning(
+        format!("perf_event_paranoid is {level}"),
+        "events inside the kernel, context switches among them, cannot be counted without privileges",
+        "sudo sysctl -w kernel.perf_event_paranoid=1",
+    )
+}
+
+fn nmi_watchdog(host: &Host) -> Option<Warning> {
+    (host.has_core_pmu() && host.sysctl("kernel.nmi_watchdog") == Some(1_u32)).then_some(())?;
+    warning(
+        "the NMI watchdog is on",
+        "it holds one hardware counter of each CPU, so fewer events fit without multiplexing",
+        "sudo sysctl -w kernel.nmi_watchdog=0",
+    )
+}
+
+fn numa_balancing(host: &Host) -> Option<Warning> {
+    let on = host
+        .sysctl("kernel.numa_balancing")
+        .is_some_and(|mode: u32| mode != 0);
+    (on && host.topology.nodes() > 1).then_some(())?;
+    warning(
+        "NUMA balancing is on",
+        "the kernel unmaps pages to see who touches them and moves tasks and memory between nodes",
+        "sudo sysctl -w kernel.numa_balancing=0",
+    )
+}
+
+fn huge_pages(host: &Host) -> Option<Warning> {
+    (host.memory.transparent_hugepages.as_deref() == Some("always")).then_some(())?;
+    warning(
+        "transparent huge pages are always on",
+        "whether a stack or heap lies on huge pages is luck, and khugepaged rewrites mappings in the background",
+        "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled",
+    )
+}
+
+fn assumed_llc(host: &Host) -> Option<Warning> {
+    (host.topology.llc_assumed() && host.topology.cores() > 1).then_some(())?;
+    warning(
+        "the kernel describes no caches",
+        "which CPUs share a last level cache is assumed from the package, so same-llc may be cross-llc",
+        "name the CPUs yourself, from the processor's manual, or give the guest the cache topology of its host",
+    )
+}
+
+fn quotas(host: &Host) -> impl Iterator<Item = Warning> {
+    host.cgroups.iter().filter_map(|level| {
+        let quota = level.cpu_quota?;
+        let Bound::At(microseconds) = quota.microseconds else { return None };
+        let unlimited = if level.quota_file().ends_with("cpu.max") { "max" } else { "-1" };
+        warning(
+            format!("a CPU quota of {microseconds} us in {} us on {}", quota.period_us, level.path),
+            "tasks that used up the quota stand still until the period ends, in the middle of a sample",
+            format!("echo {unlimited} | sudo tee {}", level.quota_file()),
+        )
+    })
+}

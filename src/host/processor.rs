@@ -1,0 +1,224 @@
+//! What the CPUs are: maker, model, stepping, microcode, features, frequencies.
+
+use serde::{Deserialize, Serialize};
+
+use super::root::Observer;
+use super::{field, fields};
+use crate::units::CpuId;
+
+/// The processor as `/proc/cpuinfo` describes it (proc_cpuinfo(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Processor {
+    /// The marketing name. arm64 kernels give none; there it is the core's name when its part is a known one.
+    pub model: Option<String>,
+    /// The maker: `GenuineIntel`, `AuthenticAMD`, or the name of the arm64 implementer.
+    pub vendor: Option<String>,
+    /// The distinct kinds of core by their identification registers, in the order of their first CPU. More than
+    /// one on arm64 machines with big and little cores.
+    pub silicon: Vec<Silicon>,
+    /// The microcode's revision, as the kernel writes it. `None` on arm64.
+    pub microcode: Option<String>,
+    /// Features of the first CPU (`flags`, on arm64 `Features`), in the kernel's order.
+    pub flags: Vec<String>,
+    /// Known hardware bugs of the first CPU (`bugs`; x86 only).
+    pub bugs: Vec<String>,
+    /// The frequency without turbo in kHz, of the first online CPU.
+    pub nominal_khz: Option<u64>,
+    /// The highest frequency the hardware has, turbo included, in kHz, of the first online CPU.
+    pub maximum_khz: Option<u64>,
+}
+
+/// One kind of core by its identification registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Silicon {
+    /// CPUID leaf 1.
+    X86 {
+        /// Family, the extended one included.
+        family: u32,
+        /// Model, the extended one included.
+        model: u32,
+        /// Stepping.
+        stepping: u32,
+    },
+    /// MIDR_EL1.
+    Arm64 {
+        /// Implementer: 0x41 is Arm.
+        implementer: u32,
+        /// Part: the kind of core.
+        part: u32,
+        /// Variant: the major revision, `r` in `r3p1`.
+        variant: u32,
+        /// Revision: the minor one, `p` in `r3p1`.
+        revision: u32,
+    },
+}
+
+impl Processor {
+    pub(super) fn observe(observer: &mut Observer<'_>, cpuinfo: &str, first: CpuId) -> Self {
+        let silicon = kinds_of_core(cpuinfo);
+        let model = field(cpuinfo, "model name").map(str::to_owned);
+        Self {
+            nominal_khz: nominal_khz(observer, first, model.as_deref()),
+            maximum_khz: observer.value(
+                "maximum frequency",
+                &format!("/sys/devices/system/cpu/cpu{first}/cpufreq/cpuinfo_max_freq"),
+            ),
+            model: model.or_else(|| silicon.first().and_then(Silicon::core_name)),
+            vendor: field(cpuinfo, "vendor_id")
+                .map(str::to_owned)
+                .or_else(|| silicon.first().and_then(Silicon::implementer_name)),
+            silicon,
+            microcode: field(cpuinfo, "microcode").map(str::to_owned),
+            flags: words(field(cpuinfo, "flags").or_else(|| field(cpuinfo, "Features"))),
+            bugs: words(field(cpuinfo, "bugs")),
+        }
+    }
+
+    /// Whether the first CPU has this feature, by the kernel's name for it.
+    pub fn has_flag(&self, flag: &str) -> bool {
+        self.flags.iter().any(|known| known == flag)
+    }
+
+    /// Whether this is an x86 processor.
+    pub fn is_x86(&self) -> bool {
+        matches!(self.silicon.first(), Some(Silicon::X86 { .. }))
+    }
+}
+
+impl Silicon {
+    fn of(block: &str) -> Option<Self> {
+        let decimal = |key| field(block, key)?.parse().ok();
+        if let (Some(family), Some(model), Some(stepping)) =
+            (decimal("cpu family"), decimal("model"), decimal("stepping"))
+        {
+            return Some(Silicon::X86 {
+                family,
+                model,
+                stepping,
+            });
+        }
+        Some(Silicon::Arm64 {
+            implementer: hexadecimal(field(block, "CPU implementer")?)?,
+            part: hexadecimal(field(block, "CPU part")?)?,
+            variant: field(block, "CPU variant")
+                .and_then(hexadecimal)
+                .unwrap_or_default(),
+            revision: decimal("CPU revision").unwrap_or_default(),
+        })
+    }
+
+    /// Codes from Linux's `arch/arm64/include/asm/cputype.h`.
+    fn implementer_name(&self) -> Option<String> {
+        let Silicon::Arm64 { implementer, .. } = self else {
+            return None;
+        };
+        let name = match implementer {
+            0x41 => "Arm",
+            0x43 => "Cavium",
+            0x46 => "Fujitsu",
+            0x48 => "HiSilicon",
+            0x4e => "NVIDIA",
+            0x50 => "APM",
+            0x51 => "Qualcomm",
+            0x61 => "Apple",
+            0x6d => "Microsoft",
+            0xc0 => "Ampere",
+            _ => return None,
+        };
+        Some(name.to_owned())
+    }
+
+    /// The cores that servers and small boards are made of; same source.
+    fn core_name(&self) -> Option<String> {
+        let Silicon::Arm64 {
+            implementer, part, ..
+        } = self
+        else {
+            return None;
+        };
+        let name = match (implementer, part) {
+            (0x41, 0xd03) => "Cortex-A53",
+            (0x41, 0xd07) => "Cortex-A57",
+            (0x41, 0xd08) => "Cortex-A72",
+            (0x41, 0xd0b) => "Cortex-A76",
+            (0x41, 0xd0c) => "Neoverse-N1",
+            (0x41, 0xd40) => "Neoverse-V1",
+            (0x41, 0xd49) => "Neoverse-N2",
+            (0x41, 0xd4f) => "Neoverse-V2",
+            (0x41, 0xd84) => "Neoverse-V3",
+            (0x41, 0xd8e) => "Neoverse-N3",
+            (0xc0, 0xac3) => "Ampere-1",
+            (0xc0, 0xac4) => "Ampere-1A",
+            _ => return None,
+        };
+        Some(name.to_owned())
+    }
+}
+
+fn kinds_of_core(cpuinfo: &str) -> Vec<Silicon> {
+    let mut kinds = Vec::new();
+    for kind in cpuinfo.split("\n\n").filter_map(Silicon::of) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+fn nominal_khz(observer: &mut Observer<'_>, first: CpuId, model: Option<&str>) -> Option<u64> {
+    let cpu = format!("/sys/devices/system/cpu/cpu{first}");
+    let base = format!("{cpu}/cpufreq/base_frequency");
+    let root = observer.root;
+    let cppc_mhz = || {
+        root.value::<u64>(&format!("{cpu}/acpi_cppc/nominal_freq"))
+            .ok()
+    };
+    let nominal = root
+        .value(&base)
+        .ok()
+        .or_else(|| cppc_mhz()?.checked_mul(1000))
+        .or_else(|| model.and_then(khz_in_model_name));
+    if nominal.is_none() {
+        observer.miss(
+            "nominal frequency",
+            &base,
+            "neither there, nor in acpi_cppc, nor in the model's name",
+        );
+    }
+    nominal
+}
+
+/// Intel writes the nominal frequency into the model's name: `… CPU @ 2.60GHz`.
+fn khz_in_model_name(model: &str) -> Option<u64> {
+    let (_, frequency) = model.rsplit_once("@ ")?;
+    let ghz: f64 = frequency.strip_suffix("GHz")?.trim().parse().ok()?;
+    (ghz > 0.0 && ghz < 100.0).then(|| (ghz * 1e6).round() as u64)
+}
+
+fn hexadecimal(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+fn words(text: Option<&str>) -> Vec<String> {
+    text.unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The clock each CPU runs at now in MHz, where the kernel writes it (x86).
+pub(super) fn current_mhz(cpuinfo: &str) -> Vec<f64> {
+    fields(cpuinfo, "cpu MHz")
+        .filter_map(|mhz| mhz.parse().ok())
+        .filter(|mhz: &f64| mhz.is_finite())
+        .collect()
+}
+
+/// The CPUs that `/proc/cpuinfo` lists.
+pub(super) fn listed(cpuinfo: &str) -> Vec<CpuId> {
+    fields(cpuinfo, "processor")
+        .filter_map(|number| number.parse().ok())
+        .map(CpuId)
+        .collect()
+}

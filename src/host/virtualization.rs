@@ -1,0 +1,148 @@
+//! Whether the machine is a virtual one, and how that is known.
+
+use serde::{Deserialize, Serialize};
+
+use super::kernel::{Clock, Kernel};
+use super::processor::Processor;
+use super::root::Observer;
+
+/// What the firmware calls machines that are virtual, and the hypervisor that is under them.
+const FIRMWARE: [(&str, &str); 14] = [
+    ("Firecracker", "Firecracker"),
+    ("Google Compute Engine", "KVM"),
+    ("Amazon EC2", "Nitro"),
+    ("KVM", "KVM"),
+    ("QEMU", "QEMU"),
+    ("Bochs", "QEMU"),
+    ("OpenStack", "KVM"),
+    ("DigitalOcean", "KVM"),
+    ("VMware", "VMware"),
+    ("VirtualBox", "VirtualBox"),
+    ("innotek GmbH", "VirtualBox"),
+    ("Xen", "Xen"),
+    ("Parallels", "Parallels"),
+    ("Virtual Machine", "Hyper-V"),
+];
+
+/// Whether this is a virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Virtualization {
+    /// The hypervisor, when one of the signs names it.
+    pub hypervisor: Option<String>,
+    /// Every sign of a hypervisor that was seen. Empty: none, which on arm64 proves less than on x86, where the
+    /// CPU itself says it.
+    pub evidence: Vec<String>,
+    /// The maker in the firmware's tables (DMI).
+    pub system_vendor: Option<String>,
+    /// The product in the firmware's tables (DMI); in a cloud often the instance type.
+    pub product: Option<String>,
+}
+
+struct Sign {
+    evidence: String,
+    hypervisor: Option<String>,
+}
+
+impl Virtualization {
+    pub(super) fn observe(
+        observer: &mut Observer<'_>,
+        processor: &Processor,
+        kernel: &Kernel,
+        clock: &Clock,
+    ) -> Self {
+        let system_vendor = observer.text("system vendor", "/sys/class/dmi/id/sys_vendor");
+        let product = observer.text("product name", "/sys/class/dmi/id/product_name");
+        let signs: Vec<Sign> = [
+            from_sysfs(observer),
+            from_firmware(system_vendor.as_deref(), product.as_deref()),
+            from_device_tree(observer),
+            from_clock(clock),
+            from_command_line(kernel),
+            from_flags(processor),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        Self {
+            hypervisor: signs.iter().find_map(|sign| sign.hypervisor.clone()),
+            evidence: signs.into_iter().map(|sign| sign.evidence).collect(),
+            system_vendor,
+            product,
+        }
+    }
+
+    /// Whether anything says that this is a virtual machine.
+    pub fn is_virtual(&self) -> bool {
+        !self.evidence.is_empty()
+    }
+}
+
+fn from_sysfs(observer: &Observer<'_>) -> Option<Sign> {
+    let kind = observer.root.text("/sys/hypervisor/type").ok()?;
+    Some(Sign {
+        evidence: format!("/sys/hypervisor/type is {kind}"),
+        hypervisor: Some(kind),
+    })
+}
+
+fn from_firmware(vendor: Option<&str>, product: Option<&str>) -> Option<Sign> {
+    // Bare-metal instances bear the cloud's name too.
+    if product.is_some_and(|product| product.contains("metal")) {
+        return None;
+    }
+    let text = format!(
+        "{} {}",
+        vendor.unwrap_or_default(),
+        product.unwrap_or_default()
+    );
+    let (_, hypervisor) = FIRMWARE.iter().find(|(mark, _)| text.contains(mark))?;
+    Some(Sign {
+        evidence: format!("firmware says {:?}", text.trim()),
+        hypervisor: Some((*hypervisor).to_owned()),
+    })
+}
+
+fn from_device_tree(observer: &Observer<'_>) -> Option<Sign> {
+    let kind = observer
+        .root
+        .text("/sys/firmware/devicetree/base/hypervisor/compatible")
+        .ok()?;
+    let kind = kind.trim_end_matches('\0').to_owned();
+    Some(Sign {
+        evidence: format!("the device tree names the hypervisor {kind}"),
+        hypervisor: Some(kind),
+    })
+}
+
+fn from_clock(clock: &Clock) -> Option<Sign> {
+    let hypervisor = |source: &str| match source {
+        "kvm-clock" => Some("KVM"),
+        "xen" => Some("Xen"),
+        "hyperv_clocksource_tsc_page" | "hyperv_clocksource_msr" => Some("Hyper-V"),
+        _ => None,
+    };
+    let (source, name) = clock
+        .available
+        .iter()
+        .find_map(|source| Some((source, hypervisor(source)?)))?;
+    Some(Sign {
+        evidence: format!("clock source {source}"),
+        hypervisor: Some(name.to_owned()),
+    })
+}
+
+/// Small virtual machines without firmware or PCI are told of their devices on the command line.
+fn from_command_line(kernel: &Kernel) -> Option<Sign> {
+    kernel.parameter("virtio_mmio.device")?;
+    Some(Sign {
+        evidence: "boot parameter virtio_mmio.device".to_owned(),
+        hypervisor: None,
+    })
+}
+
+fn from_flags(processor: &Processor) -> Option<Sign> {
+    processor.has_flag("hypervisor").then(|| Sign {
+        evidence: "CPU flag hypervisor".to_owned(),
+        hypervisor: None,
+    })
+}
