@@ -1,3 +1,7 @@
 //! Parse, dispatch, print the error once.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchcost::cli::main()
+}

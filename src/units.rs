@@ -5,23 +5,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A duration in whole nanoseconds, as read from `CLOCK_MONOTONIC`. Any `u64` is valid (584 years).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 
 /// A number of operations; what one operation is, the mechanism's [`Unit`](crate::mechanism::Unit) says.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ops(pub u64);
 
 /// A logical processor, by the kernel's number (`/sys/devices/system/cpu/cpuN`).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CpuId(pub usize);
 
@@ -92,10 +86,7 @@ mod tests {
 
     #[test]
     fn lists_are_read_back() {
-        assert_eq!(
-            parse_cpu_list("0-2,5\n").map(|cpus| cpu_list(&cpus)),
-            Some("0-2,5".into())
-        );
+        assert_eq!(parse_cpu_list("0-2,5\n").map(|cpus| cpu_list(&cpus)), Some("0-2,5".into()));
         assert_eq!(parse_cpu_list(""), Some(vec![]));
         for wrong in ["x", "3-1", "1-", "0-99999999"] {
             assert_eq!(parse_cpu_list(wrong), None, "{wrong}");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Crew, Failure, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
+use crate::sys::mark;
 use crate::sys::process::name_current_thread;
 use crate::units::{Nanos, Ops};
 
@@ -44,10 +45,7 @@ impl Batch {
     #[inline]
     pub fn since(start: Instant, ops: u64) -> Self {
         // 584 years fit.
-        Self {
-            elapsed: Nanos(start.elapsed().as_nanos() as u64),
-            ops: Ops(ops),
-        }
+        Self { elapsed: Nanos(start.elapsed().as_nanos() as u64), ops: Ops(ops) }
     }
 }
 
@@ -77,6 +75,8 @@ pub struct Roster {
     pub seating: Seating,
     /// How long anything may take.
     pub patience: Duration,
+    /// Whether the driver marks the beginning and the end of each batch for a tracer ([`mark`]).
+    pub marked: bool,
 }
 
 /// The main thread's hold on a driver.
@@ -120,7 +120,7 @@ impl Driver {
     {
         let link = Arc::<Link>::default();
         let prefix = instance_prefix();
-        let (patience, seating) = (roster.patience, roster.seating.clone());
+        let (patience, seating, marked) = (roster.patience, roster.seating.clone(), roster.marked);
         let crew = Crew::new(seating.clone(), prefix.clone(), patience);
         let shared = Arc::clone(&link);
         let life = move || {
@@ -128,26 +128,15 @@ impl Driver {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&seating.seat(0).cpus)?;
                 prelude()?;
-                serve(&shared, crew, set_up)
+                serve(&shared, crew, marked, set_up)
             }));
-            let outcome = outcome.unwrap_or_else(|panic| {
-                Err(Failure::Ended {
-                    task: "driver".into(),
-                    reason: panic_text(&*panic),
-                })
-            });
+            let outcome = outcome
+                .unwrap_or_else(|panic| Err(Failure::Ended { task: "driver".into(), reason: panic_text(&*panic) }));
             shared.put(State::Ended(outcome));
         };
-        let thread = Builder::new()
-            .stack_size(STACK)
-            .spawn(life)
-            .map_err(|error| SysError::from_io("clone3", &error))?;
-        let mut driver = Self {
-            roster,
-            prefix,
-            link,
-            thread: Some(thread),
-        };
+        let thread =
+            Builder::new().stack_size(STACK).spawn(life).map_err(|error| SysError::from_io("clone3", &error))?;
+        let mut driver = Self { roster, prefix, link, thread: Some(thread) };
         match driver.await_change("set-up", |state| !matches!(state, State::SettingUp))? {
             State::Ended(outcome) => Err(driver.reap(outcome)),
             other => {
@@ -169,14 +158,7 @@ impl Driver {
             State::Answered(answer) => {
                 self.link.put(State::Idle);
                 let batch = answer?;
-                if batch.ops.0 == ops {
-                    Ok(batch)
-                } else {
-                    Err(Failure::Miscounted {
-                        asked: ops,
-                        done: batch.ops.0,
-                    })
-                }
+                if batch.ops.0 == ops { Ok(batch) } else { Err(Failure::Miscounted { asked: ops, done: batch.ops.0 }) }
             }
             State::Ended(outcome) => Err(self.reap(outcome)),
             _ => unreachable!("await_change returns only what it was asked for"),
@@ -228,11 +210,7 @@ impl Driver {
     }
 
     /// Waits until the state is one that is `wanted`, and takes it out.
-    fn await_change(
-        &mut self,
-        what: &str,
-        wanted: impl Fn(&State) -> bool,
-    ) -> Result<State, Failure> {
+    fn await_change(&mut self, what: &str, wanted: impl Fn(&State) -> bool) -> Result<State, Failure> {
         let deadline = Instant::now() + self.roster.patience;
         let mut state = lock(&self.link.state);
         loop {
@@ -245,17 +223,9 @@ impl Driver {
                 // does not wait for it as well.
                 drop(self.thread.take());
                 let what = format!("{}: {what}", self.roster.id);
-                return Err(Failure::TimedOut {
-                    what,
-                    after: self.roster.patience,
-                });
+                return Err(Failure::TimedOut { what, after: self.roster.patience });
             }
-            state = self
-                .link
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.link.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -279,12 +249,7 @@ impl Link {
             match *state {
                 State::Asked(ops) => return Some(ops),
                 State::Stopping => return None,
-                _ => {
-                    state = self
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
+                _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
@@ -293,26 +258,34 @@ impl Link {
 fn serve(
     link: &Link,
     mut crew: Crew,
+    marked: bool,
     set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure>,
 ) -> Result<(), Failure> {
-    let mut operation =
-        match set_up(&mut crew).and_then(|operation| crew.await_ready().map(|()| operation)) {
-            Ok(operation) => operation,
-            Err(failure) => {
-                // What set-up made so far is dropped, which tells its tasks to end; its own failure is the news.
-                let _ = crew.dismiss();
-                return Err(failure);
-            }
-        };
+    let mut operation = match set_up(&mut crew).and_then(|operation| crew.await_ready().map(|()| operation)) {
+        Ok(operation) => operation,
+        Err(failure) => {
+            // What set-up made so far is dropped, which tells its tasks to end; its own failure is the news.
+            let _ = crew.dismiss();
+            return Err(failure);
+        }
+    };
     link.put(State::Idle);
     while let Some(ops) = link.next() {
-        let answer = operation.run(ops);
+        let answer = if marked { run_marked(&mut *operation, ops) } else { operation.run(ops) };
         // A task's failure explains the driver's better than the broken channel that the driver saw.
         let answer = answer.map_err(|failure| crew.failure().unwrap_or(failure));
         link.put(State::Answered(answer));
     }
     drop(operation);
     crew.dismiss()
+}
+
+/// What the driver does for its own handshake with the main thread then lies outside the marks.
+fn run_marked(operation: &mut dyn Operation, ops: u64) -> Result<Batch, Failure> {
+    mark::leave(mark::BATCH_BEGINS);
+    let answer = operation.run(ops);
+    mark::leave(mark::BATCH_ENDS);
+    answer
 }
 
 /// Fifteen bytes hold a name (prctl(2)); a process id takes six hexadecimal digits at most, and an instance of this
@@ -332,11 +305,7 @@ mod tests {
 
     fn roster(patience: Duration) -> Roster {
         let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        Roster {
-            id: "test/fake/unpinned".into(),
-            seating,
-            patience,
-        }
+        Roster { id: "test/fake/unpinned".into(), seating, patience, marked: false }
     }
 
     fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
@@ -345,8 +314,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_run_and_counted() {
-        let mut driver =
-            Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
+        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
         assert_eq!(driver.run(7).unwrap().ops, Ops(7));
         assert_eq!(driver.run(9).unwrap().ops, Ops(9));
         driver.stop().unwrap();
@@ -354,28 +322,20 @@ mod tests {
 
     #[test]
     fn a_wrong_count_is_found() {
-        let short = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-            Ok(Box::new(|ops| Batch::timed(|| Ok(ops - 1))))
-        };
+        let short =
+            |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(|ops| Batch::timed(|| Ok(ops - 1)))) };
         let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), short).unwrap();
-        assert_eq!(
-            driver.run(5),
-            Err(Failure::Miscounted { asked: 5, done: 4 })
-        );
+        assert_eq!(driver.run(5), Err(Failure::Miscounted { asked: 5, done: 4 }));
     }
 
     #[test]
     fn a_panic_in_set_up_or_in_a_batch_is_a_failure() {
-        let set_up =
-            |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { panic!("no set-up today") };
-        let failure =
-            Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
+        let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { panic!("no set-up today") };
+        let failure = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
         assert!(failure.to_string().contains("no set-up today"), "{failure}");
 
         let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-            Ok(Box::new(|_| -> Result<Batch, Failure> {
-                panic!("no batch today")
-            }))
+            Ok(Box::new(|_| -> Result<Batch, Failure> { panic!("no batch today") }))
         };
         let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
         let failure = driver.run(1).unwrap_err();
@@ -393,10 +353,7 @@ mod tests {
         };
         let mut driver = Driver::start(roster(Duration::from_millis(50)), || Ok(()), hang).unwrap();
         let failure = driver.run(1).unwrap_err();
-        assert!(
-            failure.to_string().contains("test/fake/unpinned"),
-            "{failure}"
-        );
+        assert!(failure.to_string().contains("test/fake/unpinned"), "{failure}");
     }
 
     #[test]

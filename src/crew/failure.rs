@@ -21,16 +21,8 @@ pub struct Unsupported {
 
 impl Unsupported {
     /// From its three parts.
-    pub fn new(
-        requirement: impl Into<String>,
-        observed: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            requirement: requirement.into(),
-            observed: observed.into(),
-            remedy: remedy.into(),
-        }
+    pub fn new(requirement: impl Into<String>, observed: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { requirement: requirement.into(), observed: observed.into(), remedy: remedy.into() }
     }
 }
 
@@ -86,9 +78,6 @@ pub enum Failure {
 impl Failure {
     /// For the errors that runtimes and libraries hand out.
     pub fn library(library: &'static str, reason: impl std::fmt::Display) -> Self {
-        Self::Library {
-            library,
-            reason: reason.to_string(),
-        }
+        Self::Library { library, reason: reason.to_string() }
     }
 }

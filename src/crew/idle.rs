@@ -9,9 +9,7 @@ use super::Unsupported;
 use crate::sys::dma_latency::PollingIdle;
 
 /// Whether idle CPUs may sleep. On a virtual machine leaving idle costs more than any choice of mechanism.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Idle {
     /// As the machine is set up.
@@ -66,9 +64,6 @@ impl FromStr for Idle {
     type Err = UnknownIdle;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|idle| idle.name() == text)
-            .ok_or_else(|| UnknownIdle(text.into()))
+        Self::ALL.into_iter().find(|idle| idle.name() == text).ok_or_else(|| UnknownIdle(text.into()))
     }
 }

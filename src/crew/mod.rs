@@ -44,8 +44,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The text of a panic.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panicked".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".into())
 }
 
 /// The tasks of one instance besides its driver.
@@ -87,13 +86,7 @@ impl Ready {
 
 impl Crew {
     fn new(seating: Seating, prefix: String, patience: Duration) -> Self {
-        Self {
-            seating,
-            prefix,
-            gate: Arc::default(),
-            threads: Vec::new(),
-            patience,
-        }
+        Self { seating, prefix, gate: Arc::default(), threads: Vec::new(), patience }
     }
 
     /// Where the tasks sit.
@@ -117,30 +110,18 @@ impl Crew {
     where
         F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
     {
-        let (seat, name, gate) = (
-            self.seating.seat(task).clone(),
-            self.name(task),
-            Arc::clone(&self.gate),
-        );
+        let (seat, name, gate) = (self.seating.seat(task).clone(), self.name(task), Arc::clone(&self.gate));
         let life = move || {
             name_current_thread(&name);
-            let ready = Ready {
-                gate: Arc::clone(&gate),
-            };
+            let ready = Ready { gate: Arc::clone(&gate) };
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&seat.cpus)?;
                 body(&ready)
             }));
             let failure = match outcome {
                 Ok(Ok(())) => None,
-                Ok(Err(failure)) => Some(Failure::Ended {
-                    task: name,
-                    reason: failure.to_string(),
-                }),
-                Err(panic) => Some(Failure::Ended {
-                    task: name,
-                    reason: panic_text(&*panic),
-                }),
+                Ok(Err(failure)) => Some(Failure::Ended { task: name, reason: failure.to_string() }),
+                Err(panic) => Some(Failure::Ended { task: name, reason: panic_text(&*panic) }),
             };
             let mut state = lock(&gate.state);
             state.ended += 1;
@@ -148,10 +129,8 @@ impl Crew {
             drop(state);
             gate.changed.notify_all();
         };
-        let thread = Builder::new()
-            .stack_size(STACK)
-            .spawn(life)
-            .map_err(|error| SysError::from_io("clone3", &error))?;
+        let thread =
+            Builder::new().stack_size(STACK).spawn(life).map_err(|error| SysError::from_io("clone3", &error))?;
         self.threads.push(thread);
         Ok(())
     }
@@ -173,14 +152,9 @@ impl Crew {
             }
             if state.ended > 0 {
                 let reason = "it returned before it was ready".into();
-                return Err(Failure::Ended {
-                    task: self.prefix.clone(),
-                    reason,
-                });
+                return Err(Failure::Ended { task: self.prefix.clone(), reason });
             }
-            state = self.wait(state, deadline, || {
-                format!("{} of {all} tasks getting ready", self.prefix)
-            })?;
+            state = self.wait(state, deadline, || format!("{} of {all} tasks getting ready", self.prefix))?;
         }
     }
 
@@ -196,9 +170,7 @@ impl Crew {
         let mut state = lock(&self.gate.state);
         while state.ended < all {
             let left = all - state.ended;
-            state = self.wait(state, deadline, || {
-                format!("the end of {left} of {all} tasks")
-            })?;
+            state = self.wait(state, deadline, || format!("the end of {left} of {all} tasks"))?;
         }
         let failure = state.failure.take();
         drop(state);
@@ -217,16 +189,8 @@ impl Crew {
     ) -> Result<MutexGuard<'a, GateState>, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Failure::TimedOut {
-                what: what(),
-                after: self.patience,
-            });
+            return Err(Failure::TimedOut { what: what(), after: self.patience });
         }
-        Ok(self
-            .gate
-            .changed
-            .wait_timeout(state, left)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0)
+        Ok(self.gate.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 }

@@ -73,10 +73,7 @@ impl FromStr for Placement {
     type Err = UnknownPlacement;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|placement| placement.name() == text)
-            .ok_or_else(|| UnknownPlacement(text.into()))
+        Self::ALL.into_iter().find(|placement| placement.name() == text).ok_or_else(|| UnknownPlacement(text.into()))
     }
 }
 
@@ -97,18 +94,12 @@ pub struct Seating {
 impl Seating {
     /// All tasks anywhere on `cpus`.
     pub fn shared(placement: Placement, cpus: Vec<CpuId>) -> Self {
-        Self {
-            placement,
-            seats: vec![Seat { cpus }],
-        }
+        Self { placement, seats: vec![Seat { cpus }] }
     }
 
     /// One CPU per seat, taken in turn.
     pub fn in_turn(placement: Placement, cpus: &[CpuId]) -> Self {
-        Self {
-            placement,
-            seats: cpus.iter().map(|&cpu| Seat { cpus: vec![cpu] }).collect(),
-        }
+        Self { placement, seats: cpus.iter().map(|&cpu| Seat { cpus: vec![cpu] }).collect() }
     }
 
     /// The placement this came from.
@@ -126,13 +117,14 @@ impl Seating {
         self.seats.len()
     }
 
-    /// All CPUs of all seats.
+    /// The CPUs of the seats, in the order of the seats.
+    pub fn in_order(&self) -> Vec<CpuId> {
+        self.seats.iter().flat_map(|seat| seat.cpus.iter().copied()).collect()
+    }
+
+    /// All CPUs of all seats, in rising order.
     pub fn cpus(&self) -> Vec<CpuId> {
-        let mut cpus: Vec<CpuId> = self
-            .seats
-            .iter()
-            .flat_map(|seat| seat.cpus.iter().copied())
-            .collect();
+        let mut cpus: Vec<CpuId> = self.seats.iter().flat_map(|seat| seat.cpus.iter().copied()).collect();
         cpus.sort_unstable();
         cpus.dedup();
         cpus
@@ -155,10 +147,7 @@ mod tests {
             assert_eq!(placement.name().parse(), Ok(placement));
         }
         let error = "same_cpu".parse::<Placement>().unwrap_err().to_string();
-        assert!(
-            error.contains("`same_cpu`") && error.contains("same-cpu"),
-            "{error}"
-        );
+        assert!(error.contains("`same_cpu`") && error.contains("same-cpu"), "{error}");
     }
 
     #[test]

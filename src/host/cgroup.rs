@@ -76,21 +76,12 @@ impl Level {
 
     /// Bytes the group and those below it use now, page cache included.
     pub(super) fn memory_current(&self, root: &Root) -> Option<u64> {
-        let name = self
-            .version
-            .choose("memory.usage_in_bytes", "memory.current");
+        let name = self.version.choose("memory.usage_in_bytes", "memory.current");
         root.value(&format!("{}/{name}", self.path)).ok()
     }
 
     fn read(root: &Root, version: Version, path: String) -> Self {
-        let mut level = Self {
-            version,
-            path,
-            cpu_quota: None,
-            cpus: None,
-            pids_max: None,
-            memory_max: None,
-        };
+        let mut level = Self { version, path, cpu_quota: None, cpus: None, pids_max: None, memory_max: None };
         let bound = |file: String| Bound::parse(&root.text(&file).ok()?);
         level.cpu_quota = level.read_quota(root);
         level.cpus = level.read_cpus(root);
@@ -106,28 +97,14 @@ impl Level {
         let text = root.text(&self.quota_file()).ok()?;
         if self.version == Version::V2 {
             let (quota, period) = text.split_once(' ')?;
-            return Some(Quota {
-                microseconds: Bound::parse(quota)?,
-                period_us: period.trim().parse().ok()?,
-            });
+            return Some(Quota { microseconds: Bound::parse(quota)?, period_us: period.trim().parse().ok()? });
         }
-        let microseconds = if text == "-1" {
-            Bound::Unlimited
-        } else {
-            Bound::parse(&text)?
-        };
-        Some(Quota {
-            microseconds,
-            period_us: root
-                .value(&format!("{}/cpu.cfs_period_us", self.path))
-                .ok()?,
-        })
+        let microseconds = if text == "-1" { Bound::Unlimited } else { Bound::parse(&text)? };
+        Some(Quota { microseconds, period_us: root.value(&format!("{}/cpu.cfs_period_us", self.path)).ok()? })
     }
 
     fn read_cpus(&self, root: &Root) -> Option<Vec<CpuId>> {
-        let name = self
-            .version
-            .choose("cpuset.effective_cpus", "cpuset.cpus.effective");
+        let name = self.version.choose("cpuset.effective_cpus", "cpuset.cpus.effective");
         parse_cpu_list(&root.text(&format!("{}/{name}", self.path)).ok()?)
     }
 }
@@ -185,16 +162,8 @@ fn mount(line: &str) -> Option<Mount<'_>> {
         _ => return None,
     };
     let options = after.nth(1).unwrap_or_default();
-    let controllers: Vec<&str> = options
-        .split(',')
-        .filter(|option| CONTROLLERS.contains(option))
-        .collect();
-    (version == Version::V2 || !controllers.is_empty()).then_some(Mount {
-        version,
-        root,
-        point,
-        controllers,
-    })
+    let controllers: Vec<&str> = options.split(',').filter(|option| CONTROLLERS.contains(option)).collect();
+    (version == Version::V2 || !controllers.is_empty()).then_some(Mount { version, root, point, controllers })
 }
 
 impl<'a> Mount<'a> {
@@ -205,9 +174,7 @@ impl<'a> Mount<'a> {
         let (controllers, group) = (parts.next()?, parts.next()?);
         let here = match self.version {
             Version::V2 => controllers.is_empty(),
-            Version::V1 => controllers
-                .split(',')
-                .any(|name| self.controllers.contains(&name)),
+            Version::V1 => controllers.split(',').any(|name| self.controllers.contains(&name)),
         };
         here.then_some(group)
     }
@@ -215,23 +182,12 @@ impl<'a> Mount<'a> {
     /// The directories of a group and of its ancestors, innermost first, down to the mount point.
     fn directories(&self, group: &str) -> Vec<String> {
         let point = self.point.trim_end_matches('/');
-        let below = group
-            .strip_prefix(self.root.trim_end_matches('/'))
-            .unwrap_or_default();
+        let below = group.strip_prefix(self.root.trim_end_matches('/')).unwrap_or_default();
         // A group outside what the mount shows: only the mount point can be told.
         let inside = below.starts_with('/') && below.split('/').all(|part| part != "..");
-        let below = if inside {
-            below.trim_end_matches('/')
-        } else {
-            ""
-        };
-        let ends = below
-            .match_indices('/')
-            .map(|(end, _)| end)
-            .chain([below.len()]);
-        let mut directories: Vec<String> = ends
-            .map(|end| format!("{point}{}", &below[..end]))
-            .collect();
+        let below = if inside { below.trim_end_matches('/') } else { "" };
+        let ends = below.match_indices('/').map(|(end, _)| end).chain([below.len()]);
+        let mut directories: Vec<String> = ends.map(|end| format!("{point}{}", &below[..end])).collect();
         directories.dedup();
         directories.reverse();
         directories
@@ -243,26 +199,19 @@ mod tests {
     use super::*;
 
     fn directories(root: &str, group: &str) -> Vec<String> {
-        let line =
-            format!("31 23 0:28 {root} /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw");
+        let line = format!("31 23 0:28 {root} /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw");
         mount(&line).unwrap().directories(group)
     }
 
     #[test]
     fn every_ancestor_up_to_the_mount_point_is_read() {
         assert_eq!(directories("/", "/"), ["/sys/fs/cgroup"]);
-        assert_eq!(
-            directories("/", "/a/b"),
-            ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]
-        );
+        assert_eq!(directories("/", "/a/b"), ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]);
     }
 
     #[test]
     fn a_container_sees_its_part_of_the_hierarchy() {
-        assert_eq!(
-            directories("/docker/x", "/docker/x/y"),
-            ["/sys/fs/cgroup/y", "/sys/fs/cgroup"]
-        );
+        assert_eq!(directories("/docker/x", "/docker/x/y"), ["/sys/fs/cgroup/y", "/sys/fs/cgroup"]);
         assert_eq!(directories("/docker/x", "/docker/xy"), ["/sys/fs/cgroup"]);
         assert_eq!(directories("/", "/../../x"), ["/sys/fs/cgroup"]);
     }
@@ -271,14 +220,9 @@ mod tests {
     fn only_hierarchies_with_a_limiting_controller_count() {
         let v1 = "40 31 0:36 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct";
         let found = mount(v1).unwrap();
-        assert_eq!(
-            (found.version, found.controllers.as_slice()),
-            (Version::V1, ["cpu"].as_slice())
-        );
+        assert_eq!((found.version, found.controllers.as_slice()), (Version::V1, ["cpu"].as_slice()));
         assert_eq!(found.group("2:cpu,cpuacct:/a"), Some("/a"));
         assert_eq!(found.group("0::/a"), None);
-        assert!(
-            mount("40 31 0:36 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer").is_none()
-        );
+        assert!(mount("40 31 0:36 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer").is_none());
     }
 }

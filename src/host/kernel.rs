@@ -83,17 +83,11 @@ impl Kernel {
             version.as_deref().unwrap_or_default(),
         );
         if preemption.is_none() {
-            observer.miss(
-                "preemption model",
-                PREEMPT_SWITCH,
-                "not there, nor in the configuration or version",
-            );
+            observer.miss("preemption model", PREEMPT_SWITCH, "not there, nor in the configuration or version");
         }
         Self {
             architecture: architecture(observer),
-            tick_hz: config
-                .as_ref()
-                .and_then(|config| config.value("CONFIG_HZ")?.parse().ok()),
+            tick_hz: config.as_ref().and_then(|config| config.value("CONFIG_HZ")?.parse().ok()),
             release,
             version,
             command_line,
@@ -110,17 +104,10 @@ impl Kernel {
 impl Clock {
     pub(super) fn observe(observer: &mut Observer<'_>) -> Self {
         const DIRECTORY: &str = "/sys/devices/system/clocksource/clocksource0";
-        let available = observer.text(
-            "available clock sources",
-            &format!("{DIRECTORY}/available_clocksource"),
-        );
+        let available = observer.text("available clock sources", &format!("{DIRECTORY}/available_clocksource"));
         Self {
             source: observer.text("clock source", &format!("{DIRECTORY}/current_clocksource")),
-            available: available
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect(),
+            available: available.unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
         }
     }
 }
@@ -132,9 +119,7 @@ struct Config {
 
 impl Config {
     fn value(&self, name: &str) -> Option<&str> {
-        self.text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     }
 
     fn is_set(&self, name: &str) -> bool {
@@ -146,30 +131,16 @@ impl Config {
 fn config_text(root: &Root, release: Option<&str>) -> Option<Config> {
     let carried = root.bytes(CONFIG_GZ).ok().and_then(|bytes| gunzip(&bytes));
     if let Some(text) = carried {
-        return Some(Config {
-            path: CONFIG_GZ.to_owned(),
-            text,
-        });
+        return Some(Config { path: CONFIG_GZ.to_owned(), text });
     }
     let release = release.filter(|release| !release.contains('/'))?;
-    let places = [
-        format!("/boot/config-{release}"),
-        format!("/lib/modules/{release}/config"),
-    ];
-    places.into_iter().find_map(|path| {
-        Some(Config {
-            text: root.text(&path).ok()?,
-            path,
-        })
-    })
+    let places = [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")];
+    places.into_iter().find_map(|path| Some(Config { text: root.text(&path).ok()?, path }))
 }
 
 fn gunzip(bytes: &[u8]) -> Option<String> {
     let mut text = String::new();
-    GzDecoder::new(bytes)
-        .take(LONGEST_CONFIG)
-        .read_to_string(&mut text)
-        .ok()?;
+    GzDecoder::new(bytes).take(LONGEST_CONFIG).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
@@ -185,23 +156,10 @@ fn architecture(observer: &mut Observer<'_>) -> Option<String> {
 
 /// Asks in the order of trust: the switch in force, the boot parameter that set it, the build's default, and the
 /// version line, which tells only some models apart.
-fn preemption(
-    root: &Root,
-    command_line: &str,
-    config: Option<&Config>,
-    version: &str,
-) -> Option<Preemption> {
-    let found = |model, path: &str| {
-        Some(Preemption {
-            model,
-            path: path.to_owned(),
-        })
-    };
+fn preemption(root: &Root, command_line: &str, config: Option<&Config>, version: &str) -> Option<Preemption> {
+    let found = |model, path: &str| Some(Preemption { model, path: path.to_owned() });
     let switch = root.text(PREEMPT_SWITCH).ok();
-    if let Some(model) = switch
-        .as_deref()
-        .and_then(|text| model_named(between(text, '(', ')')?))
-    {
+    if let Some(model) = switch.as_deref().and_then(|text| model_named(between(text, '(', ')')?)) {
         return found(model, PREEMPT_SWITCH);
     }
     if version.split_whitespace().any(|word| word == "PREEMPT_RT") {
@@ -239,18 +197,12 @@ fn model_built(config: &Config) -> Option<PreemptionModel> {
         ("CONFIG_PREEMPT_LAZY", PreemptionModel::Lazy),
         ("CONFIG_PREEMPT", PreemptionModel::Full),
     ];
-    options
-        .into_iter()
-        .find(|(option, _)| config.is_set(option))
-        .map(|(_, model)| model)
+    options.into_iter().find(|(option, _)| config.is_set(option)).map(|(_, model)| model)
 }
 
 fn parameter<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
     let value = |word: &'a str| word.strip_prefix(name)?.strip_prefix('=');
-    command_line
-        .split_whitespace()
-        .filter_map(value)
-        .next_back()
+    command_line.split_whitespace().filter_map(value).next_back()
 }
 
 /// What stands between the first `open` and the next `close`: how the kernel marks the choice in force.
@@ -267,11 +219,7 @@ mod tests {
 
     use super::*;
 
-    fn model(
-        files: &[(&str, &[u8])],
-        command_line: &str,
-        version: &str,
-    ) -> Option<(PreemptionModel, String)> {
+    fn model(files: &[(&str, &[u8])], command_line: &str, version: &str) -> Option<(PreemptionModel, String)> {
         let tree = tempfile::tempdir().unwrap();
         for (path, contents) in files {
             let path = Root::at(tree.path()).path(path);
@@ -297,31 +245,11 @@ mod tests {
         let config: (&str, &[u8]) = (CONFIG_GZ, &carried);
         let switch: (&str, &[u8]) = (PREEMPT_SWITCH, b"none (voluntary) full\n");
         let cases = [
-            (
-                model(&[config, switch], "preempt=full", dynamic),
-                PreemptionModel::Voluntary,
-                PREEMPT_SWITCH,
-            ),
-            (
-                model(&[config], "preempt=none preempt=full", dynamic),
-                PreemptionModel::Full,
-                "/proc/cmdline",
-            ),
-            (
-                model(&[config], "quiet", dynamic),
-                PreemptionModel::Lazy,
-                CONFIG_GZ,
-            ),
-            (
-                model(&[], "quiet", dynamic),
-                PreemptionModel::Dynamic,
-                "/proc/sys/kernel/version",
-            ),
-            (
-                model(&[], "", "#1 SMP PREEMPT_RT x"),
-                PreemptionModel::RealTime,
-                "/proc/sys/kernel/version",
-            ),
+            (model(&[config, switch], "preempt=full", dynamic), PreemptionModel::Voluntary, PREEMPT_SWITCH),
+            (model(&[config], "preempt=none preempt=full", dynamic), PreemptionModel::Full, "/proc/cmdline"),
+            (model(&[config], "quiet", dynamic), PreemptionModel::Lazy, CONFIG_GZ),
+            (model(&[], "quiet", dynamic), PreemptionModel::Dynamic, "/proc/sys/kernel/version"),
+            (model(&[], "", "#1 SMP PREEMPT_RT x"), PreemptionModel::RealTime, "/proc/sys/kernel/version"),
         ];
         for (found, model, path) in cases {
             assert_eq!(found, Some((model, path.to_owned())));
@@ -334,9 +262,6 @@ mod tests {
         let boot: (&str, &[u8]) = ("/boot/config-6.0", b"CONFIG_PREEMPT_NONE=y");
         let damaged = &gz("CONFIG_PREEMPT=y")[..12];
         let found = model(&[(CONFIG_GZ, damaged), boot], "", "");
-        assert_eq!(
-            found,
-            Some((PreemptionModel::None, "/boot/config-6.0".into()))
-        );
+        assert_eq!(found, Some((PreemptionModel::None, "/boot/config-6.0".into())));
     }
 }

@@ -8,9 +8,7 @@ pub(super) fn serialize<S: Serializer>(cpus: &[CpuId], serializer: S) -> Result<
     serializer.serialize_str(&cpu_list(cpus))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<CpuId>, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CpuId>, D::Error> {
     parse(&String::deserialize(deserializer)?)
 }
 
@@ -32,9 +30,6 @@ pub(super) mod optional {
     pub(in crate::host) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Vec<CpuId>>, D::Error> {
-        Option::<String>::deserialize(deserializer)?
-            .as_deref()
-            .map(parse)
-            .transpose()
+        Option::<String>::deserialize(deserializer)?.as_deref().map(parse).transpose()
     }
 }

@@ -111,9 +111,7 @@ impl Demand {
 
     fn thread_maps(&self, arenas: u64) -> u64 {
         let in_arenas = self.threads.min(arenas).saturating_mul(MAPS_PER_ARENA);
-        self.threads
-            .saturating_mul(MAPS_PER_THREAD)
-            .saturating_add(in_arenas)
+        self.threads.saturating_mul(MAPS_PER_THREAD).saturating_add(in_arenas)
     }
 }
 
@@ -130,11 +128,7 @@ impl Limits {
         for level in cgroup::observe(&mut observer) {
             limits.extend(group_limits(root, &level));
         }
-        Limits {
-            limits,
-            arenas: arenas(&mut observer),
-            unread: observer.into_unread(),
-        }
+        Limits { limits, arenas: arenas(&mut observer), unread: observer.into_unread() }
     }
 
     /// Every limit, those that are `unlimited` included: of the process, of the system, of its control groups
@@ -145,9 +139,7 @@ impl Limits {
 
     /// The first limit, in the order of [`all`](Self::all), that `demand` would exceed.
     pub fn first_obstacle(&self, demand: Demand) -> Option<Obstacle> {
-        self.limits
-            .iter()
-            .find_map(|limit| self.obstacle(limit, demand.of(limit.resource, self.arenas)))
+        self.limits.iter().find_map(|limit| self.obstacle(limit, demand.of(limit.resource, self.arenas)))
     }
 
     fn obstacle(&self, limit: &Limit, demanded: u64) -> Option<Obstacle> {
@@ -173,9 +165,7 @@ impl Limits {
             "kernel.pid_max" if needed > LARGEST_PID_MAX => {
                 format!("ask for fewer tasks: {LARGEST_PID_MAX} is the most a kernel allows")
             }
-            "MemAvailable" => {
-                "ask for fewer tasks or smaller ones, or end what uses the memory".to_owned()
-            }
+            "MemAvailable" => "ask for fewer tasks or smaller ones, or end what uses the memory".to_owned(),
             name if name.starts_with("cgroup ") => {
                 format!("echo {needed} | sudo tee {}", limit.path)
             }
@@ -184,26 +174,16 @@ impl Limits {
     }
 
     fn raise_nofile(&self, needed: u64) -> String {
-        let allows = |name| {
-            self.value(name)
-                .is_none_or(|value| value >= Bound::At(needed))
-        };
+        let allows = |name| self.value(name).is_none_or(|value| value >= Bound::At(needed));
         if allows(NOFILE_HARD) {
             return format!("ulimit -n {needed}");
         }
         let raise = format!("sudo prlimit --pid $$ --nofile={needed}:{needed}");
-        if allows(NR_OPEN) {
-            raise
-        } else {
-            format!("sudo sysctl -w {NR_OPEN}={needed} && {raise}")
-        }
+        if allows(NR_OPEN) { raise } else { format!("sudo sysctl -w {NR_OPEN}={needed} && {raise}") }
     }
 
     fn raise_nproc(&self, needed: u64) -> String {
-        if self
-            .value(NPROC_HARD)
-            .is_none_or(|hard| hard >= Bound::At(needed))
-        {
+        if self.value(NPROC_HARD).is_none_or(|hard| hard >= Bound::At(needed)) {
             format!("ulimit -u {needed}")
         } else {
             format!("sudo prlimit --pid $$ --nproc={needed}:{needed}")
@@ -211,10 +191,7 @@ impl Limits {
     }
 
     fn value(&self, name: &str) -> Option<Bound> {
-        self.limits
-            .iter()
-            .find(|limit| limit.name == name)
-            .map(|limit| limit.value)
+        self.limits.iter().find(|limit| limit.name == name).map(|limit| limit.value)
     }
 }
 
@@ -229,102 +206,49 @@ fn descriptors(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
     let open = observer.names("open descriptors", "/proc/self/fd").len() as u64;
     let mut limits = Vec::new();
     if let Some(rlimit) = process.rlimits.get("RLIMIT_NOFILE") {
-        limits.extend(both(
-            [NOFILE_SOFT, NOFILE_HARD],
-            Resource::Descriptors,
-            *rlimit,
-            open,
-        ));
+        limits.extend(both([NOFILE_SOFT, NOFILE_HARD], Resource::Descriptors, *rlimit, open));
     }
     limits.extend(sysctl(observer, NR_OPEN, Resource::Descriptors, open));
     // Allocated, unused (always 0 since 2.6), maximum: proc_sys_fs(5).
-    let allocated = observer.parsed(
-        "open files of the system",
-        "/proc/sys/fs/file-nr",
-        "three numbers",
-        |text| text.split_whitespace().next()?.parse().ok(),
-    );
-    limits.extend(sysctl(
-        observer,
-        "fs.file-max",
-        Resource::Descriptors,
-        allocated.unwrap_or_default(),
-    ));
+    let allocated = observer.parsed("open files of the system", "/proc/sys/fs/file-nr", "three numbers", |text| {
+        text.split_whitespace().next()?.parse().ok()
+    });
+    limits.extend(sysctl(observer, "fs.file-max", Resource::Descriptors, allocated.unwrap_or_default()));
     limits
 }
 
 fn tasks(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
     let mut limits = Vec::new();
     if let Some(rlimit) = process.rlimits.get("RLIMIT_NPROC") {
-        let exempt = Rlimit {
-            soft: Bound::Unlimited,
-            hard: Bound::Unlimited,
-        };
+        let exempt = Rlimit { soft: Bound::Unlimited, hard: Bound::Unlimited };
         let (rlimit, in_use) = if process.may_exceed_nproc() {
             (exempt, 0)
         } else {
-            (
-                *rlimit,
-                process.user.map_or(0, |user| tasks_of(observer.root, user)),
-            )
+            (*rlimit, process.user.map_or(0, |user| tasks_of(observer.root, user)))
         };
-        limits.extend(both(
-            [NPROC_SOFT, NPROC_HARD],
-            Resource::Tasks,
-            rlimit,
-            in_use,
-        ));
+        limits.extend(both([NPROC_SOFT, NPROC_HARD], Resource::Tasks, rlimit, in_use));
     }
-    let alive = observer.parsed(
-        "tasks alive",
-        "/proc/loadavg",
-        "a load average",
-        moment::tasks,
-    );
+    let alive = observer.parsed("tasks alive", "/proc/loadavg", "a load average", moment::tasks);
     let alive = alive.map_or(0, |(_, alive)| alive);
-    limits.extend(sysctl(
-        observer,
-        "kernel.pid_max",
-        Resource::Tasks,
-        alive.saturating_add(RESERVED_PIDS),
-    ));
-    limits.extend(sysctl(
-        observer,
-        "kernel.threads-max",
-        Resource::Tasks,
-        alive,
-    ));
+    limits.extend(sysctl(observer, "kernel.pid_max", Resource::Tasks, alive.saturating_add(RESERVED_PIDS)));
+    limits.extend(sysctl(observer, "kernel.threads-max", Resource::Tasks, alive));
     limits
 }
 
 fn maps(observer: &mut Observer<'_>) -> Option<Limit> {
-    let maps = observer
-        .text("mappings in use", "/proc/self/maps")
-        .unwrap_or_default();
-    sysctl(
-        observer,
-        "vm.max_map_count",
-        Resource::Maps,
-        maps.lines().count() as u64,
-    )
+    let maps = observer.text("mappings in use", "/proc/self/maps").unwrap_or_default();
+    sysctl(observer, "vm.max_map_count", Resource::Maps, maps.lines().count() as u64)
 }
 
 fn arenas(observer: &mut Observer<'_>) -> u64 {
-    let online = observer.parsed(
-        "online CPUs",
-        "/sys/devices/system/cpu/online",
-        "a CPU list",
-        parse_cpu_list,
-    );
+    let online = observer.parsed("online CPUs", "/sys/devices/system/cpu/online", "a CPU list", parse_cpu_list);
     online.map_or(0, |cpus| cpus.len() as u64 * ARENAS_PER_CPU)
 }
 
 fn available_memory(observer: &mut Observer<'_>) -> Option<Limit> {
     const PATH: &str = "/proc/meminfo";
     let expected = "a line MemAvailable in kB";
-    let bytes = observer.parsed("available memory", PATH, expected, |text| {
-        memory::bytes(text, "MemAvailable")
-    })?;
+    let bytes = observer.parsed("available memory", PATH, expected, |text| memory::bytes(text, "MemAvailable"))?;
     Some(Limit {
         name: "MemAvailable".to_owned(),
         resource: Resource::Bytes,
@@ -337,69 +261,32 @@ fn available_memory(observer: &mut Observer<'_>) -> Option<Limit> {
 fn group_limits(root: &Root, level: &Level) -> impl Iterator<Item = Limit> {
     let limit = |resource, value: Option<Bound>, in_use: Option<u64>, path: String| {
         let name = format!("cgroup {}", path.rsplit('/').next().unwrap_or_default());
-        value.map(|value| Limit {
-            name,
-            resource,
-            value,
-            in_use: in_use.unwrap_or_default(),
-            path,
-        })
+        value.map(|value| Limit { name, resource, value, in_use: in_use.unwrap_or_default(), path })
     };
-    let pids = limit(
-        Resource::Tasks,
-        level.pids_max,
-        level.pids_current(root),
-        level.pids_file(),
-    );
-    let bytes = limit(
-        Resource::Bytes,
-        level.memory_max,
-        level.memory_current(root),
-        level.memory_file(),
-    );
+    let pids = limit(Resource::Tasks, level.pids_max, level.pids_current(root), level.pids_file());
+    let bytes = limit(Resource::Bytes, level.memory_max, level.memory_current(root), level.memory_file());
     pids.into_iter().chain(bytes)
 }
 
 fn both(names: [&str; 2], resource: Resource, rlimit: Rlimit, in_use: u64) -> [Limit; 2] {
-    let limit = |name: &str, value| Limit {
-        name: name.to_owned(),
-        resource,
-        value,
-        in_use,
-        path: RLIMITS_PATH.to_owned(),
-    };
+    let limit =
+        |name: &str, value| Limit { name: name.to_owned(), resource, value, in_use, path: RLIMITS_PATH.to_owned() };
     [limit(names[0], rlimit.soft), limit(names[1], rlimit.hard)]
 }
 
-fn sysctl(
-    observer: &mut Observer<'_>,
-    name: &str,
-    resource: Resource,
-    in_use: u64,
-) -> Option<Limit> {
+fn sysctl(observer: &mut Observer<'_>, name: &str, resource: Resource, in_use: u64) -> Option<Limit> {
     let path = sysctl_path(name);
     let value = Bound::At(observer.value(name, &path)?);
-    Some(Limit {
-        name: name.to_owned(),
-        resource,
-        value,
-        in_use,
-        path,
-    })
+    Some(Limit { name: name.to_owned(), resource, value, in_use, path })
 }
 
 /// How many tasks this user has, which is what `RLIMIT_NPROC` counts. A process that ends meanwhile is not counted.
 fn tasks_of(root: &Root, user: u32) -> u64 {
     let processes = root.names("/proc").unwrap_or_default();
-    let numbered = processes
-        .iter()
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let numbered = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     let threads = |name: &String| {
         let status = root.text(&format!("/proc/{name}/status")).ok()?;
-        (process::real_user(&status)? == user)
-            .then(|| super::field(&status, "Threads")?.parse().ok())?
+        (process::real_user(&status)? == user).then(|| super::field(&status, "Threads")?.parse().ok())?
     };
-    numbered
-        .filter_map(threads)
-        .fold(0_u64, u64::saturating_add)
+    numbered.filter_map(threads).fold(0_u64, u64::saturating_add)
 }

@@ -35,10 +35,5 @@ impl Memory {
 
 /// A line of `/proc/meminfo`, whose `kB` are 1024 bytes (proc_meminfo(5)).
 pub(super) fn bytes(meminfo: &str, key: &str) -> Option<u64> {
-    field(meminfo, key)?
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    field(meminfo, key)?.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -107,16 +107,13 @@ impl Host {
     /// twenty for each online CPU.
     pub fn observe(root: &Root) -> Host {
         let mut observer = Observer::new(root);
-        let cpuinfo = observer
-            .text("processor description", "/proc/cpuinfo")
-            .unwrap_or_default();
+        let cpuinfo = observer.text("processor description", "/proc/cpuinfo").unwrap_or_default();
         let topology = topology::Topology::observe(&mut observer, &cpuinfo);
         let online = topology.online();
         let processor = processor::Processor::observe(&mut observer, &cpuinfo, first(&online));
         let kernel = kernel::Kernel::observe(&mut observer);
         let clock = kernel::Clock::observe(&mut observer);
-        let virtualization =
-            virtualization::Virtualization::observe(&mut observer, &processor, &kernel, &clock);
+        let virtualization = virtualization::Virtualization::observe(&mut observer, &processor, &kernel, &clock);
         Host {
             mitigations: mitigations(&mut observer),
             power: power::Power::observe(&mut observer, &online),
@@ -142,20 +139,14 @@ impl Host {
         let identity = Identity {
             processor: &self.processor,
             topology: &self.topology,
-            kernel: [
-                &self.kernel.release,
-                &self.kernel.version,
-                &self.kernel.architecture,
-                &self.kernel.command_line,
-            ],
+            kernel: [&self.kernel.release, &self.kernel.version, &self.kernel.architecture, &self.kernel.command_line],
             mitigations: &self.mitigations,
             power: &self.power,
             clock: &self.clock,
             virtualization: &self.virtualization,
             transparent_hugepages: &self.memory.transparent_hugepages,
         };
-        let json = serde_json::to_vec(&identity)
-            .expect("an identity holds strings, numbers and lists only");
+        let json = serde_json::to_vec(&identity).expect("an identity holds strings, numbers and lists only");
         format!("{:016x}", fnv1a(&json))
     }
 
@@ -167,8 +158,7 @@ impl Host {
     /// Whether the kernel drives a PMU of the CPU cores, so that cycles and instructions can be counted.
     pub fn has_core_pmu(&self) -> bool {
         // x86 names it `cpu`, hybrid x86 `cpu_core` and `cpu_atom`, arm64 after the core: `armv8_pmuv3_0`.
-        let core =
-            |name: &String| name == "cpu" || name.starts_with("cpu_") || name.starts_with("armv");
+        let core = |name: &String| name == "cpu" || name.starts_with("cpu_") || name.starts_with("armv");
         self.event_sources.iter().any(core)
     }
 }
@@ -187,10 +177,7 @@ fn mitigations(observer: &mut Observer<'_>) -> BTreeMap<String, String> {
     const DIRECTORY: &str = "/sys/devices/system/cpu/vulnerabilities";
     let names = observer.names("mitigations", DIRECTORY);
     let read = |name: String| {
-        let text = observer.text(
-            &format!("mitigation of {name}"),
-            &format!("{DIRECTORY}/{name}"),
-        )?;
+        let text = observer.text(&format!("mitigation of {name}"), &format!("{DIRECTORY}/{name}"))?;
         Some((name, text))
     };
     names.into_iter().filter_map(read).collect()

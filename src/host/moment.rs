@@ -42,14 +42,8 @@ impl Moment {
             runnable_tasks: tasks.map(|(runnable, _)| runnable),
             tasks: tasks.map(|(_, all)| all),
             ticks: root.text("/proc/stat").ok().and_then(|stat| ticks(&stat)),
-            cpu_mhz: root
-                .text("/proc/cpuinfo")
-                .map(|text| current_mhz(&text))
-                .unwrap_or_default(),
-            cpu_pressure_percent: root
-                .text("/proc/pressure/cpu")
-                .ok()
-                .and_then(|text| some_avg10(&text)),
+            cpu_mhz: root.text("/proc/cpuinfo").map(|text| current_mhz(&text)).unwrap_or_default(),
+            cpu_pressure_percent: root.text("/proc/pressure/cpu").ok().and_then(|text| some_avg10(&text)),
         }
     }
 
@@ -57,10 +51,7 @@ impl Moment {
     /// not known, or when no tick passed between them.
     pub fn steal_share(start: &Moment, end: &Moment) -> Option<f64> {
         let (start, end) = (start.ticks?, end.ticks?);
-        let total = end
-            .total
-            .checked_sub(start.total)
-            .filter(|total| *total > 0)?;
+        let total = end.total.checked_sub(start.total).filter(|total| *total > 0)?;
         // A live migration can set steal back.
         let steal = end.steal.checked_sub(start.steal)?;
         Some((steal as f64 / total as f64).min(1.0))
@@ -75,9 +66,7 @@ impl Ticks {
 }
 
 fn load(loadavg: &str) -> Option<[f64; 3]> {
-    let mut numbers = loadavg
-        .split_whitespace()
-        .map_while(|word| word.parse::<f64>().ok());
+    let mut numbers = loadavg.split_whitespace().map_while(|word| word.parse::<f64>().ok());
     let load = [numbers.next()?, numbers.next()?, numbers.next()?];
     load.iter().all(|load| load.is_finite()).then_some(load)
 }
@@ -91,27 +80,15 @@ pub(super) fn tasks(loadavg: &str) -> Option<(u64, u64)> {
 fn ticks(stat: &str) -> Option<Ticks> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     // user, nice, system, idle, iowait, irq, softirq, steal; guest times follow.
-    let times: Vec<u64> = line
-        .split_whitespace()
-        .take(8)
-        .map_while(|word| word.parse().ok())
-        .collect();
+    let times: Vec<u64> = line.split_whitespace().take(8).map_while(|word| word.parse().ok()).collect();
     let steal = *times.get(7)?;
-    let total = times
-        .iter()
-        .try_fold(0_u64, |sum, time| sum.checked_add(*time))?;
+    let total = times.iter().try_fold(0_u64, |sum, time| sum.checked_add(*time))?;
     Some(Ticks { steal, total })
 }
 
 fn some_avg10(pressure: &str) -> Option<f64> {
-    let line = pressure
-        .lines()
-        .find_map(|line| line.strip_prefix("some "))?;
-    let share: f64 = line
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("avg10="))?
-        .parse()
-        .ok()?;
+    let line = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    let share: f64 = line.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse().ok()?;
     share.is_finite().then_some(share)
 }
 
@@ -120,18 +97,12 @@ mod tests {
     use super::*;
 
     fn at(steal: u64, total: u64) -> Moment {
-        Moment {
-            ticks: Some(Ticks { steal, total }),
-            ..Moment::default()
-        }
+        Moment { ticks: Some(Ticks { steal, total }), ..Moment::default() }
     }
 
     #[test]
     fn steal_is_a_share_of_the_time_between() {
-        assert_eq!(
-            Moment::steal_share(&at(10, 1000), &at(60, 2000)),
-            Some(0.05)
-        );
+        assert_eq!(Moment::steal_share(&at(10, 1000), &at(60, 2000)), Some(0.05));
         assert_eq!(Moment::steal_share(&at(10, 1000), &at(10, 1000)), None);
         assert_eq!(Moment::steal_share(&at(10, 1000), &at(5, 2000)), None);
         assert_eq!(Moment::steal_share(&Moment::default(), &at(5, 2000)), None);
@@ -140,13 +111,7 @@ mod tests {
     #[test]
     fn guest_time_is_not_counted_twice() {
         let stat = "cpu  100 10 20 800 5 0 5 60 90 9\ncpu0 1 1 1 1 1 1 1 1 1 1";
-        assert_eq!(
-            ticks(stat),
-            Some(Ticks {
-                steal: 60,
-                total: 1000
-            })
-        );
+        assert_eq!(ticks(stat), Some(Ticks { steal: 60, total: 1000 }));
         assert_eq!(ticks("cpu  1 2 3"), None);
     }
 }

@@ -54,11 +54,7 @@ pub fn warnings(host: &Host, moment: &Moment) -> Vec<Warning> {
 }
 
 fn warning(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> Option<Warning> {
-    Some(Warning {
-        what: what.into(),
-        why: why.to_owned(),
-        remedy: remedy.into(),
-    })
+    Some(Warning { what: what.into(), why: why.to_owned(), remedy: remedy.into() })
 }
 
 fn few_cpus(host: &Host) -> Option<Warning> {
@@ -73,10 +69,7 @@ fn few_cpus(host: &Host) -> Option<Warning> {
 
 fn governor(host: &Host) -> Option<Warning> {
     let governors = &host.power.governors;
-    governors
-        .iter()
-        .any(|governor| governor != "performance")
-        .then_some(())?;
+    governors.iter().any(|governor| governor != "performance").then_some(())?;
     warning(
         format!("scaling governor {}", governors.join(", ")),
         "the frequency follows the load, so short and blocking mechanisms are timed at a lower clock than busy ones",
@@ -107,11 +100,7 @@ fn deep_idle(host: &Host) -> Option<Warning> {
     if host.kernel.parameter("idle") == Some("poll") {
         return None;
     }
-    let deepest = host
-        .power
-        .idle
-        .deepest_us()
-        .filter(|latency| *latency > DEEP_IDLE_US)?;
+    let deepest = host.power.idle.deepest_us().filter(|latency| *latency > DEEP_IDLE_US)?;
     warning(
         format!("idle states that take up to {deepest} us to leave"),
         "a wakeup across CPUs measures how deep the other CPU slept, not the mechanism",
@@ -121,12 +110,7 @@ fn deep_idle(host: &Host) -> Option<Warning> {
 
 fn virtual_machine(host: &Host) -> Option<Warning> {
     host.virtualization.is_virtual().then_some(())?;
-    let name = host
-        .virtualization
-        .hypervisor
-        .as_deref()
-        .map(|name| format!(" ({name})"))
-        .unwrap_or_default();
+    let name = host.virtualization.hypervisor.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
     warning(
         format!("a virtual machine{name}"),
         "interrupts between CPUs, idle and page faults can leave the guest; waking an idle CPU costs far more",
@@ -135,10 +119,7 @@ fn virtual_machine(host: &Host) -> Option<Warning> {
 }
 
 fn steal(moment: &Moment) -> Option<Warning> {
-    let share = moment
-        .ticks?
-        .steal_share()
-        .filter(|share| *share > FELT_STEAL)?;
+    let share = moment.ticks?.steal_share().filter(|share| *share > FELT_STEAL)?;
     warning(
         format!("{:.1} % of CPU time since boot was stolen", share * 100.0),
         "the hypervisor ran other guests while a CPU here had work, which no clock in the guest can subtract",
@@ -153,11 +134,7 @@ fn missing_pmu(host: &Host) -> Option<Warning> {
     } else {
         "boot with a kernel that drives this CPU's PMU (dmesg | grep -i pmu)"
     };
-    warning(
-        "no PMU of the CPU cores",
-        "cycles, instructions and cache misses cannot be counted",
-        remedy,
-    )
+    warning("no PMU of the CPU cores", "cycles, instructions and cache misses cannot be counted", remedy)
 }
 
 fn load(moment: &Moment) -> Option<Warning> {
@@ -171,11 +148,7 @@ fn load(moment: &Moment) -> Option<Warning> {
 }
 
 fn clock_source(host: &Host) -> Option<Warning> {
-    let source = host
-        .clock
-        .source
-        .as_deref()
-        .filter(|source| *source != "tsc" && host.processor.is_x86())?;
+    let source = host.clock.source.as_deref().filter(|source| *source != "tsc" && host.processor.is_x86())?;
     let remedy = if host.clock.available.iter().any(|source| source == "tsc") {
         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"
     } else {
@@ -198,9 +171,7 @@ fn autogroup(host: &Host) -> Option<Warning> {
 }
 
 fn paranoid(host: &Host) -> Option<Warning> {
-    let level = host
-        .sysctl("kernel.perf_event_paranoid")
-        .filter(|level: &i32| *level > 1)?;
+    let level = host.sysctl("kernel.perf_event_paranoid").filter(|level: &i32| *level > 1)?;
     (!host.process.may_count_everything()).then_some(())?;
     warning(
         format!("perf_event_paranoid is {level}"),
@@ -219,9 +190,7 @@ fn nmi_watchdog(host: &Host) -> Option<Warning> {
 }
 
 fn numa_balancing(host: &Host) -> Option<Warning> {
-    let on = host
-        .sysctl("kernel.numa_balancing")
-        .is_some_and(|mode: u32| mode != 0);
+    let on = host.sysctl("kernel.numa_balancing").is_some_and(|mode: u32| mode != 0);
     (on && host.topology.nodes() > 1).then_some(())?;
     warning(
         "NUMA balancing is on",

@@ -64,8 +64,7 @@ impl Power {
         Self {
             scaling_driver: observer.text("scaling driver", &format!("{cpufreq}/scaling_driver")),
             governors: governors(observer, online),
-            scaling_maximum_khz: observer
-                .value("scaling maximum", &format!("{cpufreq}/scaling_max_freq")),
+            scaling_maximum_khz: observer.value("scaling maximum", &format!("{cpufreq}/scaling_max_freq")),
             turbo: turbo(observer, &cpufreq),
             idle: Idle::observe(observer, first(online)),
             smt_control: observer.text("SMT control", &format!("{CPU}/smt/control")),
@@ -76,36 +75,22 @@ impl Power {
 impl Idle {
     /// The longest exit latency of a state that may be entered, in microseconds.
     pub fn deepest_us(&self) -> Option<u64> {
-        self.states
-            .iter()
-            .filter(|state| !state.disabled)
-            .map(|state| state.exit_latency_us)
-            .max()
+        self.states.iter().filter(|state| !state.disabled).map(|state| state.exit_latency_us).max()
     }
 
     fn observe(observer: &mut Observer<'_>, first: CpuId) -> Self {
         // The file with `_ro` is the older name; newer kernels have both or only the other.
-        let governor = observer
-            .root
-            .text(&format!("{CPU}/cpuidle/current_governor_ro"))
-            .ok();
+        let governor = observer.root.text(&format!("{CPU}/cpuidle/current_governor_ro")).ok();
         Self {
             driver: observer.text("idle driver", &format!("{CPU}/cpuidle/current_driver")),
-            governor: governor.or_else(|| {
-                observer.text("idle governor", &format!("{CPU}/cpuidle/current_governor"))
-            }),
+            governor: governor.or_else(|| observer.text("idle governor", &format!("{CPU}/cpuidle/current_governor"))),
             states: idle_states(observer, &format!("{CPU}/cpu{first}/cpuidle")),
         }
     }
 }
 
 fn governors(observer: &mut Observer<'_>, online: &[CpuId]) -> Vec<String> {
-    let read = |cpu| {
-        observer.text(
-            "scaling governor",
-            &format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor"),
-        )
-    };
+    let read = |cpu| observer.text("scaling governor", &format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor"));
     let mut governors: Vec<String> = online.iter().filter_map(read).collect();
     governors.sort_unstable();
     governors.dedup();
@@ -122,19 +107,11 @@ fn turbo(observer: &mut Observer<'_>, cpufreq: &str) -> Option<Turbo> {
     let read = |(path, on): &(String, &str)| {
         let off = if *on == "1" { "0" } else { "1" };
         let allowed = observer.root.text(path).ok()? == *on;
-        Some(Turbo {
-            allowed,
-            path: path.clone(),
-            off: off.to_owned(),
-        })
+        Some(Turbo { allowed, path: path.clone(), off: off.to_owned() })
     };
     let turbo = switches.iter().find_map(read);
     if turbo.is_none() {
-        observer.miss(
-            "turbo",
-            &switches[1].0,
-            "neither there, nor in intel_pstate, nor in the CPU's cpufreq",
-        );
+        observer.miss("turbo", &switches[1].0, "neither there, nor in intel_pstate, nor in the CPU's cpufreq");
     }
     turbo
 }
@@ -151,10 +128,7 @@ fn idle_states(observer: &mut Observer<'_>, directory: &str) -> Vec<IdleState> {
         Some(IdleState {
             name: observer.text("idle state name", &format!("{state}/name"))?,
             exit_latency_us: observer.value("idle state latency", &format!("{state}/latency"))?,
-            disabled: observer
-                .root
-                .text(&format!("{state}/disable"))
-                .is_ok_and(|text| text != "0"),
+            disabled: observer.root.text(&format!("{state}/disable")).is_ok_and(|text| text != "0"),
         })
     };
     numbers.into_iter().filter_map(&mut read).collect()

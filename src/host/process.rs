@@ -63,24 +63,18 @@ pub struct Process {
 
 impl Process {
     pub(super) fn observe(observer: &mut Observer<'_>) -> Self {
-        let status = observer
-            .text("this process's status", "/proc/self/status")
-            .unwrap_or_default();
-        let limits = observer
-            .text("resource limits", "/proc/self/limits")
-            .unwrap_or_default();
+        let status = observer.text("this process's status", "/proc/self/status").unwrap_or_default();
+        let limits = observer.text("resource limits", "/proc/self/limits").unwrap_or_default();
         Self {
             user: real_user(&status),
-            capabilities: field(&status, "CapEff")
-                .and_then(|bits| u64::from_str_radix(bits, 16).ok()),
+            capabilities: field(&status, "CapEff").and_then(|bits| u64::from_str_radix(bits, 16).ok()),
             rlimits: limits.lines().filter_map(rlimit).collect(),
         }
     }
 
     /// Whether the process holds this capability. `false` where capabilities could not be read.
     pub fn has(&self, capability: Capability) -> bool {
-        self.capabilities
-            .is_some_and(|bits| bits & (1 << capability as u64) != 0)
+        self.capabilities.is_some_and(|bits| bits & (1 << capability as u64) != 0)
     }
 
     /// Whether the process may count events in the kernel whatever `perf_event_paranoid` says
@@ -117,21 +111,12 @@ impl fmt::Display for Bound {
 
 /// The first of the four ids in `Uid:`, of a `/proc/PID/status`.
 pub(super) fn real_user(status: &str) -> Option<u32> {
-    field(status, "Uid")?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    field(status, "Uid")?.split_whitespace().next()?.parse().ok()
 }
 
 fn rlimit(line: &str) -> Option<(String, Rlimit)> {
-    let (name, rest) = RLIMITS
-        .iter()
-        .find_map(|(label, name)| Some((name, line.strip_prefix(label)?)))?;
+    let (name, rest) = RLIMITS.iter().find_map(|(label, name)| Some((name, line.strip_prefix(label)?)))?;
     let mut columns = rest.split_whitespace();
-    let (soft, hard) = (
-        Bound::parse(columns.next()?)?,
-        Bound::parse(columns.next()?)?,
-    );
+    let (soft, hard) = (Bound::parse(columns.next()?)?, Bound::parse(columns.next()?)?);
     Some(((*name).to_owned(), Rlimit { soft, hard }))
 }

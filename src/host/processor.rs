@@ -60,10 +60,8 @@ impl Processor {
         let model = field(cpuinfo, "model name").map(str::to_owned);
         Self {
             nominal_khz: nominal_khz(observer, first, model.as_deref()),
-            maximum_khz: observer.value(
-                "maximum frequency",
-                &format!("/sys/devices/system/cpu/cpu{first}/cpufreq/cpuinfo_max_freq"),
-            ),
+            maximum_khz: observer
+                .value("maximum frequency", &format!("/sys/devices/system/cpu/cpu{first}/cpufreq/cpuinfo_max_freq")),
             model: model.or_else(|| silicon.first().and_then(Silicon::core_name)),
             vendor: field(cpuinfo, "vendor_id")
                 .map(str::to_owned)
@@ -92,18 +90,12 @@ impl Silicon {
         if let (Some(family), Some(model), Some(stepping)) =
             (decimal("cpu family"), decimal("model"), decimal("stepping"))
         {
-            return Some(Silicon::X86 {
-                family,
-                model,
-                stepping,
-            });
+            return Some(Silicon::X86 { family, model, stepping });
         }
         Some(Silicon::Arm64 {
             implementer: hexadecimal(field(block, "CPU implementer")?)?,
             part: hexadecimal(field(block, "CPU part")?)?,
-            variant: field(block, "CPU variant")
-                .and_then(hexadecimal)
-                .unwrap_or_default(),
+            variant: field(block, "CPU variant").and_then(hexadecimal).unwrap_or_default(),
             revision: decimal("CPU revision").unwrap_or_default(),
         })
     }
@@ -131,10 +123,7 @@ impl Silicon {
 
     /// The cores that servers and small boards are made of; same source.
     fn core_name(&self) -> Option<String> {
-        let Silicon::Arm64 {
-            implementer, part, ..
-        } = self
-        else {
+        let Silicon::Arm64 { implementer, part, .. } = self else {
             return None;
         };
         let name = match (implementer, part) {
@@ -170,21 +159,11 @@ fn nominal_khz(observer: &mut Observer<'_>, first: CpuId, model: Option<&str>) -
     let cpu = format!("/sys/devices/system/cpu/cpu{first}");
     let base = format!("{cpu}/cpufreq/base_frequency");
     let root = observer.root;
-    let cppc_mhz = || {
-        root.value::<u64>(&format!("{cpu}/acpi_cppc/nominal_freq"))
-            .ok()
-    };
-    let nominal = root
-        .value(&base)
-        .ok()
-        .or_else(|| cppc_mhz()?.checked_mul(1000))
-        .or_else(|| model.and_then(khz_in_model_name));
+    let cppc_mhz = || root.value::<u64>(&format!("{cpu}/acpi_cppc/nominal_freq")).ok();
+    let nominal =
+        root.value(&base).ok().or_else(|| cppc_mhz()?.checked_mul(1000)).or_else(|| model.and_then(khz_in_model_name));
     if nominal.is_none() {
-        observer.miss(
-            "nominal frequency",
-            &base,
-            "neither there, nor in acpi_cppc, nor in the model's name",
-        );
+        observer.miss("nominal frequency", &base, "neither there, nor in acpi_cppc, nor in the model's name");
     }
     nominal
 }
@@ -201,24 +180,15 @@ fn hexadecimal(text: &str) -> Option<u32> {
 }
 
 fn words(text: Option<&str>) -> Vec<String> {
-    text.unwrap_or_default()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect()
+    text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
 /// The clock each CPU runs at now in MHz, where the kernel writes it (x86).
 pub(super) fn current_mhz(cpuinfo: &str) -> Vec<f64> {
-    fields(cpuinfo, "cpu MHz")
-        .filter_map(|mhz| mhz.parse().ok())
-        .filter(|mhz: &f64| mhz.is_finite())
-        .collect()
+    fields(cpuinfo, "cpu MHz").filter_map(|mhz| mhz.parse().ok()).filter(|mhz: &f64| mhz.is_finite()).collect()
 }
 
 /// The CPUs that `/proc/cpuinfo` lists.
 pub(super) fn listed(cpuinfo: &str) -> Vec<CpuId> {
-    fields(cpuinfo, "processor")
-        .filter_map(|number| number.parse().ok())
-        .map(CpuId)
-        .collect()
+    fields(cpuinfo, "processor").filter_map(|number| number.parse().ok()).map(CpuId).collect()
 }

@@ -93,9 +93,7 @@ impl Root {
     /// [`HostError::Read`] when it cannot be read, [`HostError::Malformed`] when it is not a `T`.
     pub fn value<T: FromStr>(&self, path: &str) -> Result<T, HostError> {
         let text = self.text(path)?;
-        text.trim()
-            .parse()
-            .map_err(|_| self.malformed(path, std::any::type_name::<T>(), &text))
+        text.trim().parse().map_err(|_| self.malformed(path, std::any::type_name::<T>(), &text))
     }
 
     /// The names in the machine's directory `path`, sorted.
@@ -104,15 +102,9 @@ impl Root {
     /// [`HostError::Read`] when it cannot be listed.
     pub fn names(&self, path: &str) -> Result<Vec<String>, HostError> {
         let directory = self.path(path);
-        let listed: io::Result<Vec<String>> = std::fs::read_dir(&directory).and_then(|entries| {
-            entries
-                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                .collect()
-        });
-        let mut names = listed.map_err(|source| HostError::Read {
-            path: directory,
-            source,
-        })?;
+        let listed: io::Result<Vec<String>> = std::fs::read_dir(&directory)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect());
+        let mut names = listed.map_err(|source| HostError::Read { path: directory, source })?;
         names.sort_unstable();
         Ok(names)
     }
@@ -121,11 +113,7 @@ impl Root {
     pub(super) fn malformed(&self, path: &str, expected: &str, text: &str) -> HostError {
         // Enough to recognise the file by; a whole one would drown the message.
         let found = text.chars().take(60).collect();
-        HostError::Malformed {
-            path: self.path(path),
-            expected: expected.to_owned(),
-            found,
-        }
+        HostError::Malformed { path: self.path(path), expected: expected.to_owned(), found }
     }
 }
 
@@ -137,10 +125,7 @@ pub(super) struct Observer<'a> {
 
 impl<'a> Observer<'a> {
     pub(super) fn new(root: &'a Root) -> Self {
-        Self {
-            root,
-            unread: Vec::new(),
-        }
+        Self { root, unread: Vec::new() }
     }
 
     pub(super) fn into_unread(self) -> Vec<Unread> {
@@ -151,11 +136,7 @@ impl<'a> Observer<'a> {
     pub(super) fn miss(&mut self, what: &str, path: &str, reason: impl Into<String>) {
         if self.unread.iter().all(|line| line.what != what) {
             let (what, path) = (what.to_owned(), path.to_owned());
-            self.unread.push(Unread {
-                what,
-                path,
-                reason: reason.into(),
-            });
+            self.unread.push(Unread { what, path, reason: reason.into() });
         }
     }
 
@@ -183,9 +164,7 @@ impl<'a> Observer<'a> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let root = self.root;
-        let answer = root
-            .text(path)
-            .and_then(|text| parse(&text).ok_or_else(|| root.malformed(path, expected, &text)));
+        let answer = root.text(path).and_then(|text| parse(&text).ok_or_else(|| root.malformed(path, expected, &text)));
         self.keep(what, path, answer)
     }
 
@@ -196,9 +175,7 @@ impl<'a> Observer<'a> {
                 self.miss(what, path, source.to_string());
                 None
             }
-            Err(HostError::Malformed {
-                expected, found, ..
-            }) => {
+            Err(HostError::Malformed { expected, found, .. }) => {
                 self.miss(what, path, format!("expected {expected}, found {found:?}"));
                 None
             }

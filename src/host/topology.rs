@@ -167,11 +167,7 @@ impl Topology {
     fn assume_missing_llcs(&mut self, observer: &mut Observer<'_>) {
         if let Some(cpu) = self.cpus.iter().find(|cpu| cpu.llc_assumed) {
             let path = format!("{CPU}/cpu{}/cache", cpu.id);
-            observer.miss(
-                "last level cache",
-                &path,
-                "no data cache described; the package is assumed to share one",
-            );
+            observer.miss("last level cache", &path, "no data cache described; the package is assumed to share one");
         }
         for index in 0..self.cpus.len() {
             if self.cpus[index].llc_assumed {
@@ -193,10 +189,7 @@ impl LogicalCpu {
     ) -> Self {
         let directory = format!("{CPU}/cpu{id}/topology");
         let siblings = siblings(observer, &directory, id, online);
-        let llc = caches
-            .iter()
-            .filter(|cache| cache.kind != CacheKind::Instruction)
-            .max_by_key(|cache| cache.level);
+        let llc = caches.iter().filter(|cache| cache.kind != CacheKind::Instruction).max_by_key(|cache| cache.level);
         LogicalCpu {
             id,
             core: lowest(&siblings, id),
@@ -204,10 +197,7 @@ impl LogicalCpu {
             package: observer.value("package", &format!("{directory}/physical_package_id")),
             llc: llc.map_or(id, |cache| lowest(&cache.shared, id)),
             llc_assumed: llc.is_none(),
-            node: nodes
-                .iter()
-                .find(|(_, cpus)| cpus.contains(&id))
-                .map_or(0, |(node, _)| *node),
+            node: nodes.iter().find(|(_, cpus)| cpus.contains(&id)).map_or(0, |(node, _)| *node),
         }
     }
 
@@ -227,37 +217,16 @@ impl LogicalCpu {
 }
 
 fn online(observer: &mut Observer<'_>, cpuinfo: &str) -> BTreeSet<CpuId> {
-    let listed = observer.parsed(
-        "online CPUs",
-        &format!("{CPU}/online"),
-        "a CPU list",
-        parse_cpu_list,
-    );
+    let listed = observer.parsed("online CPUs", &format!("{CPU}/online"), "a CPU list", parse_cpu_list);
     let listed = listed.filter(|cpus| !cpus.is_empty());
-    listed
-        .unwrap_or_else(|| processor::listed(cpuinfo))
-        .into_iter()
-        .collect()
+    listed.unwrap_or_else(|| processor::listed(cpuinfo)).into_iter().collect()
 }
 
 /// `core_cpus_list` is the name since 5.3, `thread_siblings_list` the one before.
-fn siblings(
-    observer: &mut Observer<'_>,
-    directory: &str,
-    id: CpuId,
-    online: &BTreeSet<CpuId>,
-) -> Vec<CpuId> {
-    let older = observer
-        .root
-        .text(&format!("{directory}/thread_siblings_list"))
-        .ok();
+fn siblings(observer: &mut Observer<'_>, directory: &str, id: CpuId, online: &BTreeSet<CpuId>) -> Vec<CpuId> {
+    let older = observer.root.text(&format!("{directory}/thread_siblings_list")).ok();
     let siblings = older.as_deref().and_then(parse_cpu_list).or_else(|| {
-        observer.parsed(
-            "CPUs of one core",
-            &format!("{directory}/core_cpus_list"),
-            "a CPU list",
-            parse_cpu_list,
-        )
+        observer.parsed("CPUs of one core", &format!("{directory}/core_cpus_list"), "a CPU list", parse_cpu_list)
     });
     members(siblings.unwrap_or_default(), id, online)
 }
@@ -266,18 +235,10 @@ fn caches(observer: &mut Observer<'_>, id: CpuId, online: &BTreeSet<CpuId>) -> V
     let directory = |index: usize| format!("{CPU}/cpu{id}/cache/index{index}");
     let described = |index: &usize| observer.root.path(&directory(*index)).is_dir();
     let read = |index| cache(observer, &directory(index), id, online);
-    (0..MOST_CACHES)
-        .take_while(described)
-        .filter_map(read)
-        .collect()
+    (0..MOST_CACHES).take_while(described).filter_map(read).collect()
 }
 
-fn cache(
-    observer: &Observer<'_>,
-    directory: &str,
-    id: CpuId,
-    online: &BTreeSet<CpuId>,
-) -> Option<Cache> {
+fn cache(observer: &Observer<'_>, directory: &str, id: CpuId, online: &BTreeSet<CpuId>) -> Option<Cache> {
     let read = |name: &str| observer.root.text(&format!("{directory}/{name}")).ok();
     let kind = match read("type")?.as_str() {
         "Data" => CacheKind::Data,
@@ -297,11 +258,7 @@ fn cache(
 
 /// The kernel writes `32K`, and 0 for a size it does not know.
 fn cache_bytes(size: &str) -> Option<u64> {
-    let bytes = size
-        .strip_suffix('K')?
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)?;
+    let bytes = size.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)?;
     (bytes > 0).then_some(bytes)
 }
 
@@ -311,22 +268,14 @@ fn nodes(observer: &mut Observer<'_>, online: &BTreeSet<CpuId>) -> Vec<(u32, Vec
         let number = name.strip_prefix("node")?.parse().ok()?;
         let path = format!("{NODE}/{name}/cpulist");
         let cpus = observer.parsed("CPUs of a NUMA node", &path, "a CPU list", parse_cpu_list)?;
-        Some((
-            number,
-            cpus.into_iter()
-                .filter(|cpu| online.contains(cpu))
-                .collect(),
-        ))
+        Some((number, cpus.into_iter().filter(|cpu| online.contains(cpu)).collect()))
     };
     names.into_iter().filter_map(read).collect()
 }
 
 /// The online ones of `cpus`, ascending, and `id` in any case.
 fn members(cpus: Vec<CpuId>, id: CpuId, online: &BTreeSet<CpuId>) -> Vec<CpuId> {
-    let mut members: BTreeSet<CpuId> = cpus
-        .into_iter()
-        .filter(|cpu| online.contains(cpu))
-        .collect();
+    let mut members: BTreeSet<CpuId> = cpus.into_iter().filter(|cpu| online.contains(cpu)).collect();
     members.insert(id);
     members.into_iter().collect()
 }

@@ -44,12 +44,7 @@ struct Sign {
 }
 
 impl Virtualization {
-    pub(super) fn observe(
-        observer: &mut Observer<'_>,
-        processor: &Processor,
-        kernel: &Kernel,
-        clock: &Clock,
-    ) -> Self {
+    pub(super) fn observe(observer: &mut Observer<'_>, processor: &Processor, kernel: &Kernel, clock: &Clock) -> Self {
         let system_vendor = observer.text("system vendor", "/sys/class/dmi/id/sys_vendor");
         let product = observer.text("product name", "/sys/class/dmi/id/product_name");
         let signs: Vec<Sign> = [
@@ -79,10 +74,7 @@ impl Virtualization {
 
 fn from_sysfs(observer: &Observer<'_>) -> Option<Sign> {
     let kind = observer.root.text("/sys/hypervisor/type").ok()?;
-    Some(Sign {
-        evidence: format!("/sys/hypervisor/type is {kind}"),
-        hypervisor: Some(kind),
-    })
+    Some(Sign { evidence: format!("/sys/hypervisor/type is {kind}"), hypervisor: Some(kind) })
 }
 
 fn from_firmware(vendor: Option<&str>, product: Option<&str>) -> Option<Sign> {
@@ -90,28 +82,15 @@ fn from_firmware(vendor: Option<&str>, product: Option<&str>) -> Option<Sign> {
     if product.is_some_and(|product| product.contains("metal")) {
         return None;
     }
-    let text = format!(
-        "{} {}",
-        vendor.unwrap_or_default(),
-        product.unwrap_or_default()
-    );
+    let text = format!("{} {}", vendor.unwrap_or_default(), product.unwrap_or_default());
     let (_, hypervisor) = FIRMWARE.iter().find(|(mark, _)| text.contains(mark))?;
-    Some(Sign {
-        evidence: format!("firmware says {:?}", text.trim()),
-        hypervisor: Some((*hypervisor).to_owned()),
-    })
+    Some(Sign { evidence: format!("firmware says {:?}", text.trim()), hypervisor: Some((*hypervisor).to_owned()) })
 }
 
 fn from_device_tree(observer: &Observer<'_>) -> Option<Sign> {
-    let kind = observer
-        .root
-        .text("/sys/firmware/devicetree/base/hypervisor/compatible")
-        .ok()?;
+    let kind = observer.root.text("/sys/firmware/devicetree/base/hypervisor/compatible").ok()?;
     let kind = kind.trim_end_matches('\0').to_owned();
-    Some(Sign {
-        evidence: format!("the device tree names the hypervisor {kind}"),
-        hypervisor: Some(kind),
-    })
+    Some(Sign { evidence: format!("the device tree names the hypervisor {kind}"), hypervisor: Some(kind) })
 }
 
 fn from_clock(clock: &Clock) -> Option<Sign> {
@@ -121,28 +100,16 @@ fn from_clock(clock: &Clock) -> Option<Sign> {
         "hyperv_clocksource_tsc_page" | "hyperv_clocksource_msr" => Some("Hyper-V"),
         _ => None,
     };
-    let (source, name) = clock
-        .available
-        .iter()
-        .find_map(|source| Some((source, hypervisor(source)?)))?;
-    Some(Sign {
-        evidence: format!("clock source {source}"),
-        hypervisor: Some(name.to_owned()),
-    })
+    let (source, name) = clock.available.iter().find_map(|source| Some((source, hypervisor(source)?)))?;
+    Some(Sign { evidence: format!("clock source {source}"), hypervisor: Some(name.to_owned()) })
 }
 
 /// Small virtual machines without firmware or PCI are told of their devices on the command line.
 fn from_command_line(kernel: &Kernel) -> Option<Sign> {
     kernel.parameter("virtio_mmio.device")?;
-    Some(Sign {
-        evidence: "boot parameter virtio_mmio.device".to_owned(),
-        hypervisor: None,
-    })
+    Some(Sign { evidence: "boot parameter virtio_mmio.device".to_owned(), hypervisor: None })
 }
 
 fn from_flags(processor: &Processor) -> Option<Sign> {
-    processor.has_flag("hypervisor").then(|| Sign {
-        evidence: "CPU flag hypervisor".to_owned(),
-        hypervisor: None,
-    })
+    processor.has_flag("hypervisor").then(|| Sign { evidence: "CPU flag hypervisor".to_owned(), hypervisor: None })
 }

@@ -105,23 +105,22 @@ pub struct Expectation {
     pub others: Bound,
     /// Calls made by set-up alone, in all and not per operation: proof of what was set up, not of its cost.
     pub set_up: Vec<(String, Bound)>,
-    /// Voluntary context switches.
+    /// Voluntary context switches: a task gave up its CPU to wait.
+    pub voluntary: Bound,
+    /// All context switches. A woken task may preempt its waker, which then need not wait: one involuntary switch in
+    /// place of a voluntary one, so that often only the sum is certain.
     pub switches: Bound,
     /// Wakeups of one of the mechanism's tasks.
     pub wakeups: Bound,
 }
 
 impl Expectation {
-    /// Nothing at all: no call, no switch, no wakeup. The other methods add to it.
+    /// Nothing at all: no call, no voluntary switch, no wakeup. The other methods add to it. Whoever never waits may
+    /// still be preempted, so that switches in all are not judged unless that is asked for.
     pub fn nothing() -> Self {
         let none = Bound::Exactly(0.0);
-        Self {
-            calls: Vec::new(),
-            others: none,
-            set_up: Vec::new(),
-            switches: none,
-            wakeups: none,
-        }
+        let (calls, set_up) = (Vec::new(), Vec::new());
+        Self { calls, others: none, set_up, voluntary: none, switches: Bound::Depends, wakeups: none }
     }
 
     /// Adds a system call.
@@ -146,6 +145,13 @@ impl Expectation {
     }
 
     /// Bounds voluntary switches.
+    #[must_use]
+    pub fn voluntary(mut self, bound: Bound) -> Self {
+        self.voluntary = bound;
+        self
+    }
+
+    /// Bounds all switches.
     #[must_use]
     pub fn switches(mut self, bound: Bound) -> Self {
         self.switches = bound;
@@ -200,9 +206,7 @@ impl Descriptor {
 
     /// The parameter called `name`.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
-        self.parameters
-            .iter()
-            .find(|parameter| parameter.name == name)
+        self.parameters.iter().find(|parameter| parameter.name == name)
     }
 
     /// The least whole number of laps that holds `ops`, in operations.

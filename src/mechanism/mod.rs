@@ -36,11 +36,7 @@ pub trait Mechanism: Sync {
     ///
     /// # Errors
     /// What could not be had. Everything made so far is dropped, and the tasks spawned so far must end by that.
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure>;
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure>;
 }
 
 /// A question, and the mechanisms that answer it in one unit: a Criterion benchmark group.
@@ -80,9 +76,7 @@ pub fn registry() -> &'static [&'static dyn Mechanism] {
         // The linker's order is nobody's choice.
         all.sort_by_key(|mechanism| {
             let descriptor = mechanism.descriptor();
-            let group = GROUPS
-                .iter()
-                .position(|group| group.name == descriptor.group());
+            let group = GROUPS.iter().position(|group| group.name == descriptor.group());
             (group, descriptor.id != descriptor.baseline, descriptor.id)
         });
         all
@@ -91,10 +85,7 @@ pub fn registry() -> &'static [&'static dyn Mechanism] {
 
 /// The mechanism called `id` (`brigade/thread`).
 pub fn find(id: &str) -> Option<&'static dyn Mechanism> {
-    registry()
-        .iter()
-        .copied()
-        .find(|mechanism| mechanism.descriptor().id == id)
+    registry().iter().copied().find(|mechanism| mechanism.descriptor().id == id)
 }
 
 /// The group called `name`.

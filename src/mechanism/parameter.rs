@@ -102,20 +102,11 @@ impl Parameter {
         match self.domain {
             Domain::Number { min, max, .. } => match given.replace('_', "").parse() {
                 Ok(number) if (min..=max).contains(&number) => Ok(Value::Number(number)),
-                _ => Err(ParameterError::Number {
-                    name: self.name,
-                    given: given.into(),
-                    min,
-                    max,
-                }),
+                _ => Err(ParameterError::Number { name: self.name, given: given.into(), min, max }),
             },
             Domain::Word { words } => match words.iter().find(|&&word| word == given) {
                 Some(word) => Ok(Value::Word((*word).into())),
-                None => Err(ParameterError::Word {
-                    name: self.name,
-                    given: given.into(),
-                    words: words.join(", "),
-                }),
+                None => Err(ParameterError::Word { name: self.name, given: given.into(), words: words.join(", ") }),
             },
         }
     }
@@ -131,11 +122,7 @@ pub struct Parameters {
 impl Parameters {
     /// The defaults of `descriptor`.
     pub fn defaults(descriptor: &Descriptor) -> Self {
-        let values = descriptor
-            .parameters
-            .iter()
-            .map(|p| (p.name.into(), p.domain.default()))
-            .collect();
+        let values = descriptor.parameters.iter().map(|p| (p.name.into(), p.domain.default())).collect();
         Self { values }
     }
 
@@ -178,20 +165,13 @@ impl Parameters {
 
     /// Names and values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.values
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// What differs from the defaults of `descriptor`, as it stands in a benchmark's id: `tasks=64,transport=socketpair`.
     pub fn differing_from_defaults(&self, descriptor: &Descriptor) -> String {
         let defaults = Self::defaults(descriptor);
-        let differing = self
-            .iter()
-            .filter(|(name, value)| defaults.values.get(*name) != Some(value));
-        differing
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>()
-            .join(",")
+        let differing = self.iter().filter(|(name, value)| defaults.values.get(*name) != Some(value));
+        differing.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
     }
 }

@@ -80,19 +80,11 @@ impl Counters {
         let opener = Opener::new(root);
         let mut not_counted = Vec::new();
         let mut open_all = |events: &[Event]| -> Vec<Open> {
-            events
-                .iter()
-                .filter_map(|event| opener.open(event, &mut not_counted))
-                .collect()
+            events.iter().filter_map(|event| opener.open(event, &mut not_counted)).collect()
         };
         let always = open_all(plan.always());
         let sets = plan.sets().iter().map(|set| open_all(set)).collect();
-        Self {
-            always,
-            sets,
-            counting: None,
-            not_counted,
-        }
+        Self { always, sets, counting: None, not_counted }
     }
 
     /// The events of the plan that are not counted, or only in part, in the plan's order.
@@ -103,14 +95,8 @@ impl Counters {
     /// The sets worth a counted sample, to be selected in turn: those with an open event. Where no set has one
     /// but the events that always count do, the first index alone. Empty when nothing was opened.
     pub fn rotation(&self) -> Vec<usize> {
-        let with_events: Vec<usize> = (0..self.sets.len())
-            .filter(|&set| !self.sets[set].is_empty())
-            .collect();
-        if with_events.is_empty() && !self.always.is_empty() {
-            vec![0]
-        } else {
-            with_events
-        }
+        let with_events: Vec<usize> = (0..self.sets.len()).filter(|&set| !self.sets[set].is_empty()).collect();
+        if with_events.is_empty() && !self.always.is_empty() { vec![0] } else { with_events }
     }
 
     /// Makes the events of set `set` count, with those that always count, and no others. A `set` that the plan
@@ -153,16 +139,11 @@ impl Counters {
     /// [`PmuError::Counter`] when the kernel refuses a read.
     pub fn read(&mut self) -> Result<Snapshot, PmuError> {
         let Some(selected) = self.counting else {
-            return Ok(Snapshot {
-                readings: Vec::new(),
-            });
+            return Ok(Snapshot { readings: Vec::new() });
         };
         let set = self.sets.get_mut(selected).into_iter().flatten();
-        let readings: Result<Vec<Reading>, PmuError> =
-            self.always.iter_mut().chain(set).map(Open::read).collect();
-        Ok(Snapshot {
-            readings: readings?,
-        })
+        let readings: Result<Vec<Reading>, PmuError> = self.always.iter_mut().chain(set).map(Open::read).collect();
+        Ok(Snapshot { readings: readings? })
     }
 }
 
@@ -188,15 +169,10 @@ impl Snapshot {
     /// What was counted since `earlier`, of the events that are in both.
     pub fn since(&self, earlier: &Self) -> Delta {
         let difference = |now: &Reading| {
-            let then = earlier
-                .readings
-                .iter()
-                .find(|then| then.event == now.event)?;
+            let then = earlier.readings.iter().find(|then| then.event == now.event)?;
             Some(now.since(then))
         };
-        Delta {
-            readings: self.readings.iter().filter_map(difference).collect(),
-        }
+        Delta { readings: self.readings.iter().filter_map(difference).collect() }
     }
 }
 
@@ -214,10 +190,8 @@ impl Delta {
 
 impl Open {
     fn read(&mut self) -> Result<Reading, PmuError> {
-        let read = self
-            .counter
-            .read_count_and_time()
-            .map_err(|error| PmuError::counter(&self.event, "read", &error))?;
+        let read =
+            self.counter.read_count_and_time().map_err(|error| PmuError::counter(&self.event, "read", &error))?;
         Ok(Reading {
             event: self.event.clone(),
             count: read.count,
@@ -241,9 +215,7 @@ impl Open {
 fn enable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
     for open in set.into_iter().flatten() {
         let outcome = open.counter.enable();
-        outcome.map_err(|error| {
-            PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error)
-        })?;
+        outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error))?;
     }
     Ok(())
 }
@@ -251,9 +223,7 @@ fn enable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
 fn disable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
     for open in set.into_iter().flatten() {
         let outcome = open.counter.disable();
-        outcome.map_err(|error| {
-            PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error)
-        })?;
+        outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error))?;
     }
     Ok(())
 }
@@ -275,37 +245,18 @@ mod tests {
     use crate::units::Ops;
 
     fn snapshot(event: &str, count: u64) -> Snapshot {
-        Snapshot {
-            readings: vec![Reading {
-                event: event.into(),
-                count,
-                enabled_ns: 5,
-                running_ns: 5,
-                scale: None,
-            }],
-        }
+        Snapshot { readings: vec![Reading { event: event.into(), count, enabled_ns: 5, running_ns: 5, scale: None }] }
     }
 
     fn is_refused(counters: &Counters, event: &str) -> bool {
-        counters
-            .not_counted()
-            .iter()
-            .any(|refusal| refusal.event == event)
+        counters.not_counted().iter().any(|refusal| refusal.event == event)
     }
 
     #[test]
     fn differences_are_of_events_in_both_snapshots() {
         let delta = snapshot("cycles", 7).since(&snapshot("cycles", 3));
-        assert_eq!(
-            (delta.readings()[0].count, delta.readings()[0].enabled_ns),
-            (4, 0)
-        );
-        assert!(
-            snapshot("cycles", 7)
-                .since(&snapshot("branches", 3))
-                .readings()
-                .is_empty()
-        );
+        assert_eq!((delta.readings()[0].count, delta.readings()[0].enabled_ns), (4, 0));
+        assert!(snapshot("cycles", 7).since(&snapshot("branches", 3)).readings().is_empty());
     }
 
     #[test]
@@ -316,19 +267,10 @@ mod tests {
 
     #[test]
     fn an_event_of_another_machine_is_not_counted_and_the_rest_is() {
-        let extra =
-            Event::parse_list("no-such-pmu/event=1/,power/energy-pkg/,cpu/event=99999999999/")
-                .unwrap();
-        let counters = Counters::open_under(
-            &Plan::default().with_events(&extra),
-            &Root::fixture("amd-server"),
-        );
+        let extra = Event::parse_list("no-such-pmu/event=1/,power/energy-pkg/,cpu/event=99999999999/").unwrap();
+        let counters = Counters::open_under(&Plan::default().with_events(&extra), &Root::fixture("amd-server"));
         for event in &extra {
-            assert!(
-                is_refused(&counters, &event.to_string()),
-                "{event}: {:?}",
-                counters.not_counted()
-            );
+            assert!(is_refused(&counters, &event.to_string()), "{event}: {:?}", counters.not_counted());
         }
     }
 
@@ -345,22 +287,11 @@ mod tests {
         counters.pause().unwrap();
         assert!(counters.read().unwrap().readings().is_empty());
         for event in plan.always().iter().chain(plan.sets().iter().flatten()) {
-            let reading = read
-                .iter()
-                .find(|reading| reading.event == event.to_string());
-            assert!(
-                reading.is_some() || is_refused(&counters, &event.to_string()),
-                "{event}"
-            );
-            assert!(
-                reading.is_none_or(|reading| !event.must_advance() || reading.count > 0),
-                "{reading:?}"
-            );
+            let reading = read.iter().find(|reading| reading.event == event.to_string());
+            assert!(reading.is_some() || is_refused(&counters, &event.to_string()), "{event}");
+            assert!(reading.is_none_or(|reading| !event.must_advance() || reading.count > 0), "{reading:?}");
         }
-        counters
-            .not_counted()
-            .iter()
-            .for_each(|refusal| println!("{refusal}"));
+        counters.not_counted().iter().for_each(|refusal| println!("{refusal}"));
     }
 
     #[test]
@@ -372,19 +303,12 @@ mod tests {
             before = Some(counters.read().unwrap());
         });
         let mut tally = Tally::default();
-        tally.add(
-            &counters.read().unwrap().since(&before.unwrap()),
-            Ops(ping_pong::ROUND_TRIPS),
-        );
+        tally.add(&counters.read().unwrap().since(&before.unwrap()), Ops(ping_pong::ROUND_TRIPS));
         match tally.per_op("context-switches") {
             // A busy neighbour adds a preemption now and then; half of the two would be one side alone.
             Some(switches) => assert!((1.9..3.0).contains(&switches.per_op), "{switches:?}"),
             None => {
-                assert!(
-                    is_refused(&counters, "context-switches"),
-                    "{:?}",
-                    counters.not_counted()
-                );
+                assert!(is_refused(&counters, "context-switches"), "{:?}", counters.not_counted());
                 println!("not checked: context switches of inherited threads");
             }
         }
@@ -395,11 +319,7 @@ mod tests {
     fn nothing_counts_before_select_and_after_pause() {
         let mut counters = Counters::open(&Plan::default());
         let running = |counters: &mut Counters| -> u64 {
-            counters
-                .always
-                .iter_mut()
-                .map(|open| open.read().unwrap().enabled_ns)
-                .sum()
+            counters.always.iter_mut().map(|open| open.read().unwrap().enabled_ns).sum()
         };
         let opened = running(&mut counters);
         exercise();

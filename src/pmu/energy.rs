@@ -51,17 +51,10 @@ impl Energy {
                 "there are no energy meters (RAPL) here",
                 "run on bare metal with an Intel or AMD processor and the kernel's rapl driver (modprobe rapl)",
             );
-            return Self {
-                meters: Vec::new(),
-                not_counted: vec![missing],
-            };
+            return Self { meters: Vec::new(), not_counted: vec![missing] };
         }
         let opened: Vec<Result<Meter, NotCounted>> = match Pmu::load(root, PMU) {
-            Ok(pmu) => pmu
-                .events()
-                .iter()
-                .map(|event| Meter::open(root, &pmu, event))
-                .collect(),
+            Ok(pmu) => pmu.events().iter().map(|event| Meter::open(root, &pmu, event)).collect(),
             Err(fault) => vec![Err(fault.not_counted(format!("{PMU}/energy-pkg/")))],
         };
         let (mut meters, mut not_counted) = (Vec::new(), Vec::new());
@@ -71,10 +64,7 @@ impl Energy {
                 Err(refusal) => not_counted.push(refusal),
             }
         }
-        Self {
-            meters,
-            not_counted,
-        }
+        Self { meters, not_counted }
     }
 
     /// The meters that could not be opened, and why.
@@ -98,13 +88,8 @@ impl Meter {
             let term = name.parse().map_err(|_| pmu.odd_event(name))?;
             Ok((pmu.encode(&[term])?, pmu.cpus()?))
         };
-        let (encoding, cpus) =
-            find().map_err(|fault: super::sysfs::Fault| fault.not_counted(event.clone()))?;
-        let Some(Scale { factor, .. }) = encoding
-            .scale
-            .clone()
-            .filter(|scale| scale.unit == "Joules")
-        else {
+        let (encoding, cpus) = find().map_err(|fault: super::sysfs::Fault| fault.not_counted(event.clone()))?;
+        let Some(Scale { factor, .. }) = encoding.scale.clone().filter(|scale| scale.unit == "Joules") else {
             return Err(NotCounted::new(
                 event,
                 "the kernel does not say what a count is in joules",
@@ -114,41 +99,23 @@ impl Meter {
         let on = |CpuId(cpu): CpuId| {
             let mut builder = encoding.builder();
             // The meters know no modes: the driver refuses an event that excludes one.
-            builder
-                .exclude_kernel(false)
-                .exclude_hv(false)
-                .any_pid()
-                .one_cpu(cpu)
-                .enabled(true)
-                .build()
+            builder.exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).enabled(true).build()
         };
         let counters: Result<Vec<Counter>, std::io::Error> = cpus.into_iter().map(on).collect();
         let counters = counters.map_err(|error| {
-            let circumstances = Circumstances {
-                reach: Reach::Processors,
-                paranoid: root.paranoid(),
-                cpu_pmu: Some(true),
-            };
+            let circumstances =
+                Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: Some(true) };
             explain(&event, errno_of(&error), circumstances)
         })?;
-        Ok(Self {
-            event,
-            joules_per_count: factor,
-            counters,
-        })
+        Ok(Self { event, joules_per_count: factor, counters })
     }
 
     fn read(&mut self) -> Result<EnergyReading, PmuError> {
         let mut count = 0;
         for counter in &mut self.counters {
-            count += counter
-                .read()
-                .map_err(|error| PmuError::counter(&self.event, "read", &error))?;
+            count += counter.read().map_err(|error| PmuError::counter(&self.event, "read", &error))?;
         }
-        Ok(EnergyReading {
-            event: self.event.clone(),
-            joules: count as f64 * self.joules_per_count,
-        })
+        Ok(EnergyReading { event: self.event.clone(), joules: count as f64 * self.joules_per_count })
     }
 }
 
@@ -160,11 +127,7 @@ mod tests {
     fn a_machine_without_meters_says_so() {
         let energy = Energy::open_under(&Root::fixture("no-such-machine"));
         assert!(energy.meters.is_empty());
-        assert!(
-            energy.not_counted()[0].reason.contains("no energy meters"),
-            "{:?}",
-            energy.not_counted()
-        );
+        assert!(energy.not_counted()[0].reason.contains("no energy meters"), "{:?}", energy.not_counted());
     }
 
     #[test]
@@ -184,9 +147,6 @@ mod tests {
         for (before, after) in before.iter().zip(&after) {
             assert!(after.joules >= before.joules, "{before:?} {after:?}");
         }
-        energy
-            .not_counted()
-            .iter()
-            .for_each(|refusal| println!("not checked: {refusal}"));
+        energy.not_counted().iter().for_each(|refusal| println!("not checked: {refusal}"));
     }
 }

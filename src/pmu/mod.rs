@@ -67,10 +67,7 @@ pub enum PmuError {
 
 impl PmuError {
     fn counter(event: &str, call: &str, error: &io::Error) -> Self {
-        Self::Counter {
-            event: event.to_owned(),
-            source: SysError::from_io(call, error),
-        }
+        Self::Counter { event: event.to_owned(), source: SysError::from_io(call, error) }
     }
 }
 
@@ -95,11 +92,7 @@ impl Root {
     /// A tree that stands for the machine's.
     #[cfg(test)]
     pub(crate) fn fixture(name: &str) -> Self {
-        Self(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/fixtures/pmu")
-                .join(name),
-        )
+        Self(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pmu").join(name))
     }
 
     /// Whether this is the running machine, where mounting makes sense.
@@ -117,10 +110,6 @@ impl Root {
 
     /// `kernel.perf_event_paranoid` (Documentation/admin-guide/sysctl/kernel.rst). `None` when it cannot be read.
     fn paranoid(&self) -> Option<i32> {
-        std::fs::read_to_string(self.join("proc/sys/kernel/perf_event_paranoid"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+        std::fs::read_to_string(self.join("proc/sys/kernel/perf_event_paranoid")).ok()?.trim().parse().ok()
     }
 }

@@ -12,20 +12,11 @@ const HARDWARE: &[Row<Hardware>] = &[
     (Hardware::INSTRUCTIONS, &["instructions"]),
     (Hardware::CACHE_REFERENCES, &["cache-references"]),
     (Hardware::CACHE_MISSES, &["cache-misses"]),
-    (
-        Hardware::BRANCH_INSTRUCTIONS,
-        &["branches", "branch-instructions"],
-    ),
+    (Hardware::BRANCH_INSTRUCTIONS, &["branches", "branch-instructions"]),
     (Hardware::BRANCH_MISSES, &["branch-misses"]),
     (Hardware::BUS_CYCLES, &["bus-cycles"]),
-    (
-        Hardware::STALLED_CYCLES_FRONTEND,
-        &["stalled-cycles-frontend", "idle-cycles-frontend"],
-    ),
-    (
-        Hardware::STALLED_CYCLES_BACKEND,
-        &["stalled-cycles-backend", "idle-cycles-backend"],
-    ),
+    (Hardware::STALLED_CYCLES_FRONTEND, &["stalled-cycles-frontend", "idle-cycles-frontend"]),
+    (Hardware::STALLED_CYCLES_BACKEND, &["stalled-cycles-backend", "idle-cycles-backend"]),
     (Hardware::REF_CPU_CYCLES, &["ref-cycles"]),
 ];
 
@@ -46,10 +37,7 @@ const SOFTWARE: &[Row<Software>] = &[
 
 const CACHES: &[Row<CacheId>] = &[
     (CacheId::L1D, &["L1-dcache", "l1-d", "l1d", "L1-data"]),
-    (
-        CacheId::L1I,
-        &["L1-icache", "l1-i", "l1i", "L1-instruction"],
-    ),
+    (CacheId::L1I, &["L1-icache", "l1-i", "l1i", "L1-instruction"]),
     (CacheId::LL, &["LLC", "L2"]),
     (CacheId::DTLB, &["dTLB", "d-tlb", "Data-TLB"]),
     (CacheId::ITLB, &["iTLB", "i-tlb", "Instruction-TLB"]),
@@ -61,21 +49,11 @@ const CACHES: &[Row<CacheId>] = &[
 const OPERATIONS: &[Row<CacheOp>] = &[
     (CacheOp::READ, &["load", "loads", "read"]),
     (CacheOp::WRITE, &["store", "stores", "write"]),
-    (
-        CacheOp::PREFETCH,
-        &[
-            "prefetch",
-            "prefetches",
-            "speculative-read",
-            "speculative-load",
-        ],
-    ),
+    (CacheOp::PREFETCH, &["prefetch", "prefetches", "speculative-read", "speculative-load"]),
 ];
 
-const RESULTS: &[Row<CacheResult>] = &[
-    (CacheResult::ACCESS, &["refs", "Reference", "ops", "access"]),
-    (CacheResult::MISS, &["misses", "miss"]),
-];
+const RESULTS: &[Row<CacheResult>] =
+    &[(CacheResult::ACCESS, &["refs", "Reference", "ops", "access"]), (CacheResult::MISS, &["misses", "miss"])];
 
 /// The generic hardware event of this name.
 pub(super) fn hardware(name: &str) -> Option<Hardware> {
@@ -102,11 +80,7 @@ pub(super) fn cache(name: &str) -> Option<Cache> {
     }
     let operation = operation.unwrap_or(CacheOp::READ);
     let result = result.unwrap_or(CacheResult::ACCESS);
-    has_operation(which, operation).then_some(Cache {
-        which,
-        operation,
-        result,
-    })
+    has_operation(which, operation).then_some(Cache { which, operation, result })
 }
 
 /// How records spell a generic hardware event.
@@ -122,9 +96,7 @@ pub(super) fn of_software(event: Software) -> &'static str {
 /// How perf and records spell a cache event: `L1-dcache-loads`, `LLC-load-misses`.
 pub(super) fn of_cache(event: &Cache) -> String {
     let cache = name_of(CACHES, event.which);
-    let operation = OPERATIONS
-        .iter()
-        .find(|(value, _)| *value == event.operation);
+    let operation = OPERATIONS.iter().find(|(value, _)| *value == event.operation);
     let (before_result, alone) = operation.map_or(("?", "?"), |(_, names)| (names[0], names[1]));
     match event.result {
         CacheResult::ACCESS => format!("{cache}-{alone}"),
@@ -138,12 +110,7 @@ pub(super) fn nearest(name: &str) -> Vec<String> {
     let bound = (name.chars().count() / 3).max(2);
     let mut ranked: Vec<(usize, String)> = known()
         .into_iter()
-        .map(|known| {
-            (
-                edit_distance(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()),
-                known,
-            )
-        })
+        .map(|known| (edit_distance(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()), known))
         .filter(|(distance, _)| *distance <= bound)
         .collect();
     ranked.sort();
@@ -155,22 +122,10 @@ pub(super) fn nearest(name: &str) -> Vec<String> {
 pub(super) fn known() -> Vec<String> {
     let hardware = HARDWARE.iter().flat_map(|(_, names)| names.iter());
     let software = SOFTWARE.iter().flat_map(|(_, names)| names.iter());
-    let mut known: Vec<String> = hardware
-        .chain(software)
-        .map(|name| (*name).to_owned())
-        .collect();
+    let mut known: Vec<String> = hardware.chain(software).map(|name| (*name).to_owned()).collect();
     for &(which, _) in CACHES {
-        for &(operation, _) in OPERATIONS
-            .iter()
-            .filter(|(operation, _)| has_operation(which, *operation))
-        {
-            known.extend(RESULTS.iter().map(|&(result, _)| {
-                of_cache(&Cache {
-                    which,
-                    operation,
-                    result,
-                })
-            }));
+        for &(operation, _) in OPERATIONS.iter().filter(|(operation, _)| has_operation(which, *operation)) {
+            known.extend(RESULTS.iter().map(|&(result, _)| of_cache(&Cache { which, operation, result })));
         }
     }
     known
@@ -186,35 +141,24 @@ fn has_operation(which: CacheId, operation: CacheOp) -> bool {
 }
 
 fn value_of<T: Copy>(table: &[Row<T>], name: &str) -> Option<T> {
-    let row = table
-        .iter()
-        .find(|(_, names)| names.iter().any(|known| known.eq_ignore_ascii_case(name)));
+    let row = table.iter().find(|(_, names)| names.iter().any(|known| known.eq_ignore_ascii_case(name)));
     row.map(|(value, _)| *value)
 }
 
 /// A value that stands in no table came from the kernel's future, not from a parsed name.
 fn name_of<T: PartialEq>(table: &[Row<T>], wanted: T) -> &'static str {
-    table
-        .iter()
-        .find(|(value, _)| *value == wanted)
-        .map_or("?", |(_, names)| names[0])
+    table.iter().find(|(value, _)| *value == wanted).map_or("?", |(_, names)| names[0])
 }
 
 /// The value whose longest name begins `text` and ends at a hyphen or the end, and what follows that hyphen.
 /// The longest, because names contain hyphens themselves (`l1-d` begins `L1-dcache`).
 fn take<'a, T: Copy>(table: &[Row<T>], text: &'a str) -> Option<(T, Option<&'a str>)> {
-    let candidates = table
-        .iter()
-        .flat_map(|(value, names)| names.iter().map(move |name| (*value, *name)));
+    let candidates = table.iter().flat_map(|(value, names)| names.iter().map(move |name| (*value, *name)));
     candidates
         .filter_map(|(value, name)| {
             let rest = text.get(name.len()..)?;
             let begins = text.get(..name.len())?.eq_ignore_ascii_case(name);
-            let left = if rest.is_empty() {
-                None
-            } else {
-                Some(rest.strip_prefix('-')?)
-            };
+            let left = if rest.is_empty() { None } else { Some(rest.strip_prefix('-')?) };
             begins.then_some((name.len(), value, left))
         })
         .max_by_key(|(length, ..)| *length)
@@ -243,12 +187,7 @@ mod tests {
 
     #[test]
     fn distance_is_levenshteins() {
-        for (a, b, distance) in [
-            ("", "", 0),
-            ("kitten", "sitting", 3),
-            ("cycles", "cycels", 2),
-            ("", "abc", 3),
-        ] {
+        for (a, b, distance) in [("", "", 0), ("kitten", "sitting", 3), ("cycles", "cycels", 2), ("", "abc", 3)] {
             assert_eq!(edit_distance(a, b), distance, "{a} {b}");
         }
     }
@@ -257,41 +196,21 @@ mod tests {
     fn cache_names_have_parts_in_either_order() {
         let misses = cache("L1-dcache-load-misses");
         assert!(misses.is_some());
-        for alias in [
-            "l1d-misses",
-            "L1-DATA-read-miss",
-            "l1-d-misses-loads",
-            "L1-dcache-misses",
-        ] {
+        for alias in ["l1d-misses", "L1-DATA-read-miss", "l1-d-misses-loads", "L1-dcache-misses"] {
             assert_eq!(cache(alias), misses, "{alias}");
         }
         assert_eq!(cache("LLC"), cache("L2-loads-refs"));
-        for wrong in [
-            "iTLB-stores",
-            "L1-icache-write",
-            "LLC-",
-            "LLC-x",
-            "LLC-loads-loads",
-            "LLC-miss-misses",
-            "L3-loads",
-        ] {
+        for wrong in
+            ["iTLB-stores", "L1-icache-write", "LLC-", "LLC-x", "LLC-loads-loads", "LLC-miss-misses", "L3-loads"]
+        {
             assert_eq!(cache(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_mistyped_name_finds_its_neighbours() {
-        assert_eq!(
-            nearest("cycels").first().map(String::as_str),
-            Some("cycles")
-        );
-        assert_eq!(
-            nearest("L1-dcahce-load-misses").first().map(String::as_str),
-            Some("L1-dcache-load-misses")
-        );
-        assert_eq!(
-            nearest("quite-something-else-altogether"),
-            Vec::<String>::new()
-        );
+        assert_eq!(nearest("cycels").first().map(String::as_str), Some("cycles"));
+        assert_eq!(nearest("L1-dcahce-load-misses").first().map(String::as_str), Some("L1-dcache-load-misses"));
+        assert_eq!(nearest("quite-something-else-altogether"), Vec::<String>::new());
     }
 }

@@ -36,14 +36,8 @@ pub(super) fn run(names: [&str; 2], start: impl FnOnce()) {
                 reply_out.write_all(b"x").unwrap();
             }
         };
-        thread::Builder::new()
-            .name(names[0].into())
-            .spawn_scoped(scope, ping)
-            .unwrap();
-        thread::Builder::new()
-            .name(names[1].into())
-            .spawn_scoped(scope, pong)
-            .unwrap();
+        thread::Builder::new().name(names[0].into()).spawn_scoped(scope, ping).unwrap();
+        thread::Builder::new().name(names[1].into()).spawn_scoped(scope, pong).unwrap();
         ready.wait();
         start();
         go.wait();
@@ -53,9 +47,7 @@ pub(super) fn run(names: [&str; 2], start: impl FnOnce()) {
 fn one_cpu() -> CpuSet {
     let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
     let mut one = CpuSet::new();
-    let first = (0..CpuSet::count())
-        .find(|&cpu| allowed.is_set(cpu).unwrap())
-        .unwrap();
+    let first = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu).unwrap()).unwrap();
     one.set(first).unwrap();
     one
 }

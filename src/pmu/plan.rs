@@ -28,26 +28,11 @@ impl Default for Plan {
     /// every set the software events: task clock, context switches, migrations, page faults.
     fn default() -> Self {
         Self {
-            always: events(&[
-                "task-clock",
-                "context-switches",
-                "cpu-migrations",
-                "page-faults",
-            ]),
+            always: events(&["task-clock", "context-switches", "cpu-migrations", "page-faults"]),
             sets: vec![
                 events(&["cycles:u", "cycles:k", "instructions:u", "instructions:k"]),
-                events(&[
-                    "cache-references",
-                    "cache-misses",
-                    "branches",
-                    "branch-misses",
-                ]),
-                events(&[
-                    "L1-dcache-load-misses",
-                    "LLC-load-misses",
-                    "dTLB-load-misses",
-                    "iTLB-load-misses",
-                ]),
+                events(&["cache-references", "cache-misses", "branches", "branch-misses"]),
+                events(&["L1-dcache-load-misses", "LLC-load-misses", "dTLB-load-misses", "iTLB-load-misses"]),
                 events(&["stalled-cycles-frontend", "stalled-cycles-backend"]),
             ],
         }
@@ -63,10 +48,7 @@ impl Plan {
             if set.contains(event) || self.contains(event) {
                 continue;
             }
-            let hardware = set
-                .iter()
-                .filter(|event| event.uses_hardware_counter())
-                .count();
+            let hardware = set.iter().filter(|event| event.uses_hardware_counter()).count();
             if event.uses_hardware_counter() && hardware == HARDWARE_EVENTS_PER_SET {
                 self.sets.push(std::mem::take(&mut set));
             }
@@ -92,10 +74,7 @@ impl Plan {
 }
 
 fn events(names: &[&str]) -> Vec<Event> {
-    names
-        .iter()
-        .map(|name| name.parse().expect("the default plan names generic events"))
-        .collect()
+    names.iter().map(|name| name.parse().expect("the default plan names generic events")).collect()
 }
 
 #[cfg(test)]
@@ -104,29 +83,19 @@ mod tests {
 
     #[test]
     fn sets_fit_the_smallest_pmu_and_no_event_stands_twice() {
-        let plan = Plan::default()
-            .with_events(&Event::parse_list("r1,r2,cs,r3,r4,r5,r1,cycles:u,major-faults").unwrap());
+        let plan =
+            Plan::default().with_events(&Event::parse_list("r1,r2,cs,r3,r4,r5,r1,cycles:u,major-faults").unwrap());
         let mut all: Vec<String> = plan.always().iter().map(Event::to_string).collect();
         for set in plan.sets() {
-            assert!(
-                set.iter()
-                    .filter(|event| event.uses_hardware_counter())
-                    .count()
-                    <= HARDWARE_EVENTS_PER_SET
-            );
+            assert!(set.iter().filter(|event| event.uses_hardware_counter()).count() <= HARDWARE_EVENTS_PER_SET);
             all.extend(set.iter().map(Event::to_string));
         }
         let count = all.len();
         all.sort();
         all.dedup();
         assert_eq!(all.len(), count);
-        let added: Vec<Vec<String>> = plan.sets()[4..]
-            .iter()
-            .map(|set| set.iter().map(Event::to_string).collect())
-            .collect();
-        assert_eq!(
-            added,
-            [vec!["r1", "r2", "r3", "r4"], vec!["r5", "major-faults"]]
-        );
+        let added: Vec<Vec<String>> =
+            plan.sets()[4..].iter().map(|set| set.iter().map(Event::to_string).collect()).collect();
+        assert_eq!(added, [vec!["r1", "r2", "r3", "r4"], vec!["r5", "major-faults"]]);
     }
 }

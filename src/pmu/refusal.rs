@@ -19,25 +19,13 @@ pub struct NotCounted {
 
 impl fmt::Display for NotCounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} not counted: {} ({})",
-            self.event, self.reason, self.remedy
-        )
+        write!(f, "{} not counted: {} ({})", self.event, self.reason, self.remedy)
     }
 }
 
 impl NotCounted {
-    pub(super) fn new(
-        event: impl Into<String>,
-        reason: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            event: event.into(),
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+    pub(super) fn new(event: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { event: event.into(), reason: reason.into(), remedy: remedy.into() }
     }
 }
 
@@ -110,10 +98,9 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "the processor, or the processor asked for, cannot count it (ENODEV)",
             "check that the processor is online and that the PMU's driver is loaded",
         ),
-        Errno::EMFILE | Errno::ENFILE => (
-            "too many open descriptors: each event takes one (EMFILE)",
-            "raise the limit: ulimit -n 4096",
-        ),
+        Errno::EMFILE | Errno::ENFILE => {
+            ("too many open descriptors: each event takes one (EMFILE)", "raise the limit: ulimit -n 4096")
+        }
         Errno::ENOSYS => (
             "there is no perf_event_open here: the kernel lacks CONFIG_PERF_EVENTS or a sandbox hides it (ENOSYS)",
             "run outside the container or sandbox, or allow perf_event_open in its seccomp profile",
@@ -122,39 +109,21 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "another event holds the PMU exclusively (EBUSY)",
             "end the other profiler, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0",
         ),
-        Errno::ENOSPC => (
-            "the processor has no free counter or breakpoint (ENOSPC)",
-            "ask for fewer events",
-        ),
-        Errno::E2BIG => (
-            "the event uses an option this kernel does not know (E2BIG)",
-            "use a newer kernel",
-        ),
+        Errno::ENOSPC => ("the processor has no free counter or breakpoint (ENOSPC)", "ask for fewer events"),
+        Errno::E2BIG => ("the event uses an option this kernel does not know (E2BIG)", "use a newer kernel"),
         other => {
-            return NotCounted::new(
-                event,
-                format!("perf_event_open: {other}"),
-                "see perf_event_open(2), ERRORS",
-            );
+            return NotCounted::new(event, format!("perf_event_open: {other}"), "see perf_event_open(2), ERRORS");
         }
     };
     NotCounted::new(event, reason, remedy)
 }
 
-fn permission(
-    event: &str,
-    errno: Errno,
-    Circumstances {
-        reach, paranoid, ..
-    }: Circumstances,
-) -> NotCounted {
+fn permission(event: &str, errno: Errno, Circumstances { reach, paranoid, .. }: Circumstances) -> NotCounted {
     let needed = reach.highest_paranoid();
     let Some(paranoid) = paranoid.filter(|paranoid| *paranoid > needed) else {
         return NotCounted::new(
             event,
-            format!(
-                "perf_event_open was refused ({errno:?}) though kernel.perf_event_paranoid allows it"
-            ),
+            format!("perf_event_open was refused ({errno:?}) though kernel.perf_event_paranoid allows it"),
             "a container's seccomp profile or a security module refuses: allow perf_event_open, or grant CAP_PERFMON",
         );
     };
@@ -165,9 +134,7 @@ fn permission(
     };
     NotCounted::new(
         event,
-        format!(
-            "kernel.perf_event_paranoid is {paranoid}, which keeps {what} from unprivileged users"
-        ),
+        format!("kernel.perf_event_paranoid is {paranoid}, which keeps {what} from unprivileged users"),
         format!(
             "sudo sysctl kernel.perf_event_paranoid={needed}, or grant CAP_PERFMON (before Linux 5.8 CAP_SYS_ADMIN)"
         ),
@@ -179,11 +146,7 @@ mod tests {
     use super::*;
 
     fn here(reach: Reach, paranoid: Option<i32>) -> Circumstances {
-        Circumstances {
-            reach,
-            paranoid,
-            cpu_pmu: Some(true),
-        }
+        Circumstances { reach, paranoid, cpu_pmu: Some(true) }
     }
 
     #[test]
@@ -209,16 +172,10 @@ mod tests {
 
     #[test]
     fn a_machine_without_pmu_is_told_apart_from_one_without_the_event() {
-        let circumstances = Circumstances {
-            cpu_pmu: Some(false),
-            ..here(Reach::OwnTasks, Some(0))
-        };
+        let circumstances = Circumstances { cpu_pmu: Some(false), ..here(Reach::OwnTasks, Some(0)) };
         for errno in [Errno::ENOENT, Errno::EACCES] {
             let refusal = explain("cycles", errno, circumstances);
-            assert!(
-                refusal.reason.contains("no hardware PMU") && refusal.remedy.contains("vPMU"),
-                "{refusal}"
-            );
+            assert!(refusal.reason.contains("no hardware PMU") && refusal.remedy.contains("vPMU"), "{refusal}");
         }
     }
 
@@ -230,14 +187,8 @@ mod tests {
             (Reach::Processors, 1, "perf_event_paranoid=0"),
         ] {
             let refusal = explain("x", Errno::EACCES, here(reach, Some(paranoid)));
-            assert!(
-                refusal.reason.contains(&format!("paranoid is {paranoid}")),
-                "{refusal}"
-            );
-            assert!(
-                refusal.remedy.contains(helps) && refusal.remedy.contains("CAP_PERFMON"),
-                "{refusal}"
-            );
+            assert!(refusal.reason.contains(&format!("paranoid is {paranoid}")), "{refusal}");
+            assert!(refusal.remedy.contains(helps) && refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
         }
     }
 

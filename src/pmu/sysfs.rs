@@ -55,18 +55,11 @@ pub(super) struct Fault {
 
 impl Fault {
     fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+        Self { reason: reason.into(), remedy: remedy.into() }
     }
 
     pub(super) fn not_counted(self, event: String) -> NotCounted {
-        NotCounted {
-            event,
-            reason: self.reason,
-            remedy: self.remedy,
-        }
+        NotCounted { event, reason: self.reason, remedy: self.remedy }
     }
 }
 
@@ -81,19 +74,13 @@ impl FromStr for Term {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (
-                name,
-                Some(number(value).ok_or_else(|| format!("'{value}' is not a number"))?),
-            ),
+            Some((name, value)) => (name, Some(number(value).ok_or_else(|| format!("'{value}' is not a number"))?)),
             None => (text, None),
         };
         match name {
             "" => Err("an empty term".into()),
             name if !is_file_name(name) => Err(format!("'{name}' cannot be a term")),
-            name => Ok(Self {
-                name: name.to_owned(),
-                value,
-            }),
+            name => Ok(Self { name: name.to_owned(), value }),
         }
     }
 }
@@ -110,9 +97,7 @@ impl fmt::Display for Term {
 fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         // from_str_radix takes a sign.
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            u64::from_str_radix(digits, 16).ok()
-        }
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => u64::from_str_radix(digits, 16).ok(),
         Some(_) => None,
         None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
         None => None,
@@ -129,37 +114,24 @@ impl Pmu {
             let there_are = file_names(&root.event_sources()).join(", ");
             return Err(Fault::new(
                 format!("this machine has no PMU '{name}'"),
-                format!(
-                    "choose one of {there_are}; others need their driver loaded, or a machine that has them"
-                ),
+                format!("choose one of {there_are}; others need their driver loaded, or a machine that has them"),
             ));
         };
-        let kind = kind
-            .trim()
-            .parse()
-            .map_err(|_| unreadable(&kind_file, &kind))?;
+        let kind = kind.trim().parse().map_err(|_| unreadable(&kind_file, &kind))?;
         let mut formats = BTreeMap::new();
         for field in file_names(&directory.join("format")) {
             let path = directory.join("format").join(&field);
             let text = read(&path)?;
             formats.extend(Field::parse(&text).map(|parsed| (field, parsed)));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            directory,
-            kind,
-            formats,
-        })
+        Ok(Self { name: name.to_owned(), directory, kind, formats })
     }
 
     /// This PMU, unless it counts packages or memory controllers: those have a `cpumask` and refuse tasks.
     pub(super) fn refuse_system_wide(self) -> Result<Self, Fault> {
         if self.directory.join("cpumask").exists() {
             return Err(Fault::new(
-                format!(
-                    "the PMU '{}' counts for a whole package, not for a task",
-                    self.name
-                ),
+                format!("the PMU '{}' counts for a whole package, not for a task", self.name),
                 "use `perf stat -a` beside the benchmark on an otherwise idle machine",
             ));
         }
@@ -187,11 +159,7 @@ impl Pmu {
 
     /// Puts the terms' values where the PMU's format wants them.
     pub(super) fn encode(&self, terms: &[Term]) -> Result<Encoding, Fault> {
-        let mut encoding = Encoding {
-            kind: self.kind,
-            words: [0; 4],
-            scale: None,
-        };
+        let mut encoding = Encoding { kind: self.kind, words: [0; 4], scale: None };
         for term in terms {
             let alias = self.directory.join("events").join(&term.name);
             if term.value.is_none() && alias.is_file() {
@@ -218,34 +186,19 @@ impl Pmu {
     }
 
     fn encode_term(&self, term: &Term, encoding: &mut Encoding) -> Result<(), Fault> {
-        let whole_word = ["config", "config1", "config2", "config3"]
-            .iter()
-            .position(|word| *word == term.name);
-        let whole_word = whole_word.map(|word| Field {
-            word,
-            mask: u64::MAX,
-        });
+        let whole_word = ["config", "config1", "config2", "config3"].iter().position(|word| *word == term.name);
+        let whole_word = whole_word.map(|word| Field { word, mask: u64::MAX });
         let Some(field) = self.formats.get(&term.name).copied().or(whole_word) else {
             let fields: Vec<&str> = self.formats.keys().map(String::as_str).collect();
             return Err(Fault::new(
-                format!(
-                    "the PMU '{}' has no term or event '{}'",
-                    self.name, term.name
-                ),
-                format!(
-                    "its terms are {}; its events {}",
-                    fields.join(", "),
-                    self.events().join(", ")
-                ),
+                format!("the PMU '{}' has no term or event '{}'", self.name, term.name),
+                format!("its terms are {}; its events {}", fields.join(", "), self.events().join(", ")),
             ));
         };
         let value = term.value.unwrap_or(1);
         let scattered = field.scatter(value).ok_or_else(|| {
             let bits = field.mask.count_ones();
-            Fault::new(
-                format!("{value:#x} does not fit the {bits} bits of '{}'", term.name),
-                "give a smaller value",
-            )
+            Fault::new(format!("{value:#x} does not fit the {bits} bits of '{}'", term.name), "give a smaller value")
         })?;
         encoding.words[field.word] = encoding.words[field.word] & !field.mask | scattered;
         Ok(())
@@ -258,11 +211,7 @@ impl Field {
         let (word, ranges) = text.trim().split_once(':')?;
         let word = match word {
             "config" => 0,
-            word => word
-                .strip_prefix("config")?
-                .parse()
-                .ok()
-                .filter(|word| (1..=3).contains(word))?,
+            word => word.strip_prefix("config")?.parse().ok().filter(|word| (1..=3).contains(word))?,
         };
         let mut mask = 0;
         for range in ranges.split(',') {
@@ -312,50 +261,30 @@ fn scale(alias: &Path) -> Result<Option<Scale>, Fault> {
         false => None,
         true => {
             let text = read(&factor_file)?;
-            let factor = text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|factor: &f64| factor.is_finite());
+            let factor = text.trim().parse().ok().filter(|factor: &f64| factor.is_finite());
             Some(factor.ok_or_else(|| unreadable(&factor_file, &text))?)
         }
     };
-    let unit = if unit_file.exists() {
-        Some(read(&unit_file)?.trim().to_owned())
-    } else {
-        None
-    };
-    Ok((factor.is_some() || unit.is_some()).then(|| Scale {
-        factor: factor.unwrap_or(1.0),
-        unit: unit.unwrap_or_default(),
-    }))
+    let unit = if unit_file.exists() { Some(read(&unit_file)?.trim().to_owned()) } else { None };
+    Ok((factor.is_some() || unit.is_some())
+        .then(|| Scale { factor: factor.unwrap_or(1.0), unit: unit.unwrap_or_default() }))
 }
 
 /// The names in a directory, sorted; none when it cannot be read.
 fn file_names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
 
 fn read(path: &Path) -> Result<String, Fault> {
-    std::fs::read_to_string(path).map_err(|error| {
-        Fault::new(
-            format!("{}: {error}", path.display()),
-            "check the file's permissions",
-        )
-    })
+    std::fs::read_to_string(path)
+        .map_err(|error| Fault::new(format!("{}: {error}", path.display()), "check the file's permissions"))
 }
 
 fn unreadable(path: &Path, text: &str) -> Fault {
-    let reason = format!(
-        "{}: '{}' is not what the kernel documents",
-        path.display(),
-        text.trim()
-    );
+    let reason = format!("{}: '{}' is not what the kernel documents", path.display(), text.trim());
     Fault::new(reason, "report it with the kernel's version")
 }
 
@@ -372,33 +301,20 @@ mod tests {
     fn values_go_where_the_format_says() {
         let encoding = encode("cpu", "event=0x1c7,umask=0x3,edge,ldlat=5").unwrap();
         assert_eq!(encoding.kind, 4);
-        assert_eq!(
-            encoding.words,
-            [0x1_0004_03c7, 5 << 2, 0, 0],
-            "event's high bits go to 32-35"
-        );
+        assert_eq!(encoding.words, [0x1_0004_03c7, 5 << 2, 0, 0], "event's high bits go to 32-35");
     }
 
     #[test]
     fn a_named_event_stands_for_its_terms_and_later_terms_override() {
         assert_eq!(encode("cpu", "retired-branches").unwrap().words[0], 0xc2);
-        assert_eq!(
-            encode("cpu", "retired-branches,umask=1").unwrap().words[0],
-            0x1c2
-        );
+        assert_eq!(encode("cpu", "retired-branches,umask=1").unwrap().words[0], 0x1c2);
         assert_eq!(encode("cpu", "config=0x12345").unwrap().words[0], 0x12345);
     }
 
     #[test]
     fn scale_and_unit_come_with_the_event() {
         let energy = encode("power", "energy-pkg").unwrap();
-        assert_eq!(
-            energy.scale,
-            Some(Scale {
-                factor: 2.328_306_436_538_696_3e-10,
-                unit: "Joules".into()
-            })
-        );
+        assert_eq!(energy.scale, Some(Scale { factor: 2.328_306_436_538_696_3e-10, unit: "Joules".into() }));
         assert_eq!((energy.kind, energy.words[0]), (21, 2));
     }
 
@@ -406,25 +322,15 @@ mod tests {
     fn system_wide_pmus_are_not_opened_on_tasks() {
         let power = Pmu::load(&Root::fixture("amd-server"), "power").unwrap();
         assert_eq!(power.cpus().unwrap().len(), 2);
-        assert!(
-            power
-                .refuse_system_wide()
-                .is_err_and(|fault| fault.reason.contains("package"))
-        );
+        assert!(power.refuse_system_wide().is_err_and(|fault| fault.reason.contains("package")));
     }
 
     #[test]
     fn faults_name_what_there_is() {
         let fault = encode("cpu", "evnt=1").unwrap_err();
-        assert!(
-            fault.reason.contains("'evnt'") && fault.remedy.contains("event, ldlat, umask"),
-            "{fault:?}"
-        );
+        assert!(fault.reason.contains("'evnt'") && fault.remedy.contains("event, ldlat, umask"), "{fault:?}");
         let fault = encode("gpu", "x").unwrap_err();
-        assert!(
-            fault.reason.contains("'gpu'") && fault.remedy.contains("cpu, power"),
-            "{fault:?}"
-        );
+        assert!(fault.reason.contains("'gpu'") && fault.remedy.contains("cpu, power"), "{fault:?}");
         let fault = encode("cpu", "umask=0x100").unwrap_err();
         assert!(fault.reason.contains("8 bits"), "{fault:?}");
         let fault = encode("cpu", "parameterised").unwrap_err();
@@ -433,30 +339,9 @@ mod tests {
 
     #[test]
     fn formats_are_read_or_left_out() {
-        assert_eq!(
-            Field::parse("config:0-63\n"),
-            Some(Field {
-                word: 0,
-                mask: u64::MAX
-            })
-        );
-        assert_eq!(
-            Field::parse("config2:7"),
-            Some(Field {
-                word: 2,
-                mask: 0x80
-            })
-        );
-        for wrong in [
-            "",
-            "config",
-            "config4:0",
-            "config:7-3",
-            "config:0-64",
-            "config:a",
-            "configx:1",
-            "config0:1",
-        ] {
+        assert_eq!(Field::parse("config:0-63\n"), Some(Field { word: 0, mask: u64::MAX }));
+        assert_eq!(Field::parse("config2:7"), Some(Field { word: 2, mask: 0x80 }));
+        for wrong in ["", "config", "config4:0", "config:7-3", "config:0-64", "config:a", "configx:1", "config0:1"] {
             assert_eq!(Field::parse(wrong), None, "{wrong}");
         }
     }

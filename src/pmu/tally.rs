@@ -63,16 +63,13 @@ impl Tally {
     /// Adds what was counted over `ops` operations.
     pub fn add(&mut self, delta: &Delta, ops: Ops) {
         for reading in delta.readings() {
-            let sum = self
-                .sums
-                .entry(reading.event.clone())
-                .or_insert_with(|| Sum {
-                    count: 0,
-                    ops: 0,
-                    enabled_ns: 0,
-                    running_ns: 0,
-                    scale: reading.scale.clone(),
-                });
+            let sum = self.sums.entry(reading.event.clone()).or_insert_with(|| Sum {
+                count: 0,
+                ops: 0,
+                enabled_ns: 0,
+                running_ns: 0,
+                scale: reading.scale.clone(),
+            });
             sum.count += reading.count;
             sum.ops += ops.0;
             sum.enabled_ns += reading.enabled_ns;
@@ -106,10 +103,7 @@ impl Tally {
 
     /// Every event that was opened and sampled and still not counted.
     pub fn not_counted(&self) -> Vec<NotCounted> {
-        let starved = self
-            .sums
-            .iter()
-            .filter(|(_, sum)| sum.ops > 0 && sum.running_ns == 0);
+        let starved = self.sums.iter().filter(|(_, sum)| sum.ops > 0 && sum.running_ns == 0);
         starved
             .map(|(event, sum)| match sum.enabled_ns {
                 0 => NotCounted::new(
@@ -148,13 +142,7 @@ mod tests {
     use super::*;
 
     fn delta(event: &str, count: u64, enabled_ns: u64, running_ns: u64) -> Delta {
-        Delta::of(vec![Reading {
-            event: event.into(),
-            count,
-            enabled_ns,
-            running_ns,
-            scale: None,
-        }])
+        Delta::of(vec![Reading { event: event.into(), count, enabled_ns, running_ns, scale: None }])
     }
 
     #[test]
@@ -164,18 +152,8 @@ mod tests {
         tally.add(&delta("cycles:u", 100, 1000, 1000), Ops(10));
         tally.add(&delta("branches", 7, 50, 50), Ops(7));
         let cycles = tally.per_op("cycles:u").unwrap();
-        assert_eq!(
-            cycles,
-            Counted {
-                per_op: 20.0,
-                running_share: 1.0,
-                estimated: false
-            }
-        );
-        assert_eq!(
-            tally.per_op("branches").map(|counted| counted.per_op),
-            Some(1.0)
-        );
+        assert_eq!(cycles, Counted { per_op: 20.0, running_share: 1.0, estimated: false });
+        assert_eq!(tally.per_op("branches").map(|counted| counted.per_op), Some(1.0));
         assert_eq!(tally.per_op("instructions"), None);
         assert!(tally.not_counted().is_empty());
     }
@@ -186,19 +164,9 @@ mod tests {
         tally.add(&delta("cycles", 250, 1000, 250), Ops(10));
         tally.add(&delta("cycles", 250, 1000, 750), Ops(10));
         let counted = tally.per_op("cycles").unwrap();
-        assert_eq!(
-            counted,
-            Counted {
-                per_op: 50.0,
-                running_share: 0.5,
-                estimated: true
-            }
-        );
+        assert_eq!(counted, Counted { per_op: 50.0, running_share: 0.5, estimated: true });
         let summary = &tally.summaries()[0];
-        assert_eq!(
-            (summary.count, summary.ops, summary.estimated),
-            (500, 20, true)
-        );
+        assert_eq!((summary.count, summary.ops, summary.estimated), (500, 20, true));
     }
 
     #[test]
@@ -206,10 +174,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(&delta("cycles", 990, 1000, 990), Ops(1));
         let counted = tally.per_op("cycles").unwrap();
-        assert!(
-            !counted.estimated && (counted.per_op - 1000.0).abs() < 1e-9,
-            "{counted:?}"
-        );
+        assert!(!counted.estimated && (counted.per_op - 1000.0).abs() < 1e-9, "{counted:?}");
     }
 
     #[test]
@@ -218,51 +183,26 @@ mod tests {
         tally.add(&delta("cycles", 0, 1000, 0), Ops(10));
         tally.add(&delta("cs", 0, 0, 0), Ops(10));
         assert_eq!((tally.per_op("cycles"), tally.summaries()), (None, vec![]));
-        let reasons: Vec<String> = tally
-            .not_counted()
-            .into_iter()
-            .map(|refusal| refusal.reason)
-            .collect();
-        assert!(
-            reasons[0].contains("no counted task") && reasons[1].contains("never got"),
-            "{reasons:?}"
-        );
+        let reasons: Vec<String> = tally.not_counted().into_iter().map(|refusal| refusal.reason).collect();
+        assert!(reasons[0].contains("no counted task") && reasons[1].contains("never got"), "{reasons:?}");
     }
 
     #[test]
     fn nothing_is_per_operation_without_operations() {
         let mut tally = Tally::default();
         tally.add(&delta("cycles", 5, 10, 10), Ops(0));
-        assert_eq!(
-            (tally.per_op("cycles"), tally.not_counted()),
-            (None, vec![])
-        );
+        assert_eq!((tally.per_op("cycles"), tally.not_counted()), (None, vec![]));
     }
 
     #[test]
     fn units_are_applied_and_named_and_survive_json() {
-        let scale = Some(Scale {
-            factor: 0.5,
-            unit: "Joules".into(),
-        });
-        let reading = Reading {
-            event: "e".into(),
-            count: 40,
-            enabled_ns: 9,
-            running_ns: 9,
-            scale,
-        };
+        let scale = Some(Scale { factor: 0.5, unit: "Joules".into() });
+        let reading = Reading { event: "e".into(), count: 40, enabled_ns: 9, running_ns: 9, scale };
         let mut tally = Tally::default();
         tally.add(&Delta::of(vec![reading]), Ops(10));
         let summaries = tally.summaries();
-        assert_eq!(
-            (summaries[0].per_op, summaries[0].unit.as_deref()),
-            (2.0, Some("Joules"))
-        );
+        assert_eq!((summaries[0].per_op, summaries[0].unit.as_deref()), (2.0, Some("Joules")));
         let json = serde_json::to_string(&summaries).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Vec<CounterSummary>>(&json).unwrap(),
-            summaries
-        );
+        assert_eq!(serde_json::from_str::<Vec<CounterSummary>>(&json).unwrap(), summaries);
     }
 }

@@ -42,13 +42,9 @@ pub(super) fn id(root: &Root, system: &str, name: &str) -> Result<u64, NotCounte
     }
     // A thread of its own: the mount namespace it moves to ends with it, and the caller's stays as it is.
     let name = event.clone();
-    let with_mount =
-        move || tracefs::mount_privately().map(|mount_point| read_id(&mount_point, &name));
+    let with_mount = move || tracefs::mount_privately().map(|mount_point| read_id(&mount_point, &name));
     let thread = std::thread::Builder::new().spawn(with_mount);
-    match thread
-        .map_err(|error| absent(&format!(" and no thread to mount it ({error})")))?
-        .join()
-    {
+    match thread.map_err(|error| absent(&format!(" and no thread to mount it ({error})")))?.join() {
         Ok(Ok(id)) => id,
         Ok(Err(error)) => Err(absent(&format!(" and cannot be ({error})"))),
         Err(_) => Err(absent(" and mounting it panicked")),
@@ -57,17 +53,12 @@ pub(super) fn id(root: &Root, system: &str, name: &str) -> Result<u64, NotCounte
 
 /// `event` is `system:name`, and the directory `system/name`.
 fn read_id(mount_point: &Path, event: &str) -> Result<u64, NotCounted> {
-    let path = mount_point
-        .join("events")
-        .join(event.replacen(':', "/", 1))
-        .join("id");
+    let path = mount_point.join("events").join(event.replacen(':', "/", 1)).join("id");
     let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => unreadable(event),
-        _ => NotCounted::new(
-            event,
-            "this kernel has no such tracepoint",
-            "choose one that `perf list tracepoint` shows",
-        ),
+        _ => {
+            NotCounted::new(event, "this kernel has no such tracepoint", "choose one that `perf list tracepoint` shows")
+        }
     })?;
     text.trim().parse().map_err(|_| {
         let reason = format!("{}: '{}' is not a number", path.display(), text.trim());
@@ -104,30 +95,15 @@ impl Wakeups {
         let root = Root::default();
         let filter = filter(comm_glob)?;
         let id = id(&root, "sched", "sched_waking")?;
-        let circumstances = Circumstances {
-            reach: Reach::Processors,
-            paranoid: root.paranoid(),
-            cpu_pmu: None,
-        };
+        let circumstances = Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None };
         let on = |CpuId(cpu): CpuId| {
-            Builder::new(Tracepoint::with_id(id))
-                .exclude_kernel(false)
-                .exclude_hv(false)
-                .any_pid()
-                .one_cpu(cpu)
-                .build()
+            Builder::new(Tracepoint::with_id(id)).exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).build()
         };
         let mut counters = Vec::new();
         for cpu in online_cpus(&root)? {
-            let counter =
-                on(cpu).map_err(|error| explain(WAKING, errno_of(&error), circumstances))?;
-            perf::set_filter(&counter, &filter).map_err(|error| {
-                NotCounted::new(
-                    WAKING,
-                    error.to_string(),
-                    "check the pattern of the tasks' names",
-                )
-            })?;
+            let counter = on(cpu).map_err(|error| explain(WAKING, errno_of(&error), circumstances))?;
+            perf::set_filter(&counter, &filter)
+                .map_err(|error| NotCounted::new(WAKING, error.to_string(), "check the pattern of the tasks' names"))?;
             counters.push(counter);
         }
         Ok(Self { counters })
@@ -157,44 +133,28 @@ impl Wakeups {
     /// [`PmuError::Counter`] when the kernel refuses a read.
     pub fn count(&mut self) -> Result<u64, PmuError> {
         let counts: io::Result<Vec<u64>> = self.counters.iter_mut().map(Counter::read).collect();
-        Ok(counts
-            .map_err(|error| PmuError::counter(WAKING, "read", &error))?
-            .into_iter()
-            .sum())
+        Ok(counts.map_err(|error| PmuError::counter(WAKING, "read", &error))?.into_iter().sum())
     }
 }
 
 fn filter(comm_glob: &str) -> Result<CString, NotCounted> {
-    let quotable =
-        (1..=LONGEST_GLOB).contains(&comm_glob.len()) && !comm_glob.contains(['"', '\'', '\\']);
+    let quotable = (1..=LONGEST_GLOB).contains(&comm_glob.len()) && !comm_glob.contains(['"', '\'', '\\']);
     // A pattern whose only star leads it is matched against the end of the 16-byte field, not of the name in it
     // (`regex_match_end` in kernel/trace/trace_events_filter.c). A second star makes it a full glob.
     let full_glob = if comm_glob.starts_with('*') { "*" } else { "" };
-    let filter = CString::new(format!("comm ~ \"{full_glob}{comm_glob}\""))
-        .ok()
-        .filter(|_| quotable);
+    let filter = CString::new(format!("comm ~ \"{full_glob}{comm_glob}\"")).ok().filter(|_| quotable);
     filter.ok_or_else(|| {
         let reason = format!("'{comm_glob}' cannot be a pattern in the kernel's filter language");
-        NotCounted::new(
-            WAKING,
-            reason,
-            "use 1 to 254 bytes without quotes and backslashes",
-        )
+        NotCounted::new(WAKING, reason, "use 1 to 254 bytes without quotes and backslashes")
     })
 }
 
 fn online_cpus(root: &Root) -> Result<Vec<CpuId>, NotCounted> {
     let path = root.join("sys/devices/system/cpu/online");
     let text = std::fs::read_to_string(&path).unwrap_or_default();
-    parse_cpu_list(&text)
-        .filter(|cpus| !cpus.is_empty())
-        .ok_or_else(|| {
-            NotCounted::new(
-                WAKING,
-                format!("{} does not list the processors", path.display()),
-                "mount sysfs on /sys",
-            )
-        })
+    parse_cpu_list(&text).filter(|cpus| !cpus.is_empty()).ok_or_else(|| {
+        NotCounted::new(WAKING, format!("{} does not list the processors", path.display()), "mount sysfs on /sys")
+    })
 }
 
 #[cfg(test)]
@@ -211,23 +171,14 @@ mod tests {
     fn numbers_come_from_tracefs() {
         let root = Root::fixture("amd-server");
         assert_eq!(id(&root, "sched", "sched_waking"), Ok(317));
-        assert!(
-            id(&root, "sched", "sched_x")
-                .is_err_and(|refusal| refusal.reason.contains("no such tracepoint"))
-        );
+        assert!(id(&root, "sched", "sched_x").is_err_and(|refusal| refusal.reason.contains("no such tracepoint")));
         let refusal = id(&Root::fixture("no-such-machine"), "sched", "sched_waking").unwrap_err();
-        assert!(
-            refusal.reason.contains("not mounted") && refusal.remedy.contains("mount -t tracefs"),
-            "{refusal}"
-        );
+        assert!(refusal.reason.contains("not mounted") && refusal.remedy.contains("mount -t tracefs"), "{refusal}");
     }
 
     #[test]
     fn patterns_cannot_break_out_of_the_filter() {
-        assert_eq!(
-            filter("brigade-*").unwrap().to_bytes(),
-            b"comm ~ \"brigade-*\""
-        );
+        assert_eq!(filter("brigade-*").unwrap().to_bytes(), b"comm ~ \"brigade-*\"");
         for wrong in ["", "a\" || 1", "a\\", "a'", "a\0b", &"a".repeat(256)] {
             assert!(filter(wrong).is_err(), "{wrong}");
         }
@@ -243,10 +194,7 @@ mod tests {
         };
         thread::scope(|scope| {
             for name in names {
-                thread::Builder::new()
-                    .name(name.into())
-                    .spawn_scoped(scope, sleep_all)
-                    .unwrap();
+                thread::Builder::new().name(name.into()).spawn_scoped(scope, sleep_all).unwrap();
             }
             start();
             go.wait();
@@ -255,28 +203,16 @@ mod tests {
 
     #[test]
     fn each_wake_up_is_counted_once() {
-        let globs = [
-            "wakeup-test-?",
-            "wakeup-test-*",
-            "*-test-b",
-            "*up-test-b*",
-            "wakeup-test-b",
-            "wakeup-test-c",
-        ];
-        let opened: Result<Vec<Wakeups>, NotCounted> =
-            globs.iter().map(|glob| Wakeups::open(glob)).collect();
+        let globs = ["wakeup-test-?", "wakeup-test-*", "*-test-b", "*up-test-b*", "wakeup-test-b", "wakeup-test-c"];
+        let opened: Result<Vec<Wakeups>, NotCounted> = globs.iter().map(|glob| Wakeups::open(glob)).collect();
         let mut opened = match opened {
             Ok(opened) => opened,
             Err(refusal) => return println!("not checked: {refusal}"),
         };
         sleep_often(["wakeup-test-a", "wakeup-test-b"], || {
-            opened
-                .iter_mut()
-                .for_each(|wakeups| wakeups.enable().unwrap());
+            opened.iter_mut().for_each(|wakeups| wakeups.enable().unwrap());
         });
-        opened
-            .iter_mut()
-            .for_each(|wakeups| wakeups.disable().unwrap());
+        opened.iter_mut().for_each(|wakeups| wakeups.disable().unwrap());
         for ((wakeups, glob), threads) in opened.iter_mut().zip(globs).zip([2, 2, 1, 1, 1, 0]) {
             let count = wakeups.count().unwrap();
             // The barrier's lock and its opening are a few wake-ups more.

@@ -28,9 +28,7 @@ pub fn samples_interval(samples: &[f64], confidence: f64, seed: u64) -> Option<I
     let estimate = median_of_sorted(&sorted(samples)?);
     let block = block_length(samples);
     let mut prng = Prng::seeded(seed);
-    let mut medians: Vec<f64> = (0..RESAMPLES)
-        .map(|_| resampled_median(samples, block, &mut prng))
-        .collect();
+    let mut medians: Vec<f64> = (0..RESAMPLES).map(|_| resampled_median(samples, block, &mut prng)).collect();
     medians.sort_unstable_by(f64::total_cmp);
     let tail = expanded_tail(confidence, samples.len().div_ceil(block));
     let interval = Interval {
@@ -84,11 +82,7 @@ fn rank_correlation(samples: &[f64]) -> f64 {
     let centred = centred_ranks(samples);
     let products: f64 = centred.windows(2).map(|pair| pair[0] * pair[1]).sum();
     let squares: f64 = centred.iter().map(|rank| rank * rank).sum();
-    if squares > 0.0 {
-        products / squares
-    } else {
-        0.0
-    }
+    if squares > 0.0 { products / squares } else { 0.0 }
 }
 
 /// Every sample's rank minus the mean rank; equal samples share the mean of their ranks.

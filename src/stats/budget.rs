@@ -25,11 +25,7 @@ pub enum Budget {
 /// `None` when the scatter between rounds is unknown (one round), or `target` is not greater than 0.
 #[must_use]
 pub fn further_rounds(estimate: &Estimate, target: f64, cap: usize) -> Option<Budget> {
-    if estimate.basis == Basis::WithinRunOnly
-        || estimate.rounds < 2
-        || target.is_nan()
-        || target <= 0.0
-    {
+    if estimate.basis == Basis::WithinRunOnly || estimate.rounds < 2 || target.is_nan() || target <= 0.0 {
         return None;
     }
     let now = estimate.interval.relative_half_width()?;
@@ -38,11 +34,8 @@ pub fn further_rounds(estimate: &Estimate, target: f64, cap: usize) -> Option<Bu
     }
     let confidence = estimate.interval.confidence;
     let wanted = expected_width(estimate.rounds, confidence) * target / now;
-    let enough =
-        (estimate.rounds + 1..=cap).find(|&rounds| expected_width(rounds, confidence) <= wanted);
-    Some(enough.map_or(Budget::BeyondCap, |rounds| {
-        Budget::Further(rounds - estimate.rounds)
-    }))
+    let enough = (estimate.rounds + 1..=cap).find(|&rounds| expected_width(rounds, confidence) <= wanted);
+    Some(enough.map_or(Budget::BeyondCap, |rounds| Budget::Further(rounds - estimate.rounds)))
 }
 
 /// The expected half-width after `rounds` ≥ 2, in standard deviations between rounds.
@@ -81,27 +74,15 @@ mod tests {
 
     #[test]
     fn few_rounds_gain_more_than_the_root() {
-        assert_eq!(
-            further_rounds(&estimate(3, 0.05), 0.03, 100),
-            Some(Budget::Further(2))
-        );
+        assert_eq!(further_rounds(&estimate(3, 0.05), 0.03, 100), Some(Budget::Further(2)));
     }
 
     #[test]
     fn what_is_reached_or_out_of_reach_is_said() {
-        assert_eq!(
-            further_rounds(&estimate(5, 0.009), 0.01, 100),
-            Some(Budget::Reached)
-        );
-        assert_eq!(
-            further_rounds(&estimate(5, 0.5), 0.001, 100),
-            Some(Budget::BeyondCap)
-        );
+        assert_eq!(further_rounds(&estimate(5, 0.009), 0.01, 100), Some(Budget::Reached));
+        assert_eq!(further_rounds(&estimate(5, 0.5), 0.001, 100), Some(Budget::BeyondCap));
         assert_eq!(further_rounds(&estimate(5, 0.5), 0.0, 100), None);
-        let single = Estimate {
-            basis: Basis::WithinRunOnly,
-            ..estimate(1, 0.5)
-        };
+        let single = Estimate { basis: Basis::WithinRunOnly, ..estimate(1, 0.5) };
         assert_eq!(further_rounds(&single, 0.01, 100), None);
     }
 

@@ -8,12 +8,7 @@ use super::quantile::{median_of_sorted, quantile_of_sorted, sorted};
 use super::simulation::{Rounds, autocorrelated, normal};
 use super::{Interval, Verdict, median, ratio_interval, rounds_interval, samples_interval};
 
-const MODELS: [Rounds; 4] = [
-    Rounds::Normal,
-    Rounds::Lognormal,
-    Rounds::Skewed,
-    Rounds::Bimodal(0.3),
-];
+const MODELS: [Rounds; 4] = [Rounds::Normal, Rounds::Lognormal, Rounds::Skewed, Rounds::Bimodal(0.3)];
 const EXPERIMENTS: u64 = 1_000;
 
 fn share(experiments: u64, mut holds: impl FnMut(u64) -> bool) -> f64 {
@@ -31,10 +26,7 @@ fn figures_keep_their_coverage_with_few_rounds() {
                 estimate.interval.contains(truth)
             });
             println!("{model:?}, {rounds} rounds: coverage {coverage:.3}");
-            assert!(
-                coverage >= 0.92,
-                "{model:?} with {rounds} rounds: {coverage}"
-            );
+            assert!(coverage >= 0.92, "{model:?} with {rounds} rounds: {coverage}");
         }
     }
 }
@@ -65,10 +57,7 @@ fn the_usual_bootstrap_would_not() {
                 hierarchical_percentile(&model.draw(rounds, &mut prng), seed).contains(truth)
             });
             println!("{model:?}, {rounds} rounds: percentile bootstrap covers {coverage:.3}");
-            assert!(
-                rounds > 3 || coverage < 0.92,
-                "the reason not to use it is gone: {coverage}"
-            );
+            assert!(rounds > 3 || coverage < 0.92, "the reason not to use it is gone: {coverage}");
         }
     }
 }
@@ -80,10 +69,7 @@ fn hierarchical_percentile(rounds: &[Vec<f64>], seed: u64) -> Interval {
         let medians: Vec<f64> = (0..rounds.len())
             .map(|_| {
                 let round = &rounds[prng.index(rounds.len())];
-                let samples: Vec<f64> = round
-                    .iter()
-                    .map(|_| round[prng.index(round.len())])
-                    .collect();
+                let samples: Vec<f64> = round.iter().map(|_| round[prng.index(round.len())]).collect();
                 median(&samples).unwrap()
             })
             .collect();
@@ -110,19 +96,11 @@ fn a_benchmark_does_not_differ_from_itself() {
                     let paired = ratio_interval(&a, &b, true, 0.95, seed).unwrap();
                     paired_alarms += u64::from(paired.interval.excludes(1.0));
                 }
-                ratio_interval(&a, &b, false, 0.95, seed)
-                    .unwrap()
-                    .interval
-                    .excludes(1.0)
+                ratio_interval(&a, &b, false, 0.95, seed).unwrap().interval.excludes(1.0)
             });
             let paired_alarms = paired_alarms as f64 / EXPERIMENTS as f64;
-            println!(
-                "{model:?}, {first} against {second}: alarms {alarms:.3}, paired {paired_alarms:.3}"
-            );
-            assert!(
-                alarms <= 0.07 && paired_alarms <= 0.07,
-                "{model:?}, {first} against {second}"
-            );
+            println!("{model:?}, {first} against {second}: alarms {alarms:.3}, paired {paired_alarms:.3}");
+            assert!(alarms <= 0.07 && paired_alarms <= 0.07, "{model:?}, {first} against {second}");
         }
     }
 }
@@ -139,16 +117,11 @@ fn ratios_keep_their_coverage() {
                     .iter()
                     .map(|round| round.iter().map(|sample| sample * TRUE_RATIO).collect())
                     .collect::<Vec<Vec<f64>>>();
-                let ratio =
-                    ratio_interval(&slower, &model.draw(second, &mut prng), false, 0.95, seed)
-                        .unwrap();
+                let ratio = ratio_interval(&slower, &model.draw(second, &mut prng), false, 0.95, seed).unwrap();
                 ratio.interval.contains(TRUE_RATIO)
             });
             println!("{model:?}, ratio of {first} to {second}: coverage {coverage:.3}");
-            assert!(
-                coverage >= 0.92,
-                "{model:?} with {first} and {second}: {coverage}"
-            );
+            assert!(coverage >= 0.92, "{model:?} with {first} and {second}: {coverage}");
         }
     }
 }
@@ -159,13 +132,10 @@ fn unequal_scatter_raises_no_alarm() {
     for (first, second) in [(3, 3), (5, 5), (10, 10), (4, 10), (10, 4)] {
         let mut prng = Prng::seeded(first as u64);
         let mut draw = |count: usize, sigma: f64| -> Vec<Vec<f64>> {
-            (0..count)
-                .map(|_| vec![(sigma * normal(&mut prng)).exp()])
-                .collect()
+            (0..count).map(|_| vec![(sigma * normal(&mut prng)).exp()]).collect()
         };
         let alarms = share(EXPERIMENTS, |seed| {
-            let ratio =
-                ratio_interval(&draw(first, 0.08), &draw(second, 0.01), false, 0.95, seed).unwrap();
+            let ratio = ratio_interval(&draw(first, 0.08), &draw(second, 0.01), false, 0.95, seed).unwrap();
             ratio.interval.excludes(1.0)
         });
         println!("8 % scatter against 1 %, {first} against {second}: alarms {alarms:.3}");
@@ -176,11 +146,8 @@ fn unequal_scatter_raises_no_alarm() {
 #[test]
 fn five_percent_is_found_with_ten_pinned_rounds() {
     let mut prng = Prng::seeded(10);
-    let mut draw = |centre: f64| -> Vec<Vec<f64>> {
-        (0..10)
-            .map(|_| vec![centre * (0.01 * normal(&mut prng)).exp()])
-            .collect()
-    };
+    let mut draw =
+        |centre: f64| -> Vec<Vec<f64>> { (0..10).map(|_| vec![centre * (0.01 * normal(&mut prng)).exp()]).collect() };
     let mut found = [0; 2];
     for seed in 0..100 {
         let (slower, faster) = (draw(1.05), draw(1.0));
@@ -199,9 +166,7 @@ fn one_round_keeps_its_coverage_in_spite_of_correlation() {
         let mut prng = Prng::seeded(100);
         let coverage = share(EXPERIMENTS / 5, |seed| {
             let samples = autocorrelated(100, rho, &mut prng);
-            samples_interval(&samples, 0.95, seed)
-                .unwrap()
-                .contains(0.0)
+            samples_interval(&samples, 0.95, seed).unwrap().contains(0.0)
         });
         println!("one round of 100 samples, lag-1 correlation {rho}: coverage {coverage:.3}");
         assert!(coverage >= least, "{rho}: {coverage}");

@@ -36,21 +36,12 @@ impl Interval {
 
     /// The interval of `f(value)` for an increasing `f`.
     pub(super) fn map(self, f: impl Fn(f64) -> f64) -> Self {
-        Self {
-            low: f(self.low),
-            estimate: f(self.estimate),
-            high: f(self.high),
-            confidence: self.confidence,
-        }
+        Self { low: f(self.low), estimate: f(self.estimate), high: f(self.high), confidence: self.confidence }
     }
 
     /// The same interval, stretched where needed to hold `low..=high`.
     pub(super) fn stretched_to(self, low: f64, high: f64) -> Self {
-        Self {
-            low: self.low.min(low),
-            high: self.high.max(high),
-            ..self
-        }
+        Self { low: self.low.min(low), high: self.high.max(high), ..self }
     }
 }
 
@@ -63,12 +54,7 @@ pub(super) fn is_level(confidence: f64) -> bool {
 mod tests {
     use super::*;
 
-    const TEN: Interval = Interval {
-        low: 9.0,
-        estimate: 10.0,
-        high: 12.0,
-        confidence: 0.95,
-    };
+    const TEN: Interval = Interval { low: 9.0, estimate: 10.0, high: 12.0, confidence: 0.95 };
 
     #[test]
     fn ends_are_inside() {
@@ -80,14 +66,7 @@ mod tests {
     #[test]
     fn half_width_is_relative_to_the_estimate() {
         assert_eq!(TEN.relative_half_width(), Some(0.15));
-        assert_eq!(
-            Interval {
-                estimate: 0.0,
-                ..TEN
-            }
-            .relative_half_width(),
-            None
-        );
+        assert_eq!(Interval { estimate: 0.0, ..TEN }.relative_half_width(), None);
     }
 
     #[test]

@@ -37,9 +37,7 @@ pub use budget::{Budget, further_rounds};
 pub use interval::Interval;
 pub use modes::{Modes, modes};
 pub use prng::Prng;
-pub use quantile::{
-    coefficient_of_variation, median, median_absolute_deviation, quantile, quantiles,
-};
+pub use quantile::{coefficient_of_variation, median, median_absolute_deviation, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};
 pub use rounds::{Basis, Estimate, rounds_interval};
 pub use slope::{Slope, slope};

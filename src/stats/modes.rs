@@ -61,17 +61,11 @@ pub fn modes(values: &[f64]) -> Option<Modes> {
 fn describe(ordered: &[f64], ends: &[usize]) -> Modes {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let stops = ends.iter().copied().chain(std::iter::once(ordered.len()));
-    let groups: Vec<&[f64]> = starts
-        .zip(stops)
-        .map(|(from, to)| &ordered[from..to])
-        .collect();
+    let groups: Vec<&[f64]> = starts.zip(stops).map(|(from, to)| &ordered[from..to]).collect();
     Modes {
         count: groups.len(),
         centres: groups.iter().map(|group| median_of_sorted(group)).collect(),
-        shares: groups
-            .iter()
-            .map(|group| group.len() as f64 / ordered.len() as f64)
-            .collect(),
+        shares: groups.iter().map(|group| group.len() as f64 / ordered.len() as f64).collect(),
     }
 }
 
@@ -91,14 +85,8 @@ impl Density {
         let bandwidth = 0.9 * variance.sqrt() * (logs.len() as f64).powf(-0.2);
         let start = logs[0] - bandwidth;
         let step = (logs[logs.len() - 1] + bandwidth - start) / (GRID - 1) as f64;
-        let heights = (0..GRID)
-            .map(|i| height(logs, start + step * i as f64, bandwidth))
-            .collect();
-        Some(Self {
-            start,
-            step,
-            heights,
-        })
+        let heights = (0..GRID).map(|i| height(logs, start + step * i as f64, bandwidth)).collect();
+        Some(Self { start, step, heights })
     }
 
     /// Where in `logs` a further mode begins.
@@ -107,46 +95,27 @@ impl Density {
         while let Some(weakest) = self.weakest(&valleys, logs) {
             valleys.remove(weakest);
         }
-        valleys
-            .into_iter()
-            .map(|valley| self.members_before(valley, logs))
-            .collect()
+        valleys.into_iter().map(|valley| self.members_before(valley, logs)).collect()
     }
 
     fn valleys(&self) -> Vec<usize> {
         (1..GRID - 1)
-            .filter(|&i| {
-                self.heights[i] < self.heights[i - 1] && self.heights[i] <= self.heights[i + 1]
-            })
+            .filter(|&i| self.heights[i] < self.heights[i - 1] && self.heights[i] <= self.heights[i + 1])
             .collect()
     }
 
     /// The shallowest valley that separates nothing: too shallow, or with too few values on one side.
     fn weakest(&self, valleys: &[usize], logs: &[f64]) -> Option<usize> {
         let fewest = ((logs.len() as f64 * SMALLEST_SHARE).ceil() as usize).max(FEWEST_MEMBERS);
-        let edges: Vec<usize> = [0]
-            .iter()
-            .chain(valleys)
-            .chain(&[GRID - 1])
-            .copied()
-            .collect();
+        let edges: Vec<usize> = [0].iter().chain(valleys).chain(&[GRID - 1]).copied().collect();
         let members = |from: usize, to: usize| {
-            let stop = if to == GRID - 1 {
-                logs.len()
-            } else {
-                self.members_before(to, logs)
-            };
-            stop - if from == 0 {
-                0
-            } else {
-                self.members_before(from, logs)
-            }
+            let stop = if to == GRID - 1 { logs.len() } else { self.members_before(to, logs) };
+            stop - if from == 0 { 0 } else { self.members_before(from, logs) }
         };
         (0..valleys.len())
             .map(|i| {
                 let (before, valley, after) = (edges[i], edges[i + 1], edges[i + 2]);
-                let saddle =
-                    self.heights[valley] / self.peak(before, valley).min(self.peak(valley, after));
+                let saddle = self.heights[valley] / self.peak(before, valley).min(self.peak(valley, after));
                 let too_few = members(before, valley) < fewest || members(valley, after) < fewest;
                 (i, saddle, too_few)
             })
@@ -202,20 +171,13 @@ mod tests {
         let shapes: [(&str, Draw); 4] = [
             ("normal, cv 5 %", |prng| 100.0 + 5.0 * normal(prng)),
             ("lognormal, sigma 0.5", |prng| (0.5 * normal(prng)).exp()),
-            ("floor plus exponential", |prng| {
-                10.0 - 3.0 * (1.0 - prng.unit()).ln()
-            }),
-            ("gamma of shape 2", |prng| {
-                -((1.0 - prng.unit()) * (1.0 - prng.unit())).ln()
-            }),
+            ("floor plus exponential", |prng| 10.0 - 3.0 * (1.0 - prng.unit()).ln()),
+            ("gamma of shape 2", |prng| -((1.0 - prng.unit()) * (1.0 - prng.unit())).ln()),
         ];
         for (shape, draw) in shapes {
             for n in [10, 20, 50, 200] {
                 let share = share_called_one(n, draw);
-                println!(
-                    "one mode, {shape}, {n} values: called one in {:.1} %",
-                    share * 100.0
-                );
+                println!("one mode, {shape}, {n} values: called one in {:.1} %", share * 100.0);
                 assert!(share >= 0.95, "{shape} with {n} values: {share}");
             }
         }
@@ -223,24 +185,13 @@ mod tests {
 
     #[test]
     fn two_separated_modes_are_found() {
-        for (n, weight) in [
-            (10, 0.5),
-            (10, 0.3),
-            (10, 0.2),
-            (30, 0.15),
-            (100, 0.2),
-            (200, 0.5),
-        ] {
+        for (n, weight) in [(10, 0.5), (10, 0.3), (10, 0.2), (30, 0.15), (100, 0.2), (200, 0.5)] {
             let mut prng = Prng::seeded(n as u64);
             let found = (0..EXPERIMENTS)
                 .filter(|_| {
                     let values: Vec<f64> = (0..n)
                         .map(|i| {
-                            let centre = if (i as f64) < weight * n as f64 {
-                                30e3
-                            } else {
-                                5e3
-                            };
+                            let centre = if (i as f64) < weight * n as f64 { 30e3 } else { 5e3 };
                             centre * (0.05 * normal(&mut prng)).exp()
                         })
                         .collect();
@@ -252,10 +203,7 @@ mod tests {
                 })
                 .count();
             println!("5 and 30 µs, {weight} of {n} values: found in {found} of {EXPERIMENTS}");
-            assert!(
-                found * 100 >= EXPERIMENTS * 98,
-                "{found} of {EXPERIMENTS} with {n} values"
-            );
+            assert!(found * 100 >= EXPERIMENTS * 98, "{found} of {EXPERIMENTS} with {n} values");
         }
     }
 
@@ -267,11 +215,7 @@ mod tests {
             .collect();
         let got = modes(&values).unwrap();
         assert_eq!(got.count, 3);
-        assert!(
-            got.shares
-                .iter()
-                .all(|share| (share - 1.0 / 3.0).abs() < 1e-9)
-        );
+        assert!(got.shares.iter().all(|share| (share - 1.0 / 3.0).abs() < 1e-9));
     }
 
     #[test]

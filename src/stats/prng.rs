@@ -16,9 +16,7 @@ impl Prng {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let mut counter = seed;
-        Self {
-            state: std::array::from_fn(|_| split_mix(&mut counter)),
-        }
+        Self { state: std::array::from_fn(|_| split_mix(&mut counter)) }
     }
 
     /// The next 64 uniform bits.
@@ -71,31 +69,14 @@ mod tests {
     fn split_mix_gives_the_reference_sequence() {
         let mut counter = 0;
         let first: Vec<u64> = (0..3).map(|_| split_mix(&mut counter)).collect();
-        assert_eq!(
-            first,
-            [
-                0xe220_a839_7b1d_cdaf,
-                0x6e78_9e6a_a1b9_65f4,
-                0x06c4_5d18_8009_454f
-            ]
-        );
+        assert_eq!(first, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
     }
 
     #[test]
     fn xoshiro_gives_the_reference_sequence() {
-        let mut prng = Prng {
-            state: [1, 2, 3, 4],
-        };
+        let mut prng = Prng { state: [1, 2, 3, 4] };
         let first: Vec<u64> = (0..4).map(|_| prng.next_u64()).collect();
-        assert_eq!(
-            first,
-            [
-                41_943_041,
-                58_720_359,
-                3_588_806_011_781_223,
-                3_591_011_842_654_386
-            ]
-        );
+        assert_eq!(first, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
     }
 
     #[test]

@@ -48,12 +48,7 @@ pub fn quantiles(values: &[f64], probabilities: &[f64]) -> Option<Vec<f64>> {
         return None;
     }
     let ordered = sorted(values)?;
-    Some(
-        probabilities
-            .iter()
-            .map(|&p| quantile_of_sorted(&ordered, p))
-            .collect(),
-    )
+    Some(probabilities.iter().map(|&p| quantile_of_sorted(&ordered, p)).collect())
 }
 
 /// The median, in the unit of `values`: the middle value, or the mean of the two middle ones.
@@ -113,10 +108,7 @@ mod tests {
 
     #[test]
     fn spread_agrees_with_the_textbook() {
-        assert_eq!(
-            median_absolute_deviation(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]),
-            Some(1.0)
-        );
+        assert_eq!(median_absolute_deviation(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]), Some(1.0));
         let cv = coefficient_of_variation(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap();
         assert!((cv - (32.0f64 / 7.0).sqrt() / 5.0).abs() < 1e-12);
     }

@@ -63,10 +63,7 @@ pub(super) fn rank_sum_depth(n: usize, m: usize, confidence: f64) -> usize {
         }
         arrangements *= (m + i) as f64 / i as f64;
     }
-    depth(
-        counts.into_iter().map(|count| count / arrangements),
-        confidence,
-    )
+    depth(counts.into_iter().map(|count| count / arrangements), confidence)
 }
 
 /// Depth among the n(n − 1)/2 slopes between `n` points: Kendall's distribution of the number of inversions
@@ -103,10 +100,7 @@ mod tests {
 
     #[test]
     fn sign_test_needs_six_values_for_95_percent() {
-        let depths: Vec<usize> = [5, 6, 8, 9, 10, 20]
-            .iter()
-            .map(|&n| sign_depth(n, 0.95))
-            .collect();
+        let depths: Vec<usize> = [5, 6, 8, 9, 10, 20].iter().map(|&n| sign_depth(n, 0.95)).collect();
         assert_eq!(depths, [0, 1, 1, 2, 2, 6]);
     }
 

@@ -39,49 +39,29 @@ pub struct Ratio {
 /// `seed` matters for single rounds only. `None` where [`rounds_interval`] is `None` for a side, and when `paired`
 /// lists differ in length.
 #[must_use]
-pub fn ratio_interval(
-    a: &[Vec<f64>],
-    b: &[Vec<f64>],
-    paired: bool,
-    confidence: f64,
-    seed: u64,
-) -> Option<Ratio> {
+pub fn ratio_interval(a: &[Vec<f64>], b: &[Vec<f64>], paired: bool, confidence: f64, seed: u64) -> Option<Ratio> {
     let (logs_a, logs_b) = (log_medians(a)?, log_medians(b)?);
     if !is_level(confidence) || (paired && a.len() != b.len()) {
         return None;
     }
     let (interval, basis) = if a.len() == 1 || b.len() == 1 {
-        (
-            from_single_rounds(a, b, confidence, seed)?,
-            Basis::WithinRunOnly,
-        )
+        (from_single_rounds(a, b, confidence, seed)?, Basis::WithinRunOnly)
     } else if paired {
         let differences: Vec<f64> = logs_a.iter().zip(&logs_b).map(|(a, b)| a - b).collect();
         location(&differences, confidence)?
     } else {
         shift(&logs_a, &logs_b, confidence)?
     };
-    Some(Ratio {
-        interval: interval.map(f64::exp),
-        basis,
-    })
+    Some(Ratio { interval: interval.map(f64::exp), basis })
 }
 
 /// The difference of the logarithms of two figures whose own intervals are known.
-fn from_single_rounds(
-    a: &[Vec<f64>],
-    b: &[Vec<f64>],
-    confidence: f64,
-    seed: u64,
-) -> Option<Interval> {
+fn from_single_rounds(a: &[Vec<f64>], b: &[Vec<f64>], confidence: f64, seed: u64) -> Option<Interval> {
     let log_interval = |rounds: &[Vec<f64>], seed| {
         rounds_interval(rounds, confidence, seed).map(|estimate| estimate.interval.map(f64::ln))
     };
     // Different seeds: with one, equal lists would be resampled alike and their errors would be correlated.
-    let (a, b) = (
-        log_interval(a, seed)?,
-        log_interval(b, seed.wrapping_add(1))?,
-    );
+    let (a, b) = (log_interval(a, seed)?, log_interval(b, seed.wrapping_add(1))?);
     let estimate = a.estimate - b.estimate;
     Some(Interval {
         low: estimate - (a.estimate - a.low).hypot(b.high - b.estimate),
@@ -93,10 +73,7 @@ fn from_single_rounds(
 
 /// By how much the values of `a` lie above those of `b`; at least two each.
 fn shift(a: &[f64], b: &[f64], confidence: f64) -> Option<(Interval, Basis)> {
-    let differences: Vec<f64> = a
-        .iter()
-        .flat_map(|a| b.iter().map(move |b| a - b))
-        .collect();
+    let differences: Vec<f64> = a.iter().flat_map(|a| b.iter().map(move |b| a - b)).collect();
     let ordered = sorted(&differences)?;
     let depth = rank_sum_depth(a.len(), b.len(), confidence);
     let edge = depth.max(1);
@@ -107,11 +84,7 @@ fn shift(a: &[f64], b: &[f64], confidence: f64) -> Option<(Interval, Basis)> {
         confidence,
     };
     let (low, high) = trimmed_t(&sorted(a)?, &sorted(b)?, confidence);
-    let basis = if depth > 0 {
-        Basis::Ranks
-    } else {
-        Basis::FewRounds
-    };
+    let basis = if depth > 0 { Basis::Ranks } else { Basis::FewRounds };
     Some((by_ranks.stretched_to(low, high), basis))
 }
 
@@ -123,8 +96,7 @@ fn trimmed_t(a: &[f64], b: &[f64], confidence: f64) -> (f64, f64) {
     if variance == 0.0 {
         return (difference, difference);
     }
-    let degrees =
-        variance.powi(2) / (a.variance.powi(2) / a.degrees + b.variance.powi(2) / b.degrees);
+    let degrees = variance.powi(2) / (a.variance.powi(2) / a.degrees + b.variance.powi(2) / b.degrees);
     let reach = two_sided_t(confidence, degrees) * variance.sqrt();
     (difference - reach, difference + reach)
 }
@@ -142,21 +114,11 @@ impl Trimmed {
         let cut = n / TRIM_ONE_IN;
         let kept = &ordered[cut..n - cut];
         let mean = kept.iter().sum::<f64>() / kept.len() as f64;
-        let winsorized: Vec<f64> = ordered
-            .iter()
-            .map(|v| v.clamp(kept[0], kept[kept.len() - 1]))
-            .collect();
+        let winsorized: Vec<f64> = ordered.iter().map(|v| v.clamp(kept[0], kept[kept.len() - 1])).collect();
         let winsorized_mean = winsorized.iter().sum::<f64>() / n as f64;
-        let squares: f64 = winsorized
-            .iter()
-            .map(|v| (v - winsorized_mean).powi(2))
-            .sum();
+        let squares: f64 = winsorized.iter().map(|v| (v - winsorized_mean).powi(2)).sum();
         let degrees = (kept.len() - 1) as f64;
-        Self {
-            mean,
-            variance: squares / (kept.len() as f64 * degrees),
-            degrees,
-        }
+        Self { mean, variance: squares / (kept.len() as f64 * degrees), degrees }
     }
 }
 
@@ -209,17 +171,9 @@ mod tests {
 
     #[test]
     fn the_basis_says_what_there_was() {
-        let basis = |a: &[f64], b: &[f64]| {
-            ratio_interval(&rounds(a), &rounds(b), false, 0.95, 0).map(|r| r.basis)
-        };
-        assert_eq!(
-            basis(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]),
-            Some(Basis::FewRounds)
-        );
-        assert_eq!(
-            basis(&[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 4.0]),
-            Some(Basis::Ranks)
-        );
+        let basis = |a: &[f64], b: &[f64]| ratio_interval(&rounds(a), &rounds(b), false, 0.95, 0).map(|r| r.basis);
+        assert_eq!(basis(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]), Some(Basis::FewRounds));
+        assert_eq!(basis(&[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 4.0]), Some(Basis::Ranks));
         assert_eq!(basis(&[1.0], &[1.0, 2.0]), None);
         let single = vec![vec![1.0, 1.1, 1.2, 0.9]];
         let ratio = ratio_interval(&single, &rounds(&[1.0, 2.0]), false, 0.95, 0).unwrap();
@@ -228,19 +182,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compared_is_none() {
-        assert_eq!(
-            ratio_interval(&rounds(&[1.0, 2.0]), &rounds(&[1.0]), true, 0.95, 0),
-            None
-        );
+        assert_eq!(ratio_interval(&rounds(&[1.0, 2.0]), &rounds(&[1.0]), true, 0.95, 0), None);
         assert_eq!(ratio_interval(&[], &rounds(&[1.0]), false, 0.95, 0), None);
-        assert_eq!(
-            ratio_interval(&rounds(&[1.0, -1.0]), &rounds(&[1.0, 2.0]), false, 0.95, 0),
-            None
-        );
-        assert_eq!(
-            ratio_interval(&rounds(&[1.0, 2.0]), &rounds(&[1.0, 2.0]), false, 0.0, 0),
-            None
-        );
+        assert_eq!(ratio_interval(&rounds(&[1.0, -1.0]), &rounds(&[1.0, 2.0]), false, 0.95, 0), None);
+        assert_eq!(ratio_interval(&rounds(&[1.0, 2.0]), &rounds(&[1.0, 2.0]), false, 0.0, 0), None);
     }
 
     proptest! {

@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::samples_interval;
 use super::interval::{Interval, is_level};
-use super::quantile::{
-    coefficient_of_variation, mean_and_variance, median, median_of_sorted, sorted,
-};
+use super::quantile::{coefficient_of_variation, mean_and_variance, median, median_of_sorted, sorted};
 use super::ranks::{sign_depth, sign_weight};
 use super::student::two_sided_t;
 
@@ -76,20 +74,14 @@ pub struct Estimate {
 pub fn rounds_interval(rounds: &[Vec<f64>], confidence: f64, seed: u64) -> Option<Estimate> {
     let logs = log_medians(rounds)?;
     let (interval, basis) = match rounds {
-        [only] => (
-            samples_interval(only, confidence, seed)?,
-            Basis::WithinRunOnly,
-        ),
+        [only] => (samples_interval(only, confidence, seed)?, Basis::WithinRunOnly),
         _ => {
             let (interval, basis) = location(&logs, confidence)?;
             (interval.map(f64::exp), basis)
         }
     };
     let medians: Vec<f64> = logs.iter().map(|log| log.exp()).collect();
-    let within: Vec<f64> = rounds
-        .iter()
-        .filter_map(|round| coefficient_of_variation(round))
-        .collect();
+    let within: Vec<f64> = rounds.iter().filter_map(|round| coefficient_of_variation(round)).collect();
     Some(Estimate {
         interval,
         basis,
@@ -106,10 +98,7 @@ pub(super) fn log_medians(rounds: &[Vec<f64>]) -> Option<Vec<f64>> {
     if rounds.is_empty() || !rounds.iter().flatten().all(|&sample| sample > 0.0) {
         return None;
     }
-    rounds
-        .iter()
-        .map(|round| median(round).map(f64::ln))
-        .collect()
+    rounds.iter().map(|round| median(round).map(f64::ln)).collect()
 }
 
 /// Where the median of the distribution of at least two independent `values` lies.
@@ -127,25 +116,12 @@ pub(super) fn location(values: &[f64], confidence: f64) -> Option<(Interval, Bas
         let inwards = |outer: f64, inner: f64| outer + weight * (inner - outer);
         let low = inwards(ordered[depth - 1], ordered[depth]).min(estimate);
         let high = inwards(ordered[n - depth], ordered[n - depth - 1]).max(estimate);
-        let interval = Interval {
-            low,
-            estimate,
-            high,
-            confidence,
-        };
+        let interval = Interval { low, estimate, high, confidence };
         return Some((interval, Basis::Ranks));
     }
     let reach = two_sided_t(confidence, (n - 1) as f64) * (variance * median_variance(n)).sqrt();
-    let interval = Interval {
-        low: estimate - reach,
-        estimate,
-        high: estimate + reach,
-        confidence,
-    };
-    Some((
-        interval.stretched_to(ordered[0], ordered[n - 1]),
-        Basis::FewRounds,
-    ))
+    let interval = Interval { low: estimate - reach, estimate, high: estimate + reach, confidence };
+    Some((interval.stretched_to(ordered[0], ordered[n - 1]), Basis::FewRounds))
 }
 
 /// The variance of the median of `n` ≥ 2 independent standard normal values.
@@ -153,9 +129,7 @@ pub(super) fn location(values: &[f64], confidence: f64) -> Option<(Interval, Bas
 /// Exact up to 10 (H. L. Harter and N. Balakrishnan, *CRC Handbook of Tables for the Use of Order Statistics in
 /// Estimation*, 1996); the limit π / 2n, corrected to the first order, above.
 pub(super) fn median_variance(n: usize) -> f64 {
-    const EXACT: [f64; 9] = [
-        0.5, 0.4487, 0.2982, 0.2868, 0.2147, 0.2104, 0.1682, 0.1661, 0.1383,
-    ];
+    const EXACT: [f64; 9] = [0.5, 0.4487, 0.2982, 0.2868, 0.2147, 0.2104, 0.1682, 0.1661, 0.1383];
     let limit = || std::f64::consts::PI / (2.0 * n as f64 + std::f64::consts::PI - 2.0);
     EXACT.get(n - 2).copied().unwrap_or_else(limit)
 }
@@ -208,14 +182,8 @@ mod tests {
         assert_eq!(rounds_interval(&[], 0.95, 0), None);
         assert_eq!(rounds_interval(&[vec![1.0, 2.0], vec![]], 0.95, 0), None);
         assert_eq!(rounds_interval(&[vec![1.0, 0.0], vec![1.0]], 0.95, 0), None);
-        assert_eq!(
-            rounds_interval(&[vec![1.0, f64::NAN], vec![1.0]], 0.95, 0),
-            None
-        );
-        assert_eq!(
-            rounds_interval(&[vec![1.0, f64::INFINITY], vec![1.0]], 0.95, 0),
-            None
-        );
+        assert_eq!(rounds_interval(&[vec![1.0, f64::NAN], vec![1.0]], 0.95, 0), None);
+        assert_eq!(rounds_interval(&[vec![1.0, f64::INFINITY], vec![1.0]], 0.95, 0), None);
         assert_eq!(rounds_interval(&[vec![1.0], vec![2.0]], 1.5, 0), None);
         assert_eq!(rounds_interval(&[vec![1.0]], 0.95, 0), None);
     }
@@ -224,9 +192,8 @@ mod tests {
     fn the_variance_of_the_median_is_what_simulation_finds() {
         let mut prng = Prng::seeded(1);
         for n in 2..=14 {
-            let medians: Vec<f64> = (0..8_000)
-                .map(|_| median(&(0..n).map(|_| normal(&mut prng)).collect::<Vec<f64>>()).unwrap())
-                .collect();
+            let medians: Vec<f64> =
+                (0..8_000).map(|_| median(&(0..n).map(|_| normal(&mut prng)).collect::<Vec<f64>>()).unwrap()).collect();
             let (_, simulated) = mean_and_variance(&medians).unwrap();
             let ratio = median_variance(n) / simulated;
             assert!((ratio - 1.0).abs() < 0.06, "{n} values: {ratio}");

@@ -31,9 +31,7 @@ impl Rounds {
     /// The median of the distribution of round medians, by brute force: within 1 % of the scatter.
     pub(super) fn truth(self) -> f64 {
         let mut prng = Prng::seeded(20_001);
-        let medians: Vec<f64> = (0..20_001)
-            .filter_map(|_| median(&self.round(&mut prng)))
-            .collect();
+        let medians: Vec<f64> = (0..20_001).filter_map(|_| median(&self.round(&mut prng))).collect();
         median(&medians).unwrap()
     }
 
@@ -47,9 +45,7 @@ impl Rounds {
                 mode * (0.02 * normal(prng)).exp()
             }
         };
-        (0..SAMPLES)
-            .map(|_| centre * (WITHIN * normal(prng)).exp())
-            .collect()
+        (0..SAMPLES).map(|_| centre * (WITHIN * normal(prng)).exp()).collect()
     }
 }
 

@@ -47,10 +47,7 @@ pub fn slope(points: &[(f64, f64)], confidence: f64) -> Option<Slope> {
         confidence,
     };
     let residuals: Vec<f64> = line.iter().map(|(x, y)| y - slope.estimate * x).collect();
-    Some(Slope {
-        slope,
-        intercept: median(&residuals)?,
-    })
+    Some(Slope { slope, intercept: median(&residuals)? })
 }
 
 /// One point for every different x, ascending.
@@ -67,10 +64,7 @@ fn one_y_per_x(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 fn slopes_of_pairs(line: &[(f64, f64)]) -> Vec<f64> {
-    line.iter()
-        .enumerate()
-        .flat_map(|(i, a)| line[i + 1..].iter().map(move |b| (b.1 - a.1) / (b.0 - a.0)))
-        .collect()
+    line.iter().enumerate().flat_map(|(i, a)| line[i + 1..].iter().map(move |b| (b.1 - a.1) / (b.0 - a.0))).collect()
 }
 
 #[cfg(test)]
@@ -84,15 +78,7 @@ mod tests {
     fn agrees_with_the_textbook() {
         // Sen's data (1968). Of the 21 slopes the 5th and the 17th bound 1 − 2 · 174 / 5040 = 93.1 %: 174 of the 7!
         // orders of seven points have at most four inversions.
-        let points = [
-            (1.0, 9.0),
-            (2.0, 15.0),
-            (3.0, 19.0),
-            (4.0, 20.0),
-            (10.0, 45.0),
-            (12.0, 55.0),
-            (18.0, 78.0),
-        ];
+        let points = [(1.0, 9.0), (2.0, 15.0), (3.0, 19.0), (4.0, 20.0), (10.0, 45.0), (12.0, 55.0), (18.0, 78.0)];
         let got = slope(&points, 0.93).unwrap();
         assert_eq!(got.slope.estimate, 4.0);
         assert_eq!(got.slope.low, 30.0 / 8.0);
@@ -101,9 +87,7 @@ mod tests {
 
     #[test]
     fn one_broken_point_does_not_move_it() {
-        let mut points: Vec<(f64, f64)> = (1..=9)
-            .map(|x| (f64::from(x), 100.0 + 3.0 * f64::from(x)))
-            .collect();
+        let mut points: Vec<(f64, f64)> = (1..=9).map(|x| (f64::from(x), 100.0 + 3.0 * f64::from(x))).collect();
         points[4].1 = 1e6;
         let got = slope(&points, 0.95).unwrap();
         assert_eq!(got.slope.estimate, 3.0);
@@ -128,12 +112,7 @@ mod tests {
             let hits = (0..experiments)
                 .filter(|_| {
                     let points: Vec<(f64, f64)> = (0..n)
-                        .map(|i| {
-                            (
-                                2f64.powi(i as i32),
-                                7.0 * 2f64.powi(i as i32) + 5.0 * normal(&mut prng),
-                            )
-                        })
+                        .map(|i| (2f64.powi(i as i32), 7.0 * 2f64.powi(i as i32) + 5.0 * normal(&mut prng)))
                         .collect();
                     slope(&points, 0.95).unwrap().slope.contains(7.0)
                 })

@@ -83,10 +83,7 @@ fn ln_gamma(x: f64) -> f64 {
     ];
     // The series is for Γ(z + 1); one step of the recurrence keeps it accurate near zero.
     let z = x;
-    let series = REST
-        .iter()
-        .enumerate()
-        .fold(FIRST, |sum, (i, c)| sum + c / (z + i as f64 + 1.0));
+    let series = REST.iter().enumerate().fold(FIRST, |sum, (i, c)| sum + c / (z + i as f64 + 1.0));
     let t = z + G + 0.5;
     0.5 * (2.0 * std::f64::consts::PI).ln() + (z + 0.5) * t.ln() - t + series.ln() - z.ln()
 }
@@ -109,20 +106,13 @@ mod tests {
         ];
         for (confidence, degrees, want) in table {
             let got = two_sided_t(confidence, degrees);
-            assert!(
-                (got - want).abs() < 1e-4,
-                "t({confidence}, {degrees}) = {got}, not {want}"
-            );
+            assert!((got - want).abs() < 1e-4, "t({confidence}, {degrees}) = {got}, not {want}");
         }
     }
 
     #[test]
     fn fractional_degrees_lie_between_their_neighbours() {
-        let (below, between, above) = (
-            two_sided_t(0.95, 2.0),
-            two_sided_t(0.95, 2.5),
-            two_sided_t(0.95, 3.0),
-        );
+        let (below, between, above) = (two_sided_t(0.95, 2.0), two_sided_t(0.95, 2.5), two_sided_t(0.95, 3.0));
         assert!(above < between && between < below);
     }
 

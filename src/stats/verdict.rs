@@ -56,12 +56,7 @@ mod tests {
     use crate::stats::interval::Interval;
 
     fn verdict(low: f64, high: f64, smallest_effect: f64) -> Verdict {
-        let interval = Interval {
-            low,
-            estimate: f64::midpoint(low, high),
-            high,
-            confidence: 0.95,
-        };
+        let interval = Interval { low, estimate: f64::midpoint(low, high), high, confidence: 0.95 };
         let basis = Basis::Ranks;
         Verdict::of(&Ratio { interval, basis }, smallest_effect)
     }
@@ -86,16 +81,8 @@ mod tests {
 
     #[test]
     fn one_round_decides_nothing() {
-        let interval = Interval {
-            low: 0.1,
-            estimate: 0.2,
-            high: 0.3,
-            confidence: 0.95,
-        };
+        let interval = Interval { low: 0.1, estimate: 0.2, high: 0.3, confidence: 0.95 };
         let basis = Basis::WithinRunOnly;
-        assert_eq!(
-            Verdict::of(&Ratio { interval, basis }, 0.01),
-            Verdict::NoVerdict
-        );
+        assert_eq!(Verdict::of(&Ratio { interval, basis }, 0.01), Verdict::NoVerdict);
     }
 }

@@ -30,12 +30,8 @@ pub enum AffinityError {
 /// # Errors
 /// When sched_getaffinity(2) fails (a machine of more than 1024 CPUs: `EINVAL`).
 pub fn allowed_cpus() -> Result<Vec<CpuId>, SysError> {
-    let set = sched_getaffinity(Pid::from_raw(0))
-        .map_err(|errno| SysError::new("sched_getaffinity", errno))?;
-    Ok((0..CpuSet::count())
-        .filter(|&cpu| set.is_set(cpu).unwrap_or(false))
-        .map(CpuId)
-        .collect())
+    let set = sched_getaffinity(Pid::from_raw(0)).map_err(|errno| SysError::new("sched_getaffinity", errno))?;
+    Ok((0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).map(CpuId).collect())
 }
 
 /// Confines the calling thread, and what it creates from now on, to `cpus`; the mask is read back.
@@ -51,21 +47,15 @@ pub fn confine_current_thread(cpus: &[CpuId]) -> Result<(), AffinityError> {
         several => {
             let mut set = CpuSet::new();
             for cpu in several {
-                set.set(cpu.0)
-                    .map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
+                set.set(cpu.0).map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
             }
-            sched_setaffinity(Pid::from_raw(0), &set).map_err(|errno| {
-                SysError::new(format!("sched_setaffinity {}", cpu_list(several)), errno)
-            })?;
+            sched_setaffinity(Pid::from_raw(0), &set)
+                .map_err(|errno| SysError::new(format!("sched_setaffinity {}", cpu_list(several)), errno))?;
         }
     }
     let got = cpu_list(&allowed_cpus()?);
     let asked = cpu_list(cpus);
-    if got == asked {
-        Ok(())
-    } else {
-        Err(AffinityError::Differs { asked, got })
-    }
+    if got == asked { Ok(()) } else { Err(AffinityError::Differs { asked, got }) }
 }
 
 #[cfg(test)]
@@ -86,8 +76,6 @@ mod tests {
 
     #[test]
     fn a_cpu_that_is_not_there_is_an_error_and_not_a_silence() {
-        std::thread::spawn(|| assert!(confine_current_thread(&[CpuId(1023)]).is_err()))
-            .join()
-            .unwrap();
+        std::thread::spawn(|| assert!(confine_current_thread(&[CpuId(1023)]).is_err())).join().unwrap();
     }
 }

@@ -23,11 +23,7 @@ pub struct Ends {
 /// # Errors
 /// `EMFILE` and `ENFILE` when descriptors run out.
 pub fn pipe(nonblocking: bool) -> Result<Ends, SysError> {
-    let flags = if nonblocking {
-        OFlag::O_CLOEXEC | OFlag::O_NONBLOCK
-    } else {
-        OFlag::O_CLOEXEC
-    };
+    let flags = if nonblocking { OFlag::O_CLOEXEC | OFlag::O_NONBLOCK } else { OFlag::O_CLOEXEC };
     let (reader, writer) = pipe2(flags).map_err(|errno| SysError::new("pipe2", errno))?;
     Ok(Ends { reader, writer })
 }
@@ -37,11 +33,7 @@ pub fn pipe(nonblocking: bool) -> Result<Ends, SysError> {
 /// # Errors
 /// `EMFILE` and `ENFILE` when descriptors run out.
 pub fn socket_pair(nonblocking: bool) -> Result<Ends, SysError> {
-    let flags = if nonblocking {
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK
-    } else {
-        SockFlag::SOCK_CLOEXEC
-    };
+    let flags = if nonblocking { SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK } else { SockFlag::SOCK_CLOEXEC };
     let (reader, writer) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
         .map_err(|errno| SysError::new("socketpair", errno))?;
     Ok(Ends { reader, writer })

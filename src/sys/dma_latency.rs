@@ -22,9 +22,7 @@ impl PollingIdle {
     pub fn hold() -> Result<Self, SysError> {
         let refused = |error| SysError::from_io(format!("open {PATH}"), &error);
         let mut request = OpenOptions::new().write(true).open(PATH).map_err(refused)?;
-        request
-            .write_all(&0_i32.to_ne_bytes())
-            .map_err(|error| SysError::from_io(format!("write {PATH}"), &error))?;
+        request.write_all(&0_i32.to_ne_bytes()).map_err(|error| SysError::from_io(format!("write {PATH}"), &error))?;
         Ok(Self { _request: request })
     }
 }

@@ -32,12 +32,7 @@ impl Scope {
 ///
 /// # Errors
 /// Anything but `EAGAIN`, `EINTR` and `ETIMEDOUT`.
-pub fn wait(
-    word: &AtomicU32,
-    value: u32,
-    scope: Scope,
-    timeout: Option<Duration>,
-) -> Result<(), SysError> {
+pub fn wait(word: &AtomicU32, value: u32, scope: Scope, timeout: Option<Duration>) -> Result<(), SysError> {
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         // Below 1e9, so it fits every c_long.
@@ -45,15 +40,8 @@ pub fn wait(
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the word outlives the call, the timespec too, and the kernel only reads both.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | scope.flag(),
-            value,
-            limit,
-        )
-    };
+    let answer =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | scope.flag(), value, limit) };
     if answer == 0 {
         return Ok(());
     }
@@ -70,13 +58,6 @@ pub fn wait(
 pub fn wake(word: &AtomicU32, count: u32, scope: Scope) -> Result<u32, SysError> {
     let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
     // SAFETY: the word outlives the call and the kernel does not touch its value.
-    let woken = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAKE | scope.flag(),
-            count,
-        )
-    };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | scope.flag(), count) };
     u32::try_from(woken).map_err(|_| SysError::last("futex FUTEX_WAKE"))
 }

@@ -9,8 +9,10 @@ pub mod affinity;
 pub mod channel;
 pub mod dma_latency;
 pub mod futex;
+pub mod mark;
 pub mod perf;
 pub mod process;
+pub mod ptrace;
 pub mod tracefs;
 pub mod uring;
 pub mod usage;
@@ -30,20 +32,12 @@ pub struct SysError {
 impl SysError {
     /// Names the call that gave `errno`.
     pub fn new(call: impl Into<String>, errno: Errno) -> Self {
-        Self {
-            call: call.into(),
-            errno,
-        }
+        Self { call: call.into(), errno }
     }
 
     /// From the standard library's error; one without a number becomes `UnknownErrno`.
     pub fn from_io(call: impl Into<String>, error: &std::io::Error) -> Self {
-        Self::new(
-            call,
-            error
-                .raw_os_error()
-                .map_or(Errno::UnknownErrno, Errno::from_raw),
-        )
+        Self::new(call, error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw))
     }
 
     /// Names the call that left its error in this thread's `errno`.

@@ -9,8 +9,7 @@ use super::SysError;
 
 /// `PERF_EVENT_IOC_SET_FILTER`, include/uapi/linux/perf_event.h: `_IOW('$', 6, char *)`. The size in the number
 /// is that of the pointer, although what the kernel reads is the string behind it.
-const SET_FILTER: libc::c_ulong =
-    nix::request_code_write!(b'$', 6, size_of::<*const libc::c_char>());
+const SET_FILTER: libc::c_ulong = nix::request_code_write!(b'$', 6, size_of::<*const libc::c_char>());
 
 /// Lets the tracepoint event `counter` count only the records that `filter` accepts.
 ///
@@ -22,7 +21,5 @@ pub fn set_filter(counter: &impl AsRawFd, filter: &CStr) -> Result<(), SysError>
     // SAFETY: the descriptor is open while `counter` is borrowed; the kernel copies the terminated string
     // (strndup_user in kernel/events/core.c) and keeps no pointer to it.
     let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_FILTER as _, filter.as_ptr()) };
-    Errno::result(outcome)
-        .map(drop)
-        .map_err(|errno| SysError::new("ioctl PERF_EVENT_IOC_SET_FILTER", errno))
+    Errno::result(outcome).map(drop).map_err(|errno| SysError::new("ioctl PERF_EVENT_IOC_SET_FILTER", errno))
 }

@@ -62,9 +62,7 @@ pub fn wait_for(child: Pid) -> Result<WaitStatus, SysError> {
 pub fn end_by(child: Pid, deadline: Instant) -> bool {
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(1))
-            }
+            Ok(WaitStatus::StillAlive) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
             Ok(WaitStatus::StillAlive) => break,
             Err(Errno::EINTR) => {}
             Ok(_) | Err(_) => return true,
@@ -90,9 +88,7 @@ pub fn name_current_thread(name: &str) {
 pub fn open_descriptors() -> Result<Vec<i32>, SysError> {
     let failed = |error: &std::io::Error| SysError::from_io("read /proc/self/fd", error);
     let listing = std::fs::read_dir("/proc/self/fd").map_err(|error| failed(&error))?;
-    let numbers = listing
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let numbers = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     // The listing's own descriptor is among them and closed by now.
     Ok(numbers.filter(|&number| is_open(number)).collect())
 }

@@ -20,26 +20,13 @@ const MOUNT_POINT: &str = "/sys/kernel/tracing";
 /// # Errors
 /// `EPERM` without `CAP_SYS_ADMIN`; `ENODEV` when the kernel has no tracefs; `ENOENT` when sysfs is not mounted.
 pub fn mount_privately() -> Result<PathBuf, SysError> {
-    unshare(CloneFlags::CLONE_NEWNS)
-        .map_err(|errno| SysError::new("unshare CLONE_NEWNS", errno))?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| SysError::new("unshare CLONE_NEWNS", errno))?;
     // A new namespace keeps the sharing of the old one's mounts (mount_namespaces(7)): without this the mount
     // below would appear in every namespace.
     let nothing: Option<&str> = None;
-    mount(
-        nothing,
-        "/",
-        nothing,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        nothing,
-    )
-    .map_err(|errno| SysError::new("mount MS_PRIVATE /", errno))?;
-    mount(
-        Some("tracefs"),
-        MOUNT_POINT,
-        Some("tracefs"),
-        MsFlags::empty(),
-        nothing,
-    )
-    .map_err(|errno| SysError::new(format!("mount tracefs {MOUNT_POINT}"), errno))?;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+        .map_err(|errno| SysError::new("mount MS_PRIVATE /", errno))?;
+    mount(Some("tracefs"), MOUNT_POINT, Some("tracefs"), MsFlags::empty(), nothing)
+        .map_err(|errno| SysError::new(format!("mount tracefs {MOUNT_POINT}"), errno))?;
     Ok(Path::new(MOUNT_POINT).to_path_buf())
 }

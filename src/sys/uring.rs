@@ -50,10 +50,7 @@ pub struct Ring {
 
 impl std::fmt::Debug for Ring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ring")
-            .field("slots", &self.slots.len())
-            .field("pending", &self.pending)
-            .finish()
+        f.debug_struct("Ring").field("slots", &self.slots.len()).field("pending", &self.pending).finish()
     }
 }
 
@@ -64,15 +61,9 @@ impl Ring {
     /// `ENOSYS` where the kernel has none, `EPERM` where `kernel.io_uring_disabled` or seccomp forbids it, `ENOMEM`
     /// where RLIMIT_MEMLOCK is too small (before Linux 5.12).
     pub fn new(entries: u32, slots: usize, tags: usize) -> Result<Self, SysError> {
-        let ring =
-            IoUring::new(entries).map_err(|error| SysError::from_io("io_uring_setup", &error))?;
+        let ring = IoUring::new(entries).map_err(|error| SysError::from_io("io_uring_setup", &error))?;
         let slots = (0..slots).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self {
-            ring,
-            slots,
-            in_flight: vec![false; tags].into_boxed_slice(),
-            pending: 0,
-        })
+        Ok(Self { ring, slots, in_flight: vec![false; tags].into_boxed_slice(), pending: 0 })
     }
 
     /// The byte in `slot`.
@@ -89,13 +80,7 @@ impl Ring {
     ///
     /// # Errors
     /// `EBUSY` when the submission queue is full.
-    pub fn push_read(
-        &mut self,
-        from: impl AsFd,
-        slot: usize,
-        tag: u64,
-        link: Link,
-    ) -> Result<(), SysError> {
+    pub fn push_read(&mut self, from: impl AsFd, slot: usize, tag: u64, link: Link) -> Result<(), SysError> {
         let byte = self.slots[slot].as_ptr();
         let entry = opcode::Read::new(types::Fd(from.as_fd().as_raw_fd()), byte, 1).build();
         self.push(entry, tag, link)
@@ -105,13 +90,7 @@ impl Ring {
     ///
     /// # Errors
     /// `EBUSY` when the submission queue is full.
-    pub fn push_write(
-        &mut self,
-        to: impl AsFd,
-        slot: usize,
-        tag: u64,
-        link: Link,
-    ) -> Result<(), SysError> {
+    pub fn push_write(&mut self, to: impl AsFd, slot: usize, tag: u64, link: Link) -> Result<(), SysError> {
         let byte = self.slots[slot].as_ptr().cast_const();
         let entry = opcode::Write::new(types::Fd(to.as_fd().as_raw_fd()), byte, 1).build();
         self.push(entry, tag, link)
@@ -156,10 +135,7 @@ impl Ring {
             *in_flight = false;
             self.pending -= 1;
         }
-        Some(Completion {
-            tag: entry.user_data(),
-            result: entry.result(),
-        })
+        Some(Completion { tag: entry.user_data(), result: entry.result() })
     }
 }
 
@@ -169,9 +145,7 @@ impl Drop for Ring {
     fn drop(&mut self) {
         const CANCELLATION: u64 = u64::MAX;
         for tag in (0..self.in_flight.len()).filter(|&tag| self.in_flight[tag]) {
-            let cancel = opcode::AsyncCancel::new(tag as u64)
-                .build()
-                .user_data(CANCELLATION);
+            let cancel = opcode::AsyncCancel::new(tag as u64).build().user_data(CANCELLATION);
             // SAFETY: a cancellation points at no memory.
             while unsafe { self.ring.submission().push(&cancel) }.is_err() {
                 if self.ring.submit().is_err() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::SysError;
 use crate::units::Nanos;
 
-/// Cumulative use by all threads of this process, living and ended, and by its children that were waited for.
+/// Cumulative use by tasks: CPU time, context switches, page faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// CPU time in user mode. The sum with `system` is exact, the split follows the tick unless the kernel
@@ -26,13 +26,15 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Use so far.
+    /// Use so far by all threads but the calling one, and by the children that were waited for: the tasks of the
+    /// instances this process holds, without the thread that asks them for batches.
     ///
     /// # Errors
     /// getrusage(2) fails only for arguments it does not know.
-    pub fn now() -> Result<Self, SysError> {
-        let own = Self::of(UsageWho::RUSAGE_SELF)?;
-        Ok(own.plus(Self::of(UsageWho::RUSAGE_CHILDREN)?))
+    pub fn of_other_threads() -> Result<Self, SysError> {
+        // The calling thread last: what it used in between is then taken off and not left in.
+        let all = Self::of(UsageWho::RUSAGE_SELF)?.plus(Self::of(UsageWho::RUSAGE_CHILDREN)?);
+        Ok(all.since(Self::of(UsageWho::RUSAGE_THREAD)?))
     }
 
     fn of(who: UsageWho) -> Result<Self, SysError> {

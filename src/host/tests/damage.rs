@@ -13,20 +13,9 @@ use crate::host::{Host, Root};
 fn exercise(root: &Root) -> Host {
     let host = Host::observe(root);
     let moment = Moment::observe(root);
-    let _ = (
-        host.id(),
-        warnings(&host, &moment),
-        Moment::steal_share(&moment, &moment),
-    );
+    let _ = (host.id(), warnings(&host, &moment), Moment::steal_share(&moment, &moment));
     let limits = Limits::observe(root);
-    let _ = (
-        limits.all(),
-        limits.first_obstacle(Demand {
-            threads: 5,
-            descriptors: 5,
-            ..Demand::default()
-        }),
-    );
+    let _ = (limits.all(), limits.first_obstacle(Demand { threads: 5, descriptors: 5, ..Demand::default() }));
     for relation in RELATIONS {
         let _ = host.topology.pair(relation, &host.topology.online());
     }
@@ -37,15 +26,9 @@ fn exercise(root: &Root) -> Host {
 fn errors_name_the_path_and_what_was_found() {
     let root = root("vm-2cpu");
     let missing = root.text("/proc/none").unwrap_err().to_string();
-    assert!(
-        missing.ends_with("vm-2cpu/proc/none: No such file or directory (os error 2)"),
-        "{missing}"
-    );
+    assert!(missing.ends_with("vm-2cpu/proc/none: No such file or directory (os error 2)"), "{missing}");
     let wrong = root.value::<u64>("/proc/cmdline").unwrap_err().to_string();
-    assert!(
-        wrong.contains("cmdline: expected u64, found \"BOOT_IMAGE="),
-        "{wrong}"
-    );
+    assert!(wrong.contains("cmdline: expected u64, found \"BOOT_IMAGE="), "{wrong}");
 }
 
 #[test]
@@ -76,21 +59,14 @@ fn copy(from: &Path, to: &Path) {
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found)
-        } else {
-            found.push(path)
-        }
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
     }
 }
 
 /// Bytes at random, and lines that look right until a number or a bracket goes wrong.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let text = "(cpu |CPU part|Uid|Max open files|MemAvailable|some avg10=|0::)?[-0-9a-zA-Z:/,. ()\\[\\]\n]{0,40}";
-    prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..200),
-        text.prop_map(String::into_bytes)
-    ]
+    prop_oneof![prop::collection::vec(any::<u8>(), 0..200), text.prop_map(String::into_bytes)]
 }
 
 #[test]
@@ -129,10 +105,6 @@ fn an_empty_machine_is_all_unread() {
     let host = exercise(&Root::at(empty.path()));
     assert_eq!(host.topology.cpus, []);
     assert!(host.unread.len() > 30, "{:?}", host.unread);
-    assert!(
-        host.unread
-            .iter()
-            .all(|line| line.path.starts_with('/') && !line.reason.is_empty())
-    );
+    assert!(host.unread.iter().all(|line| line.path.starts_with('/') && !line.reason.is_empty()));
     assert_eq!(warnings(&host, &Moment::default()), []);
 }

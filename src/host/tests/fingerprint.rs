@@ -9,31 +9,15 @@ use crate::host::{Host, fnv1a};
 fn a_bare_metal_server_is_read_whole() {
     let host = host("intel-2socket-smt");
     let processor = &host.processor;
-    assert_eq!(
-        processor.silicon,
-        [Silicon::X86 {
-            family: 6,
-            model: 85,
-            stepping: 4
-        }]
-    );
+    assert_eq!(processor.silicon, [Silicon::X86 { family: 6, model: 85, stepping: 4 }]);
     assert_eq!(processor.microcode.as_deref(), Some("0x2007006"));
-    assert_eq!(
-        (processor.nominal_khz, processor.maximum_khz),
-        (Some(2_600_000), Some(3_700_000))
-    );
+    assert_eq!((processor.nominal_khz, processor.maximum_khz), (Some(2_600_000), Some(3_700_000)));
     assert_eq!(host.kernel.tick_hz, Some(1000));
     let preemption = host.kernel.preemption.as_ref().unwrap();
     assert_eq!(preemption.model, PreemptionModel::Voluntary);
     assert_eq!(preemption.path, "/boot/config-6.8.0-49-generic");
     assert_eq!(host.mitigations["meltdown"], "Mitigation: PTI");
-    assert_eq!(
-        (
-            host.power.governors.as_slice(),
-            host.power.idle.deepest_us()
-        ),
-        (&["powersave".into()][..], Some(133))
-    );
+    assert_eq!((host.power.governors.as_slice(), host.power.idle.deepest_us()), (&["powersave".into()][..], Some(133)));
     assert!(host.power.turbo.as_ref().unwrap().allowed);
     assert!(!host.virtualization.is_virtual() && host.has_core_pmu());
     assert_eq!(host.sysctl("kernel.perf_event_paranoid"), Some(4));
@@ -47,61 +31,30 @@ fn an_arm64_guest_is_named_by_its_core_and_its_firmware() {
     assert_eq!(host.processor.model.as_deref(), Some("Neoverse-N1"));
     assert_eq!(host.processor.vendor.as_deref(), Some("Arm"));
     assert_eq!(host.virtualization.hypervisor.as_deref(), Some("KVM"));
-    assert_eq!(
-        host.kernel.architecture, None,
-        "5.10 has no file, and uname speaks of another machine"
-    );
+    assert_eq!(host.kernel.architecture, None, "5.10 has no file, and uname speaks of another machine");
     assert!(host.has_core_pmu());
-    for missing in [
-        "scaling governor",
-        "turbo",
-        "architecture",
-        "kernel.io_uring_disabled",
-        "maximum frequency",
-    ] {
-        assert!(
-            unread(&host).contains(&missing),
-            "{missing} in {:?}",
-            unread(&host)
-        );
+    for missing in ["scaling governor", "turbo", "architecture", "kernel.io_uring_disabled", "maximum frequency"] {
+        assert!(unread(&host).contains(&missing), "{missing} in {:?}", unread(&host));
     }
 }
 
 #[test]
 fn an_x86_guest_is_known_by_cpu_flag_firmware_and_clock() {
     let host = host("vm-2cpu");
-    assert_eq!(
-        host.virtualization.evidence.len(),
-        3,
-        "{:?}",
-        host.virtualization.evidence
-    );
+    assert_eq!(host.virtualization.evidence.len(), 3, "{:?}", host.virtualization.evidence);
     assert_eq!(host.virtualization.hypervisor.as_deref(), Some("QEMU"));
-    assert_eq!(
-        host.processor.nominal_khz,
-        Some(2_700_000),
-        "from the model's name"
-    );
+    assert_eq!(host.processor.nominal_khz, Some(2_700_000), "from the model's name");
     assert_eq!(pairs(&host), [Some((0, 0)), None, None, Some((0, 1)), None]);
 }
 
 #[test]
 fn the_moment_holds_load_steal_pressure_and_frequencies() {
     let moment = Moment::observe(&root("vm-2cpu"));
-    assert_eq!(
-        (moment.load, moment.runnable_tasks, moment.tasks),
-        (Some([1.5, 1.1, 0.9]), Some(3), Some(210))
-    );
-    assert_eq!(
-        moment.ticks.and_then(|ticks| ticks.steal_share()),
-        Some(0.08)
-    );
+    assert_eq!((moment.load, moment.runnable_tasks, moment.tasks), (Some([1.5, 1.1, 0.9]), Some(3), Some(210)));
+    assert_eq!(moment.ticks.and_then(|ticks| ticks.steal_share()), Some(0.08));
     assert_eq!(moment.cpu_pressure_percent, Some(12.5));
     assert_eq!(moment.cpu_mhz, [2699.998; 2]);
-    assert_eq!(
-        Moment::observe(&root("arm64-vm-nocache")).cpu_pressure_percent,
-        None
-    );
+    assert_eq!(Moment::observe(&root("arm64-vm-nocache")).cpu_pressure_percent, None);
 }
 
 #[test]

@@ -7,13 +7,7 @@ use crate::host::process::Bound;
 /// Limit, value, needed, path and remedy of the first obstacle.
 fn obstacle(name: &str, demand: Demand) -> Option<(String, u64, u64, String, String)> {
     let found = Limits::observe(&root(name)).first_obstacle(demand)?;
-    Some((
-        found.limit,
-        found.value,
-        found.needed,
-        found.path,
-        found.remedy,
-    ))
+    Some((found.limit, found.value, found.needed, found.path, found.remedy))
 }
 
 fn expected(
@@ -28,63 +22,24 @@ fn expected(
 
 #[test]
 fn descriptors_are_raised_as_far_as_each_limit_allows() {
-    let soft = |value, needed, remedy: &str| {
-        expected(
-            "RLIMIT_NOFILE (soft)",
-            value,
-            needed,
-            "/proc/self/limits",
-            remedy,
-        )
-    };
+    let soft =
+        |value, needed, remedy: &str| expected("RLIMIT_NOFILE (soft)", value, needed, "/proc/self/limits", remedy);
     assert_eq!(obstacle("vm-2cpu", descriptors(1021)), None, "3 are open");
-    assert_eq!(
-        obstacle("vm-2cpu", descriptors(1022)),
-        soft(1024, 1025, "ulimit -n 1025")
-    );
+    assert_eq!(obstacle("vm-2cpu", descriptors(1022)), soft(1024, 1025, "ulimit -n 1025"));
     let raise = "sudo prlimit --pid $$ --nofile=5003:5003";
-    assert_eq!(
-        obstacle("vm-2cpu", descriptors(5000)),
-        soft(1024, 5003, raise)
-    );
-    let both =
-        "sudo sysctl -w fs.nr_open=2000003 && sudo prlimit --pid $$ --nofile=2000003:2000003";
-    assert_eq!(
-        obstacle("vm-2cpu", descriptors(2_000_000)),
-        soft(1024, 2_000_003, both)
-    );
+    assert_eq!(obstacle("vm-2cpu", descriptors(5000)), soft(1024, 5003, raise));
+    let both = "sudo sysctl -w fs.nr_open=2000003 && sudo prlimit --pid $$ --nofile=2000003:2000003";
+    assert_eq!(obstacle("vm-2cpu", descriptors(2_000_000)), soft(1024, 2_000_003, both));
 }
 
 #[test]
 fn the_users_tasks_count_against_nproc_unless_the_user_is_root() {
-    let nproc = |needed, remedy: &str| {
-        expected(
-            "RLIMIT_NPROC (soft)",
-            100,
-            needed,
-            "/proc/self/limits",
-            remedy,
-        )
-    };
-    assert_eq!(
-        obstacle("vm-2cpu", threads(20)),
-        None,
-        "80 of this user's are alive"
-    );
-    assert_eq!(
-        obstacle("vm-2cpu", threads(21)),
-        nproc(101, "ulimit -u 101")
-    );
-    assert_eq!(
-        obstacle("vm-2cpu", threads(121)),
-        nproc(201, "sudo prlimit --pid $$ --nproc=201:201")
-    );
+    let nproc = |needed, remedy: &str| expected("RLIMIT_NPROC (soft)", 100, needed, "/proc/self/limits", remedy);
+    assert_eq!(obstacle("vm-2cpu", threads(20)), None, "80 of this user's are alive");
+    assert_eq!(obstacle("vm-2cpu", threads(21)), nproc(101, "ulimit -u 101"));
+    assert_eq!(obstacle("vm-2cpu", threads(121)), nproc(201, "sudo prlimit --pid $$ --nproc=201:201"));
     let root = Limits::observe(&root("amd-two-ccx"));
-    let limit = root
-        .all()
-        .into_iter()
-        .find(|limit| limit.name == "RLIMIT_NPROC (soft)")
-        .unwrap();
+    let limit = root.all().into_iter().find(|limit| limit.name == "RLIMIT_NPROC (soft)").unwrap();
     assert_eq!(limit.value.to_string(), "unlimited");
 }
 
@@ -92,83 +47,36 @@ fn the_users_tasks_count_against_nproc_unless_the_user_is_root() {
 fn version_1_groups_bind_too() {
     let path = "/sys/fs/cgroup/pids/user.slice/pids.max";
     let remedy = format!("echo 3001 | sudo tee {path}");
-    assert_eq!(
-        obstacle("arm64-vm-nocache", threads(2901)),
-        expected("cgroup pids.max", 3000, 3001, path, &remedy)
-    );
+    assert_eq!(obstacle("arm64-vm-nocache", threads(2901)), expected("cgroup pids.max", 3000, 3001, path, &remedy));
     let host = host("arm64-vm-nocache");
-    let top = host
-        .cgroups
-        .iter()
-        .find(|level| level.path == "/sys/fs/cgroup/memory")
-        .unwrap();
+    let top = host.cgroups.iter().find(|level| level.path == "/sys/fs/cgroup/memory").unwrap();
     assert_eq!(top.memory_max, Some(Bound::Unlimited));
-    assert!(
-        host.cgroups
-            .iter()
-            .all(|level| !level.path.contains("freezer"))
-    );
+    assert!(host.cgroups.iter().all(|level| !level.path.contains("freezer")));
 }
 
 #[test]
 fn pid_numbers_mappings_and_memory_run_out_as_well() {
     let path = "/proc/sys/kernel/pid_max";
-    let processes = Demand {
-        processes: 3702,
-        ..Demand::default()
-    };
-    let pids = expected(
-        "kernel.pid_max",
-        4096,
-        4097,
-        path,
-        "sudo sysctl -w kernel.pid_max=4097",
-    );
-    assert_eq!(
-        obstacle("arm64-vm-nocache", processes),
-        pids,
-        "95 alive and 300 reserved"
-    );
-    let maps = Demand {
-        maps: 65_510,
-        ..Demand::default()
-    };
+    let processes = Demand { processes: 3702, ..Demand::default() };
+    let pids = expected("kernel.pid_max", 4096, 4097, path, "sudo sysctl -w kernel.pid_max=4097");
+    assert_eq!(obstacle("arm64-vm-nocache", processes), pids, "95 alive and 300 reserved");
+    let maps = Demand { maps: 65_510, ..Demand::default() };
     let path = "/proc/sys/vm/max_map_count";
     let remedy = "sudo sysctl -w vm.max_map_count=65531";
-    assert_eq!(
-        obstacle("vm-2cpu", maps),
-        expected("vm.max_map_count", 65_530, 65_531, path, remedy)
-    );
+    assert_eq!(obstacle("vm-2cpu", maps), expected("vm.max_map_count", 65_530, 65_531, path, remedy));
     let needed = 21 + 20_000 * MAPS_PER_THREAD + 8 * 8 * MAPS_PER_ARENA;
     let remedy = format!("sudo sysctl -w vm.max_map_count={needed}");
     let stacks = obstacle("intel-2socket-smt", threads(20_000));
-    assert_eq!(
-        stacks,
-        expected("vm.max_map_count", 65_530, needed, path, &remedy),
-        "eight CPUs, eight arenas each"
-    );
-    let bytes = Demand {
-        bytes: 1 << 40,
-        ..Demand::default()
-    };
-    let found = Limits::observe(&root("vm-2cpu"))
-        .first_obstacle(bytes)
-        .unwrap();
-    assert_eq!(
-        (found.limit.as_str(), found.value),
-        ("MemAvailable", 500_000 * 1024)
-    );
+    assert_eq!(stacks, expected("vm.max_map_count", 65_530, needed, path, &remedy), "eight CPUs, eight arenas each");
+    let bytes = Demand { bytes: 1 << 40, ..Demand::default() };
+    let found = Limits::observe(&root("vm-2cpu")).first_obstacle(bytes).unwrap();
+    assert_eq!((found.limit.as_str(), found.value), ("MemAvailable", 500_000 * 1024));
 }
 
 #[test]
 fn a_thread_takes_no_more_mappings_than_is_planned_for() {
     const THREADS: usize = 200;
-    let mapped = || {
-        fs::read_to_string("/proc/self/maps")
-            .unwrap()
-            .lines()
-            .count()
-    };
+    let mapped = || fs::read_to_string("/proc/self/maps").unwrap().lines().count();
     let ready = std::sync::Barrier::new(THREADS + 1);
     let done = std::sync::Barrier::new(THREADS + 1);
     let before = mapped();
@@ -190,21 +98,12 @@ fn an_outer_group_binds_before_an_inner_one_that_has_room() {
     assert_eq!(obstacle("amd-two-ccx", threads(10)), None);
     let outer = "/sys/fs/cgroup/ci/pids.max";
     let remedy = format!("echo 2001 | sudo tee {outer}");
-    assert_eq!(
-        obstacle("amd-two-ccx", threads(11)),
-        expected("cgroup pids.max", 2000, 2001, outer, &remedy)
-    );
-    let memory = Demand {
-        bytes: 4 << 30,
-        ..Demand::default()
-    };
+    assert_eq!(obstacle("amd-two-ccx", threads(11)), expected("cgroup pids.max", 2000, 2001, outer, &remedy));
+    let memory = Demand { bytes: 4 << 30, ..Demand::default() };
     let middle = "/sys/fs/cgroup/ci/job/memory.max";
     let needed = (4 << 30) + 1_073_741_824;
     let remedy = format!("echo {needed} | sudo tee {middle}");
-    assert_eq!(
-        obstacle("amd-two-ccx", memory),
-        expected("cgroup memory.max", 4 << 30, needed, middle, &remedy)
-    );
+    assert_eq!(obstacle("amd-two-ccx", memory), expected("cgroup memory.max", 4 << 30, needed, middle, &remedy));
 }
 
 #[test]
@@ -213,13 +112,7 @@ fn asking_for_nothing_or_for_everything_is_answered() {
         let limits = Limits::observe(&root(name));
         assert_eq!(limits.first_obstacle(Demand::default()), None);
         let most = u64::MAX;
-        let all = Demand {
-            descriptors: most,
-            threads: most,
-            processes: most,
-            maps: most,
-            bytes: most,
-        };
+        let all = Demand { descriptors: most, threads: most, processes: most, maps: most, bytes: most };
         assert!(limits.first_obstacle(all).is_some());
     }
 }

@@ -12,25 +12,13 @@ use crate::host::limits::Demand;
 use crate::host::topology::Relation;
 use crate::host::{Host, Root};
 
-const FIXTURES: [&str; 4] = [
-    "intel-2socket-smt",
-    "amd-two-ccx",
-    "arm64-vm-nocache",
-    "vm-2cpu",
-];
+const FIXTURES: [&str; 4] = ["intel-2socket-smt", "amd-two-ccx", "arm64-vm-nocache", "vm-2cpu"];
 
-const RELATIONS: [Relation; 5] = [
-    Relation::SameCpu,
-    Relation::SmtSibling,
-    Relation::SameLlc,
-    Relation::CrossLlc,
-    Relation::CrossNode,
-];
+const RELATIONS: [Relation; 5] =
+    [Relation::SameCpu, Relation::SmtSibling, Relation::SameLlc, Relation::CrossLlc, Relation::CrossNode];
 
 fn directory(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/host")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(name)
 }
 
 fn root(name: &str) -> Root {
@@ -44,11 +32,7 @@ fn host(name: &str) -> Host {
 /// The first pair of every relation, in the order of `RELATIONS`.
 fn pairs(host: &Host) -> Vec<Option<(usize, usize)>> {
     let online = host.topology.online();
-    let pair = |relation| {
-        host.topology
-            .pair(relation, &online)
-            .map(|(a, b)| (a.0, b.0))
-    };
+    let pair = |relation| host.topology.pair(relation, &online).map(|(a, b)| (a.0, b.0));
     RELATIONS.into_iter().map(pair).collect()
 }
 
@@ -57,15 +41,9 @@ fn unread(host: &Host) -> Vec<&str> {
 }
 
 fn descriptors(descriptors: u64) -> Demand {
-    Demand {
-        descriptors,
-        ..Demand::default()
-    }
+    Demand { descriptors, ..Demand::default() }
 }
 
 fn threads(threads: u64) -> Demand {
-    Demand {
-        threads,
-        ..Demand::default()
-    }
+    Demand { threads, ..Demand::default() }
 }

@@ -3,10 +3,7 @@ use crate::host::moment::Moment;
 use crate::host::noise::warnings;
 
 fn warned(name: &str) -> Vec<String> {
-    warnings(&host(name), &Moment::observe(&root(name)))
-        .into_iter()
-        .map(|warning| warning.what)
-        .collect()
+    warnings(&host(name), &Moment::observe(&root(name))).into_iter().map(|warning| warning.what).collect()
 }
 
 #[test]

@@ -14,12 +14,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::errno::Errno;
 
-use super::{
-    Place, TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, places, verify,
-};
+use super::{Place, TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, places, verify};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks,
-    Unit, register,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::channel::write_byte;
@@ -40,10 +37,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("epoll_wait", Bound::Exactly(1.0))
             .call("read", Bound::Exactly(1.0))
             .call("write", Bound::Exactly(1.0))
-            .set_up(
-                "epoll_ctl:edge",
-                Bound::Exactly(parameters.number(TASKS.name) as f64),
-            )
+            .set_up("epoll_ctl:edge", Bound::Exactly(parameters.number(TASKS.name) as f64))
     },
 };
 
@@ -58,26 +52,15 @@ impl Mechanism for Mio {
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let failed = |error| Failure::library("mio", error);
-        let (readers, writers) = channels(parameters, true)?
-            .into_iter()
-            .map(|c| (c.reader, c.writer))
-            .unzip();
+        let (readers, writers) = channels(parameters, true)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
         let ring: Vec<Place<OwnedFd>> = places(readers, writers);
         let poll = Poll::new().map_err(failed)?;
         for (task, place) in ring.iter().enumerate() {
             let mut source = SourceFd(&place.reader.as_raw_fd());
-            poll.registry()
-                .register(&mut source, Token(task), Interest::READABLE)
-                .map_err(failed)?;
+            poll.registry().register(&mut source, Token(task), Interest::READABLE).map_err(failed)?;
         }
-        let mut event_loop = EventLoop {
-            ring,
-            poll,
-            events: Events::with_capacity(64),
-        };
-        Ok(Box::new(move |ops: u64| {
-            Batch::timed(|| event_loop.hops(ops))
-        }))
+        let mut event_loop = EventLoop { ring, poll, events: Events::with_capacity(64) };
+        Ok(Box::new(move |ops: u64| Batch::timed(|| event_loop.hops(ops))))
     }
 }
 
@@ -135,9 +118,7 @@ fn drain(reader: &OwnedFd) -> Result<Option<u8>, Failure> {
         match nix::unistd::read(reader, &mut buffer) {
             Ok(1) => return Ok(Some(buffer[0])),
             Ok(bytes) => {
-                return Err(Failure::Corrupted(format!(
-                    "{bytes} bytes where one was sent"
-                )));
+                return Err(Failure::Corrupted(format!("{bytes} bytes where one was sent")));
             }
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => return Ok(None),

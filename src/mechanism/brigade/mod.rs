@@ -20,27 +20,18 @@ mod uring;
 mod uring_chain;
 
 /// The group.
-pub const GROUP: Group = Group {
-    name: "brigade",
-    question: "What does it cost to pass a byte along a line of tasks?",
-};
+pub const GROUP: Group = Group { name: "brigade", question: "What does it cost to pass a byte along a line of tasks?" };
 
 const TASKS: Parameter = Parameter {
     name: "tasks",
     meaning: "tasks in the brigade, the driver included, and channels between them",
-    domain: Domain::Number {
-        default: 500,
-        min: 2,
-        max: 1_000_000,
-    },
+    domain: Domain::Number { default: 500, min: 2, max: 1_000_000 },
 };
 
 const TRANSPORT: Parameter = Parameter {
     name: "transport",
     meaning: "the channels: pipe(2), or socketpair(2) of UNIX stream sockets as in the classic experiment",
-    domain: Domain::Word {
-        words: &["pipe", "socketpair"],
-    },
+    domain: Domain::Word { words: &["pipe", "socketpair"] },
 };
 
 /// What carries the byte.
@@ -69,9 +60,8 @@ impl Transport {
 /// The channels of a ring, by the task that reads them.
 fn channels(parameters: &Parameters, nonblocking: bool) -> Result<Vec<Ends>, Failure> {
     let transport = Transport::of(parameters);
-    let opened: Result<Vec<Ends>, SysError> = (0..parameters.size(TASKS.name))
-        .map(|_| transport.open(nonblocking))
-        .collect();
+    let opened: Result<Vec<Ends>, SysError> =
+        (0..parameters.size(TASKS.name)).map(|_| transport.open(nonblocking)).collect();
     Ok(opened?)
 }
 
@@ -88,11 +78,7 @@ struct Place<E> {
 fn places<E>(readers: Vec<E>, mut writers: Vec<E>) -> Vec<Place<E>> {
     // Task i writes channel i + 1.
     writers.rotate_left(1);
-    readers
-        .into_iter()
-        .zip(writers)
-        .map(|(reader, writer)| Place { reader, writer })
-        .collect()
+    readers.into_iter().zip(writers).map(|(reader, writer)| Place { reader, writer }).collect()
 }
 
 /// The byte that goes round on lap number `lap`: another one each time, so that one left over would be noticed.
@@ -105,10 +91,7 @@ fn verify(lap: u64, arrived: u8) -> Result<(), Failure> {
     if arrived == bucket(lap) {
         Ok(())
     } else {
-        Err(Failure::Corrupted(format!(
-            "lap {lap} sent byte {} and {arrived} came round",
-            bucket(lap)
-        )))
+        Err(Failure::Corrupted(format!("lap {lap} sent byte {} and {arrived} came round", bucket(lap))))
     }
 }
 
@@ -122,9 +105,5 @@ fn descriptors(parameters: &Parameters) -> u64 {
 
 /// One thread and the channels.
 fn demand_of_one_thread(parameters: &Parameters) -> Demand {
-    Demand {
-        descriptors: descriptors(parameters) + 8,
-        threads: 1,
-        processes: 0,
-    }
+    Demand { descriptors: descriptors(parameters) + 8, threads: 1, processes: 0 }
 }

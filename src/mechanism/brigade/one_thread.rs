@@ -6,8 +6,7 @@
 
 use super::{TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, verify};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks,
-    Unit, register,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 use crate::sys::channel::{Received, read_byte, write_byte};
 
@@ -22,11 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "pipe(7), read(2), write(2)",
     lap: hops_per_lap,
     demand: demand_of_one_thread,
-    expects: |_, _| {
-        Expectation::nothing()
-            .call("read", Bound::Exactly(1.0))
-            .call("write", Bound::Exactly(1.0))
-    },
+    expects: |_, _| Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0)),
 };
 
 struct OneThread;

@@ -7,8 +7,8 @@
 
 use super::{Place, TASKS, TRANSPORT, bucket, channels, descriptors, hops_per_lap, places, verify};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters,
-    Placement, Tasks, Unit, register,
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks,
+    Unit, register,
 };
 use crate::sys::channel::{Received, read_byte, write_byte};
 
@@ -28,19 +28,15 @@ static DESCRIPTOR: Descriptor = Descriptor {
         processes: 0,
     },
     expects: |parameters, placement| {
-        let calls = Expectation::nothing()
-            .call("read", Bound::Exactly(1.0))
-            .call("write", Bound::Exactly(1.0));
+        let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
         // On one CPU the woken task runs when its waker blocks. With two tasks a wakeup that preempts lets the
         // answer arrive before the waker reads, which then need not block.
         match placement {
-            Placement::SameCpu if parameters.number(TASKS.name) > 2 => calls
-                .switches(Bound::Exactly(1.0))
-                .wakeups(Bound::Exactly(1.0)),
+            Placement::SameCpu if parameters.number(TASKS.name) > 2 => {
+                calls.voluntary(Bound::Exactly(1.0)).wakeups(Bound::Exactly(1.0))
+            }
             // On several CPUs reader and writer also meet at the pipe's mutex, and either may sleep there.
-            _ => calls
-                .switches(Bound::AtMost(3.0))
-                .wakeups(Bound::AtMost(3.0)),
+            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
         }
     },
 };
@@ -54,16 +50,9 @@ impl Mechanism for Thread {
         &DESCRIPTOR
     }
 
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure> {
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let hops = hops_per_lap(parameters);
-        let (readers, writers) = channels(parameters, false)?
-            .into_iter()
-            .map(|c| (c.reader, c.writer))
-            .unzip();
+        let (readers, writers) = channels(parameters, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
         let mut places = places(readers, writers);
         let driver = places.remove(0);
         for (index, place) in places.into_iter().enumerate() {

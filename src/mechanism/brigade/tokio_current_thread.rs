@@ -9,8 +9,7 @@
 
 use super::{TASKS, TRANSPORT, demand_of_one_thread, hops_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 use super::tokio_tasks::{drive, members, pass_on};
@@ -55,8 +54,6 @@ impl Mechanism for TokioCurrentThread {
             runtime.spawn(pass_on(place));
         }
         let tasks = hops_per_lap(parameters);
-        Ok(Box::new(move |ops: u64| {
-            runtime.block_on(drive(&mut driver, tasks, ops))
-        }))
+        Ok(Box::new(move |ops: u64| runtime.block_on(drive(&mut driver, tasks, ops))))
     }
 }

@@ -15,19 +15,15 @@ use tokio::runtime::Runtime;
 use super::tokio_tasks::{Member, drive, members, pass_on};
 use super::{TASKS, TRANSPORT, descriptors, hops_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation,
-    Parameter, Parameters, Tasks, Unit, register,
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Tasks, Unit, register,
 };
 use crate::sys::affinity::confine_current_thread;
 
 const WORKERS: Parameter = Parameter {
     name: "workers",
     meaning: "worker threads of the runtime; 0 is one for each CPU of the placement, as tokio does",
-    domain: Domain::Number {
-        default: 0,
-        min: 0,
-        max: 1024,
-    },
+    domain: Domain::Number { default: 0, min: 0, max: 1024 },
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -54,7 +50,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("futex:wait", Bound::Depends)
             .call("futex:wake", Bound::Depends)
             .others(Bound::AtMost(1.0))
-            .switches(Bound::Depends)
+            .voluntary(Bound::Depends)
             .wakeups(Bound::Depends)
     },
 };
@@ -68,11 +64,7 @@ impl Mechanism for TokioMultiThread {
         &DESCRIPTOR
     }
 
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure> {
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let runtime = runtime(parameters, crew)?;
         let mut places = members(&runtime, parameters)?;
         let mut driver = Some(places.remove(0));
@@ -81,9 +73,7 @@ impl Mechanism for TokioMultiThread {
         }
         let tasks = hops_per_lap(parameters);
         Ok(Box::new(move |ops: u64| {
-            let member = driver
-                .take()
-                .ok_or_else(|| Failure::library("tokio", "the driver's task is lost"))?;
+            let member = driver.take().ok_or_else(|| Failure::library("tokio", "the driver's task is lost"))?;
             let (batch, member) = lead(&runtime, member, tasks, ops)?;
             driver = Some(member);
             batch
@@ -102,9 +92,7 @@ fn lead(
         let batch = drive(&mut member, tasks, ops).await;
         (batch, member)
     });
-    runtime
-        .block_on(driving)
-        .map_err(|error| Failure::library("tokio", error))
+    runtime.block_on(driving).map_err(|error| Failure::library("tokio", error))
 }
 
 /// Worker k in seat k; every one tells whether it got there before the first task runs.

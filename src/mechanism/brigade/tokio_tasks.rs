@@ -93,15 +93,9 @@ impl End {
 /// The byte in a channel, into a buffer larger than it; `None` when the other end is closed.
 async fn one_byte(end: &mut (impl AsyncRead + Unpin)) -> Result<Option<u8>, Failure> {
     let mut buffer = [0; 16];
-    match end
-        .read(&mut buffer)
-        .await
-        .map_err(|error| Failure::library("tokio", error))?
-    {
+    match end.read(&mut buffer).await.map_err(|error| Failure::library("tokio", error))? {
         0 => Ok(None),
         1 => Ok(Some(buffer[0])),
-        bytes => Err(Failure::Corrupted(format!(
-            "{bytes} bytes where one was sent"
-        ))),
+        bytes => Err(Failure::Corrupted(format!("{bytes} bytes where one was sent"))),
     }
 }

@@ -8,12 +8,10 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{
-    Place, TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, places, verify,
-};
+use super::{Place, TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, places, verify};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks,
-    Unit, Unsupported, register,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
+    register,
 };
 use crate::sys::uring::{Link, Ring};
 
@@ -57,16 +55,10 @@ impl Mechanism for Uring {
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         // Blocking descriptors: on nonblocking ones a read answers EAGAIN instead of waiting in the ring.
-        let (readers, writers) = channels(parameters, false)?
-            .into_iter()
-            .map(|c| (c.reader, c.writer))
-            .unzip();
+        let (readers, writers) = channels(parameters, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
         let places: Vec<Place<OwnedFd>> = places(readers, writers);
         // Slots: one per channel for what arrives, one for what is written.
-        let mut brigade = Brigade {
-            ring: Ring::new(64, places.len() + 1, places.len() + 1)?,
-            places,
-        };
+        let mut brigade = Brigade { ring: Ring::new(64, places.len() + 1, places.len() + 1)?, places };
         for task in 0..brigade.places.len() {
             brigade.arm(task)?;
             if task % 64 == 63 {
@@ -87,18 +79,14 @@ struct Brigade {
 impl Brigade {
     /// Puts the read of task `task`'s channel in the queue. Its tag is the task.
     fn arm(&mut self, task: usize) -> Result<(), Failure> {
-        Ok(self
-            .ring
-            .push_read(&self.places[task].reader, task, task as u64, Link::None)?)
+        Ok(self.ring.push_read(&self.places[task].reader, task, task as u64, Link::None)?)
     }
 
     /// Puts the write of `byte` by `task` in the queue. Its tag is the first that no read has.
     fn write(&mut self, task: usize, byte: u8) -> Result<(), Failure> {
         let slot = self.places.len();
         self.ring.set_slot(slot, byte);
-        Ok(self
-            .ring
-            .push_write(&self.places[task].writer, slot, slot as u64, Link::None)?)
+        Ok(self.ring.push_write(&self.places[task].writer, slot, slot as u64, Link::None)?)
     }
 
     fn hops(&mut self, ops: u64) -> Result<u64, Failure> {
@@ -127,12 +115,7 @@ impl Brigade {
         let mut arrived = None;
         while let Some(done) = self.ring.completion() {
             let writing = done.tag == self.places.len() as u64;
-            if done.bytes(if writing {
-                "io_uring write"
-            } else {
-                "io_uring read"
-            })? != 1
-            {
+            if done.bytes(if writing { "io_uring write" } else { "io_uring read" })? != 1 {
                 return Err(Failure::Corrupted("a channel of the brigade closed".into()));
             }
             if !writing {
@@ -141,9 +124,7 @@ impl Brigade {
         }
         match arrived {
             Some(task) => Ok((task, self.ring.slot(task))),
-            None => Err(Failure::Corrupted(
-                "a hop's completions brought no byte".into(),
-            )),
+            None => Err(Failure::Corrupted("a hop's completions brought no byte".into())),
         }
     }
 }

@@ -6,12 +6,10 @@
 //! Distortions: the kernel runs the chain request by request; the program sees the byte only at the end, so nothing
 //! could be computed from it on the way.
 
-use super::{
-    TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, uring, verify,
-};
+use super::{TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, uring, verify};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks,
-    Unit, Unsupported, register,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
+    register,
 };
 use crate::sys::channel::Ends;
 use crate::sys::uring::{Link, MOST_ENTRIES, Ring};
@@ -33,10 +31,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     expects: |parameters, _| {
         let tasks = parameters.size(TASKS.name);
         let submissions = tasks.div_ceil(HOPS_PER_SUBMISSION);
-        Expectation::nothing().call(
-            "io_uring_enter",
-            Bound::Exactly(submissions as f64 / tasks as f64),
-        )
+        Expectation::nothing().call("io_uring_enter", Bound::Exactly(submissions as f64 / tasks as f64))
     },
 };
 
@@ -55,9 +50,7 @@ impl Mechanism for UringChain {
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let channels = channels(parameters, false)?;
-        let entries = (2 * channels.len())
-            .next_power_of_two()
-            .min(MOST_ENTRIES as usize);
+        let entries = (2 * channels.len()).next_power_of_two().min(MOST_ENTRIES as usize);
         // One slot: each write sends on what the read before it has brought.
         let ring = Ring::new(entries as u32, 1, entries)?;
         let mut brigade = Brigade { ring, channels };
@@ -90,11 +83,7 @@ impl Brigade {
         let last = (first + HOPS_PER_SUBMISSION).min(self.channels.len());
         for (index, channel) in self.channels[first..last].iter().enumerate() {
             let tag = 2 * index as u64;
-            let end = if first + index + 1 == last {
-                Link::None
-            } else {
-                Link::Next
-            };
+            let end = if first + index + 1 == last { Link::None } else { Link::Next };
             self.ring.push_write(&channel.writer, 0, tag, Link::Next)?;
             self.ring.push_read(&channel.reader, 0, tag + 1, end)?;
         }
@@ -102,11 +91,7 @@ impl Brigade {
         self.ring.submit_and_wait(requests)?;
         for _ in 0..requests {
             let done = self.ring.completion();
-            if done
-                .map(|done| done.bytes("a linked io_uring request"))
-                .transpose()?
-                != Some(1)
-            {
+            if done.map(|done| done.bytes("a linked io_uring request")).transpose()? != Some(1) {
                 return Err(Failure::Corrupted("the chain broke".into()));
             }
         }

@@ -13,8 +13,8 @@ use nix::unistd::Pid;
 
 use super::{ALIVE, tasks_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters,
-    Seating, Tasks, Unit, register,
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Seating, Tasks,
+    Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_byte};
@@ -30,11 +30,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "fork(2), _exit(2), waitpid(2)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand {
-        descriptors: 4,
-        threads: 1,
-        processes: parameters.number(ALIVE.name),
-    },
+    demand: |parameters| Demand { descriptors: 4, threads: 1, processes: parameters.number(ALIVE.name) },
     expects: |_, _| {
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))
@@ -42,7 +38,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("wait4", Bound::Exactly(1.0))
             // PR_SET_PDEATHSIG; with more than one alive also the gate's pipe, with several seats the move.
             .others(Bound::Between(1.0, 8.0))
-            .switches(Bound::AtMost(3.0))
+            .voluntary(Bound::AtMost(3.0))
             .wakeups(Bound::AtMost(4.0))
     },
 };
@@ -56,11 +52,7 @@ impl Mechanism for Fork {
         &DESCRIPTOR
     }
 
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure> {
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let alive = parameters.size(ALIVE.name);
         let masks = masks(crew.seating())?;
         let mut children = Vec::with_capacity(alive);
@@ -88,8 +80,7 @@ fn masks(seating: &Seating) -> Result<Vec<CpuSet>, Failure> {
     let mask = |seat| {
         let mut mask = CpuSet::new();
         for cpu in &seating.seat(seat).cpus {
-            mask.set(cpu.0)
-                .map_err(|errno| SysError::new("CPU_SET", errno))?;
+            mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
         }
         Ok(mask)
     };
@@ -118,9 +109,7 @@ fn reap(children: &mut Vec<Pid>) -> Result<u64, Failure> {
         match wait_for(child)? {
             WaitStatus::Exited(_, 0) => reaped += 1,
             other => {
-                return Err(Failure::Corrupted(format!(
-                    "a forked child ended as {other:?}"
-                )));
+                return Err(Failure::Corrupted(format!("a forked child ended as {other:?}")));
             }
         }
     }

@@ -14,19 +14,13 @@ mod thread_small_stack;
 mod tokio_task;
 
 /// The group.
-pub const GROUP: Group = Group {
-    name: "creation",
-    question: "What does it cost to create a task, run it and reap it?",
-};
+pub const GROUP: Group =
+    Group { name: "creation", question: "What does it cost to create a task, run it and reap it?" };
 
 const ALIVE: Parameter = Parameter {
     name: "alive",
     meaning: "tasks alive at once; with 1 each is reaped before the next is created",
-    domain: Domain::Number {
-        default: 1,
-        min: 1,
-        max: 100_000,
-    },
+    domain: Domain::Number { default: 1, min: 1, max: 100_000 },
 };
 
 fn tasks_per_lap(parameters: &Parameters) -> u64 {

@@ -11,8 +11,8 @@ use std::thread::{Builder, JoinHandle};
 
 use super::{ALIVE, tasks_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters,
-    Seating, Tasks, Unit, register,
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Seating, Tasks,
+    Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
@@ -41,25 +41,13 @@ impl Mechanism for Thread {
         &DESCRIPTOR
     }
 
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure> {
-        Ok(spawn_and_join(
-            Builder::new,
-            parameters.size(ALIVE.name),
-            crew.seating(),
-        ))
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        Ok(spawn_and_join(Builder::new, parameters.size(ALIVE.name), crew.seating()))
     }
 }
 
 pub(super) fn demand(parameters: &Parameters) -> Demand {
-    Demand {
-        descriptors: 0,
-        threads: 1 + parameters.number(ALIVE.name),
-        processes: 0,
-    }
+    Demand { descriptors: 0, threads: 1 + parameters.number(ALIVE.name), processes: 0 }
 }
 
 /// One clone and one end a thread; what the C library does around them differs between its versions.
@@ -69,16 +57,12 @@ pub(super) fn expectation() -> Expectation {
         .call("exit", Bound::Exactly(1.0))
         .others(Bound::Between(1.0, 24.0))
         // The creator sleeps in the join, and the new thread may sleep at its gate.
-        .switches(Bound::AtMost(3.0))
+        .voluntary(Bound::AtMost(3.0))
         .wakeups(Bound::AtMost(4.0))
 }
 
 /// The operation of both thread mechanisms: they differ in the stack that `builder` asks for.
-pub(super) fn spawn_and_join(
-    builder: fn() -> Builder,
-    alive: usize,
-    seating: &Seating,
-) -> Box<dyn Operation> {
+pub(super) fn spawn_and_join(builder: fn() -> Builder, alive: usize, seating: &Seating) -> Box<dyn Operation> {
     let seating = (seating.seats() > 1).then(|| Arc::new(seating.clone()));
     let mut threads = Vec::with_capacity(alive);
     Box::new(move |ops: u64| {
@@ -113,17 +97,13 @@ fn spawn(
         }
         gate.map_or(Ok(()), |gate| gate.pass())
     };
-    Ok(builder
-        .spawn(body)
-        .map_err(|error| SysError::from_io("clone3", &error))?)
+    Ok(builder.spawn(body).map_err(|error| SysError::from_io("clone3", &error))?)
 }
 
 fn reap(threads: &mut Vec<Handle>) -> Result<u64, Failure> {
     let mut reaped = 0;
     for thread in threads.drain(..) {
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(Failure::Corrupted("a created thread panicked".into())))?;
+        thread.join().unwrap_or_else(|_| Err(Failure::Corrupted("a created thread panicked".into())))?;
         reaped += 1;
     }
     Ok(reaped)

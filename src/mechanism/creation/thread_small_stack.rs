@@ -7,9 +7,7 @@ use std::thread::Builder;
 
 use super::thread::{demand, expectation, spawn_and_join};
 use super::{ALIVE, tasks_per_lap};
-use crate::mechanism::{
-    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
-};
+use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 /// The least that holds the standard library's own frames in a debug build; PTHREAD_STACK_MIN is 16 KiB on x86-64 and
 /// 128 KiB on arm64, where the standard library rounds up.
@@ -38,16 +36,8 @@ impl Mechanism for ThreadSmallStack {
         &DESCRIPTOR
     }
 
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure> {
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let builder = || Builder::new().stack_size(STACK);
-        Ok(spawn_and_join(
-            builder,
-            parameters.size(ALIVE.name),
-            crew.seating(),
-        ))
+        Ok(spawn_and_join(builder, parameters.size(ALIVE.name), crew.seating()))
     }
 }

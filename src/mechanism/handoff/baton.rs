@@ -27,13 +27,7 @@ impl Baton {
     /// For the driver and for the partner.
     pub(super) fn pair() -> (Self, Self) {
         let words = Arc::<[Word; 2]>::default();
-        (
-            Self {
-                words: Arc::clone(&words),
-                own: 0,
-            },
-            Self { words, own: 1 },
-        )
+        (Self { words: Arc::clone(&words), own: 0 }, Self { words, own: 1 })
     }
 
     /// Gives the turn to the other task. Release: what this task did is seen by the one that finds it.

@@ -8,16 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter,
-    Parameters, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
+    register,
 };
 
 const NOTIFY: Parameter = Parameter {
     name: "notify",
     meaning: "whether the waiter is notified while the mutex is held, as std's documentation shows it, or after",
-    domain: Domain::Word {
-        words: &["locked", "unlocked"],
-    },
+    domain: Domain::Word { words: &["locked", "unlocked"] },
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -32,11 +30,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     demand,
     expects: |_, _| {
-        // A waiter that is woken into a held mutex waits again: up to two waits and two wakes.
+        // A waiter that is woken into a held mutex waits again, and whoever unlocks a mutex that was waited for wakes.
         Expectation::nothing()
-            .call("futex:wake", Bound::Between(0.9, 2.1))
-            .call("futex:wait", Bound::AtMost(2.1))
-            .switches(Bound::AtMost(2.1))
+            .call("futex:wake", Bound::Between(0.9, 3.1))
+            .call("futex:wait", Bound::AtMost(3.1))
+            .voluntary(Bound::AtMost(2.1))
             .wakeups(Bound::AtMost(2.1))
     },
 };
@@ -50,27 +48,11 @@ impl Mechanism for CondvarTurns {
         &DESCRIPTOR
     }
 
-    fn set_up(
-        &self,
-        parameters: &Parameters,
-        crew: &mut Crew,
-    ) -> Result<Box<dyn Operation>, Failure> {
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let table = Arc::<Table>::default();
         let notify_locked = parameters.word(NOTIFY.name) == "locked";
-        let driver = Half {
-            table: Arc::clone(&table),
-            own: 0,
-            notify_locked,
-        };
-        take_turns(
-            crew,
-            driver,
-            Half {
-                table,
-                own: 1,
-                notify_locked,
-            },
-        )
+        let driver = Half { table: Arc::clone(&table), own: 0, notify_locked };
+        take_turns(crew, driver, Half { table, own: 1, notify_locked })
     }
 }
 
@@ -96,11 +78,7 @@ struct Half {
 
 impl Half {
     fn give(&self, to: WhoseTurn) {
-        let mut turn = self
-            .table
-            .turn
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.table.turn.lock().unwrap_or_else(PoisonError::into_inner);
         *turn = to;
         let other = &self.table.came[1 - self.own];
         if self.notify_locked {
@@ -120,20 +98,12 @@ impl Side for Half {
     }
 
     fn await_turn(&mut self) -> Result<Turn, Failure> {
-        let mut turn = self
-            .table
-            .turn
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.table.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match *turn {
                 WhoseTurn::Of(task) if task == self.own => return Ok(Turn::Mine),
                 WhoseTurn::Over => return Ok(Turn::Over),
-                _ => {
-                    turn = self.table.came[self.own]
-                        .wait(turn)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
+                _ => turn = self.table.came[self.own].wait(turn).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }

@@ -8,8 +8,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -29,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("futex:wait", Bound::AtMost(1.1))
             // Backoff::snooze yields from its seventh step to its tenth.
             .call("sched_yield", Bound::AtMost(16.0))
-            .switches(Bound::Depends)
+            .voluntary(Bound::Depends)
             .wakeups(Bound::AtMost(1.1))
     },
 };
@@ -48,14 +47,8 @@ impl Mechanism for CrossbeamChannel {
         let (to_driver, from_partner) = bounded(1);
         take_turns(
             crew,
-            Half {
-                sender: to_partner,
-                receiver: from_partner,
-            },
-            Half {
-                sender: to_driver,
-                receiver: from_driver,
-            },
+            Half { sender: to_partner, receiver: from_partner },
+            Half { sender: to_driver, receiver: from_driver },
         )
     }
 }
@@ -67,16 +60,10 @@ struct Half {
 
 impl Side for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
-        self.sender
-            .send(1)
-            .map_err(|error| Failure::library("crossbeam", error))
+        self.sender.send(1).map_err(|error| Failure::library("crossbeam", error))
     }
 
     fn await_turn(&mut self) -> Result<Turn, Failure> {
-        Ok(if self.receiver.recv().is_ok() {
-            Turn::Mine
-        } else {
-            Turn::Over
-        })
+        Ok(if self.receiver.recv().is_ok() { Turn::Mine } else { Turn::Over })
     }
 }

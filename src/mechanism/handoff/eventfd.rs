@@ -11,8 +11,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 use crate::sys::SysError;
 
@@ -28,9 +27,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     demand,
     expects: |_, placement| {
-        let calls = Expectation::nothing()
-            .call("read", Bound::Exactly(1.0))
-            .call("write", Bound::Exactly(1.0));
+        let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
         switched_once(calls, placement)
     },
 };
@@ -46,14 +43,7 @@ impl Mechanism for Eventfd {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let counters = Arc::new([counter()?, counter()?]);
-        take_turns(
-            crew,
-            Half {
-                counters: Arc::clone(&counters),
-                own: 0,
-            },
-            Half { counters, own: 1 },
-        )
+        take_turns(crew, Half { counters: Arc::clone(&counters), own: 0 }, Half { counters, own: 1 })
     }
 }
 

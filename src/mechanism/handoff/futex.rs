@@ -7,8 +7,7 @@
 use super::baton::{Baton, NOT_YET};
 use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 use crate::sys::futex::{Scope, wait, wake};
 
@@ -24,9 +23,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     demand,
     expects: |_, placement| {
-        let calls = Expectation::nothing()
-            .call("futex:wake", Bound::Exactly(1.0))
-            .call("futex:wait", Bound::Between(1.0, 1.1));
+        let calls =
+            Expectation::nothing().call("futex:wake", Bound::Exactly(1.0)).call("futex:wait", Bound::Between(1.0, 1.1));
         switched_once(calls, placement)
     },
 };

@@ -10,8 +10,7 @@ use std::thread::{self, Thread};
 use super::baton::Baton;
 use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -27,9 +26,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     demand,
     expects: |_, placement| {
         // Who is not parked yet is woken by its token alone, without the kernel.
-        let calls = Expectation::nothing()
-            .call("futex:wake", Bound::AtMost(1.0))
-            .call("futex:wait", Bound::AtMost(1.1));
+        let calls =
+            Expectation::nothing().call("futex:wake", Bound::AtMost(1.0)).call("futex:wait", Bound::AtMost(1.1));
         switched_once(calls, placement)
     },
 };
@@ -50,16 +48,8 @@ impl Mechanism for Park {
         let _ = names[0].set(thread::current());
         take_turns(
             crew,
-            Half {
-                baton: driver,
-                names: Arc::clone(&names),
-                own: 0,
-            },
-            Half {
-                baton: partner,
-                names,
-                own: 1,
-            },
+            Half { baton: driver, names: Arc::clone(&names), own: 0 },
+            Half { baton: partner, names, own: 1 },
         )
     }
 }

@@ -6,10 +6,9 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement,
-    Tasks, Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
 use crate::sys::channel::{Received, pipe, read_byte, write_byte};
 
@@ -25,16 +24,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     demand,
     expects: |_, placement| {
-        let calls = Expectation::nothing()
-            .call("read", Bound::Exactly(1.0))
-            .call("write", Bound::Exactly(1.0));
+        let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
         match placement {
-            Placement::SameCpu => calls
-                .switches(Bound::Exactly(1.0))
-                .wakeups(Bound::Exactly(1.0)),
-            _ => calls
-                .switches(Bound::AtMost(3.0))
-                .wakeups(Bound::AtMost(3.0)),
+            Placement::SameCpu => switched_once(calls, placement),
+            // Reader and writer also meet at the pipe's mutex, and either may sleep there.
+            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
         }
     },
 };
@@ -50,14 +44,8 @@ impl Mechanism for Pipe {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (there, back) = (pipe(false)?, pipe(false)?);
-        let driver = Half {
-            reader: back.reader,
-            writer: there.writer,
-        };
-        let partner = Half {
-            reader: there.reader,
-            writer: back.writer,
-        };
+        let driver = Half { reader: back.reader, writer: there.writer };
+        let partner = Half { reader: there.reader, writer: back.writer };
         take_turns(crew, driver, partner)
     }
 }

@@ -8,8 +8,7 @@
 use super::baton::Baton;
 use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    Unsupported, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -23,11 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "Intel 64 and IA-32 Architectures Optimization Reference Manual, PAUSE; Arm ARM, ISB and YIELD",
     lap: handoffs_per_lap,
     demand,
-    expects: |_, _| {
-        Expectation::nothing()
-            .switches(Bound::AtMost(0.01))
-            .wakeups(Bound::AtMost(0.01))
-    },
+    expects: |_, _| Expectation::nothing().voluntary(Bound::AtMost(0.01)).wakeups(Bound::AtMost(0.01)),
 };
 
 struct Spin;
@@ -43,12 +38,9 @@ impl Mechanism for Spin {
         let cpus = crew.seating().cpus().len();
         if cpus < 2 {
             let observed = format!("{cpus} CPU");
-            return Err(Unsupported::new(
-                "two CPUs",
-                observed,
-                "allow this process a second CPU (taskset, cpuset)",
-            )
-            .into());
+            return Err(
+                Unsupported::new("two CPUs", observed, "allow this process a second CPU (taskset, cpuset)").into()
+            );
         }
         let (driver, partner) = Baton::pair();
         take_turns(crew, Half(driver), Half(partner))

@@ -1,0 +1,74 @@
+//! `switchcost audit`: whether mechanisms do what their descriptors say, without measuring them.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::FAILED;
+use super::options::{Filter, What};
+use crate::harness::{Auditor, Planned, plan};
+use crate::record::AuditRecord;
+
+/// Check that mechanisms make the system calls, switches and wakeups that they say they make
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    /// Only ids that match this regular expression
+    filter: Option<String>,
+    #[command(flatten)]
+    what: What,
+    /// As JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Audit {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let planned = plan(&self.what.choice()?, |id| filter.matches(id))?;
+        filter.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
+        let auditor = Auditor::with_this_program();
+        let mut out = std::io::stdout().lock();
+        let mut status = ExitCode::SUCCESS;
+        for planned in planned {
+            let unsupported = match &planned {
+                Planned::Unsupported { reason, .. } => Some(reason.clone()),
+                Planned::Ready(benchmark) => benchmark.mechanism.probe().err(),
+            };
+            if let Some(reason) = unsupported {
+                writeln!(out, "{:<44} unsupported  {reason}", planned.id())?;
+                continue;
+            }
+            let Planned::Ready(benchmark) = planned else { continue };
+            let record = auditor.audit(&benchmark);
+            if self.json {
+                writeln!(out, "{}", serde_json::json!({ "id": benchmark.id(), "audit": record }))?;
+            } else {
+                print(&benchmark.id(), &record, &mut out)?;
+            }
+            if record.differences().next().is_some() {
+                status = ExitCode::from(FAILED);
+            }
+        }
+        Ok(status)
+    }
+}
+
+fn print(id: &str, record: &AuditRecord, out: &mut impl Write) -> std::io::Result<()> {
+    let calls: Vec<String> = record.calls.iter().map(|(name, rate)| format!("{name} {rate:.3}")).collect();
+    let rates = record.checks.iter().filter(|check| check.what == "voluntary switches" || check.what == "wakeups");
+    let rates: Vec<String> = rates.map(|check| format!("{} {:.3}", check.what, check.observed)).collect();
+    writeln!(
+        out,
+        "{id:<44} {:<8} {}",
+        record.verdict(),
+        rates.into_iter().chain(calls).collect::<Vec<_>>().join(", ")
+    )?;
+    for check in record.differences() {
+        writeln!(out, "    {}: {:.4} per op, expected {}", check.what, check.observed, check.expected)?;
+    }
+    for unchecked in &record.unchecked {
+        writeln!(out, "    not checked: {}: {}; {}", unchecked.what, unchecked.reason, unchecked.remedy)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! The front door: what a bench target runs. Criterion's own options work as everywhere; ours stand beside them.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::options::{Filter, Usage, What, counter_plan};
+use super::{FAILED, conclude, folder};
+use crate::harness::{Auditor, Mode, Observer, Planned, Settings, answer_audit_request, measure, now_ms, plan};
+use crate::host::moment::Moment;
+use crate::host::{Host, Root};
+use crate::mechanism::group;
+use crate::record::{BenchmarkLine, Line, MachineLine, Outcome, Suite, Writer};
+use crate::report::{group_table, notes};
+
+/// Carries our options past Criterion, which refuses arguments that it does not know.
+const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
+
+const HELP: &str = "\
+switchcost's own options, besides Criterion's:
+      --set NAME=VALUE    Sets a parameter of every mechanism that has it (switchcost list); may be repeated
+      --placement LIST    Only these placements: unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node,
+                          one-per-cpu
+      --idle MODE         What idle CPUs do: default, or poll (holds /dev/cpu_dma_latency at 0; needs root)
+      --events LIST       Counts these events too, by perf's names
+      --no-counters       Takes no counted samples
+      --no-audit          Leaves the audit out; the record says so
+      --out FOLDER        Where the record goes (default target/switchcost/<start of cargo>)
+";
+
+/// Our options.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Own {
+    what: What,
+    events: Option<String>,
+    no_counters: bool,
+    no_audit: bool,
+    out: Option<PathBuf>,
+}
+
+/// What we must know of Criterion's options.
+#[derive(Debug, Default, PartialEq)]
+struct Theirs {
+    filter: Option<String>,
+    exact: bool,
+    mode: Option<Mode>,
+}
+
+/// Runs the group called `name` as a bench target's `main`, and returns the status to end with.
+pub fn main(name: &str) -> ExitCode {
+    if let Some(status) = answer_audit_request() {
+        return status;
+    }
+    conclude(run(name))
+}
+
+fn run(name: &str) -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{HELP}");
+    }
+    let (own, rest) = split(&arguments)?;
+    if own != Own::default() {
+        return Err(start_over(&own, &rest)?);
+    }
+    let own: Own = match std::env::var(OPTIONS) {
+        Ok(options) => serde_json::from_str(&options).context("reading the options of the process before this")?,
+        Err(_) => own,
+    };
+    let theirs = theirs(&rest);
+    let mode = theirs.mode.unwrap_or(Mode::Measure);
+    let filter = Filter::new(theirs.filter.as_deref(), theirs.exact)?;
+    let choice = own.what.choice()?;
+    let counters = counter_plan(own.events.as_deref())?;
+    let mine = group(name).with_context(|| format!("no group is called {name}"))?;
+    let everything = plan(&choice, |id| filter.matches(id))?;
+    filter.must_name_something(&everything.iter().map(Planned::id).collect::<Vec<_>>())?;
+    let planned: Vec<Planned> =
+        everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
+    if planned.is_empty() && mode != Mode::Look {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let host = Host::observe(&Root::default());
+    let settings = Settings {
+        mode,
+        counters: (!own.no_counters).then_some(counters),
+        auditor: (!own.no_audit).then(Auditor::with_this_program),
+        round: 0,
+        machine: host.id(),
+    };
+    let mut keeper = Keeper::default();
+    if mode == Mode::Measure {
+        keeper.writer = Some(open_record(&own, host)?);
+    }
+    measure(mine.name, &planned, &settings, &mut keeper);
+    keeper.conclude(mode)
+}
+
+fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {
+    let folder = own.out.clone().unwrap_or_else(folder::of_this_run);
+    let mut writer = Writer::open(&folder)?;
+    let machine = MachineLine {
+        id: host.id(),
+        moment: Moment::observe(&Root::default()),
+        host,
+        suite: Suite::current(),
+        argv: std::env::args().collect(),
+        started_ms: now_ms(),
+    };
+    writer.append(&Line::Machine(Box::new(machine)))?;
+    Ok(writer)
+}
+
+/// Replaces this process by one whose arguments Criterion understands. Returns only when that fails.
+fn start_over(own: &Own, rest: &[String]) -> anyhow::Result<anyhow::Error> {
+    let options = serde_json::to_string(own)?;
+    let error = Command::new("/proc/self/exe").args(rest).env(OPTIONS, options).exec();
+    Ok(anyhow::Error::new(error).context("starting this program again"))
+}
+
+/// Parts our options from Criterion's.
+fn split(arguments: &[String]) -> Result<(Own, Vec<String>), Usage> {
+    let mut own = Own::default();
+    let mut rest = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let (name, attached) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_string())),
+            _ => (argument.as_str(), None),
+        };
+        let mut value =
+            || attached.clone().or_else(|| arguments.next().cloned()).ok_or_else(|| Usage::NoValue(name.into()));
+        match name {
+            "--set" => own.what.set.push(value()?),
+            "--placement" => own.what.placement = Some(value()?),
+            "--idle" => own.what.idle = Some(value()?),
+            "--events" => own.events = Some(value()?),
+            "--out" => own.out = Some(value()?.into()),
+            "--no-counters" => own.no_counters = true,
+            "--no-audit" => own.no_audit = true,
+            _ => rest.push(argument.clone()),
+        }
+    }
+    Ok((own, rest))
+}
+
+/// Criterion's options that take a value (its `configure_from_args`): what follows them is no filter.
+const WITH_VALUE: [&str; 18] = [
+    "-c",
+    "--color",
+    "-s",
+    "--save-baseline",
+    "-b",
+    "--baseline",
+    "--baseline-lenient",
+    "--format",
+    "--profile-time",
+    "--load-baseline",
+    "--sample-size",
+    "--warm-up-time",
+    "--measurement-time",
+    "--nresamples",
+    "--noise-threshold",
+    "--confidence-level",
+    "--significance-level",
+    "--plotting-backend",
+];
+
+fn theirs(rest: &[String]) -> Theirs {
+    let mut theirs = Theirs::default();
+    let mut arguments = rest.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.split('=').next().unwrap_or_default() {
+            "--exact" => theirs.exact = true,
+            "--list" | "--load-baseline" => theirs.mode = Some(Mode::Look),
+            "--test" => theirs.mode = Some(Mode::Test),
+            "--profile-time" => theirs.mode = Some(Mode::Profile),
+            _ => {}
+        }
+        if WITH_VALUE.contains(&argument.as_str()) || argument == "--output-format" {
+            arguments.next();
+        } else if !argument.starts_with('-') && theirs.filter.is_none() {
+            theirs.filter = Some(argument.clone());
+        }
+    }
+    theirs
+}
+
+/// Keeps what was measured: in the record at once, and for the table at the end.
+#[derive(Debug, Default)]
+struct Keeper {
+    writer: Option<Writer>,
+    lines: Vec<BenchmarkLine>,
+    trouble: Option<anyhow::Error>,
+}
+
+impl Observer for Keeper {
+    fn finished(&mut self, line: BenchmarkLine) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.append(&Line::Benchmark(Box::new(line.clone())))
+        {
+            // The figures are still shown; the status tells that the record is not whole.
+            self.trouble.get_or_insert(error.into());
+        }
+        self.lines.push(line);
+    }
+}
+
+impl Keeper {
+    fn conclude(self, mode: Mode) -> anyhow::Result<ExitCode> {
+        if mode == Mode::Look {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if mode == Mode::Measure {
+            println!("\n{}", group_table(&self.lines));
+        }
+        for note in notes(&self.lines) {
+            println!("{note}");
+        }
+        if let Some(writer) = &self.writer {
+            println!("\nrecord: {}", writer.path().display());
+            println!("again:  switchcost show {}", writer.path().parent().unwrap_or(writer.path()).display());
+        }
+        if let Some(trouble) = self.trouble {
+            return Err(trouble.context("the record is not complete"));
+        }
+        let failed = self.lines.iter().any(|line| matches!(line.outcome, Outcome::Failed(_)));
+        let differs = self.lines.iter().any(|line| match &line.outcome {
+            Outcome::Measured(measured) => measured.audit.differences().next().is_some(),
+            _ => false,
+        });
+        // A measurement with a wrong audit is kept, marked; a test of the benchmarks has found what it looks for.
+        Ok(if failed || (differs && mode == Mode::Test) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    }
+}

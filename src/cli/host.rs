@@ -1,0 +1,108 @@
+//! `switchcost host`: this machine as a record keeps it, and what makes it noisy.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::host::moment::Moment;
+use crate::host::noise::warnings;
+use crate::host::{Host, Root};
+use crate::units::{CpuId, cpu_list};
+
+/// Print this machine as the record keeps it, with warnings about what makes it noisy
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// As JSON, whole
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let root = Root::default();
+        let (host, moment) = (Host::observe(&root), Moment::observe(&root));
+        let warnings = warnings(&host, &moment);
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let whole = serde_json::json!({ "id": host.id(), "host": host, "moment": moment, "warnings": warnings });
+            writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for (name, value) in facts(&host, &moment) {
+            writeln!(out, "{name:<16} {value}")?;
+        }
+        for unread in &host.unread {
+            writeln!(out, "{:<16} {} ({}: {})", "not read", unread.what, unread.path, unread.reason)?;
+        }
+        if !warnings.is_empty() {
+            writeln!(out, "\nWhat makes this machine noisy:")?;
+        }
+        for warning in warnings {
+            writeln!(out, "- {}: {}\n  {}", warning.what, warning.why, warning.remedy)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What fits a line each; the JSON has everything.
+fn facts(host: &Host, moment: &Moment) -> Vec<(&'static str, String)> {
+    let unknown = || "unknown".to_string();
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(unknown);
+    let topology = &host.topology;
+    let number = |cpus: usize, what: &str| format!("{cpus} {what}{}", if cpus == 1 { "" } else { "s" });
+    let mut facts = vec![
+        ("id", host.id()),
+        ("processor", text(&host.processor.model)),
+        ("microcode", text(&host.processor.microcode)),
+        (
+            "topology",
+            [
+                format!("CPUs {}", cpu_list(&topology.online())),
+                number(topology.cores(), "core"),
+                number(topology.llcs(), "last-level cache"),
+                number(topology.packages(), "package"),
+                number(topology.nodes(), "NUMA node"),
+            ]
+            .join(", "),
+        ),
+        ("caches", caches(host)),
+        ("kernel", format!("{} {}", text(&host.kernel.release), text(&host.kernel.version))),
+        ("command line", text(&host.kernel.command_line)),
+        ("preemption", host.kernel.preemption.as_ref().map_or_else(unknown, |p| format!("{:?} ({})", p.model, p.path))),
+        ("tick", host.kernel.tick_hz.map_or_else(unknown, |hz| format!("{hz} Hz"))),
+        ("clock source", text(&host.clock.source)),
+        ("governor", if host.power.governors.is_empty() { "none".into() } else { host.power.governors.join(", ") }),
+        ("turbo", host.power.turbo.as_ref().map_or_else(unknown, |turbo| turbo.allowed.to_string())),
+        ("SMT", text(&host.power.smt_control)),
+        ("idle", idle(host)),
+        ("virtualization", host.virtualization.hypervisor.clone().unwrap_or_else(|| "none seen".into())),
+        ("hardware PMU", if host.has_core_pmu() { "yes" } else { "no" }.into()),
+        ("load", moment.load.map_or_else(unknown, |load| format!("{:.2} {:.2} {:.2}", load[0], load[1], load[2]))),
+    ];
+    facts.extend(
+        host.mitigations
+            .iter()
+            .filter(|(_, state)| !state.starts_with("Not affected"))
+            .map(|(name, state)| ("mitigation", format!("{name}: {state}"))),
+    );
+    facts
+}
+
+fn caches(host: &Host) -> String {
+    let first = |cpus: &[CpuId]| cpus.contains(&CpuId(0));
+    let sizes = host.topology.caches.iter().filter(|cache| first(&cache.shared)).map(|cache| {
+        let size = cache.bytes.map_or("?".into(), |bytes| format!("{} KiB", bytes / 1024));
+        format!("L{} {:?} {size} (CPUs {})", cache.level, cache.kind, cpu_list(&cache.shared))
+    });
+    let sizes: Vec<String> = sizes.collect();
+    if sizes.is_empty() { "unknown".into() } else { sizes.join(", ") }
+}
+
+fn idle(host: &Host) -> String {
+    let idle = &host.power.idle;
+    let states: Vec<String> =
+        idle.states.iter().map(|state| format!("{} {} µs", state.name, state.exit_latency_us)).collect();
+    let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
+    format!("driver {}, governor {}, {}", named(&idle.driver), named(&idle.governor), states.join(", "))
+}

@@ -1,0 +1,96 @@
+//! `switchcost list`: every mechanism, what it isolates, and whether it runs here.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::options::{Filter, Usage};
+use crate::mechanism::{Domain, GROUPS, Mechanism, registry};
+
+/// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only ids that match this regular expression
+    filter: Option<String>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let wanted: Vec<_> = registry().iter().copied().filter(|m| filter.matches(m.descriptor().id)).collect();
+        if wanted.is_empty() {
+            return Err(Usage::NoMatch(self.filter.clone().unwrap_or_default()).into());
+        }
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            for mechanism in wanted {
+                writeln!(out, "{}", as_json(mechanism))?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        for group in GROUPS {
+            let members: Vec<_> = wanted.iter().filter(|m| m.descriptor().group() == group.name).collect();
+            let Some(first) = members.first() else { continue };
+            writeln!(out, "{} [{}]  {}", group.name, first.descriptor().unit, group.question)?;
+            for mechanism in members {
+                describe(*mechanism, &mut out)?;
+            }
+            writeln!(out)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(mechanism: &dyn Mechanism, out: &mut impl Write) -> std::io::Result<()> {
+    let descriptor = mechanism.descriptor();
+    writeln!(out, "  {}", descriptor.id)?;
+    writeln!(out, "      isolates   {}", descriptor.isolates)?;
+    for parameter in descriptor.parameters {
+        writeln!(out, "      --set      {} = {}  ({})", parameter.name, domain(parameter.domain), parameter.meaning)?;
+    }
+    if !descriptor.requirements.is_empty() {
+        writeln!(out, "      needs      {}", descriptor.requirements.join("; "))?;
+    }
+    writeln!(out, "      source     {}", descriptor.source)?;
+    match mechanism.probe() {
+        Ok(()) => writeln!(out, "      here       yes"),
+        Err(reason) => writeln!(out, "      here       no: {reason}"),
+    }
+}
+
+fn domain(domain: Domain) -> String {
+    match domain {
+        Domain::Number { default, min, max } => format!("{default}, from {min} to {max}"),
+        Domain::Word { words } => words.join(" | "),
+    }
+}
+
+fn as_json(mechanism: &dyn Mechanism) -> serde_json::Value {
+    let descriptor = mechanism.descriptor();
+    let parameters: Vec<_> = descriptor
+        .parameters
+        .iter()
+        .map(|parameter| {
+            serde_json::json!({
+                "name": parameter.name,
+                "meaning": parameter.meaning,
+                "default": parameter.domain.default(),
+                "values": domain(parameter.domain),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "id": descriptor.id,
+        "unit": descriptor.unit,
+        "isolates": descriptor.isolates,
+        "baseline": descriptor.baseline,
+        "requirements": descriptor.requirements,
+        "source": descriptor.source,
+        "parameters": parameters,
+        "unsupported": mechanism.probe().err(),
+    })
+}

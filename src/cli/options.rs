@@ -1,0 +1,136 @@
+//! Options that several front doors share, and the errors of whoever gives them.
+
+use clap::Args;
+use regex::Regex;
+
+use crate::crew::{Idle, Placement};
+use crate::harness::Choice;
+use crate::mechanism::registry;
+use crate::pmu::{Event, Plan, PmuError};
+
+/// Bad usage: one line with the remedy, exit status 2.
+#[derive(Debug, thiserror::Error)]
+pub enum Usage {
+    /// A filter that names nothing.
+    #[error(
+        "no benchmark's id matches `{0}`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu"
+    )]
+    NoMatch(String),
+    /// A filter that is no regular expression.
+    #[error("`{filter}` is no regular expression: {reason}")]
+    BadFilter {
+        /// As given.
+        filter: String,
+        /// What is wrong with it, in one line.
+        reason: String,
+    },
+    /// A pair without its equals sign.
+    #[error("`{0}` sets nothing: write --set NAME=VALUE, such as --set tasks=64")]
+    NotAPair(String),
+    /// A placement, an idle mode, an event that does not exist.
+    #[error("{0}")]
+    Unknown(String),
+    /// An option without its value.
+    #[error("{0} needs a value; `cargo bench -- --help` shows the options")]
+    NoValue(String),
+}
+
+/// What to measure, and how.
+#[derive(Debug, Clone, Default, PartialEq, Args, serde::Serialize, serde::Deserialize)]
+pub(super) struct What {
+    /// Sets a parameter of every mechanism that has it; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu)
+    #[arg(long, value_name = "LIST")]
+    pub(super) placement: Option<String>,
+    /// What idle CPUs do: default, or poll (holds /dev/cpu_dma_latency at 0)
+    #[arg(long, value_name = "MODE")]
+    pub(super) idle: Option<String>,
+}
+
+impl What {
+    /// Checks the words.
+    pub(super) fn choice(&self) -> Result<Choice, Usage> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_string(), value.trim().to_string())),
+            None => Err(Usage::NotAPair(text.clone())),
+        };
+        let unknown = |error: &dyn std::fmt::Display| Usage::Unknown(error.to_string());
+        let mut parameters = self.set.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+        let mut idle = match &self.idle {
+            Some(word) => word.parse::<Idle>().map_err(|error| unknown(&error))?,
+            None => Idle::default(),
+        };
+        // `--set idle=poll` is what the ids suggest.
+        if let Some(index) = parameters.iter().position(|(name, _)| name == "idle") {
+            idle = parameters.remove(index).1.parse().map_err(|error| unknown(&error))?;
+        }
+        let placements = self.placement.as_deref().map_or(Ok(Vec::new()), |list| {
+            list.split(',').map(|word| word.trim().parse::<Placement>().map_err(|error| unknown(&error))).collect()
+        })?;
+        Ok(Choice { parameters, placements, idle })
+    }
+}
+
+/// The default plan of counters, and `events` on top.
+pub(super) fn counter_plan(events: Option<&str>) -> Result<Plan, Usage> {
+    let parse = |list: &str| Event::parse_list(list).map_err(|error: PmuError| Usage::Unknown(error.to_string()));
+    let extra = events.map_or(Ok(Vec::new()), parse)?;
+    Ok(Plan::default().with_events(&extra))
+}
+
+/// Which ids a filter means: a regular expression anywhere in the id, as Criterion's filters are.
+#[derive(Debug, Clone)]
+pub(super) enum Filter {
+    /// Every id.
+    All,
+    /// Ids that match.
+    Pattern(Regex),
+    /// The one id.
+    Exact(String),
+}
+
+impl Filter {
+    /// Reads a filter.
+    pub(super) fn new(filter: Option<&str>, exact: bool) -> Result<Self, Usage> {
+        Ok(match filter {
+            None => Self::All,
+            Some(id) if exact => Self::Exact(id.into()),
+            Some(pattern) => Self::Pattern(Regex::new(pattern).map_err(|error| Usage::BadFilter {
+                filter: pattern.into(),
+                reason: error.to_string().lines().last().unwrap_or_default().trim().into(),
+            })?),
+        })
+    }
+
+    /// Whether `id` is meant.
+    pub(super) fn matches(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pattern(pattern) => pattern.is_match(id),
+            Self::Exact(exact) => exact == id,
+        }
+    }
+
+    /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
+    ///
+    /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
+    pub(super) fn must_name_something(&self, planned: &[String]) -> Result<(), Usage> {
+        let elsewhere = || {
+            registry().iter().any(|mechanism| {
+                Placement::ALL
+                    .iter()
+                    .any(|placement| self.matches(&format!("{}/{placement}", mechanism.descriptor().id)))
+            })
+        };
+        if planned.iter().any(|id| self.matches(id)) || elsewhere() {
+            return Ok(());
+        }
+        Err(Usage::NoMatch(match self {
+            Self::All => String::new(),
+            Self::Pattern(pattern) => pattern.to_string(),
+            Self::Exact(exact) => exact.clone(),
+        }))
+    }
+}

@@ -1,0 +1,257 @@
+//! Criterion drives one round: it decides how many operations a sample has and how many samples there are, judges
+//! changes against baselines, and draws its pages. This file gives it our samples and keeps them for the record.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode};
+
+use super::{Auditor, Benchmark, Planned, Session, Taken};
+use crate::crew::Failure;
+use crate::host::Root;
+use crate::host::moment::Moment;
+use crate::pmu::Plan;
+use crate::record::{BenchmarkLine, Measured, Noise, Outcome, Sample};
+use crate::sys::usage::Usage;
+
+/// What Criterion is asked to do with benchmarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To measure them.
+    Measure,
+    /// To run each once (`--test`).
+    Test,
+    /// To run them for a profiler, without figures (`--profile-time`).
+    Profile,
+    /// To name them, or to show saved results: nothing is set up.
+    Look,
+}
+
+/// What a group is measured with.
+#[derive(Debug)]
+pub struct Settings {
+    /// What Criterion does.
+    pub mode: Mode,
+    /// The counters; none leaves the counted samples out.
+    pub counters: Option<Plan>,
+    /// The auditor; none leaves the audit out.
+    pub auditor: Option<Auditor>,
+    /// Which round of the run this is, from 0.
+    pub round: u32,
+    /// The machine's id, for the record.
+    pub machine: String,
+}
+
+/// Is told each benchmark as it is finished.
+pub trait Observer {
+    /// One benchmark is done, cannot run here, or failed.
+    fn finished(&mut self, line: BenchmarkLine);
+}
+
+/// The measurement that Criterion is given: it takes the times that [`Session`] measured.
+struct BareTime {
+    taken: Rc<RefCell<Vec<Taken>>>,
+    wall: WallTime,
+}
+
+/// One value of it: the nanoseconds per Criterion's iterations, and the sample they come from.
+#[derive(Debug, Clone, Copy)]
+struct Timed {
+    nanos: f64,
+    taken: Option<Taken>,
+}
+
+impl Measurement for BareTime {
+    type Intermediate = ();
+    type Value = Timed;
+
+    fn start(&self) {}
+
+    fn end(&self, (): ()) -> Timed {
+        self.zero()
+    }
+
+    fn add(&self, a: &Timed, b: &Timed) -> Timed {
+        Timed { nanos: a.nanos + b.nanos, taken: a.taken.or(b.taken) }
+    }
+
+    fn zero(&self) -> Timed {
+        Timed { nanos: 0.0, taken: None }
+    }
+
+    /// Criterion calls this exactly once per measured sample, and never while warming up.
+    fn to_f64(&self, value: &Timed) -> f64 {
+        self.taken.borrow_mut().extend(value.taken);
+        value.nanos
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        self.wall.formatter()
+    }
+}
+
+/// Criterion with our measurement and our defaults below whatever the command line says.
+///
+/// The defaults give each benchmark some five seconds: the samples of one process agree with each other far better than
+/// those of two do, so time is better spent on rounds than on longer ones.
+fn criterion(taken: &Rc<RefCell<Vec<Taken>>>) -> Criterion<BareTime> {
+    let measurement = BareTime { taken: Rc::clone(taken), wall: WallTime };
+    Criterion::default()
+        .with_measurement(measurement)
+        .warm_up_time(Duration::from_millis(700))
+        .measurement_time(Duration::from_millis(2500))
+        .sample_size(50)
+        .nresamples(10_000)
+        .configure_from_args()
+}
+
+/// Measures what is planned of the group called `name`, in order, and tells `observer` of each.
+pub fn measure(name: &str, planned: &[Planned], settings: &Settings, observer: &mut dyn Observer) {
+    let taken = Rc::default();
+    let mut criterion = criterion(&taken);
+    let mut group = criterion.benchmark_group(name);
+    // Every sample has the same number of operations; otherwise Criterion chooses per benchmark between two estimators.
+    group.sampling_mode(SamplingMode::Flat);
+    for planned in planned {
+        let context = Context::new(planned, settings);
+        match planned {
+            Planned::Ready(benchmark) if settings.mode == Mode::Look => look(&mut group, benchmark),
+            Planned::Ready(benchmark) => {
+                let outcome = attempt(&mut group, benchmark, settings, &taken);
+                if let Some(outcome) = outcome {
+                    observer.finished(context.line(outcome));
+                }
+            }
+            Planned::Unsupported { .. } if settings.mode == Mode::Look => {}
+            Planned::Unsupported { reason, .. } => {
+                observer.finished(context.line(Outcome::Unsupported(reason.clone())));
+            }
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+}
+
+/// The part of a line that is known before anything is measured.
+struct Context<'a> {
+    planned: &'a Planned,
+    settings: &'a Settings,
+    started_ms: u64,
+}
+
+impl<'a> Context<'a> {
+    fn new(planned: &'a Planned, settings: &'a Settings) -> Self {
+        Self { planned, settings, started_ms: now_ms() }
+    }
+
+    fn line(self, outcome: Outcome) -> BenchmarkLine {
+        let descriptor = self.planned.mechanism().descriptor();
+        BenchmarkLine {
+            id: self.planned.id(),
+            mechanism: descriptor.id.into(),
+            unit: descriptor.unit,
+            baseline: descriptor.baseline.into(),
+            setting: self.planned.setting(),
+            round: self.settings.round,
+            machine: self.settings.machine.clone(),
+            started_ms: self.started_ms,
+            outcome,
+        }
+    }
+}
+
+/// Milliseconds since 1970. A clock set before that counts as 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Lets Criterion name the benchmark or show what it saved, without setting anything up.
+fn look(group: &mut BenchmarkGroup<'_, BareTime>, benchmark: &Benchmark) {
+    group.bench_function(name_in_group(benchmark), |bencher| {
+        bencher.iter_custom(|_| Timed { nanos: 1.0, taken: None });
+    });
+}
+
+/// The id without the group, which Criterion puts before it.
+fn name_in_group(benchmark: &Benchmark) -> String {
+    let id = benchmark.id();
+    id.split_once('/').map_or(id.clone(), |(_, name)| name.to_string())
+}
+
+/// Sets up, measures, takes down and audits; nothing when there is nothing to tell.
+fn attempt(
+    group: &mut BenchmarkGroup<'_, BareTime>,
+    benchmark: &Benchmark,
+    settings: &Settings,
+    taken: &RefCell<Vec<Taken>>,
+) -> Option<Outcome> {
+    let start = Moment::observe(&Root::default());
+    taken.borrow_mut().clear();
+    let told = |failure: Failure| match failure {
+        Failure::Unsupported(reason) => Outcome::Unsupported(reason),
+        other => Outcome::Failed(other.to_string()),
+    };
+    let session = match Session::open(benchmark, settings.counters.as_ref()) {
+        Ok(session) => session,
+        Err(failure) => return Some(told(failure)),
+    };
+    let counted = match run(group, session, taken).and_then(Session::close) {
+        Ok(counted) => counted,
+        Err(failure) => return Some(told(failure)),
+    };
+    if settings.mode == Mode::Profile {
+        return None;
+    }
+    let end = Moment::observe(&Root::default());
+    let taken = steady(&taken.borrow());
+    let audit = settings.auditor.as_ref().map(|auditor| auditor.audit(benchmark)).unwrap_or_default();
+    let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
+    let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
+    Some(Outcome::Measured(Box::new(Measured { samples, usage, counted, audit, noise: Noise { start, end } })))
+}
+
+/// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
+fn steady(taken: &[Taken]) -> Vec<Taken> {
+    let most = taken.iter().map(|taken| taken.batch.ops.0).max().unwrap_or(0);
+    taken.iter().filter(|taken| 2 * taken.batch.ops.0 >= most).copied().collect()
+}
+
+/// Hands the session to Criterion. A failure in the middle of a sample unwinds out of Criterion, past its panic hook:
+/// it has no other way to be told that there is no value.
+fn run(
+    group: &mut BenchmarkGroup<'_, BareTime>,
+    mut session: Session,
+    taken: &RefCell<Vec<Taken>>,
+) -> Result<Session, Failure> {
+    let name = name_in_group(session.benchmark());
+    let mut warm = true;
+    let measuring = catch_unwind(AssertUnwindSafe(|| {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                if std::mem::replace(&mut warm, taken.borrow().is_empty()) && !warm {
+                    session.forget_counts();
+                }
+                match session.sample(iterations) {
+                    Ok(taken) => Timed::of(taken, iterations),
+                    Err(failure) => resume_unwind(Box::new(failure)),
+                }
+            });
+        });
+    }));
+    match measuring.map_err(|payload| payload.downcast::<Failure>()) {
+        Ok(()) => Ok(session),
+        Err(Ok(failure)) => Err(*failure),
+        Err(Err(panic)) => resume_unwind(panic),
+    }
+}
+
+impl Timed {
+    /// Whole laps are run, often more than Criterion asked for: its value is the share it asked for.
+    fn of(taken: Taken, iterations: u64) -> Self {
+        let share = iterations as f64 / taken.batch.ops.0 as f64;
+        Self { nanos: taken.batch.elapsed.0 as f64 * share, taken: Some(taken) }
+    }
+}

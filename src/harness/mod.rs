@@ -1,0 +1,13 @@
+//! The only room that runs mechanisms: benchmarks are planned, measured bare and counted, audited, and written down.
+
+mod adapter;
+mod audit;
+mod benchmark;
+mod plan;
+mod session;
+
+pub use adapter::{Mode, Observer, Settings, measure, now_ms};
+pub use audit::{Auditor, answer_audit_request};
+pub use benchmark::Benchmark;
+pub use plan::{Choice, PlanError, Planned, plan};
+pub use session::{Session, Taken};

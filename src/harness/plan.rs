@@ -1,0 +1,235 @@
+//! From what a user chose to the benchmarks that answer it on this machine.
+
+use crate::crew::{Idle, Placement, Seating, Unsupported};
+use crate::host::limits::{self, Limits, Obstacle};
+use crate::host::topology::{Relation, Topology};
+use crate::host::{Host, Root};
+use crate::mechanism::{Demand, Mechanism, ParameterError, Parameters, registry};
+use crate::record::Setting;
+use crate::sys::SysError;
+use crate::sys::affinity::allowed_cpus;
+use crate::units::CpuId;
+
+use super::Benchmark;
+use super::benchmark::id;
+
+/// What a user chose. The default is every mechanism with its own parameters in every placement that there is here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// `NAME=VALUE`, for every mechanism that has a parameter of that name.
+    pub parameters: Vec<(String, String)>,
+    /// The placements; empty is those that the topology offers.
+    pub placements: Vec<Placement>,
+    /// What idle CPUs do.
+    pub idle: Idle,
+}
+
+/// A benchmark, or the reason that there is none.
+#[derive(Debug, Clone)]
+pub enum Planned {
+    /// It can be set up.
+    Ready(Benchmark),
+    /// It cannot, whatever is tried.
+    Unsupported {
+        /// The mechanism.
+        mechanism: &'static dyn Mechanism,
+        /// The benchmark's id.
+        id: String,
+        /// What was chosen.
+        setting: Setting,
+        /// Why not.
+        reason: Unsupported,
+    },
+}
+
+impl Planned {
+    /// The benchmark's id.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Ready(benchmark) => benchmark.id(),
+            Self::Unsupported { id, .. } => id.clone(),
+        }
+    }
+
+    /// What was chosen.
+    pub fn setting(&self) -> Setting {
+        match self {
+            Self::Ready(benchmark) => benchmark.setting(),
+            Self::Unsupported { setting, .. } => setting.clone(),
+        }
+    }
+
+    /// The mechanism.
+    pub fn mechanism(&self) -> &'static dyn Mechanism {
+        match self {
+            Self::Ready(benchmark) => benchmark.mechanism,
+            Self::Unsupported { mechanism, .. } => *mechanism,
+        }
+    }
+}
+
+impl std::fmt::Debug for dyn Mechanism {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.descriptor().id)
+    }
+}
+
+/// Why a choice cannot be planned. All of them are the user's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A value that a parameter does not take.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A parameter that no mechanism has.
+    #[error("no mechanism has a parameter `{name}`; there are {known}")]
+    UnknownParameter {
+        /// As given.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// More than the limits of this machine hold.
+    #[error("{id} needs {needed}, and {limit} is {value} (read from {path}); raise it: {remedy}")]
+    Limit {
+        /// The benchmark.
+        id: String,
+        /// The limit's name.
+        limit: String,
+        /// Its value.
+        value: u64,
+        /// What is needed.
+        needed: u64,
+        /// Where it was read.
+        path: String,
+        /// What raises it.
+        remedy: String,
+    },
+    /// The kernel does not say which CPUs there are.
+    #[error(transparent)]
+    Affinity(#[from] SysError),
+}
+
+/// Plans the mechanisms that `wanted` names, in the registry's order.
+///
+/// # Errors
+/// A parameter or value that does not exist, and a benchmark larger than the limits.
+pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planned>, PlanError> {
+    let root = Root::default();
+    let machine = Machine { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
+    check_names(choice)?;
+    let limits = Limits::observe(&root);
+    let mut planned = Vec::new();
+    for &mechanism in registry() {
+        let descriptor = mechanism.descriptor();
+        let parameters = parameters(choice, mechanism)?;
+        for placement in machine.placements(&choice.placements) {
+            let id = id(descriptor, placement.name(), &parameters, choice.idle);
+            if !descriptor.fits(placement) || !wanted(&id) {
+                continue;
+            }
+            planned.push(match machine.seating(placement) {
+                Ok(seating) => {
+                    check_limits(&limits, &id, (descriptor.demand)(&parameters))?;
+                    let parameters = parameters.clone();
+                    Planned::Ready(Benchmark { mechanism, parameters, seating, idle: choice.idle })
+                }
+                Err(reason) => {
+                    let setting =
+                        Setting { placement, cpus: Vec::new(), idle: choice.idle, parameters: parameters.clone() };
+                    Planned::Unsupported { mechanism, id, setting, reason }
+                }
+            });
+        }
+    }
+    Ok(planned)
+}
+
+fn check_names(choice: &Choice) -> Result<(), PlanError> {
+    let known = |name: &str| registry().iter().any(|mechanism| mechanism.descriptor().parameter(name).is_some());
+    match choice.parameters.iter().find(|(name, _)| !known(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let mut known: Vec<&str> =
+                registry().iter().flat_map(|m| m.descriptor().parameters.iter().map(|p| p.name)).collect();
+            known.sort_unstable();
+            known.dedup();
+            Err(PlanError::UnknownParameter { name: name.clone(), known: known.join(", ") })
+        }
+    }
+}
+
+fn parameters(choice: &Choice, mechanism: &dyn Mechanism) -> Result<Parameters, ParameterError> {
+    let descriptor = mechanism.descriptor();
+    choice.parameters.iter().try_fold(Parameters::defaults(descriptor), |parameters, (name, value)| {
+        match descriptor.parameter(name) {
+            Some(parameter) => Ok(parameters.with(parameter, parameter.parse(value)?)),
+            None => Ok(parameters),
+        }
+    })
+}
+
+/// Measuring holds two instances at once, a bare and a counted one.
+const INSTANCES: u64 = 2;
+
+fn check_limits(machine: &Limits, id: &str, demand: Demand) -> Result<(), PlanError> {
+    let demand = limits::Demand {
+        descriptors: INSTANCES * demand.descriptors,
+        threads: INSTANCES * demand.threads,
+        processes: INSTANCES * demand.processes,
+        ..limits::Demand::default()
+    };
+    match machine.first_obstacle(demand) {
+        None => Ok(()),
+        Some(Obstacle { limit, value, needed, path, remedy }) => {
+            Err(PlanError::Limit { id: id.into(), limit, value, needed, path, remedy })
+        }
+    }
+}
+
+struct Machine {
+    topology: Topology,
+    allowed: Vec<CpuId>,
+}
+
+impl Machine {
+    /// Those chosen, or everything that this topology tells apart.
+    fn placements(&self, chosen: &[Placement]) -> Vec<Placement> {
+        if !chosen.is_empty() {
+            return chosen.to_vec();
+        }
+        let offered = |placement: &Placement| {
+            relation(*placement).is_none_or(|relation| self.topology.pair(relation, &self.allowed).is_some())
+        };
+        Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect()
+    }
+
+    fn seating(&self, placement: Placement) -> Result<Seating, Unsupported> {
+        if let Some(relation) = relation(placement) {
+            return match self.topology.pair(relation, &self.allowed) {
+                Some((a, b)) => Ok(Seating::in_turn(placement, &[a, b])),
+                None => Err(Unsupported::new(
+                    format!("two CPUs for placement {placement}"),
+                    format!("none among CPUs {}", crate::units::cpu_list(&self.allowed)),
+                    "a machine with such a topology, or a wider CPU mask (taskset, cpuset)",
+                )),
+            };
+        }
+        Ok(match placement {
+            // The first allowed CPU, as `taskset -c 0` would take: figures of other suites are made there.
+            Placement::SameCpu => Seating::in_turn(placement, &self.allowed[..1]),
+            Placement::OnePerCpu => Seating::in_turn(placement, &self.allowed),
+            _ => Seating::shared(placement, self.allowed.clone()),
+        })
+    }
+}
+
+/// How the two CPUs of a cross placement must stand to each other.
+fn relation(placement: Placement) -> Option<Relation> {
+    match placement {
+        Placement::SmtSibling => Some(Relation::SmtSibling),
+        Placement::SameLlc => Some(Relation::SameLlc),
+        Placement::CrossLlc => Some(Relation::CrossLlc),
+        Placement::CrossNode => Some(Relation::CrossNode),
+        Placement::Unpinned | Placement::SameCpu | Placement::OnePerCpu => None,
+    }
+}

@@ -1,0 +1,154 @@
+//! Measuring one benchmark: bare samples, and counted ones between them, from two instances in one process.
+
+use std::sync::mpsc;
+
+use super::Benchmark;
+use crate::crew::{Batch, Driver, Failure};
+use crate::pmu::{Counters, NotCounted, Plan, Tally};
+use crate::record::{Counted, Sample};
+use crate::sys::dma_latency::PollingIdle;
+use crate::sys::usage::Usage;
+
+/// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
+/// into the figures that are shown.
+const BARE_PER_COUNTED: u64 = 3;
+
+/// One bare sample, and what the kernel accounted meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// The sample.
+    pub batch: Batch,
+    /// What the mechanism's tasks used.
+    pub usage: Usage,
+}
+
+/// A benchmark that is set up twice: without counters, for the times, and with them, for the counts.
+#[derive(Debug)]
+pub struct Session {
+    benchmark: Benchmark,
+    bare: Driver,
+    counting: Option<Counting>,
+    calls: u64,
+    // Last: the machine keeps its idle mode until both instances are gone.
+    _idle: Option<PollingIdle>,
+}
+
+#[derive(Debug)]
+struct Counting {
+    driver: Driver,
+    counters: Counters,
+    turn: usize,
+    tally: Tally,
+    samples: Vec<Sample>,
+    trouble: Vec<NotCounted>,
+}
+
+impl Session {
+    /// Sets both instances up and runs a lap on each. Without a `plan` of counters there is only the bare one.
+    ///
+    /// # Errors
+    /// `Unsupported` when it cannot run here, or whatever went wrong.
+    pub fn open(benchmark: &Benchmark, plan: Option<&Plan>) -> Result<Self, Failure> {
+        let idle = benchmark.idle.hold()?;
+        let lap = benchmark.whole_laps(1);
+        let mut bare = benchmark.start(|| Ok(()))?;
+        bare.run(lap)?;
+        let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
+        Ok(Self { benchmark: benchmark.clone(), bare, counting, calls: 0, _idle: idle })
+    }
+
+    /// The benchmark.
+    pub fn benchmark(&self) -> &Benchmark {
+        &self.benchmark
+    }
+
+    /// Takes a bare sample of at least `ops` operations; after every third of them a counted one as well.
+    ///
+    /// # Errors
+    /// A mechanism that failed, hung, or did not do what it was asked.
+    pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
+        let ops = self.benchmark.whole_laps(ops);
+        let before = Usage::of_other_threads()?;
+        let batch = self.bare.run(ops)?;
+        let usage = Usage::of_other_threads()?.since(before);
+        self.calls += 1;
+        if self.calls.is_multiple_of(BARE_PER_COUNTED)
+            && let Some(counting) = &mut self.counting
+        {
+            counting.sample(ops)?;
+        }
+        Ok(Taken { batch, usage })
+    }
+
+    /// Forgets what was counted so far: the end of warming up.
+    pub fn forget_counts(&mut self) {
+        if let Some(counting) = &mut self.counting {
+            counting.tally = Tally::default();
+            counting.samples.clear();
+        }
+    }
+
+    /// Takes the instances down and returns what was counted.
+    ///
+    /// # Errors
+    /// A task that failed, or did not end.
+    pub fn close(self) -> Result<Counted, Failure> {
+        self.bare.stop()?;
+        let Some(counting) = self.counting else { return Ok(Counted::default()) };
+        counting.driver.stop()?;
+        let mut not_counted = counting.counters.not_counted().to_vec();
+        not_counted.extend(counting.tally.not_counted());
+        not_counted.extend(counting.trouble);
+        Ok(Counted { samples: counting.samples, counters: counting.tally.summaries(), not_counted })
+    }
+}
+
+impl Counting {
+    fn start(benchmark: &Benchmark, plan: Plan, lap: u64) -> Result<Self, Failure> {
+        let (hand_over, opened) = mpsc::channel();
+        let open = move || {
+            // The receiver waits until the driver is started, so it cannot be gone.
+            let _ = hand_over.send(Counters::open(&plan));
+            Ok(())
+        };
+        let mut driver = benchmark.start(open)?;
+        driver.run(lap)?;
+        let counters = opened.recv().map_err(|_| Failure::library("pmu", "the counters were lost"))?;
+        Ok(Self { driver, counters, turn: 0, tally: Tally::default(), samples: Vec::new(), trouble: Vec::new() })
+    }
+
+    /// A counted sample with the next set of events.
+    fn sample(&mut self, ops: u64) -> Result<(), Failure> {
+        let rotation = self.counters.rotation();
+        if rotation.is_empty() {
+            return Ok(());
+        }
+        let set = rotation[self.turn % rotation.len()];
+        self.turn += 1;
+        if let Err(error) = self.count(set, ops)? {
+            let trouble = NotCounted {
+                event: format!("set {set}"),
+                reason: error.to_string(),
+                remedy: "run it again; the other sets are not affected".into(),
+            };
+            if !self.trouble.contains(&trouble) {
+                self.trouble.push(trouble);
+            }
+        }
+        Ok(())
+    }
+
+    /// The outer error is the mechanism's, the inner one the counters'.
+    fn count(&mut self, set: usize, ops: u64) -> Result<Result<(), crate::pmu::PmuError>, Failure> {
+        let before = match self.counters.select(set).and_then(|()| self.counters.read()) {
+            Ok(before) => before,
+            Err(error) => return Ok(Err(error)),
+        };
+        let batch = self.driver.run(ops)?;
+        let counted = self.counters.read().map(|after| {
+            self.tally.add(&after.since(&before), batch.ops);
+            self.samples.push(Sample(batch.ops, batch.elapsed));
+        });
+        Ok(counted.and_then(|()| self.counters.pause()))
+    }
+}

@@ -1,0 +1,14 @@
+//! What a round leaves behind: the versioned schema, and the append-only store.
+//!
+//! A run is a folder with one file, [`FILE`]: JSON Lines, each line whole or absent. The first line of a round tells
+//! the machine and the build; each further line is one benchmark with its raw samples, counters and audit.
+//! `src/record/SCHEMA.md` writes the schema down for readers that are not this program.
+
+mod schema;
+mod store;
+
+pub use schema::{
+    AuditRecord, BenchmarkLine, Check, Counted, Line, MachineLine, Measured, Noise, Outcome, SCHEMA, Sample, Setting,
+    Suite, Unchecked,
+};
+pub use store::{FILE, RecordError, Run, Writer, read};

@@ -1,0 +1,246 @@
+//! The lines of a record, as types. Times are whole nanoseconds, counts whole numbers, rates `f64`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crew::{Idle, Placement, Unsupported};
+use crate::host::Host;
+use crate::host::moment::Moment;
+use crate::mechanism::{Parameters, Unit};
+use crate::pmu::{CounterSummary, NotCounted};
+use crate::sys::usage::Usage;
+use crate::units::{CpuId, Nanos, Ops};
+
+/// The version of the schema. It rises with every change that a reader of the last one would misread.
+pub const SCHEMA: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// Where and by what a round was measured.
+    Machine(Box<MachineLine>),
+    /// One benchmark of a round.
+    Benchmark(Box<BenchmarkLine>),
+}
+
+/// Where and by what a round was measured; the first line a process writes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineLine {
+    /// [`Host::id`], which the benchmarks' lines repeat.
+    pub id: String,
+    /// The machine, whole.
+    pub host: Host,
+    /// Load and the like when the process began.
+    pub moment: Moment,
+    /// What was run.
+    pub suite: Suite,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// Milliseconds since 1970 (UTC).
+    pub started_ms: u64,
+}
+
+/// The build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// The package's version.
+    pub version: String,
+    /// The git revision it was built from; absent when built outside a checkout.
+    pub revision: Option<String>,
+    /// Whether tracked files differed from that revision.
+    pub changed: Option<bool>,
+    /// `rustc --version`.
+    pub rustc: String,
+    /// The target triple.
+    pub target: String,
+    /// Cargo's profile and optimisation level: `release, opt-level 3`.
+    pub profile: String,
+}
+
+impl Suite {
+    /// The build that is running.
+    pub fn current() -> Self {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        let revision = known(env!("SWITCHCOST_REVISION"));
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            changed: revision.as_ref().map(|_| !env!("SWITCHCOST_CHANGED").is_empty()),
+            revision,
+            rustc: env!("SWITCHCOST_RUSTC").into(),
+            target: env!("SWITCHCOST_TARGET").into(),
+            profile: concat!(env!("SWITCHCOST_PROFILE"), ", opt-level ", env!("SWITCHCOST_OPT_LEVEL")).into(),
+        }
+    }
+}
+
+/// What of a benchmark was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Where the tasks ran.
+    pub placement: Placement,
+    /// The CPUs that came down to.
+    pub cpus: Vec<CpuId>,
+    /// What idle CPUs did.
+    pub idle: Idle,
+    /// The mechanism's own parameters, all of them.
+    pub parameters: Parameters,
+}
+
+/// One benchmark of a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchmarkLine {
+    /// The id: `brigade/thread/same-cpu`, and what differs from the defaults.
+    pub id: String,
+    /// The mechanism's id.
+    pub mechanism: String,
+    /// What one operation is.
+    pub unit: Unit,
+    /// The mechanism it is compared with.
+    pub baseline: String,
+    /// What was chosen.
+    pub setting: Setting,
+    /// Which round of the run, from 0.
+    pub round: u32,
+    /// The machine's id.
+    pub machine: String,
+    /// Milliseconds since 1970 (UTC).
+    pub started_ms: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a benchmark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It ran.
+    Measured(Box<Measured>),
+    /// It cannot run here. A result, not an error.
+    Unsupported(Unsupported),
+    /// It should have run and did not.
+    Failed(String),
+}
+
+/// One bare or counted sample: operations, and the nanoseconds they took. `[ops, ns]` in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample(pub Ops, pub Nanos);
+
+impl Sample {
+    /// Nanoseconds per operation.
+    pub fn per_op(self) -> f64 {
+        self.1.per(self.0).unwrap_or(0.0)
+    }
+}
+
+/// The figures of a benchmark that ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// The bare samples, in the order in which they were taken. All times come from these.
+    pub samples: Vec<Sample>,
+    /// What the kernel accounted to the mechanism's tasks over the bare samples.
+    pub usage: Usage,
+    /// The counted samples.
+    pub counted: Counted,
+    /// Whether the mechanism did what its descriptor says.
+    pub audit: AuditRecord,
+    /// What disturbed the measurement.
+    pub noise: Noise,
+}
+
+/// What was counted, in samples of their own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// The counted samples, interleaved with the bare ones.
+    pub samples: Vec<Sample>,
+    /// Per event.
+    pub counters: Vec<CounterSummary>,
+    /// What could not be counted, and why.
+    pub not_counted: Vec<NotCounted>,
+}
+
+impl Counted {
+    /// The count of `event` per operation, when it was counted.
+    pub fn per_op(&self, event: &str) -> Option<f64> {
+        self.counters.iter().find(|counter| counter.event == event).map(|counter| counter.per_op)
+    }
+}
+
+/// Evidence of noise between the first and the last sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noise {
+    /// When it began.
+    pub start: Moment,
+    /// When it ended.
+    pub end: Moment,
+}
+
+/// One audited quantity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// A system call by name, `voluntary-switches`, `wakeups`, or `set-up NAME`, which is a total and no rate.
+    pub what: String,
+    /// Per operation.
+    pub observed: f64,
+    /// In words: `exactly 1`.
+    pub expected: String,
+    /// Whether it was.
+    pub holds: bool,
+}
+
+/// Something that could not be audited here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unchecked {
+    /// What.
+    pub what: String,
+    /// Why not.
+    pub reason: String,
+    /// What would help.
+    pub remedy: String,
+}
+
+/// What the audit found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditRecord {
+    /// Everything that was checked.
+    pub checks: Vec<Check>,
+    /// Everything that was not.
+    pub unchecked: Vec<Unchecked>,
+    /// System calls per operation, by name, expected or not.
+    pub calls: BTreeMap<String, f64>,
+}
+
+impl AuditRecord {
+    /// The checks that failed.
+    pub fn differences(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| !check.holds)
+    }
+
+    /// The verdict in a word: `ok`, `DIFFERS`, or `none` when nothing could be checked.
+    pub fn verdict(&self) -> &'static str {
+        if self.differences().next().is_some() {
+            "DIFFERS"
+        } else if self.checks.is_empty() {
+            "none"
+        } else {
+            "ok"
+        }
+    }
+
+    /// All system calls per operation; `None` when they were not counted.
+    pub fn calls_per_op(&self) -> Option<f64> {
+        let audited = self.checks.iter().any(|check| check.what == "other calls");
+        audited.then(|| self.calls.values().sum())
+    }
+}

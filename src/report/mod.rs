@@ -1,0 +1,7 @@
+//! What people read, from records and statistics alone: pure functions, no system calls.
+
+mod summary;
+mod table;
+
+pub use summary::{Summary, summarize};
+pub use table::{group_table, notes};

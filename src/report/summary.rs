@@ -1,0 +1,97 @@
+//! One benchmark over all its rounds, in the figures that a table shows.
+
+use crate::record::{BenchmarkLine, Measured, Outcome};
+use crate::stats::{Estimate, median, rounds_interval};
+
+/// The confidence of every interval shown.
+const CONFIDENCE: f64 = 0.95;
+
+/// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
+const SEED: u64 = 0x5343;
+
+/// A benchmark that ran.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// One of its lines, for everything that does not vary.
+    pub line: BenchmarkLine,
+    /// Nanoseconds per operation, over rounds; over samples where there is one round.
+    pub nanos: Estimate,
+    /// CPU time per operation in nanoseconds, user and kernel, over all tasks.
+    pub cpu_nanos: f64,
+    /// Voluntary context switches per operation.
+    pub voluntary: f64,
+    /// Involuntary context switches per operation.
+    pub involuntary: f64,
+    /// System calls per operation, where the audit could count them.
+    pub calls: Option<f64>,
+    /// Instructions per cycle, user and kernel together.
+    pub ipc: Option<f64>,
+    /// Cycles per operation in user mode.
+    pub user_cycles: Option<f64>,
+    /// Cycles per operation in the kernel.
+    pub kernel_cycles: Option<f64>,
+    /// The audit's verdict, the worst of all rounds.
+    pub audit: &'static str,
+    /// How much slower the counted samples were: 0.1 is 10 %.
+    pub counting_cost: Option<f64>,
+}
+
+/// Sums up the lines of one benchmark; `None` when none of them was measured.
+pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
+    let measured: Vec<&Measured> = lines
+        .iter()
+        .filter_map(|line| match &line.outcome {
+            Outcome::Measured(measured) => Some(&**measured),
+            _ => None,
+        })
+        .collect();
+    let line = (*lines.iter().find(|line| matches!(line.outcome, Outcome::Measured(_)))?).clone();
+    let rounds: Vec<Vec<f64>> =
+        measured.iter().map(|m| m.samples.iter().map(|sample| sample.per_op()).collect()).collect();
+    let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
+    let ops: u64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.0.0).sum();
+    let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m)).sum::<u64>() as f64 / ops as f64;
+    let counter = |event: &str| mean(measured.iter().filter_map(|m| m.counted.per_op(event)));
+    let (user_cycles, kernel_cycles) = (counter("cycles:u"), counter("cycles:k"));
+    let instructions = sum(counter("instructions:u"), counter("instructions:k"));
+    let cycles = sum(user_cycles, kernel_cycles);
+    Some(Summary {
+        nanos,
+        cpu_nanos: per_op(|m| m.usage.cpu().0),
+        voluntary: per_op(|m| m.usage.voluntary),
+        involuntary: per_op(|m| m.usage.involuntary),
+        calls: mean(measured.iter().filter_map(|m| m.audit.calls_per_op())),
+        ipc: instructions.zip(cycles).filter(|(_, cycles)| *cycles > 0.0).map(|(i, c)| i / c),
+        user_cycles,
+        kernel_cycles,
+        audit: worst(measured.iter().map(|m| m.audit.verdict())),
+        counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
+        line,
+    })
+}
+
+fn counting_cost(measured: &Measured) -> Option<f64> {
+    let per_op = |samples: &[crate::record::Sample]| samples.iter().map(|sample| sample.per_op()).collect::<Vec<_>>();
+    let counted = median(&per_op(&measured.counted.samples))?;
+    let bare = median(&per_op(&measured.samples))?;
+    (bare > 0.0).then(|| counted / bare - 1.0)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Both, or neither: half of a sum would pass for the whole.
+fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    Some(a? + b?)
+}
+
+fn worst(verdicts: impl Iterator<Item = &'static str>) -> &'static str {
+    let rank = |verdict: &&str| match *verdict {
+        "DIFFERS" => 2,
+        "none" => 1,
+        _ => 0,
+    };
+    verdicts.max_by_key(rank).unwrap_or("none")
+}

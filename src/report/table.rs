@@ -1,0 +1,161 @@
+//! The table after a group, for a terminal of 120 columns, and the notes below it.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::{Summary, summarize};
+use crate::record::{BenchmarkLine, Outcome};
+use crate::stats::Basis;
+
+const WIDTH: u16 = 120;
+
+/// The benchmarks of one group, one row each, in the order in which they first stand in `lines`.
+pub fn group_table(lines: &[BenchmarkLine]) -> String {
+    let summaries = summaries(lines);
+    let Some(unit) = summaries.first().map(|summary| summary.line.unit.name()) else {
+        return String::new();
+    };
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule)).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    let per_op = format!("ns/{unit}");
+    table.set_header([
+        "mechanism",
+        "placement",
+        &per_op,
+        "95 %",
+        "× base",
+        "CPU ns",
+        "switches",
+        "syscalls",
+        "IPC",
+        "cyc u+k",
+        "audit",
+        "counting",
+    ]);
+    for summary in &summaries {
+        table.add_row(row(summary, &summaries));
+    }
+    for column in 2..12 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    table.to_string()
+}
+
+/// One summary for each benchmark that was measured.
+fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
+    let mut ids: Vec<&str> = Vec::new();
+    for line in lines {
+        if !ids.contains(&line.id.as_str()) {
+            ids.push(&line.id);
+        }
+    }
+    let of = |id: &&str| summarize(&lines.iter().filter(|line| line.id == **id).collect::<Vec<_>>());
+    ids.iter().filter_map(of).collect()
+}
+
+fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
+    let line = &summary.line;
+    let name = line.mechanism.split_once('/').map_or(line.mechanism.as_str(), |(_, name)| name);
+    let interval = &summary.nanos.interval;
+    let cycles = summary.user_cycles.zip(summary.kernel_cycles);
+    [
+        match chosen(line) {
+            Some(chosen) => format!("{name} {chosen}"),
+            None => name.into(),
+        },
+        line.setting.placement.name().into(),
+        figure(interval.estimate),
+        interval.relative_half_width().map_or("–".into(), |half| format!("±{:.1} %", half * 100.0)),
+        baseline(summary, all).map_or("–".into(), |base| format!("{:.2}", interval.estimate / base)),
+        figure(summary.cpu_nanos),
+        format!("{:.2}", summary.voluntary + summary.involuntary),
+        summary.calls.map_or("–".into(), calls),
+        summary.ipc.map_or("–".into(), |ipc| format!("{ipc:.2}")),
+        cycles.map_or("–".into(), |(user, kernel)| format!("{}+{}", figure(user), figure(kernel))),
+        summary.audit.into(),
+        summary.counting_cost.map_or("–".into(), |cost| format!("{:+.0} %", cost * 100.0)),
+    ]
+}
+
+/// What stands behind the placement in the id.
+fn chosen(line: &BenchmarkLine) -> Option<&str> {
+    line.id.splitn(4, '/').nth(3)
+}
+
+/// Four significant digits, and never an exponent.
+fn figure(value: f64) -> String {
+    match value {
+        value if value >= 1000.0 => format!("{value:.0}"),
+        value if value >= 100.0 => format!("{value:.1}"),
+        value if value >= 10.0 => format!("{value:.2}"),
+        value => format!("{value:.3}"),
+    }
+}
+
+/// A rate of system calls: whole ones as such, small ones without being rounded to nothing.
+fn calls(rate: f64) -> String {
+    match rate {
+        rate if (rate - rate.round()).abs() < 5e-4 => format!("{rate:.0}"),
+        rate if rate < 0.1 => format!("{rate:.3}"),
+        rate => format!("{rate:.2}"),
+    }
+}
+
+/// The baseline's figure in the same placement; a baseline of one thread has none across CPUs, and the one on a single
+/// CPU stands in.
+fn baseline(summary: &Summary, all: &[Summary]) -> Option<f64> {
+    let candidates = || all.iter().filter(|other| other.line.mechanism == summary.line.baseline);
+    let same = candidates().find(|other| other.line.setting.placement == summary.line.setting.placement);
+    let fallback = || candidates().find(|other| other.line.setting.placement.fits_a_single_task());
+    Some(same.or_else(fallback)?.nanos.interval.estimate)
+}
+
+/// What a reader of the table must know: audits that differ, what cannot run, what failed, what was not counted.
+pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut missing: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut add = |what: String, reason: &str, remedy: &str| {
+        let entry = missing.entry((reason.into(), remedy.into())).or_default();
+        if !entry.contains(&what) {
+            entry.push(what);
+        }
+    };
+    for line in lines {
+        match &line.outcome {
+            Outcome::Unsupported(reason) => notes.push(format!("{}: unsupported: {reason}", line.id)),
+            Outcome::Failed(reason) => notes.push(format!("{}: FAILED: {reason}", line.id)),
+            Outcome::Measured(measured) => {
+                for check in measured.audit.differences() {
+                    let (what, seen) = (&check.what, check.observed);
+                    notes.push(format!("{}: audit: {what}: {seen:.4} per op, expected {}", line.id, check.expected));
+                }
+                for not in &measured.counted.not_counted {
+                    add(not.event.clone(), &not.reason, &not.remedy);
+                }
+                for not in &measured.audit.unchecked {
+                    add(format!("{} (audit)", not.what), &not.reason, &not.remedy);
+                }
+            }
+        }
+    }
+    notes.extend(
+        missing
+            .into_iter()
+            .map(|((reason, remedy), what)| format!("not counted: {}: {reason}; {remedy}", what.join(", "))),
+    );
+    if summaries(lines).iter().any(|summary| summary.nanos.basis == Basis::WithinRunOnly) {
+        notes.push(
+            "intervals hold within this process only; `switchcost run --rounds 5` tells how far processes differ"
+                .into(),
+        );
+    }
+    notes
+}

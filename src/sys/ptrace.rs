@@ -1,0 +1,129 @@
+//! Watching the system calls of a process and of all it creates: ptrace(2).
+//!
+//! Needs no privilege for a child of one's own, except where Yama forbids it (`kernel.yama.ptrace_scope` 3) or a
+//! container's profile does.
+
+use std::mem::MaybeUninit;
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::SysError;
+
+/// One system call, at its entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The thread that makes it.
+    pub thread: Pid,
+    /// The kernel's number for it, on this architecture.
+    pub number: u64,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// A traced process and its descendants. Dropping it kills them.
+#[derive(Debug)]
+pub struct Tracee {
+    leader: Pid,
+}
+
+/// What the kernel reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A thread enters a system call.
+    Entry(Entry),
+    /// The traced process itself ended: normally with a status, or `None` by a signal.
+    Ended(Option<i32>),
+}
+
+impl Tracee {
+    /// Attaches to `leader`, a child of the calling thread that has one thread yet. All calls on the tracee must come
+    /// from this thread: ptrace(2) knows tracers by thread.
+    ///
+    /// # Errors
+    /// `EPERM` where tracing is forbidden.
+    pub fn seize(leader: Pid) -> Result<Self, SysError> {
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(leader, options).map_err(|errno| SysError::new("ptrace PTRACE_SEIZE", errno))?;
+        ptrace::interrupt(leader).map_err(|errno| SysError::new("ptrace PTRACE_INTERRUPT", errno))?;
+        Ok(Self { leader })
+    }
+
+    /// Lets everything run until the next entry into a system call, or the end.
+    ///
+    /// # Errors
+    /// Those of waitpid(2).
+    pub fn next_event(&mut self) -> Result<Event, SysError> {
+        loop {
+            // __WALL: threads too. __WNOTHREAD: only what this thread traces, since other threads of this process may
+            // have children of their own.
+            let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+            match waitpid(None, Some(flags)) {
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(SysError::new("waitpid", errno)),
+                Ok(WaitStatus::Exited(pid, status)) if pid == self.leader => return Ok(Event::Ended(Some(status))),
+                Ok(WaitStatus::Signaled(pid, ..)) if pid == self.leader => return Ok(Event::Ended(None)),
+                Ok(WaitStatus::PtraceSyscall(thread)) => {
+                    let entry = entry(thread);
+                    resume(thread, None);
+                    if let Some(entry) = entry {
+                        return Ok(Event::Entry(entry));
+                    }
+                }
+                // A new thread, the answer to PTRACE_INTERRUPT, or a group-stop: none of them carries a signal.
+                Ok(WaitStatus::PtraceEvent(thread, _, _)) => resume(thread, None),
+                Ok(WaitStatus::Stopped(thread, signal)) => resume(thread, Some(signal)),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Tracee {
+    fn drop(&mut self) {
+        // Gone already when it ended by itself.
+        let _ = nix::sys::signal::kill(self.leader, Signal::SIGKILL);
+    }
+}
+
+fn resume(thread: Pid, signal: Option<Signal>) {
+    // ESRCH: it was killed meanwhile, and its end will be reported.
+    let _ = ptrace::syscall(thread, signal);
+}
+
+/// The call that a stopped thread enters; `None` at an exit, and for a thread that is gone.
+fn entry(thread: Pid) -> Option<Entry> {
+    let info = ptrace::syscall_info(thread).ok()?;
+    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+        return None;
+    }
+    // SAFETY: `op` says that the kernel filled in `entry`.
+    let entry = unsafe { info.u.entry };
+    Some(Entry { thread, number: entry.nr, arguments: entry.args })
+}
+
+/// Reads a value out of a stopped process; `None` when the address is not mapped there.
+///
+/// Meant for the few words that system calls point at. `T` must be valid for any bits.
+fn peek<T: Copy>(process: Pid, address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    let local = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: size_of::<T>() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size_of::<T>() };
+    // SAFETY: `local` names `value` with its size; `remote` is checked by the kernel against the other address space.
+    let read = unsafe { libc::process_vm_readv(process.as_raw(), &raw const local, 1, &raw const remote, 1, 0) };
+    // SAFETY: all of its bytes were written, and callers use types that any bits are valid for.
+    (read == size_of::<T>() as isize).then(|| unsafe { value.assume_init() })
+}
+
+/// The `events` field of the `struct epoll_event` that an epoll_ctl(2) of a traced thread points at.
+pub fn epoll_events(entry: &Entry) -> Option<u32> {
+    // The field is the first, in the packed layout of x86-64 as in the natural one of the others.
+    peek::<u32>(entry.thread, entry.arguments[3])
+}
