@@ -8,6 +8,7 @@ use crate::mechanism::{Demand, Mechanism, ParameterError, Parameters, registry};
 use crate::record::Setting;
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
+use crate::sys::limits::raise_descriptors;
 use crate::units::CpuId;
 
 use super::Benchmark;
@@ -104,16 +105,19 @@ pub enum PlanError {
         /// What raises it.
         remedy: String,
     },
-    /// The kernel does not say which CPUs there are.
+    /// The kernel does not say which CPUs there are, or what the limits are.
     #[error(transparent)]
-    Affinity(#[from] SysError),
+    Sys(#[from] SysError),
 }
 
 /// Plans the mechanisms that `wanted` names, in the registry's order.
 ///
+/// The process's own limit of descriptors is raised as far as it may be, since the default of 1024 holds no brigade.
+///
 /// # Errors
 /// A parameter or value that does not exist, and a benchmark larger than the limits.
 pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planned>, PlanError> {
+    raise_descriptors()?;
     let root = Root::default();
     let machine = Machine { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
     check_names(choice)?;
