@@ -14,7 +14,7 @@ use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::group;
 use crate::record::{BenchmarkLine, Line, MachineLine, Outcome, Suite, Writer};
-use crate::report::{group_table, notes};
+use crate::report::{counter_tables, group_table, notes};
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
@@ -215,7 +215,7 @@ impl Keeper {
             return Ok(ExitCode::SUCCESS);
         }
         if mode == Mode::Measure {
-            println!("\n{}", group_table(&self.lines));
+            println!("\n{}\n\n{}", group_table(&self.lines), counter_tables(&self.lines));
         }
         for note in notes(&self.lines) {
             println!("{note}");

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::mechanism::GROUPS;
 use crate::record::{BenchmarkLine, read};
-use crate::report::{group_table, notes};
+use crate::report::{counter_tables, group_table, notes};
 
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
@@ -27,7 +27,8 @@ impl Show {
             if lines.is_empty() {
                 continue;
             }
-            writeln!(out, "{}: {}\n{}", group.name, group.question, group_table(&lines))?;
+            writeln!(out, "{}: {}\n{}\n", group.name, group.question, group_table(&lines))?;
+            writeln!(out, "{}\n", counter_tables(&lines))?;
             for note in notes(&lines) {
                 writeln!(out, "{note}")?;
             }

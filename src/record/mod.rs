@@ -7,6 +7,7 @@
 mod schema;
 mod store;
 
+pub use crate::pmu::CounterSummary;
 pub use schema::{
     AuditRecord, BenchmarkLine, Check, Counted, Line, MachineLine, Measured, Noise, Outcome, SCHEMA, Sample, Setting,
     Suite, Unchecked,

@@ -16,12 +16,8 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
     let Some(unit) = summaries.first().map(|summary| summary.line.unit.name()) else {
         return String::new();
     };
-    let mut table = Table::new();
-    let rule = LineStyle::none().fill('─').junction('─');
-    table.load_style(TableStyle::new().header_separator(rule)).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
     let per_op = format!("ns/{unit}");
-    table.set_header([
+    let header = [
         "mechanism",
         "placement",
         &per_op,
@@ -34,17 +30,29 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
         "cyc u+k",
         "audit",
         "counting",
-    ]);
-    for summary in &summaries {
-        table.add_row(row(summary, &summaries));
-    }
-    for column in 2..12 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+    ];
+    let rows = summaries.iter().map(|summary| row(summary, &summaries).into()).collect();
+    plain_table(header.map(String::from).into(), rows, 2)
+}
+
+/// A table with a rule below its header and nothing else between its figures; columns from `right` on are aligned right.
+pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: usize) -> String {
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule));
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    let columns = header.len();
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
+    }
+    for column in right..columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table.to_string()
 }
