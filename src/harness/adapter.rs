@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BenchmarkGroup, Criterion, SamplingMode};
+use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
@@ -105,6 +105,8 @@ fn criterion(taken: &Rc<RefCell<Vec<Taken>>>) -> Criterion<BareTime> {
         .measurement_time(Duration::from_millis(2500))
         .sample_size(50)
         .nresamples(10_000)
+        // Criterion's other backend is gnuplot, whose absence it would announce at every start.
+        .plotting_backend(PlottingBackend::Plotters)
         .configure_from_args()
 }
 

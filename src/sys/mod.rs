@@ -9,6 +9,7 @@ pub mod affinity;
 pub mod channel;
 pub mod dma_latency;
 pub mod futex;
+pub mod kernel;
 pub mod limits;
 pub mod mark;
 pub mod perf;
