@@ -29,6 +29,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Tracee {
     leader: Pid,
+    /// Its end was reported, and its number may be another process's by now.
+    ended: bool,
     /// The call that each thread last entered.
     calls: HashMap<Pid, Call>,
 }
@@ -63,7 +65,7 @@ impl Tracee {
             | Options::PTRACE_O_EXITKILL;
         ptrace::seize(leader, options).map_err(|errno| SysError::new("ptrace PTRACE_SEIZE", errno))?;
         ptrace::interrupt(leader).map_err(|errno| SysError::new("ptrace PTRACE_INTERRUPT", errno))?;
-        Ok(Self { leader, calls: HashMap::new() })
+        Ok(Self { leader, ended: false, calls: HashMap::new() })
     }
 
     /// Lets everything run until the next entry into a system call, or the end.
@@ -78,8 +80,8 @@ impl Tracee {
             match waitpid(None, Some(flags)) {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(SysError::new("waitpid", errno)),
-                Ok(WaitStatus::Exited(pid, status)) if pid == self.leader => return Ok(Event::Ended(Some(status))),
-                Ok(WaitStatus::Signaled(pid, ..)) if pid == self.leader => return Ok(Event::Ended(None)),
+                Ok(WaitStatus::Exited(pid, status)) if pid == self.leader => return Ok(self.end(Some(status))),
+                Ok(WaitStatus::Signaled(pid, ..)) if pid == self.leader => return Ok(self.end(None)),
                 Ok(WaitStatus::PtraceSyscall(thread)) => {
                     let entry = self.entry(thread);
                     resume(thread, None);
@@ -93,6 +95,11 @@ impl Tracee {
                 Ok(_) => {}
             }
         }
+    }
+
+    fn end(&mut self, status: Option<i32>) -> Event {
+        self.ended = true;
+        Event::Ended(status)
     }
 
     /// The call that a stopped thread enters; `None` at an exit, at the second entry of one call, and for a thread that
@@ -129,8 +136,9 @@ const RESTARTS: [i64; 4] = [-512, -513, -514, -516];
 
 impl Drop for Tracee {
     fn drop(&mut self) {
-        // Gone already when it ended by itself.
-        let _ = nix::sys::signal::kill(self.leader, Signal::SIGKILL);
+        if !self.ended {
+            let _ = nix::sys::signal::kill(self.leader, Signal::SIGKILL);
+        }
     }
 }
 
