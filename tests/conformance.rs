@@ -173,6 +173,12 @@ fn instances_run_and_end() {
         run(benchmark);
         Belongings::now_at_last(&before).unwrap_or_else(|more| panic!("{}: left behind: {more}", benchmark.id()));
     }
+    let before = Belongings::now();
+    // Neither does an audit that comes to nothing leave anything.
+    for program in ["/bin/true", "/nonexistent/program"] {
+        Auditor::with_program(program).audit(&benchmarks[0]);
+        Belongings::now_at_last(&before).unwrap_or_else(|more| panic!("an audit with {program}: left behind: {more}"));
+    }
     println!("{} benchmarks ran", benchmarks.len());
 }
 
