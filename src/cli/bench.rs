@@ -236,3 +236,81 @@ impl Keeper {
         Ok(if failed || (differs && mode == Mode::Test) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_string).collect()
+    }
+
+    fn parted(line: &str) -> (Own, String) {
+        let (own, rest) = split(&words(line)).unwrap();
+        (own, rest.join(" "))
+    }
+
+    #[test]
+    fn our_options_are_taken_out_and_criterions_stay_in_order() {
+        let (own, rest) = parted(
+            "--bench --set tasks=64 brigade/thread --placement=same-cpu,unpinned --sample-size 10 --idle poll \
+             --events=cache-misses --set transport=socketpair --no-audit --no-counters --out /tmp/x --save-baseline a",
+        );
+        assert_eq!(rest, "--bench brigade/thread --sample-size 10 --save-baseline a");
+        assert_eq!(own.what.set, ["tasks=64", "transport=socketpair"]);
+        assert_eq!(own.what.placement.as_deref(), Some("same-cpu,unpinned"));
+        assert_eq!((own.what.idle.as_deref(), own.events.as_deref()), (Some("poll"), Some("cache-misses")));
+        assert_eq!((own.no_audit, own.no_counters, own.out), (true, true, Some("/tmp/x".into())));
+        let (own, rest) = parted("--bench --baseline a handoff");
+        assert_eq!((own, rest.as_str()), (Own::default(), "--bench --baseline a handoff"));
+    }
+
+    #[test]
+    fn an_attached_value_may_hold_an_equals_sign() {
+        let (own, _) = parted("--set=tasks=64");
+        assert_eq!(own.what.set, ["tasks=64"]);
+    }
+
+    #[test]
+    fn an_option_without_its_value_is_refused() {
+        for line in ["--set", "brigade --placement", "--out"] {
+            assert!(matches!(split(&words(line)), Err(Usage::NoValue(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn our_options_survive_the_second_start() {
+        let (own, _) = parted("--set tasks=64 --idle poll --out x --no-audit");
+        let carried: Own = serde_json::from_str(&serde_json::to_string(&own).unwrap()).unwrap();
+        assert_eq!(carried, own);
+    }
+
+    #[test]
+    fn criterions_filter_is_the_first_word_that_is_no_options_value() {
+        let filter = |line: &str| theirs(&words(line)).filter;
+        assert_eq!(filter("--bench --save-baseline a brigade/mio --noplot later"), Some("brigade/mio".into()));
+        assert_eq!(filter("--bench --save-baseline=a --sample-size 10"), None);
+        assert_eq!(filter("-b main -- x"), Some("x".into()));
+        for option in WITH_VALUE {
+            assert_eq!(filter(&format!("{option} value")), None, "{option}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_event_is_bad_usage() {
+        let error = counter_plan(Some("cache-mises")).unwrap_err().to_string();
+        assert!(error.contains("cache-mises") && error.lines().count() == 1, "{error}");
+        assert!(counter_plan(Some("cache-misses,page-faults")).is_ok());
+    }
+
+    #[test]
+    fn modes_are_read() {
+        let mode = |line: &str| theirs(&words(line)).mode;
+        assert_eq!(mode("--bench brigade"), None);
+        assert_eq!(mode("--bench --test"), Some(Mode::Test));
+        assert_eq!(mode("--list"), Some(Mode::Look));
+        assert_eq!(mode("--load-baseline a"), Some(Mode::Look));
+        assert_eq!(mode("--profile-time=5"), Some(Mode::Profile));
+        assert!(theirs(&words("--exact brigade/thread/same-cpu")).exact);
+    }
+}

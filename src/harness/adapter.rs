@@ -257,3 +257,37 @@ impl Timed {
         Self { nanos: taken.batch.elapsed.0 as f64 * share, taken: Some(taken) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::Batch;
+    use crate::units::{Nanos, Ops};
+
+    fn taken(ops: u64, nanos: u64) -> Taken {
+        Taken { batch: Batch { ops: Ops(ops), elapsed: Nanos(nanos) }, usage: Usage::default() }
+    }
+
+    #[test]
+    fn the_first_steps_of_a_quick_run_are_left_out() {
+        let all = [taken(1, 9), taken(10, 80), taken(500, 4000), taken(1000, 8000), taken(999, 8100)];
+        assert_eq!(steady(&all), all[2..]);
+        assert_eq!(steady(&[]), []);
+    }
+
+    #[test]
+    fn criterion_gets_the_share_that_it_asked_for() {
+        assert_eq!(Timed::of(taken(500, 1000), 250).nanos, 500.0);
+        assert_eq!(Timed::of(taken(500, 1000), 500).nanos, 1000.0);
+    }
+
+    #[test]
+    fn a_sample_is_kept_when_criterion_takes_its_value_and_not_before() {
+        let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
+        let measurement = BareTime { taken: Rc::clone(&kept), wall: WallTime };
+        let value = measurement.add(&measurement.zero(), &Timed::of(taken(500, 1000), 500));
+        assert!(kept.borrow().is_empty(), "warming up asks for no value");
+        assert_eq!(measurement.to_f64(&value), 1000.0);
+        assert_eq!(*kept.borrow(), [taken(500, 1000)]);
+    }
+}

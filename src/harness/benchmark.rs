@@ -90,3 +90,48 @@ pub(super) fn id(descriptor: &Descriptor, placement: &str, parameters: &Paramete
     let base = format!("{}/{placement}", descriptor.id);
     if differing.is_empty() { base } else { format!("{base}/{differing}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mechanism::{Demand, Domain, Expectation, Parameter, Tasks, Unit, Value};
+
+    const TASKS: Parameter =
+        Parameter { name: "tasks", meaning: "tasks", domain: Domain::Number { default: 500, min: 2, max: 1000 } };
+    const NOTIFY: Parameter =
+        Parameter { name: "notify", meaning: "when", domain: Domain::Word { words: &["locked", "after"] } };
+
+    static FAKE: Descriptor = Descriptor {
+        id: "fake/one",
+        isolates: "nothing",
+        unit: Unit::Hop,
+        tasks: Tasks::OneThread,
+        parameters: &[TASKS, NOTIFY],
+        baseline: "fake/one",
+        requirements: &[],
+        source: "none",
+        lap: |parameters| parameters.number("tasks"),
+        demand: |_| Demand::default(),
+        expects: |_, _| Expectation::nothing(),
+    };
+
+    #[test]
+    fn ids_name_what_differs_from_the_defaults() {
+        let defaults = Parameters::defaults(&FAKE);
+        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Default), "fake/one/same-cpu");
+        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Poll), "fake/one/same-cpu/idle=poll");
+        let small = defaults.with(&TASKS, Value::Number(64)).with(&NOTIFY, Value::Word("after".into()));
+        assert_eq!(id(&FAKE, "unpinned", &small, Idle::Default), "fake/one/unpinned/notify=after,tasks=64");
+        assert_eq!(id(&FAKE, "unpinned", &small, Idle::Poll), "fake/one/unpinned/notify=after,tasks=64,idle=poll");
+        let same = small.with(&TASKS, Value::Number(500)).with(&NOTIFY, Value::Word("locked".into()));
+        assert_eq!(id(&FAKE, "unpinned", &same, Idle::Default), "fake/one/unpinned");
+    }
+
+    #[test]
+    fn only_whole_laps_are_run() {
+        let defaults = Parameters::defaults(&FAKE);
+        for (asked, run) in [(0, 500), (1, 500), (500, 500), (501, 1000), (1000, 1000)] {
+            assert_eq!(FAKE.whole_laps(&defaults, asked), run, "{asked}");
+        }
+    }
+}

@@ -237,3 +237,85 @@ fn relation(placement: Placement) -> Option<Relation> {
         Placement::Unpinned | Placement::SameCpu | Placement::OnePerCpu => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(fixture: &str, allowed: &[usize]) -> Machine {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(fixture);
+        let topology = Host::observe(&Root::at(path)).topology;
+        Machine { topology, allowed: allowed.iter().copied().map(CpuId).collect() }
+    }
+
+    fn set(name: &str, value: &str) -> Choice {
+        Choice { parameters: vec![(name.into(), value.into())], ..Choice::default() }
+    }
+
+    fn ids(choice: &Choice, wanted: &str) -> Vec<String> {
+        plan(choice, |id| id.starts_with(wanted)).unwrap().iter().map(Planned::id).collect()
+    }
+
+    #[test]
+    fn by_default_there_is_every_placement_that_the_topology_tells_apart() {
+        use Placement::{CrossLlc, CrossNode, SameCpu, SameLlc, SmtSibling, Unpinned};
+        let all: Vec<usize> = (0..8).collect();
+        let intel = machine("intel-2socket-smt", &all).placements(&[]);
+        assert_eq!(intel, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossNode]);
+        let amd = machine("amd-two-ccx", &all).placements(&[]);
+        assert_eq!(amd, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossLlc]);
+        let narrow = machine("intel-2socket-smt", &[3, 7]);
+        assert_eq!(narrow.placements(&[]), [Unpinned, SameCpu, SmtSibling]);
+        assert_eq!(narrow.placements(&[CrossNode]), [CrossNode], "what was asked for is answered, if only by a reason");
+    }
+
+    #[test]
+    fn seats_come_from_the_allowed_cpus() {
+        let machine = machine("intel-2socket-smt", &[1, 3, 5, 7]);
+        let cpus = |placement| machine.seating(placement).map(|seating| seating.in_order());
+        assert_eq!(cpus(Placement::SameCpu), Ok(vec![CpuId(1)]));
+        assert_eq!(cpus(Placement::SmtSibling), Ok(vec![CpuId(1), CpuId(5)]));
+        assert_eq!(cpus(Placement::CrossNode), Ok(vec![CpuId(1), CpuId(3)]));
+        assert_eq!(machine.seating(Placement::OnePerCpu).map(|seating| seating.seats()), Ok(4));
+        assert_eq!(machine.seating(Placement::Unpinned).map(|seating| seating.seats()), Ok(1));
+        let reason = machine.seating(Placement::CrossLlc).unwrap_err();
+        assert!(reason.observed.contains("1,3,5,7"), "{reason}");
+    }
+
+    #[test]
+    fn the_registrys_order_is_kept_and_a_wish_for_one_thread_on_two_cpus_names_nothing() {
+        let planned = ids(&Choice::default(), "brigade/one_thread");
+        assert_eq!(planned, ["brigade/one_thread/unpinned", "brigade/one_thread/same-cpu"]);
+        let apart = Choice { placements: vec![Placement::SameLlc], ..Choice::default() };
+        assert_eq!(ids(&apart, "brigade/one_thread"), [""; 0]);
+        assert_eq!(ids(&apart, "handoff/pipe"), ["handoff/pipe/same-llc"], "here or not, it is planned");
+    }
+
+    #[test]
+    fn parameters_reach_those_that_have_them() {
+        let few = set("tasks", "64");
+        assert_eq!(ids(&few, "brigade/mio/same-cpu"), ["brigade/mio/same-cpu/tasks=64"]);
+        assert_eq!(ids(&few, "handoff/pipe/same-cpu"), ["handoff/pipe/same-cpu"]);
+    }
+
+    #[test]
+    fn what_cannot_be_planned_is_told_with_what_there_is() {
+        let told = |choice| plan(&choice, |_| true).unwrap_err().to_string();
+        let unknown = told(set("task", "64"));
+        assert!(unknown.contains("`task`") && unknown.contains("tasks"), "{unknown}");
+        assert_eq!(told(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 1000000");
+        assert_eq!(told(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 1000000");
+        assert_eq!(told(set("transport", "fifo")), "transport=fifo: transport is one of pipe, socketpair");
+    }
+
+    #[test]
+    fn more_than_the_limits_hold_is_told_with_limit_and_remedy() {
+        let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/vm-2cpu");
+        let limits = Limits::observe(&Root::at(fixture));
+        let demand = |descriptors| Demand { descriptors, ..Demand::default() };
+        assert!(check_limits(&limits, "fake/one/same-cpu", demand(8)).is_ok());
+        let error = check_limits(&limits, "fake/one/same-cpu", demand(100_000_000)).unwrap_err().to_string();
+        assert!(error.starts_with("fake/one/same-cpu needs 200000"), "both instances count: {error}");
+        assert!(error.contains("RLIMIT_NOFILE") && error.contains("raise it: "), "{error}");
+    }
+}

@@ -152,3 +152,81 @@ impl Counting {
         Ok(counted.and_then(|()| self.counters.pause()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Crew, Idle, Operation, Placement, Seating};
+    use crate::mechanism::{Demand, Descriptor, Expectation, Mechanism, Parameters, Tasks, Unit};
+    use crate::sys::affinity::allowed_cpus;
+
+    static DESCRIPTOR: Descriptor = Descriptor {
+        id: "fake/counter",
+        isolates: "nothing",
+        unit: Unit::Hop,
+        tasks: Tasks::OneThread,
+        parameters: &[],
+        baseline: "fake/counter",
+        requirements: &[],
+        source: "none",
+        lap: |_| 4,
+        demand: |_| Demand::default(),
+        expects: |_, _| Expectation::nothing(),
+    };
+
+    /// Does what it is asked, less the operations it forgets in its second batch.
+    struct Fake {
+        forgets: u64,
+    }
+
+    impl Mechanism for Fake {
+        fn descriptor(&self) -> &'static Descriptor {
+            &DESCRIPTOR
+        }
+
+        fn set_up(&self, _: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+            let (forgets, mut batches) = (self.forgets, 0);
+            Ok(Box::new(move |ops: u64| {
+                batches += 1;
+                Batch::timed(|| Ok(if batches == 2 { ops - forgets } else { ops }))
+            }))
+        }
+    }
+
+    fn benchmark(mechanism: &'static dyn Mechanism) -> Benchmark {
+        let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+        Benchmark { mechanism, parameters: Parameters::defaults(&DESCRIPTOR), seating, idle: Idle::Default }
+    }
+
+    #[test]
+    fn samples_are_whole_laps_and_nothing_is_counted_without_a_plan() {
+        let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), None).unwrap();
+        assert_eq!(session.sample(5).unwrap().batch.ops.0, 8);
+        assert_eq!(session.sample(8).unwrap().batch.ops.0, 8);
+        assert_eq!(session.close().unwrap(), Counted::default());
+    }
+
+    #[test]
+    fn one_sample_in_three_is_counted_or_every_event_says_why_not() {
+        let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), Some(&Plan::default())).unwrap();
+        session.sample(4).unwrap();
+        session.sample(4).unwrap();
+        session.sample(4).unwrap();
+        session.forget_counts();
+        for _ in 0..6 {
+            session.sample(4).unwrap();
+        }
+        let counted = session.close().unwrap();
+        match counted.samples.len() {
+            0 => assert!(!counted.not_counted.is_empty()),
+            samples => assert_eq!(samples, 2, "what was counted while warming up is forgotten"),
+        }
+    }
+
+    #[test]
+    fn a_forgotten_operation_ends_the_measurement() {
+        let mut session = Session::open(&benchmark(&Fake { forgets: 1 }), None).unwrap();
+        let failure = session.sample(8).unwrap_err();
+        assert_eq!(failure, Failure::Miscounted { asked: 8, done: 7 });
+    }
+}

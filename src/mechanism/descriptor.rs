@@ -224,3 +224,34 @@ impl Descriptor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_hold_within_the_slack_and_not_beyond() {
+        for (bound, holds, breaks) in [
+            (Bound::Exactly(1.0), [0.99, 1.01], [0.97, 1.03]),
+            (Bound::AtMost(1.0), [-5.0, 1.01], [1.03, 9.0]),
+            (Bound::Between(1.0, 2.0), [0.99, 2.01], [0.97, 2.03]),
+        ] {
+            for observed in holds {
+                assert!(bound.holds(observed, 0.02), "{observed} is {bound}");
+            }
+            for observed in breaks {
+                assert!(!bound.holds(observed, 0.02), "{observed} is not {bound}");
+            }
+            assert!(!bound.holds(f64::NAN, 0.02), "{bound}");
+        }
+        assert!(Bound::Depends.holds(1e9, 0.0));
+    }
+
+    #[test]
+    fn an_expectation_of_nothing_allows_nothing_that_is_not_added() {
+        let nothing = Expectation::nothing();
+        assert_eq!((nothing.others, nothing.voluntary), (Bound::Exactly(0.0), Bound::Exactly(0.0)));
+        assert_eq!((nothing.wakeups, nothing.switches), (Bound::Exactly(0.0), Bound::Depends));
+        assert!(nothing.calls.is_empty() && nothing.set_up.is_empty());
+    }
+}

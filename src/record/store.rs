@@ -91,12 +91,18 @@ impl Writer {
     /// Appends a line, whole, in one write(2): a kill at any moment leaves the lines before it readable.
     ///
     /// # Errors
-    /// What the file system says; `ENOSPC` among them.
+    /// What the file system says; `ENOSPC` among them. Nothing of the line is then left, so that the next one, when
+    /// there is room again, does not continue it.
     pub fn append(&mut self, line: &Line) -> Result<(), RecordError> {
         let mut text =
             encode(line).map_err(|error| RecordError::Io { path: self.path.clone(), source: error.into() })?;
         text.push('\n');
-        self.file.write_all(text.as_bytes()).map_err(RecordError::io(&self.path))
+        let before = self.file.metadata().map_err(RecordError::io(&self.path))?.len();
+        self.file.write_all(text.as_bytes()).map_err(|error| {
+            // Should this fail too, the line is torn, as by a kill.
+            let _ = self.file.set_len(before);
+            RecordError::io(&self.path)(error)
+        })
     }
 }
 

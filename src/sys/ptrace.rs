@@ -3,6 +3,7 @@
 //! Needs no privilege for a child of one's own, except where Yama forbids it (`kernel.yama.ptrace_scope` 3) or a
 //! container's profile does.
 
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
@@ -28,6 +29,17 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Tracee {
     leader: Pid,
+    /// Its end was reported, and its number may be another process's by now.
+    ended: bool,
+    /// The call that each thread last entered.
+    calls: HashMap<Pid, Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    /// It was broken off by a signal and will be entered again, unseen by the program.
+    interrupted: bool,
 }
 
 /// What the kernel reported.
@@ -53,7 +65,7 @@ impl Tracee {
             | Options::PTRACE_O_EXITKILL;
         ptrace::seize(leader, options).map_err(|errno| SysError::new("ptrace PTRACE_SEIZE", errno))?;
         ptrace::interrupt(leader).map_err(|errno| SysError::new("ptrace PTRACE_INTERRUPT", errno))?;
-        Ok(Self { leader })
+        Ok(Self { leader, ended: false, calls: HashMap::new() })
     }
 
     /// Lets everything run until the next entry into a system call, or the end.
@@ -68,10 +80,10 @@ impl Tracee {
             match waitpid(None, Some(flags)) {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(SysError::new("waitpid", errno)),
-                Ok(WaitStatus::Exited(pid, status)) if pid == self.leader => return Ok(Event::Ended(Some(status))),
-                Ok(WaitStatus::Signaled(pid, ..)) if pid == self.leader => return Ok(Event::Ended(None)),
+                Ok(WaitStatus::Exited(pid, status)) if pid == self.leader => return Ok(self.end(Some(status))),
+                Ok(WaitStatus::Signaled(pid, ..)) if pid == self.leader => return Ok(self.end(None)),
                 Ok(WaitStatus::PtraceSyscall(thread)) => {
-                    let entry = entry(thread);
+                    let entry = self.entry(thread);
                     resume(thread, None);
                     if let Some(entry) = entry {
                         return Ok(Event::Entry(entry));
@@ -84,29 +96,55 @@ impl Tracee {
             }
         }
     }
+
+    fn end(&mut self, status: Option<i32>) -> Event {
+        self.ended = true;
+        Event::Ended(status)
+    }
+
+    /// The call that a stopped thread enters; `None` at an exit, at the second entry of one call, and for a thread that
+    /// is gone.
+    fn entry(&mut self, thread: Pid) -> Option<Entry> {
+        let info = ptrace::syscall_info(thread).ok()?;
+        match info.op {
+            libc::PTRACE_SYSCALL_INFO_ENTRY => {
+                // SAFETY: `op` says that the kernel filled in `entry`.
+                let entry = unsafe { info.u.entry };
+                let before = self.calls.insert(thread, Call { number: entry.nr, interrupted: false });
+                let again = |call: Call| {
+                    call.interrupted && (call.number == entry.nr || entry.nr == libc::SYS_restart_syscall as u64)
+                };
+                (!before.is_some_and(again)).then_some(Entry { thread, number: entry.nr, arguments: entry.args })
+            }
+            libc::PTRACE_SYSCALL_INFO_EXIT => {
+                // SAFETY: `op` says that the kernel filled in `exit`.
+                let value = unsafe { info.u.exit }.sval;
+                if let Some(call) = self.calls.get_mut(&thread) {
+                    call.interrupted = RESTARTS.contains(&value);
+                }
+                None
+            }
+            _ => None,
+        }
+    }
 }
+
+/// What a call returns when a signal without a handler breaks it off: the kernel enters it again, and only a tracer
+/// sees that (include/linux/errno.h: ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK). It happens
+/// to traced tasks alone: without a tracer an ignored signal, such as SIGCHLD, is not even delivered.
+const RESTARTS: [i64; 4] = [-512, -513, -514, -516];
 
 impl Drop for Tracee {
     fn drop(&mut self) {
-        // Gone already when it ended by itself.
-        let _ = nix::sys::signal::kill(self.leader, Signal::SIGKILL);
+        if !self.ended {
+            let _ = nix::sys::signal::kill(self.leader, Signal::SIGKILL);
+        }
     }
 }
 
 fn resume(thread: Pid, signal: Option<Signal>) {
     // ESRCH: it was killed meanwhile, and its end will be reported.
     let _ = ptrace::syscall(thread, signal);
-}
-
-/// The call that a stopped thread enters; `None` at an exit, and for a thread that is gone.
-fn entry(thread: Pid) -> Option<Entry> {
-    let info = ptrace::syscall_info(thread).ok()?;
-    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
-        return None;
-    }
-    // SAFETY: `op` says that the kernel filled in `entry`.
-    let entry = unsafe { info.u.entry };
-    Some(Entry { thread, number: entry.nr, arguments: entry.args })
 }
 
 /// Reads a value out of a stopped process; `None` when the address is not mapped there.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::{REQUEST, Request, Switches, Watch};
+use super::{Answer, REQUEST, Request, Switches, Trouble, Watch};
 use crate::crew::{Failure, Placement, Seating};
 use crate::harness::Benchmark;
 use crate::mechanism::find;
@@ -22,23 +22,20 @@ pub(super) const BATCHES: [[u64; 2]; 2] = [[1, 2], [3, 4]];
 /// audits calls this first thing in its `main`.
 pub fn answer_audit_request() -> Option<ExitCode> {
     let request = std::env::var(REQUEST).ok()?;
-    let outcome = serde_json::from_str::<Request>(&request).map_err(|error| error.to_string()).and_then(answer);
-    Some(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let answer = serde_json::from_str(&request).map_err(Trouble::unwatched).and_then(|request| answer(&request));
+    println!("{}", serde_json::to_string(&answer).expect("an answer is plain data"));
+    Some(if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn answer(request: Request) -> Result<(), String> {
-    let seen = match request.watch {
-        Watch::Switches => count_switches(&request).map(Some),
-        Watch::Calls => make_calls(&request).map(|()| None),
-    };
-    if let Some(answer) = seen.clone().transpose() {
-        println!("{}", serde_json::to_string(&answer).map_err(|error| error.to_string())?);
+fn answer(request: &Request) -> Answer {
+    match request.watch {
+        Watch::Switches => count_switches(request).map(Some),
+        Watch::Calls => make_calls(request).map(|()| None),
     }
-    seen.map(|_| ())
 }
 
-fn benchmark(request: &Request) -> Result<Benchmark, String> {
-    let mechanism = find(&request.mechanism).ok_or("no such mechanism")?;
+fn benchmark(request: &Request) -> Result<Benchmark, Trouble> {
+    let mechanism = find(&request.mechanism).ok_or_else(|| Trouble::unwatched("this program has no such mechanism"))?;
     let seating = match request.placement {
         Placement::Unpinned => Seating::shared(request.placement, request.cpus.clone()),
         placement => Seating::in_turn(placement, &request.cpus),
@@ -46,44 +43,40 @@ fn benchmark(request: &Request) -> Result<Benchmark, String> {
     Ok(Benchmark { mechanism, parameters: request.parameters.clone(), seating, idle: request.idle })
 }
 
-fn told(failure: Failure) -> String {
-    failure.to_string()
-}
-
 /// Runs the batches between marks, for a tracer to count what lies between.
-fn make_calls(request: &Request) -> Result<(), String> {
+fn make_calls(request: &Request) -> Result<(), Trouble> {
     // The tracer's word that it watches.
-    std::io::stdin().read_exact(&mut [0]).map_err(|error| error.to_string())?;
-    let mut driver = benchmark(request)?.start_marked().map_err(told)?;
-    driver.run(request.batches[0]).map_err(told)?;
+    std::io::stdin().read_exact(&mut [0]).map_err(Trouble::unwatched)?;
+    let mut driver = benchmark(request)?.start_marked()?;
+    driver.run(request.batches[0])?;
     settle();
     mark::leave(SET_UP);
     for (ops, [begin, end]) in request.batches.into_iter().zip(BATCHES) {
         mark::leave(begin);
-        driver.run(ops).map_err(told)?;
+        driver.run(ops)?;
         settle();
         mark::leave(end);
     }
-    driver.stop().map_err(told)
+    Ok(driver.stop()?)
 }
 
-fn count_switches(request: &Request) -> Result<Switches, String> {
-    let _idle = request.idle.hold().map_err(|unsupported| unsupported.to_string())?;
-    let mut driver = benchmark(request)?.start(|| Ok(())).map_err(told)?;
+fn count_switches(request: &Request) -> Result<Switches, Trouble> {
+    let _idle = request.idle.hold().map_err(Failure::from)?;
+    let mut driver = benchmark(request)?.start(|| Ok(()))?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {
-        wakeups.enable().map_err(|error| error.to_string())?;
+        wakeups.enable().map_err(Trouble::unwatched)?;
     }
-    driver.run(request.batches[0]).map_err(told)?;
+    driver.run(request.batches[0])?;
     settle();
     let mut seen = Vec::new();
     for ops in request.batches {
         let before = Reading::now(&mut wakeups)?;
-        driver.run(ops).map_err(told)?;
+        driver.run(ops)?;
         settle();
         seen.push(Reading::now(&mut wakeups)?.since(before));
     }
-    driver.stop().map_err(told)?;
+    driver.stop()?;
     let ops = (request.batches[1] - request.batches[0]) as f64;
     let rate = |count: fn(&Reading) -> u64| (count(&seen[1]) as f64 - count(&seen[0]) as f64) / ops;
     Ok(Switches {
@@ -102,10 +95,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn now(wakeups: &mut Result<Wakeups, Unchecked>) -> Result<Self, String> {
-        let usage = Usage::of_other_threads().map_err(|error| error.to_string())?;
+    fn now(wakeups: &mut Result<Wakeups, Unchecked>) -> Result<Self, Trouble> {
+        let usage = Usage::of_other_threads().map_err(Trouble::unwatched)?;
         let wakeups = match wakeups {
-            Ok(wakeups) => wakeups.count().map_err(|error| error.to_string())?,
+            Ok(wakeups) => wakeups.count().map_err(Trouble::unwatched)?,
             Err(_) => 0,
         };
         Ok(Self { voluntary: usage.voluntary, involuntary: usage.involuntary, wakeups })

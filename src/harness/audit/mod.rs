@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use child::answer_audit_request;
 
 use super::Benchmark;
-use crate::crew::{Idle, Placement};
+use crate::crew::{Failure, Idle, Placement};
 use crate::mechanism::{Bound, Expectation, Parameters};
 use crate::record::{AuditRecord, Check, Unchecked};
 use crate::units::CpuId;
@@ -47,6 +47,40 @@ struct Request {
 enum Watch {
     Switches,
     Calls,
+}
+
+/// Why an audited process has nothing to tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Trouble {
+    /// This machine does not let it be watched, or run.
+    Unwatched(String),
+    /// The mechanism failed.
+    Failed(String),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unsupported(reason) => Self::Unwatched(reason.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl Trouble {
+    fn unwatched(reason: impl std::fmt::Display) -> Self {
+        Self::Unwatched(reason.to_string())
+    }
+}
+
+/// What an audited process says on its standard output when it ends; switches when it was asked for them.
+type Answer = Result<Option<Switches>, Trouble>;
+
+/// Reads it. A process that ends without having said anything was ended by what it was running.
+fn read_answer(output: &[u8], ended: impl std::fmt::Display) -> Answer {
+    let silent = |_| Trouble::Failed(format!("the audited process ended without an answer: {ended}"));
+    serde_json::from_slice::<Answer>(output).map_err(silent)?
 }
 
 /// What the process that was not traced saw, per operation.
@@ -90,7 +124,8 @@ impl Auditor {
         let mut record = AuditRecord::default();
         match self.watch_calls(benchmark) {
             Ok(calls) => judge_calls(&expected, &calls, &mut record),
-            Err(reason) => record.unchecked.push(Unchecked {
+            Err(Trouble::Failed(reason)) => record.checks.push(failed(&reason)),
+            Err(Trouble::Unwatched(reason)) => record.unchecked.push(Unchecked {
                 what: "system calls".into(),
                 reason,
                 remedy: "allow ptrace for one's own children: `sysctl kernel.yama.ptrace_scope=1`, or a container \
@@ -100,7 +135,8 @@ impl Auditor {
         }
         match self.watch_switches(benchmark) {
             Ok((switches, ops)) => judge_switches(&expected, switches, ops, &mut record),
-            Err(reason) => record.unchecked.push(Unchecked {
+            Err(Trouble::Failed(reason)) => record.checks.push(failed(&reason)),
+            Err(Trouble::Unwatched(reason)) => record.unchecked.push(Unchecked {
                 what: "voluntary switches and wakeups".into(),
                 reason,
                 remedy: "run `switchcost audit` on this benchmark alone".into(),
@@ -109,20 +145,19 @@ impl Auditor {
         record
     }
 
-    fn watch_calls(&self, benchmark: &Benchmark) -> Result<Calls, String> {
+    fn watch_calls(&self, benchmark: &Benchmark) -> Result<Calls, Trouble> {
         // Each traced call stops its thread twice, some 20 µs: a few hundred are enough, since they do not vary.
         let first = benchmark.whole_laps(64);
         let request = request(benchmark, Watch::Calls, [first, 3 * first]);
         tracer::watch(self.command(&request), request.batches)
     }
 
-    fn watch_switches(&self, benchmark: &Benchmark) -> Result<(Switches, u64), String> {
+    fn watch_switches(&self, benchmark: &Benchmark) -> Result<(Switches, u64), Trouble> {
         let first = benchmark.whole_laps(500);
         let request = request(benchmark, Watch::Switches, [first, 4 * first]);
-        let output = self.command(&request).output().map_err(|error| error.to_string())?;
-        let answer: Result<Switches, String> = serde_json::from_slice(&output.stdout)
-            .map_err(|_| format!("the audit's process ended with {}", output.status))?;
-        Ok((answer?, 3 * first))
+        let output = self.command(&request).output().map_err(Trouble::unwatched)?;
+        let seen = read_answer(&output.stdout, output.status)?;
+        Ok((seen.ok_or_else(|| Trouble::unwatched("the audited process told no switches"))?, 3 * first))
     }
 
     fn command(&self, request: &Request) -> Command {
@@ -145,6 +180,12 @@ fn request(benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
         watch,
         batches,
     }
+}
+
+/// A mechanism that cannot even run does not do what it says.
+fn failed(reason: &str) -> Check {
+    let expected = format!("{}; {reason}", Bound::Exactly(1.0));
+    Check { what: "runs to its end".into(), observed: 0.0, expected, holds: false }
 }
 
 fn judge_calls(expected: &Expectation, calls: &Calls, record: &mut AuditRecord) {
@@ -179,5 +220,110 @@ fn judge_switches(expected: &Expectation, seen: Switches, ops: u64, record: &mut
     match seen.wakeups {
         Ok(wakeups) => check("wakeups", wakeups, expected.wakeups),
         Err(unchecked) => record.unchecked.push(unchecked),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(per_op: &[(&str, f64)], set_up: &[(&str, u64)]) -> Calls {
+        Calls {
+            per_op: per_op.iter().map(|(name, rate)| ((*name).into(), *rate)).collect(),
+            set_up: set_up.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
+        }
+    }
+
+    fn differences(record: &AuditRecord) -> Vec<&str> {
+        record.differences().map(|check| check.what.as_str()).collect()
+    }
+
+    fn judged(expected: &Expectation, calls: &Calls) -> AuditRecord {
+        let mut record = AuditRecord::default();
+        judge_calls(expected, calls, &mut record);
+        record
+    }
+
+    fn one_read_one_write() -> Expectation {
+        Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0))
+    }
+
+    #[test]
+    fn calls_as_expected_agree() {
+        let record = judged(&one_read_one_write(), &calls(&[("read", 1.0), ("write", 1.0), ("close", 0.0)], &[]));
+        assert_eq!((record.verdict(), record.calls_per_op()), ("ok", Some(2.0)));
+        assert!(!record.calls.contains_key("close"), "what a batch costs once is no part of an operation");
+    }
+
+    #[test]
+    fn a_second_call_a_missing_one_and_an_unnamed_one_differ() {
+        let twice = judged(&one_read_one_write(), &calls(&[("read", 1.0), ("write", 2.0)], &[]));
+        assert_eq!((twice.verdict(), differences(&twice)), ("DIFFERS", vec!["write"]));
+        let dropped = judged(&one_read_one_write(), &calls(&[("read", 0.875), ("write", 0.875)], &[]));
+        assert_eq!(differences(&dropped), ["read", "write"]);
+        let missing = judged(&one_read_one_write(), &calls(&[("read", 1.0)], &[]));
+        assert_eq!(differences(&missing), ["write"]);
+        let strange = judged(&one_read_one_write(), &calls(&[("read", 1.0), ("write", 1.0), ("poll", 0.01)], &[]));
+        assert_eq!(differences(&strange), ["other calls"]);
+    }
+
+    #[test]
+    fn set_up_is_judged_by_its_total() {
+        let edge = Expectation::nothing().set_up("epoll_ctl:edge", Bound::Exactly(8.0));
+        assert_eq!(judged(&edge, &calls(&[], &[("epoll_ctl:edge", 8), ("mmap", 3)])).verdict(), "ok");
+        let level = Expectation::nothing().set_up("epoll_ctl:level", Bound::Exactly(8.0));
+        assert_eq!(differences(&judged(&level, &calls(&[], &[("epoll_ctl:edge", 8)]))), ["set-up epoll_ctl:level"]);
+    }
+
+    #[test]
+    fn switches_are_judged_within_the_schedulers_slack() {
+        let expected =
+            Expectation::nothing().voluntary(Bound::Exactly(1.0)).switches(Bound::AtMost(1.5)).wakeups(Bound::Depends);
+        let judged = |voluntary, involuntary, ops| {
+            let mut record = AuditRecord::default();
+            judge_switches(&expected, Switches { voluntary, involuntary, wakeups: Ok(9.0) }, ops, &mut record);
+            differences(&record).join(", ")
+        };
+        assert_eq!(judged(0.99, 0.1, 10_000), "");
+        assert_eq!(judged(0.5, 0.5, 10_000), "voluntary switches");
+        assert_eq!(judged(1.0, 0.6, 10_000), "switches");
+        assert_eq!(judged(0.5, 0.5, 8), "", "the edges of a batch of eight are half of it");
+    }
+
+    #[test]
+    fn what_could_not_be_watched_is_no_verdict() {
+        let unchecked = Unchecked { what: "wakeups".into(), reason: "no tracefs".into(), remedy: "mount it".into() };
+        let seen = Switches { voluntary: 0.0, involuntary: 0.0, wakeups: Err(unchecked.clone()) };
+        let mut record = AuditRecord::default();
+        judge_switches(&Expectation::nothing(), seen, 1000, &mut record);
+        assert_eq!((record.verdict(), record.unchecked), ("ok", vec![unchecked]));
+        assert_eq!((AuditRecord::default().verdict(), AuditRecord::default().calls_per_op()), ("none", None));
+    }
+
+    #[test]
+    fn an_audited_process_tells_whose_fault_it_is() {
+        let seen = Switches { voluntary: 1.0, involuntary: 0.0, wakeups: Ok(1.0) };
+        let written = serde_json::to_vec(&Answer::Ok(Some(seen.clone()))).unwrap();
+        assert_eq!(read_answer(&written, "exit status 0"), Ok(Some(seen)));
+        let miscounted = Failure::Miscounted { asked: 8, done: 7 };
+        let written = serde_json::to_vec(&Answer::Err(miscounted.into())).unwrap();
+        let trouble = read_answer(&written, "exit status 1").unwrap_err();
+        assert_eq!(trouble, Trouble::Failed("asked for 8 operations, 7 were done".into()));
+        let unsupported = crate::crew::Unsupported::new("a ring", "none", "a newer kernel");
+        assert!(matches!(Trouble::from(Failure::from(unsupported)), Trouble::Unwatched(_)));
+        let trouble = read_answer(b"", "by a signal").unwrap_err();
+        assert!(matches!(&trouble, Trouble::Failed(reason) if reason.contains("by a signal")), "{trouble:?}");
+        assert!(!failed("because").holds);
+    }
+
+    #[test]
+    fn a_program_that_does_not_answer_fails_the_audit_and_one_that_is_not_there_leaves_it_unchecked() {
+        let choice = crate::harness::Choice::default();
+        let planned = crate::harness::plan(&choice, |id| id == "brigade/one_thread/same-cpu").unwrap();
+        let [crate::harness::Planned::Ready(benchmark)] = &planned[..] else { panic!("{planned:?}") };
+        let silent = Auditor::with_program("/bin/true").audit(benchmark);
+        assert_eq!(silent.verdict(), "DIFFERS");
+        let absent = Auditor::with_program("/nonexistent/program").audit(benchmark);
+        assert_eq!((absent.verdict(), absent.unchecked.len()), ("none", 2));
     }
 }

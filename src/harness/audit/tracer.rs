@@ -1,14 +1,14 @@
 //! Watching an audited process's system calls from outside.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::Pid;
 
 use super::child::{BATCHES, SET_UP};
-use super::{Calls, names};
-use crate::sys::SysError;
+use super::{Calls, Trouble, names, read_answer};
 use crate::sys::mark;
 use crate::sys::ptrace::{Event, Tracee};
 
@@ -18,12 +18,12 @@ type Counts = BTreeMap<String, u64>;
 ///
 /// Runs on a thread of its own: ptrace(2) ties tracees to the thread that attached them, and this way none is left over
 /// on the caller's.
-pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<Calls, String> {
+pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<Calls, Trouble> {
     let tracer = std::thread::Builder::new().name("tracer".into()).spawn(move || trace(command));
-    let tracer = tracer.map_err(|error| error.to_string())?;
-    let marks = tracer.join().map_err(|_| "the tracer panicked".to_string())??;
-    let at = |mark: u64| marks.get(&mark).ok_or_else(|| "the audited process ended early".to_string());
-    let [first, second] = BATCHES.map(|[begin, end]| Ok::<_, String>(between(at(begin)?, at(end)?)));
+    let tracer = tracer.map_err(Trouble::unwatched)?;
+    let marks = tracer.join().map_err(|_| Trouble::unwatched("the tracer panicked"))??;
+    let at = |mark: u64| marks.get(&mark).ok_or_else(|| Trouble::unwatched(format!("mark {mark} was not seen")));
+    let [first, second] = BATCHES.map(|[begin, end]| Ok::<_, Trouble>(between(at(begin)?, at(end)?)));
     let (first, second) = (first?, second?);
     let ops = (batches[1] - batches[0]) as f64;
     let rate = |name: &String| {
@@ -39,22 +39,35 @@ fn between(begin: &Counts, end: &Counts) -> Counts {
     end.iter().map(|(name, count)| (name.clone(), count - before(name))).collect()
 }
 
-/// Counts until the process ends; returns the counts as they stood at each of its marks.
-fn trace(mut command: Command) -> Result<BTreeMap<u64, Counts>, String> {
-    let told = |error: SysError| error.to_string();
-    let mut child = command.stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
-    let leader = Pid::from_raw(i32::try_from(child.id()).map_err(|error| error.to_string())?);
-    let mut tracee = Tracee::seize(leader).map_err(told)?;
+/// Starts the process and counts until it ends; returns the counts as they stood at each of its marks.
+fn trace(mut command: Command) -> Result<BTreeMap<u64, Counts>, Trouble> {
+    let mut child = command.stdin(Stdio::piped()).spawn().map_err(Trouble::unwatched)?;
+    let outcome = follow(&mut child);
+    if outcome.is_err() {
+        // Not to leave a process behind, nor its remains.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    outcome
+}
+
+fn follow(child: &mut Child) -> Result<BTreeMap<u64, Counts>, Trouble> {
+    let leader = Pid::from_raw(i32::try_from(child.id()).map_err(Trouble::unwatched)?);
+    let mut tracee = Tracee::seize(leader).map_err(Trouble::unwatched)?;
     // It creates no task before this byte: none can slip in unwatched.
-    let mut go = child.stdin.take().ok_or("the audited process has no standard input")?;
-    go.write_all(b"\n").map_err(|error| error.to_string())?;
+    let mut go = child.stdin.take().ok_or_else(|| Trouble::unwatched("the audited process has no standard input"))?;
+    go.write_all(b"\n").map_err(Trouble::unwatched)?;
     let mut counts = Counts::new();
     let mut marks = BTreeMap::new();
     // Between batches the driver waits for the main thread; that is not the mechanism's doing.
     let mut idle_driver = None;
     loop {
-        match tracee.next_event().map_err(told)? {
-            Event::Ended(_) => return Ok(marks),
+        match tracee.next_event().map_err(Trouble::unwatched)? {
+            Event::Ended(status) => {
+                let said = child.stdout.take().map(said).unwrap_or_default();
+                let ended = status.map_or("by a signal".into(), |status| format!("exit status {status}"));
+                return read_answer(&said, ended).map(|_| marks);
+            }
             Event::Entry(entry) => match mark::read(entry.number, &entry.arguments) {
                 Some(mark::BATCH_BEGINS) => idle_driver = None,
                 Some(mark::BATCH_ENDS) => idle_driver = Some(entry.thread),
@@ -66,4 +79,15 @@ fn trace(mut command: Command) -> Result<BTreeMap<u64, Counts>, String> {
             },
         }
     }
+}
+
+/// What a process that has ended left in its pipe. Processes it forked may hold the other end, stopped for this tracer,
+/// so an end of file is not waited for.
+fn said(mut out: ChildStdout) -> Vec<u8> {
+    let mut said = Vec::new();
+    if fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).is_ok() {
+        // EAGAIN is the end of what there is.
+        let _ = out.read_to_end(&mut said);
+    }
+    said
 }

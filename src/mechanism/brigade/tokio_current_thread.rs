@@ -8,11 +8,9 @@
 //! empty and spares the second read that would answer EAGAIN (docs.rs/tokio, `AsyncFd`, readiness after partial reads).
 
 use super::{TASKS, TRANSPORT, demand_of_one_thread, hops_per_lap};
-use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
-};
+use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
-use super::tokio_tasks::{drive, members, pass_on};
+use super::tokio_tasks::{drive, members, one_byte_each_way, pass_on};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/tokio_current_thread",
@@ -25,13 +23,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "docs.rs/tokio, runtime, \"Current-thread runtime\"",
     lap: hops_per_lap,
     demand: demand_of_one_thread,
-    expects: |_, _| {
-        Expectation::nothing()
-            // The scheduler also looks at the driver every 61 polls (runtime::Builder::event_interval).
-            .call("epoll_wait", Bound::Between(1.0, 1.1))
-            .call("read", Bound::Exactly(1.0))
-            .call("write", Bound::Exactly(1.0))
-    },
+    // The scheduler also looks at the driver every 61 polls (runtime::Builder::event_interval).
+    expects: |parameters, _| one_byte_each_way(parameters).call("epoll_wait", Bound::Between(1.0, 1.1)),
 };
 
 struct TokioCurrentThread;

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Runtime;
 
-use super::tokio_tasks::{Member, drive, members, pass_on};
+use super::tokio_tasks::{Member, drive, members, one_byte_each_way, pass_on};
 use super::{TASKS, TRANSPORT, descriptors, hops_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
-    Tasks, Unit, register,
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
+    register,
 };
 use crate::sys::affinity::confine_current_thread;
 
@@ -41,10 +41,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
         threads: 2 + parameters.number(WORKERS.name),
         processes: 0,
     },
-    expects: |_, _| {
-        Expectation::nothing()
-            .call("read", Bound::Exactly(1.0))
-            .call("write", Bound::Exactly(1.0))
+    expects: |parameters, _| {
+        one_byte_each_way(parameters)
             // Workers that look for work take turns at the I/O driver and wake one another.
             .call("epoll_wait", Bound::Depends)
             .call("futex:wait", Bound::Depends)

@@ -8,7 +8,7 @@ use tokio::net::unix::pipe;
 use tokio::runtime::Runtime;
 
 use super::{Place, Transport, bucket, channels, places, verify};
-use crate::mechanism::{Batch, Failure, Parameters};
+use crate::mechanism::{Batch, Bound, Expectation, Failure, Parameters};
 
 /// An end of a channel, registered with the runtime.
 pub(super) enum End {
@@ -22,6 +22,15 @@ pub(super) enum End {
 
 /// The ends that one task holds.
 pub(super) type Member = Place<End>;
+
+/// One input and one output a hop, under the names that the standard library's pipes and sockets give them.
+pub(super) fn one_byte_each_way(parameters: &Parameters) -> Expectation {
+    let (receive, send) = match Transport::of(parameters) {
+        Transport::Pipe => ("read", "write"),
+        Transport::SocketPair => ("recvfrom", "sendto"),
+    };
+    Expectation::nothing().call(receive, Bound::Exactly(1.0)).call(send, Bound::Exactly(1.0))
+}
 
 /// Opens the channels and registers them with the runtime, by task.
 pub(super) fn members(runtime: &Runtime, parameters: &Parameters) -> Result<Vec<Member>, Failure> {

@@ -1,7 +1,8 @@
 //! As `creation/thread`, with a stack of 64 KiB: what the size of the stack costs, and what it does not.
 //!
-//! Timed, not timed, and distorted as there. Stacks are mapped and touched page by page, so size alone should cost
-//! nothing with one alive; with many, small ones stay in glibc's cache where large ones are unmapped.
+//! Timed: as there. Stacks are mapped and touched page by page, so size alone should cost nothing with one alive; with
+//! many, small ones stay in glibc's cache where large ones are unmapped.
+//! Distortions: as there.
 
 use std::thread::Builder;
 

@@ -1,0 +1,371 @@
+//! The plan of the house, checked by reading it: which room sees which, where unsafe code and unwraps may stand, how
+//! long a file gets, and that nothing is kept in two lists.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use switchcost::mechanism::{GROUPS, registry};
+
+/// What a room may name of another one.
+enum Sees {
+    /// All of it.
+    Room(&'static str),
+    /// These, which are plain data.
+    Only(&'static str, &'static [&'static str]),
+}
+use Sees::{Only, Room};
+
+/// The arrows of `src/lib.rs`. A room that is not here has yet to find its place.
+const ARROWS: &[(&str, &[Sees])] = &[
+    ("units", &[]),
+    ("stats", &[]),
+    ("sys", &[Room("units")]),
+    ("crew", &[Room("sys"), Room("units")]),
+    ("host", &[Room("sys"), Room("units")]),
+    ("pmu", &[Room("sys"), Room("units")]),
+    ("mechanism", &[Room("crew"), Room("sys"), Room("units")]),
+    ("record", KEPT),
+    (
+        "harness",
+        &[Room("crew"), Room("host"), Room("mechanism"), Room("pmu"), Room("record"), Room("sys"), Room("units")],
+    ),
+    ("compare", READERS),
+    ("report", READERS),
+    ("advise", READERS),
+];
+
+/// A record is made of the other rooms' plain data, and calls none of them.
+const KEPT: &[Sees] = &[
+    Room("units"),
+    Only("crew", &["Idle", "Placement", "Unsupported"]),
+    Only("host", &["Host", "moment"]),
+    Only("mechanism", &["Parameters", "Unit", "Value"]),
+    Only("pmu", &["CounterSummary", "NotCounted"]),
+    Only("sys", &["usage"]),
+];
+
+/// Pure functions over records and statistics, and the words that records are written in.
+const READERS: &[Sees] = &[
+    Room("record"),
+    Room("stats"),
+    Room("units"),
+    Room("report"),
+    Room("compare"),
+    Only("crew", &["Idle", "Placement", "Unsupported"]),
+    Only("host", &["Host", "moment"]),
+    Only("mechanism", &["Group", "GROUPS", "Parameters", "Unit", "Value"]),
+    Only("pmu", &["CounterSummary", "NotCounted"]),
+    Only("sys", &["usage"]),
+];
+
+/// Rooms that wire the others together.
+const WIRING: &[&str] = &["cli", "lib", "main"];
+
+/// A source file, as the checks see it.
+struct Source {
+    path: PathBuf,
+    /// The lines with their comments blanked out.
+    lines: Vec<String>,
+}
+
+impl Source {
+    fn read(path: PathBuf) -> Self {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap();
+        let code = |line: &str| line.find("//").map_or(line, |comment| &line[..comment]).to_string();
+        Self { lines: text.lines().map(code).collect(), path }
+    }
+
+    /// The first folder or file below `src`.
+    fn room(&self) -> String {
+        let first = self.path.strip_prefix("src").unwrap().iter().next().unwrap();
+        Path::new(first).file_stem().unwrap().to_str().unwrap().into()
+    }
+
+    /// How many modules deep its code lies: `crate` is 0.
+    fn depth(&self) -> usize {
+        let parts = self.path.strip_prefix("src").unwrap().iter().count();
+        let stem = self.path.file_stem().unwrap();
+        if stem == "mod" { parts - 1 } else { parts }
+    }
+
+    /// Whether it is compiled for tests alone.
+    fn is_test(&self) -> bool {
+        let parent = self.path.parent().unwrap();
+        // `#[cfg(test)] mod simulation;` and the like stand in the room's mod.rs.
+        let declared = std::fs::read_to_string(root().join(parent).join("mod.rs")).unwrap_or_default();
+        let stem = self.path.file_stem().unwrap().to_str().unwrap();
+        declared.contains(&format!("#[cfg(test)]\nmod {stem};"))
+            || self.path.iter().any(|part| part == "tests")
+            || declared.contains(&format!("#[cfg(test)]\npub(crate) mod {stem};"))
+    }
+
+    /// The lines before the file's own tests, with their numbers.
+    fn program(&self) -> impl Iterator<Item = (usize, &String)> {
+        let tests = self.lines.iter().position(|line| line.trim() == "mod tests {").unwrap_or(self.lines.len());
+        self.lines.iter().enumerate().take(tests).map(|(index, line)| (index + 1, line))
+    }
+
+    fn at(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root().join(folder)).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let relative = path.strip_prefix(root()).unwrap().to_path_buf();
+        if path.is_dir() {
+            files.extend(rust_files(relative.to_str().unwrap()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(relative);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn sources() -> Vec<Source> {
+    rust_files("src").into_iter().map(Source::read).collect()
+}
+
+fn fail(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// The paths that leave a file's room: line, room, and the name in it where there is one.
+fn paths(source: &Source) -> Vec<(usize, String, Option<String>)> {
+    let code = source.lines.join("\n");
+    let start = Regex::new(r"\bcrate::|\b(?:super::)+").unwrap();
+    let mut found = Vec::new();
+    for prefix in start.find_iter(&code) {
+        let supers = prefix.as_str().matches("super::").count();
+        if supers > 0 && supers != source.depth() {
+            continue;
+        }
+        let line = code[..prefix.start()].matches('\n').count() + 1;
+        for (room, name) in names(&code[prefix.end()..]) {
+            found.push((line, room, name));
+        }
+    }
+    found
+}
+
+/// What follows `crate::`: `room::name`, `room::{name, name::deeper}`, or `{room::name, room}`.
+fn names(rest: &str) -> Vec<(String, Option<String>)> {
+    branches(rest)
+        .into_iter()
+        .flat_map(|(room, inner)| {
+            let inner: Vec<Option<String>> = match inner {
+                None => vec![None],
+                Some(inner) => branches(inner).into_iter().map(|(name, _)| Some(name)).collect(),
+            };
+            inner.into_iter().map(move |name| (room.clone(), name)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The first segment of a path, or of each path in braces, with what stands behind its `::`.
+fn branches(rest: &str) -> Vec<(String, Option<&str>)> {
+    let segment = |text: &'_ str| -> (String, usize) {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '*').unwrap_or(text.len());
+        (text[..end].to_string(), end)
+    };
+    let Some(list) = rest.strip_prefix('{') else {
+        let (name, end) = segment(rest);
+        return vec![(name, rest[end..].strip_prefix("::"))];
+    };
+    let (mut depth, mut begin, mut parts) = (0, 0, Vec::new());
+    for (index, character) in list.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                parts.push(&list[begin..index]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&list[begin..index]);
+                begin = index + 1;
+            }
+            _ => {}
+        }
+    }
+    let parts = parts.into_iter().map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (name, end) = segment(part);
+            (name, part[end..].strip_prefix("::"))
+        })
+        .collect()
+}
+
+#[test]
+fn paths_are_read() {
+    let read = |text| {
+        let told = |(room, name): (String, Option<String>)| format!("{room}/{}", name.unwrap_or("-".into()));
+        names(text).into_iter().map(told).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(read("sys::SysError;"), "sys/SysError");
+    assert_eq!(read("sys::{SysError, channel::{pipe, Ends}};"), "sys/SysError sys/channel");
+    assert_eq!(read("{units::Ops, sys::{a, b}, crew};"), "units/Ops sys/a sys/b crew/-");
+    assert_eq!(read("{\n    units,\n};"), "units/-");
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let mut complaints = Vec::new();
+    for source in sources() {
+        let room = source.room();
+        if WIRING.contains(&room.as_str()) {
+            continue;
+        }
+        let Some((_, sees)) = ARROWS.iter().find(|(name, _)| *name == room) else {
+            complaints.push(format!("{}: tests/architecture.rs gives the room `{room}` no arrows", source.at(1)));
+            continue;
+        };
+        for (line, other, name) in paths(&source) {
+            let known = ARROWS.iter().any(|(name, _)| *name == other) || WIRING.contains(&other.as_str());
+            let allowed = sees.iter().any(|sees| match sees {
+                Room(room) => *room == other,
+                Only(room, names) => *room == other && name.as_ref().is_some_and(|name| names.contains(&name.as_str())),
+            });
+            if known && other != room && !allowed {
+                let name = name.map_or(String::new(), |name| format!("::{name}"));
+                complaints.push(format!("{}: {room} must not see {other}{name}", source.at(line)));
+            }
+        }
+    }
+    fail(&complaints);
+}
+
+/// Whoever starts a driver runs a mechanism.
+#[test]
+fn only_the_harness_runs_mechanisms() {
+    let runs = Regex::new(r"\bDriver::start\b|\.set_up\(.*crew\)|\bRoster \{").unwrap();
+    let mut complaints = Vec::new();
+    for source in sources().into_iter().filter(|source| !["harness", "crew"].contains(&source.room().as_str())) {
+        for (line, _) in source.program().filter(|(_, text)| runs.is_match(text)) {
+            complaints.push(format!("{}: only src/harness runs mechanisms", source.at(line)));
+        }
+    }
+    fail(&complaints);
+}
+
+#[test]
+fn unsafe_code_lives_in_sys() {
+    let block = Regex::new(r"\bunsafe\b").unwrap();
+    let allowed = Regex::new(r"unsafe_code|allow\(unsafe").unwrap();
+    let mut complaints = Vec::new();
+    for source in sources().into_iter().filter(|source| source.room() != "sys") {
+        for (index, text) in source.lines.iter().enumerate() {
+            if block.is_match(text) || (allowed.is_match(text) && source.path != Path::new("src/mechanism/mod.rs")) {
+                complaints.push(format!("{}: unsafe code belongs in src/sys", source.at(index + 1)));
+            }
+        }
+    }
+    fail(&complaints);
+}
+
+#[test]
+fn nothing_unwraps_outside_tests() {
+    let mut complaints = Vec::new();
+    for source in sources().into_iter().filter(|source| !source.is_test()) {
+        for (line, _) in source.program().filter(|(_, text)| text.contains(".unwrap()")) {
+            complaints.push(format!("{}: name the invariant with expect, or return the error", source.at(line)));
+        }
+    }
+    fail(&complaints);
+}
+
+#[test]
+fn files_stay_short() {
+    const MOST: usize = 500;
+    let mut complaints = Vec::new();
+    for path in ["src", "tests", "benches", "scripts"].into_iter().flat_map(rust_files) {
+        let lines = Source::read(path.clone()).lines.len();
+        if lines > MOST {
+            complaints.push(format!("{}: {lines} lines; over {MOST} a file holds two things", path.display()));
+        }
+    }
+    fail(&complaints);
+}
+
+/// A file that the group's module does not name is not compiled, and one that does not register is a helper of those
+/// that do.
+#[test]
+fn every_file_of_a_mechanism_is_in_the_registry() {
+    let mut complaints = Vec::new();
+    for group in GROUPS {
+        let folder = format!("src/mechanism/{}", group.name);
+        let mut registering = 0;
+        for source in rust_files(&folder).into_iter().map(Source::read) {
+            let stem = source.path.file_stem().unwrap().to_str().unwrap().to_string();
+            let module = source.path.with_file_name("mod.rs");
+            let named = std::fs::read_to_string(root().join(&module)).unwrap_or_default();
+            if stem != "mod" && !named.contains(&format!("mod {stem};\n")) {
+                complaints.push(format!("{}: {} does not name it", source.at(1), module.display()));
+            }
+            let entries = source.lines.iter().filter(|line| line.trim_start().starts_with("register!(")).count();
+            if entries > 1 {
+                complaints.push(format!("{}: one mechanism, one file", source.at(1)));
+            }
+            let id = format!("id: \"{}/{stem}\"", group.name);
+            if entries == 1 && !source.lines.iter().any(|line| line.contains(&id)) {
+                complaints.push(format!("{}: the file is named after its mechanism: {id}", source.at(1)));
+            }
+            registering += entries;
+        }
+        let entries = registry().iter().filter(|m| m.descriptor().group() == group.name).count();
+        if entries != registering {
+            complaints.push(format!("{folder}: {registering} files register, {entries} are in the registry"));
+        }
+    }
+    let folders: BTreeSet<String> = std::fs::read_dir(root().join("src/mechanism"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    let groups: BTreeSet<String> = GROUPS.iter().map(|group| group.name.to_string()).collect();
+    assert_eq!(folders, groups, "folders of src/mechanism, and GROUPS");
+    fail(&complaints);
+}
+
+#[test]
+fn every_mechanism_says_what_is_timed_and_what_distorts_it() {
+    let mut complaints = Vec::new();
+    for mechanism in registry() {
+        let path = format!("src/mechanism/{}.rs", mechanism.descriptor().id);
+        let text = std::fs::read_to_string(root().join(&path)).unwrap();
+        let opening: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        for word in ["Timed:", "Distortions:"] {
+            if !opening.iter().any(|line| line.contains(word)) {
+                complaints.push(format!("{path}:1: it does not open with `{word}`"));
+            }
+        }
+    }
+    fail(&complaints);
+}
+
+#[test]
+fn every_group_has_a_bench_target() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let mut complaints = Vec::new();
+    for group in GROUPS.iter().map(|group| group.name) {
+        let text = std::fs::read_to_string(root().join(format!("benches/{group}.rs"))).unwrap_or_default();
+        if !text.contains(&format!("bench::main(\"{group}\")")) {
+            complaints.push(format!("benches/{group}.rs: it runs the group {group}, and nothing else"));
+        }
+        if !manifest.contains(&format!("[[bench]]\nname = \"{group}\"\nharness = false")) {
+            complaints.push(format!("Cargo.toml: [[bench]] name = \"{group}\", harness = false"));
+        }
+    }
+    fail(&complaints);
+}

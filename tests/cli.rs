@@ -1,0 +1,166 @@
+//! The command line, end to end: what it prints, and how it refuses.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use assert_cmd::cargo::CommandCargoExt;
+use insta::assert_snapshot;
+use serde_json::Value;
+use switchcost::mechanism::registry;
+
+/// What a command printed, and its status.
+struct Ran {
+    out: String,
+    err: String,
+    status: i32,
+}
+
+fn ran(arguments: &[&str]) -> Ran {
+    finish(Command::cargo_bin("switchcost").unwrap().args(arguments))
+}
+
+fn finish(command: &mut Command) -> Ran {
+    let output = command.env_remove("SWITCHCOST_BENCH_OPTIONS").output().unwrap();
+    Ran {
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+        status: output.status.code().unwrap(),
+    }
+}
+
+/// The output of a command that must go well.
+fn fine(arguments: &[&str]) -> String {
+    let ran = ran(arguments);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{arguments:?}");
+    ran.out
+}
+
+/// The one line of a command that must be refused.
+fn refused(arguments: &[&str]) -> String {
+    let ran = ran(arguments);
+    assert_eq!(ran.status, 2, "{arguments:?}: {}", ran.err);
+    assert!(ran.out.is_empty() && ran.err.lines().count() == 1, "{arguments:?}: {}{}", ran.out, ran.err);
+    ran.err.trim_end().into()
+}
+
+#[test]
+fn list_prints_the_registry() {
+    let text = fine(&["list"]);
+    let json = fine(&["list", "--json"]);
+    let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), registry().len());
+    for (mechanism, object) in registry().iter().zip(&objects) {
+        let descriptor = mechanism.descriptor();
+        assert_eq!(object["id"], descriptor.id);
+        assert!(text.contains(&format!("  {}\n      isolates   {}\n", descriptor.id, descriptor.isolates)));
+        assert!(object["unsupported"].is_null() || object["unsupported"]["remedy"].is_string(), "{object}");
+    }
+}
+
+#[test]
+fn list_tells_what_can_be_set() {
+    let one = fine(&["list", "^brigade/one_thread$"]);
+    // Everything but the last lines, which are this machine's.
+    assert_snapshot!(one.split("      source").next().unwrap().trim_end(), @r"
+    brigade [hop]  What does it cost to pass a byte along a line of tasks?
+      brigade/one_thread
+          isolates   the input and output of a hop alone: one thread writes and reads every channel itself, nobody is woken
+          --set      tasks = 500, from 2 to 1000000  (tasks in the brigade, the driver included, and channels between them)
+          --set      transport = pipe | socketpair  (the channels: pipe(2), or socketpair(2) of UNIX stream sockets as in the classic experiment)
+    ");
+}
+
+#[test]
+fn host_prints_this_machine() {
+    let text = fine(&["host"]);
+    for fact in ["id ", "processor ", "topology ", "kernel ", "clock source ", "idle ", "load "] {
+        assert!(text.lines().any(|line| line.starts_with(fact)), "no line on {fact}in\n{text}");
+    }
+    let json: Value = serde_json::from_str(&fine(&["host", "--json"])).unwrap();
+    let id = json["id"].as_str().unwrap();
+    assert!(id.len() == 16 && text.contains(id), "the id is the same from run to run");
+    assert!(json["host"]["kernel"]["release"].is_string() && json["warnings"].is_array(), "{json}");
+}
+
+#[test]
+fn audit_checks_one_benchmark() {
+    let text = fine(&["audit", "^handoff/eventfd/same-cpu", "--placement", "same-cpu"]);
+    assert!(text.starts_with("handoff/eventfd/same-cpu "), "{text}");
+    let few = ["audit", "^brigade/one_thread/same-cpu", "--set", "tasks=8", "--json"];
+    let json: Value = serde_json::from_str(&fine(&few)).unwrap();
+    assert_eq!(json["id"], "brigade/one_thread/same-cpu/tasks=8");
+    assert_ne!(json["audit"]["checks"], Value::Array(Vec::new()));
+}
+
+/// The table's layout is the report's own test; here: it comes, in the right order, with what a reader must know.
+#[test]
+fn show_prints_a_record_again() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/record/schema-1");
+    let text = fine(&["show", folder.to_str().unwrap()]);
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no `{what}` in\n{text}"));
+    assert!(at("brigade: ") < at("one_thread") && at("one_thread") < at("DIFFERS"));
+    assert!(text.lines().all(|line| line.contains(": ") || line.chars().count() <= 120), "{text}");
+    for note in [
+        "brigade/thread/same-cpu: audit: write: 2.0000 per op, expected exactly 1",
+        "brigade/thread/cross-llc: unsupported: needs two CPUs for placement cross-llc; here: none among CPUs 0-7",
+        "brigade/mio/same-cpu: FAILED: ",
+        "LLC-load-misses: this processor has no such event",
+    ] {
+        at(note);
+    }
+    assert_eq!(text, fine(&["show", folder.join("records.jsonl").to_str().unwrap()]));
+}
+
+#[test]
+fn unknown_words_are_told_with_those_that_there_are() {
+    assert_snapshot!(refused(&["list", "brigadier"]), @"switchcost: no benchmark's id matches `brigadier`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
+    assert_snapshot!(refused(&["audit", "nothing/like/this"]), @"switchcost: no benchmark's id matches `nothing/like/this`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
+    assert_snapshot!(refused(&["audit", "brigade/(thread"]), @"switchcost: `brigade/(thread` is no regular expression: error: unclosed group");
+    assert_snapshot!(refused(&["audit", "--placement", "same_cpu"]), @"switchcost: no placement is called `same_cpu`; there are unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu");
+    assert_snapshot!(refused(&["audit", "--idle", "busy"]), @"switchcost: idle is `default` or `poll`, not `busy`");
+    assert_snapshot!(refused(&["audit", "--set", "idle=busy"]), @"switchcost: idle is `default` or `poll`, not `busy`");
+    let parameter = refused(&["audit", "--set", "task=8"]);
+    assert!(parameter.starts_with("switchcost: no mechanism has a parameter `task`; there are "), "{parameter}");
+    assert!(parameter.contains("tasks") && parameter.contains("transport"), "{parameter}");
+}
+
+#[test]
+fn values_out_of_range_are_told_with_the_range() {
+    assert_snapshot!(refused(&["audit", "--set", "tasks=1"]), @"switchcost: tasks=1: tasks is a whole number from 2 to 1000000");
+    assert_snapshot!(refused(&["audit", "--set", "tasks=1e3"]), @"switchcost: tasks=1e3: tasks is a whole number from 2 to 1000000");
+    assert_snapshot!(refused(&["audit", "--set", "tasks=99999999999999999999"]), @"switchcost: tasks=99999999999999999999: tasks is a whole number from 2 to 1000000");
+    assert_snapshot!(refused(&["audit", "--set", "transport=fifo"]), @"switchcost: transport=fifo: transport is one of pipe, socketpair");
+    assert_snapshot!(refused(&["audit", "--set", "tasks"]), @"switchcost: `tasks` sets nothing: write --set NAME=VALUE, such as --set tasks=64");
+}
+
+#[test]
+fn more_tasks_than_the_limits_allow_are_told_with_limit_and_remedy() {
+    let mut shell = Command::new("sh");
+    let script = r#"ulimit -n 256; exec "$0" audit '^brigade/thread/same-cpu' --set tasks=1000000"#;
+    let ran = finish(shell.args(["-c", script, env!("CARGO_BIN_EXE_switchcost")]));
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);
+    let told = ran.err.trim_end();
+    assert!(told.starts_with("switchcost: brigade/thread/same-cpu/tasks=1000000 needs "), "{told}");
+    assert!(told.contains(" is 256 (read from /proc/self/limits); raise it: ") && told.contains("40000"), "{told}");
+    assert_eq!(told.lines().count(), 1);
+}
+
+#[test]
+fn usage_that_clap_knows_is_its_own() {
+    for arguments in [&["lst"][..], &["list", "--jsn"], &["show"], &[]] {
+        let ran = ran(arguments);
+        assert_eq!(ran.status, 2, "{arguments:?}");
+        assert!(ran.err.contains("Usage: switchcost"), "{arguments:?}: {}", ran.err);
+    }
+    assert!(fine(&["--help"]).contains("2 bad usage"));
+    assert!(fine(&["--version"]).starts_with("switchcost "));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let script = r#""$0" list | head -n 1"#;
+    let ran = finish(Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_switchcost")]));
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.out.lines().count(), 1);
+}

@@ -1,0 +1,149 @@
+//! A record as a round writes it, with every field and every kind of outcome, on a machine of the fixtures.
+
+use std::path::{Path, PathBuf};
+
+use switchcost::crew::{Idle, Unsupported};
+use switchcost::host::moment::{Moment, Ticks};
+use switchcost::host::{Host, Root};
+use switchcost::mechanism::{Placement, Unit};
+use switchcost::pmu::{CounterSummary, NotCounted};
+use switchcost::record::{
+    AuditRecord, BenchmarkLine, Check, Counted, Line, MachineLine, Measured, Noise, Outcome, Sample, Setting, Suite,
+    Unchecked,
+};
+use switchcost::sys::usage::Usage;
+use switchcost::units::{CpuId, Nanos, Ops};
+
+/// The folder of a fixture.
+pub(crate) fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+}
+
+/// A round of four benchmarks: two that were measured, one that cannot run, one that failed.
+pub(crate) fn lines() -> Vec<Line> {
+    let machine = machine("intel-2socket-smt");
+    let id = machine.id.clone();
+    let measured = |nanos, audit| Outcome::Measured(Box::new(measured(nanos, audit)));
+    let unsupported = Unsupported::new("two CPUs for placement cross-llc", "none among CPUs 0-7", "another machine");
+    let failed = "brigade/mio/same-cpu: a batch did not finish within 60s";
+    [
+        benchmark("brigade/one_thread", Placement::SameCpu, &id, measured(600, agreeing())),
+        benchmark("brigade/thread", Placement::SameCpu, &id, measured(3000, differing())),
+        benchmark("brigade/thread", Placement::CrossLlc, &id, Outcome::Unsupported(unsupported)),
+        benchmark("brigade/mio", Placement::SameCpu, &id, Outcome::Failed(failed.into())),
+    ]
+    .into_iter()
+    .fold(vec![Line::Machine(Box::new(machine))], |mut lines, line| {
+        lines.push(Line::Benchmark(Box::new(line)));
+        lines
+    })
+}
+
+/// The first line of a round on the machine of a host fixture.
+pub(crate) fn machine(host: &str) -> MachineLine {
+    let host = Host::observe(&Root::at(fixture("host").join(host)));
+    MachineLine {
+        id: host.id(),
+        host,
+        moment: moment(),
+        suite: Suite {
+            version: "0.1.0".into(),
+            revision: Some("0123456789ab".into()),
+            changed: Some(false),
+            rustc: "rustc 1.95.0".into(),
+            target: "x86_64-unknown-linux-gnu".into(),
+            profile: "release, opt-level 3".into(),
+        },
+        argv: vec!["brigade".into(), "--bench".into()],
+        started_ms: 1_790_000_000_000,
+    }
+}
+
+/// One benchmark of the sample's round.
+pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, outcome: Outcome) -> BenchmarkLine {
+    BenchmarkLine {
+        id: format!("{mechanism}/{placement}"),
+        mechanism: mechanism.into(),
+        unit: Unit::Hop,
+        baseline: "brigade/one_thread".into(),
+        setting: Setting {
+            placement,
+            cpus: vec![CpuId(0)],
+            idle: Idle::Default,
+            parameters: serde_json::from_value(serde_json::json!({ "tasks": 500, "transport": "pipe" }))
+                .expect("parameters are names and values"),
+        },
+        round: 0,
+        machine: machine.into(),
+        started_ms: 1_790_000_001_000,
+        outcome,
+    }
+}
+
+/// Samples around `nanos` per operation.
+pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
+    let sample = |extra: u64| Sample(Ops(1000), Nanos(1000 * nanos + extra));
+    let samples = (0..10).map(|step| sample(100 * step)).collect();
+    Measured {
+        samples,
+        usage: Usage {
+            user: Nanos(2_000 * nanos),
+            system: Nanos(8_000 * nanos),
+            voluntary: 10_000,
+            involuntary: 12,
+            minor_faults: 3,
+            major_faults: 0,
+        },
+        counted: Counted {
+            samples: vec![sample(90_000)],
+            counters: vec![CounterSummary {
+                event: "cycles:u".into(),
+                per_op: 412.25,
+                count: 412_250,
+                ops: 1000,
+                enabled_ns: 700_000,
+                running_ns: 350_000,
+                estimated: true,
+                unit: Some("cycles".into()),
+            }],
+            not_counted: vec![NotCounted {
+                event: "LLC-load-misses".into(),
+                reason: "this processor has no such event".into(),
+                remedy: "none".into(),
+            }],
+        },
+        audit,
+        noise: Noise { start: moment(), end: moment() },
+    }
+}
+
+fn agreeing() -> AuditRecord {
+    AuditRecord {
+        checks: vec![
+            Check { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true },
+            Check { what: "other calls".into(), observed: 0.0, expected: "exactly 0".into(), holds: true },
+        ],
+        unchecked: vec![Unchecked {
+            what: "wakeups".into(),
+            reason: "tracefs cannot be read".into(),
+            remedy: "run as root".into(),
+        }],
+        calls: [("read".into(), 1.0), ("write".into(), 1.0)].into(),
+    }
+}
+
+fn differing() -> AuditRecord {
+    let check = Check { what: "write".into(), observed: 2.0, expected: "exactly 1".into(), holds: false };
+    AuditRecord { checks: vec![check], ..agreeing() }
+}
+
+fn moment() -> Moment {
+    Moment {
+        load: Some([0.25, 0.5, 0.125]),
+        runnable_tasks: Some(1),
+        tasks: Some(312),
+        ticks: Some(Ticks { steal: 7, total: 123_456 }),
+        cpu_mhz: vec![2400.0, 2399.998],
+        cpu_pressure_percent: Some(1.5),
+    }
+}
