@@ -8,10 +8,17 @@
 
 use super::{Demand, Domain, Failure, Group, Parameter, Parameters};
 use crate::sys::SysError;
-use crate::sys::channel::{Ends, pipe, socket_pair};
+use crate::sys::channel::{Ends, make_room, pipe, socket_pair};
+use load::Load;
 
+mod blocking;
+mod epoll;
+mod event_loop;
+mod load;
 mod mio;
 mod one_thread;
+mod poll;
+mod select;
 mod thread;
 mod tokio_current_thread;
 mod tokio_multi_thread;
@@ -25,7 +32,7 @@ pub const GROUP: Group = Group { name: "brigade", question: "What does it cost t
 const TASKS: Parameter = Parameter {
     name: "tasks",
     meaning: "tasks in the brigade, the driver included, and channels between them",
-    domain: Domain::Number { default: 500, min: 2, max: 1_000_000 },
+    domain: Domain::Number { default: 500, min: 2, max: 10_000_000 },
 };
 
 const TRANSPORT: Parameter = Parameter {
@@ -65,6 +72,17 @@ fn channels(parameters: &Parameters, nonblocking: bool) -> Result<Vec<Ends>, Fai
     Ok(opened?)
 }
 
+/// The channels of a ring that carries `load`, by the task that reads them.
+fn channels_for(parameters: &Parameters, load: &Load, nonblocking: bool) -> Result<Vec<Ends>, Failure> {
+    let channels = channels(parameters, nonblocking)?;
+    if Transport::of(parameters).needs_room(load) {
+        for channel in &channels {
+            make_room(&channel.writer, load.tokens as usize, load.payload)?;
+        }
+    }
+    Ok(channels)
+}
+
 /// The two ends that one task of a ring holds.
 #[derive(Debug)]
 struct Place<E> {
@@ -97,6 +115,11 @@ fn verify(lap: u64, arrived: u8) -> Result<(), Failure> {
 
 fn hops_per_lap(parameters: &Parameters) -> u64 {
     parameters.number(TASKS.name)
+}
+
+/// A thread for each task and the channels.
+fn demand_of_threads(parameters: &Parameters) -> Demand {
+    Demand { descriptors: descriptors(parameters) + 8, threads: parameters.number(TASKS.name), processes: 0 }
 }
 
 fn descriptors(parameters: &Parameters) -> u64 {
