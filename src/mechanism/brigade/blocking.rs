@@ -1,6 +1,6 @@
 //! Tasks that block: the loop that each runs, whatever the channels are.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::load::{Chore, Load};
 use super::{Place, bucket, channels_for, places, verify};
@@ -82,6 +82,11 @@ impl BytePort {
             channels_for(parameters, load, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
         let token = || vec![0; load.payload].into_boxed_slice();
         Ok(places(readers, writers).into_iter().map(|place| Self { place, token: token() }).collect())
+    }
+
+    /// The numbers of its two descriptors.
+    pub(super) fn descriptors(&self) -> [RawFd; 2] {
+        [self.place.reader.as_raw_fd(), self.place.writer.as_raw_fd()]
     }
 }
 
