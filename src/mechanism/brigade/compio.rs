@@ -17,7 +17,7 @@ use compio::runtime::{Runtime, RuntimeBuilder};
 
 use super::asynchronous::{AsyncPort, Lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
-use super::{Place, TASKS, TRANSPORT, channels_for, demand_of_one_thread, places, uring};
+use super::{Place, TASKS, TRANSPORT, channels_for, demand_of_one_thread, places, rings};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -54,7 +54,7 @@ impl Mechanism for Compio {
     }
 
     fn probe(&self) -> Result<(), Unsupported> {
-        uring::probe()
+        rings::probe()
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -24,6 +24,7 @@ mod mio;
 mod one_thread;
 mod poll;
 mod process;
+mod rings;
 mod select;
 mod smol;
 mod smol_channel;
@@ -36,6 +37,7 @@ mod tokio_multi_thread;
 mod tokio_tasks;
 mod uring;
 mod uring_chain;
+mod uring_per_thread;
 
 /// The group.
 pub const GROUP: Group = Group { name: "brigade", question: "What does it cost to pass a byte along a line of tasks?" };
