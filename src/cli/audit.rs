@@ -33,7 +33,7 @@ impl Audit {
         for planned in planned {
             let unsupported = match &planned {
                 Planned::Unsupported { reason, .. } => Some(reason.clone()),
-                Planned::Ready(benchmark) => benchmark.mechanism.probe().err(),
+                Planned::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
             };
             if let Some(reason) = unsupported {
                 writeln!(out, "{:<44} unsupported  {reason}", planned.id())?;

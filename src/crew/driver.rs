@@ -6,11 +6,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
+
+use super::processes::Children;
 use super::{Crew, Failure, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
 use crate::sys::process::name_current_thread;
+use crate::sys::usage::Usage;
 use crate::units::{Nanos, Ops};
 
 /// Drivers run loops of their own and whole runtimes.
@@ -85,6 +89,7 @@ pub struct Driver {
     roster: Roster,
     prefix: String,
     link: Arc<Link>,
+    children: Children,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,7 +126,8 @@ impl Driver {
         let link = Arc::<Link>::default();
         let prefix = instance_prefix();
         let (patience, seating, marked) = (roster.patience, roster.seating.clone(), roster.marked);
-        let crew = Crew::new(seating.clone(), prefix.clone(), patience);
+        let children = Children::default();
+        let crew = Crew::new(seating.clone(), prefix.clone(), patience, Arc::clone(&children));
         let shared = Arc::clone(&link);
         let life = move || {
             name_current_thread(&crew.name(0));
@@ -136,7 +142,7 @@ impl Driver {
         };
         let thread =
             Builder::new().stack_size(STACK).spawn(life).map_err(|error| SysError::from_io("clone3", &error))?;
-        let mut driver = Self { roster, prefix, link, thread: Some(thread) };
+        let mut driver = Self { roster, prefix, link, children, thread: Some(thread) };
         match driver.await_change("set-up", |state| !matches!(state, State::SettingUp))? {
             State::Ended(outcome) => Err(driver.reap(outcome)),
             other => {
@@ -168,6 +174,21 @@ impl Driver {
     /// What the names of all tasks of this instance begin with; no other instance on the machine shares it.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The forked tasks that are alive. They are in no getrusage(2) before they were waited for.
+    pub fn processes(&self) -> Vec<Pid> {
+        lock(&self.children).clone()
+    }
+
+    /// Use so far by all threads of this process but the calling one, and by the forked tasks of this instance.
+    ///
+    /// # Errors
+    /// When a forked task is gone, or /proc is not mounted.
+    pub fn usage(&self) -> Result<Usage, SysError> {
+        self.processes()
+            .into_iter()
+            .try_fold(Usage::of_other_threads()?, |sum, child| Ok(sum.plus(Usage::of_process(child)?)))
     }
 
     /// Takes the instance down and waits for every task to end.

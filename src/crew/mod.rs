@@ -11,8 +11,10 @@ mod driver;
 mod failure;
 mod idle;
 mod placement;
+mod processes;
 
 use std::any::Any;
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -22,6 +24,9 @@ pub use driver::{Batch, Driver, Operation, Roster};
 pub use failure::{Failure, Unsupported};
 pub use idle::Idle;
 pub use placement::{Placement, Seat, Seating, UnknownPlacement};
+pub use processes::ReadyProcess;
+
+use processes::{Children, Processes};
 
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
@@ -54,6 +59,7 @@ pub struct Crew {
     prefix: String,
     gate: Arc<Gate>,
     threads: Vec<JoinHandle<()>>,
+    processes: Processes,
     patience: Duration,
 }
 
@@ -85,8 +91,9 @@ impl Ready {
 }
 
 impl Crew {
-    fn new(seating: Seating, prefix: String, patience: Duration) -> Self {
-        Self { seating, prefix, gate: Arc::default(), threads: Vec::new(), patience }
+    fn new(seating: Seating, prefix: String, patience: Duration, children: Children) -> Self {
+        let processes = Processes::new(children);
+        Self { seating, prefix, gate: Arc::default(), threads: Vec::new(), processes, patience }
     }
 
     /// Where the tasks sit.
@@ -135,13 +142,31 @@ impl Crew {
         Ok(())
     }
 
-    /// Waits until every task spawned so far has signalled that it is ready.
+    /// Forks task number `task` as a process in its seat, which holds the descriptors `kept` and no others.
+    ///
+    /// `body` must call [`ReadyProcess::signal`] once, when the next thing it does is to wait for work, and must return
+    /// when one of its descriptors tells it that the instance ends: true when all went well. It runs in a copy of a
+    /// process that has other threads, so it may make system calls and touch what it holds, and nothing else: no
+    /// allocation, no lock (signal-safety(7)).
+    ///
+    /// # Errors
+    /// When no process can be created, from one of the limits that `switchcost limits` names.
+    pub fn fork<F>(&mut self, task: usize, kept: &[RawFd], body: F) -> Result<(), Failure>
+    where
+        F: FnOnce(&ReadyProcess<'_>) -> bool,
+    {
+        let name = self.name(task);
+        self.processes.fork(&name, self.seating.seat(task), kept, body)
+    }
+
+    /// Waits until every task spawned or forked so far has signalled that it is ready.
     ///
     /// # Errors
     /// The first failure of a task, one that ended instead, or the crew's patience.
-    pub fn await_ready(&self) -> Result<(), Failure> {
+    pub fn await_ready(&mut self) -> Result<(), Failure> {
         let all = self.threads.len();
         let deadline = Instant::now() + self.patience;
+        self.processes.await_ready(deadline, self.patience)?;
         let mut state = lock(&self.gate.state);
         loop {
             if let Some(failure) = state.failure.take() {
@@ -164,9 +189,10 @@ impl Crew {
     }
 
     /// Waits for every task to end; they have been told to.
-    fn dismiss(self) -> Result<(), Failure> {
+    fn dismiss(mut self) -> Result<(), Failure> {
         let all = self.threads.len();
         let deadline = Instant::now() + self.patience;
+        let processes = self.processes.dismiss(deadline);
         let mut state = lock(&self.gate.state);
         while state.ended < all {
             let left = all - state.ended;
@@ -178,7 +204,7 @@ impl Crew {
             // The body's panic was caught above, so a join cannot fail.
             let _ = thread.join();
         }
-        failure.map_or(Ok(()), Err)
+        failure.map_or(processes, Err)
     }
 
     fn wait<'a>(

@@ -71,7 +71,7 @@ impl Benchmark {
         marked: bool,
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
-        self.mechanism.probe()?;
+        self.mechanism.supports(&self.parameters)?;
         let roster = Roster { id: self.id(), seating: self.seating.clone(), patience: PATIENCE, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =

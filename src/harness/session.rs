@@ -68,9 +68,9 @@ impl Session {
     /// A mechanism that failed, hung, or did not do what it was asked.
     pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
         let ops = self.benchmark.whole_laps(ops);
-        let before = Usage::of_other_threads()?;
+        let before = self.bare.usage()?;
         let batch = self.bare.run(ops)?;
-        let usage = Usage::of_other_threads()?.since(before);
+        let usage = self.bare.usage()?.since(before);
         self.calls += 1;
         if self.calls.is_multiple_of(BARE_PER_COUNTED)
             && let Some(counting) = &mut self.counting

@@ -31,6 +31,14 @@ pub trait Mechanism: Sync {
         Ok(())
     }
 
+    /// Whether this machine has what it needs with these parameters, without setting it up.
+    ///
+    /// # Errors
+    /// What is missing, and what would help.
+    fn supports(&self, _parameters: &Parameters) -> Result<(), Unsupported> {
+        self.probe()
+    }
+
     /// Makes it ready: descriptors open, tasks running and parked, memory touched. Runs on the driver's thread, and
     /// the operation stays there.
     ///

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::{pipe2, read, write};
+use nix::unistd::{SysconfVar, pipe2, read, sysconf, write};
 
 use super::SysError;
 
@@ -68,7 +68,7 @@ pub fn read_byte(from: impl AsFd) -> Result<Received, SysError> {
     }
 }
 
-/// Writes one byte, again after `EINTR`. A byte always fits: no channel here ever holds more than one.
+/// Writes one byte, again after `EINTR`. A byte always fits: whoever uses this never lets a channel fill up.
 ///
 /// # Errors
 /// Anything that write(2) gives but `EINTR`; `EPIPE` when the reader is gone (Rust programs ignore `SIGPIPE`).
@@ -81,6 +81,82 @@ pub fn write_byte(to: impl AsFd, byte: u8) -> Result<(), SysError> {
             Ok(_) => return Err(SysError::new("write", Errno::EIO)),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(SysError::new("write", errno)),
+        }
+    }
+}
+
+/// Reads until `buffer` is full, again after `EINTR`. False when the other end is closed first.
+///
+/// # Errors
+/// Anything that read(2) gives but `EINTR`; `EAGAIN` on a nonblocking descriptor that has less.
+#[inline]
+pub fn read_whole(from: impl AsFd, buffer: &mut [u8]) -> Result<bool, SysError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(&from, &mut buffer[filled..]) {
+            Ok(0) => return Ok(false),
+            Ok(bytes) => filled += bytes,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(SysError::new("read", errno)),
+        }
+    }
+    Ok(true)
+}
+
+/// Writes all of `bytes`, again after `EINTR`.
+///
+/// # Errors
+/// Anything that write(2) gives but `EINTR`; `EPIPE` when the reader is gone, `EAGAIN` on a nonblocking descriptor
+/// without room.
+#[inline]
+pub fn write_whole(to: impl AsFd, mut bytes: &[u8]) -> Result<(), SysError> {
+    while !bytes.is_empty() {
+        match write(&to, bytes) {
+            // write(2) gives 0 for empty buffers alone.
+            Ok(0) => return Err(SysError::new("write", Errno::EIO)),
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(SysError::new("write", errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Makes a pipe large enough for `messages` of `bytes` each.
+///
+/// The kernel keeps a pipe's bytes in slots of a page. A message is put behind the one before only where it fits
+/// whole (`pipe_write` in fs/pipe.c), so that each may need slots of its own.
+///
+/// # Errors
+/// `EPERM` without privilege: larger than `fs.pipe-max-size`, or the user's pipes reach `fs.pipe-user-pages-soft`.
+pub fn make_room(pipe: impl AsFd, messages: usize, bytes: usize) -> Result<(), SysError> {
+    let page =
+        sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|page| usize::try_from(page).ok()).unwrap_or(4096);
+    // One slot more: reading in pieces leaves the first one half used.
+    let needed = (messages * bytes.div_ceil(page) + 1) * page;
+    let failed = |call: &'static str| move |errno| SysError::new(format!("fcntl {call}"), errno);
+    let room = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).map_err(failed("F_GETPIPE_SZ"))?;
+    if usize::try_from(room).is_ok_and(|room| room >= needed) {
+        return Ok(());
+    }
+    let size = libc::c_int::try_from(needed).unwrap_or(libc::c_int::MAX);
+    fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(size)).map(drop).map_err(failed("F_SETPIPE_SZ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_with_room_takes_every_message_at_once() {
+        for (messages, bytes) in [(64, 1), (64, 1024), (13, 5000), (20, 3000), (1, 65_536)] {
+            let ends = pipe(true).unwrap();
+            make_room(&ends.writer, messages, bytes).unwrap();
+            for _ in 0..messages {
+                write_whole(&ends.writer, &vec![7; bytes]).unwrap();
+            }
+            let mut all = vec![0; messages * bytes];
+            assert!(read_whole(&ends.reader, &mut all).unwrap());
         }
     }
 }

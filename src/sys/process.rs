@@ -1,6 +1,7 @@
 //! Processes: fork(2), waiting, ending, and names that /proc shows.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -58,19 +59,70 @@ pub fn wait_for(child: Pid) -> Result<WaitStatus, SysError> {
     }
 }
 
-/// Waits for `child` until `deadline`; then kills it and waits for that. True when it ended by itself.
-pub fn end_by(child: Pid, deadline: Instant) -> bool {
+/// Waits for `child` until `deadline`; nothing when it is still alive then.
+///
+/// # Errors
+/// As [`wait_for`].
+pub fn wait_until(child: Pid, deadline: Instant) -> Result<Option<WaitStatus>, SysError> {
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-            Ok(WaitStatus::StillAlive) => break,
+            Ok(WaitStatus::StillAlive) => return Ok(None),
             Err(Errno::EINTR) => {}
-            Ok(_) | Err(_) => return true,
+            answer => return answer.map(Some).map_err(|errno| SysError::new("waitpid", errno)),
         }
+    }
+}
+
+/// Waits for `child` until `deadline`; then kills it and waits for that. True when it ended by itself.
+pub fn end_by(child: Pid, deadline: Instant) -> bool {
+    if !matches!(wait_until(child, deadline), Ok(None)) {
+        return true;
     }
     let _ = kill(child, Signal::SIGKILL);
     let _ = wait_for(child);
     false
+}
+
+/// Closes every descriptor of a forked child but those in `kept`, which must be in rising order.
+///
+/// Only for the child of [`fork_running`], which never drops the owners. Allocates nothing. Needs close_range(2),
+/// Linux 5.9; where there is none, each number below the limit is closed by itself.
+pub fn keep_only(kept: &[RawFd]) {
+    let mut from = 0;
+    for &kept in kept {
+        // An open descriptor's number is not negative.
+        let kept = kept as libc::c_uint;
+        if kept > from {
+            close_between(from, kept - 1);
+        }
+        from = kept + 1;
+    }
+    close_between(from, libc::c_uint::MAX);
+}
+
+fn close_between(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: whoever owns one of these lives on in the parent, with a copy of its own (see `keep_only`).
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return;
+    }
+    // SAFETY: sysconf reads a number.
+    let open = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
+    for number in first..=last.min(libc::c_uint::try_from(open).unwrap_or(1024)) {
+        // SAFETY: as above.
+        unsafe { libc::close(number as libc::c_int) };
+    }
+}
+
+/// A name for [`take_name`], made where memory may still be allocated.
+pub fn prepare_name(name: &str) -> CString {
+    CString::new(name.replace('\0', "")).unwrap_or_default()
+}
+
+/// Gives the calling task a name of at most 15 bytes, as /proc and perf show it. Allocates nothing.
+pub fn take_name(name: &CStr) {
+    // prctl(2) fails for an unreadable address alone.
+    let _ = nix::sys::prctl::set_name(name);
 }
 
 /// Sets the calling thread's name as /proc and perf show it: at most 15 bytes (prctl(2), PR_SET_NAME).

@@ -1,10 +1,14 @@
 //! io_uring(7) for one-byte reads and writes: a ring that owns the bytes its requests point at.
 
-use std::os::fd::{AsFd, AsRawFd};
+mod provided;
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use nix::errno::Errno;
+
+use provided::{GROUP, Provided};
 
 use super::SysError;
 
@@ -18,6 +22,10 @@ pub struct Completion {
     pub tag: u64,
     /// What read(2) or write(2) would have returned: bytes, or a negative errno.
     pub result: i32,
+    /// Whether more will come of the same request, a multishot one.
+    pub more: bool,
+    /// Which provided buffer holds the bytes, if one does.
+    pub buffer: Option<u16>,
 }
 
 impl Completion {
@@ -39,11 +47,71 @@ pub enum Link {
     Next,
 }
 
+/// How a ring is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// Completions are made when the task waits for them, and not whenever it next leaves the kernel
+    /// (`IORING_SETUP_SINGLE_ISSUER`, Linux 6.0, and `IORING_SETUP_DEFER_TASKRUN`, Linux 6.1). The ring then belongs to
+    /// the thread that made it.
+    pub defer_taskrun: bool,
+    /// A kernel thread takes the submissions (`IORING_SETUP_SQPOLL`; without privilege since Linux 5.11).
+    pub sqpoll: bool,
+}
+
+/// How long a kernel thread that takes submissions looks for one before it sleeps, in milliseconds.
+const SQPOLL_IDLE: u32 = 5;
+
+impl Setup {
+    fn build(self, entries: u32) -> Result<IoUring, SysError> {
+        let mut builder = IoUring::builder();
+        if self.defer_taskrun {
+            builder.setup_single_issuer().setup_defer_taskrun();
+        }
+        if self.sqpoll {
+            builder.setup_sqpoll(SQPOLL_IDLE);
+        }
+        builder.build(entries).map_err(|error| SysError::from_io("io_uring_setup", &error))
+    }
+}
+
+/// What a request works on.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// An open descriptor.
+    Descriptor(BorrowedFd<'a>),
+    /// A registered file, by its place in the list given to [`Ring::register_files`].
+    Registered(u32),
+}
+
+impl<'a> From<&'a OwnedFd> for Target<'a> {
+    fn from(descriptor: &'a OwnedFd) -> Self {
+        Self::Descriptor(std::os::fd::AsFd::as_fd(descriptor))
+    }
+}
+
+/// Builds a request on either kind of target.
+macro_rules! on {
+    ($target:expr, |$fd:ident| $entry:expr) => {
+        match $target {
+            Target::Descriptor(descriptor) => {
+                let $fd = types::Fd(descriptor.as_raw_fd());
+                $entry.build()
+            }
+            Target::Registered(place) => {
+                let $fd = types::Fixed(place);
+                // The builder of multishot reads overwrites this flag and would read descriptor 0.
+                $entry.build().flags(squeue::Flags::FIXED_FILE)
+            }
+        }
+    };
+}
+
 /// A ring, the one-byte slots its requests use, and which tags are still in flight.
 pub struct Ring {
     ring: IoUring,
     // Atomic because the kernel stores into them behind the compiler's back; an atomic byte may change at any time.
     slots: Box<[AtomicU8]>,
+    provided: Option<Provided>,
     in_flight: Box<[bool]>,
     pending: usize,
 }
@@ -59,11 +127,40 @@ impl Ring {
     ///
     /// # Errors
     /// `ENOSYS` where the kernel has none, `EPERM` where `kernel.io_uring_disabled` or seccomp forbids it, `ENOMEM`
-    /// where RLIMIT_MEMLOCK is too small (before Linux 5.12).
-    pub fn new(entries: u32, slots: usize, tags: usize) -> Result<Self, SysError> {
-        let ring = IoUring::new(entries).map_err(|error| SysError::from_io("io_uring_setup", &error))?;
+    /// where RLIMIT_MEMLOCK is too small (before Linux 5.12), `EINVAL` for a set-up that the kernel does not know.
+    pub fn new(entries: u32, slots: usize, tags: usize, setup: Setup) -> Result<Self, SysError> {
+        let ring = setup.build(entries)?;
         let slots = (0..slots).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self { ring, slots, in_flight: vec![false; tags].into_boxed_slice(), pending: 0 })
+        Ok(Self { ring, slots, provided: None, in_flight: vec![false; tags].into_boxed_slice(), pending: 0 })
+    }
+
+    /// Registers files, so that requests need not look descriptors up.
+    ///
+    /// # Errors
+    /// `EMFILE` for more than RLIMIT_NOFILE.
+    pub fn register_files(&mut self, files: &[RawFd]) -> Result<(), SysError> {
+        let registered = self.ring.submitter().register_files(files);
+        registered.map_err(|error| SysError::from_io("io_uring_register IORING_REGISTER_FILES", &error))
+    }
+
+    /// Provides `count` one-byte buffers for multishot reads; a power of two.
+    ///
+    /// # Errors
+    /// `EINVAL` before Linux 5.19.
+    pub fn provide_buffers(&mut self, count: u16) -> Result<(), SysError> {
+        self.provided = Some(Provided::register(&self.ring, count)?);
+        Ok(())
+    }
+
+    /// Whether the kernel knows multishot reads (Linux 6.7).
+    ///
+    /// # Errors
+    /// When it cannot say (before Linux 5.6).
+    pub fn knows_multishot_reads(&self) -> Result<bool, SysError> {
+        let mut probe = Probe::new();
+        let asked = self.ring.submitter().register_probe(&mut probe);
+        asked.map_err(|error| SysError::from_io("io_uring_register IORING_REGISTER_PROBE", &error))?;
+        Ok(probe.is_supported(opcode::ReadMulti::CODE))
     }
 
     /// The byte in `slot`.
@@ -79,20 +176,48 @@ impl Ring {
     /// Queues a read of one byte into `slot`. `tag` must not be in flight.
     ///
     /// # Errors
-    /// `EBUSY` when the submission queue is full.
-    pub fn push_read(&mut self, from: impl AsFd, slot: usize, tag: u64, link: Link) -> Result<(), SysError> {
+    /// `EBUSY` when the submission queue stays full.
+    pub fn push_read<'a>(
+        &mut self,
+        from: impl Into<Target<'a>>,
+        slot: usize,
+        tag: u64,
+        link: Link,
+    ) -> Result<(), SysError> {
         let byte = self.slots[slot].as_ptr();
-        let entry = opcode::Read::new(types::Fd(from.as_fd().as_raw_fd()), byte, 1).build();
+        let entry = on!(from.into(), |fd| opcode::Read::new(fd, byte, 1));
         self.push(entry, tag, link)
+    }
+
+    /// Queues a read that gives a completion, with a provided buffer, for each byte that comes. `tag` must not be in
+    /// flight. Needs [`Ring::provide_buffers`].
+    ///
+    /// # Errors
+    /// `EBUSY` when the submission queue stays full.
+    pub fn push_multishot_read<'a>(&mut self, from: impl Into<Target<'a>>, tag: u64) -> Result<(), SysError> {
+        // Length 0 is that of the buffer.
+        let entry = on!(from.into(), |fd| opcode::ReadMulti::new(fd, 0, GROUP));
+        self.push(entry, tag, Link::None)
+    }
+
+    /// The byte in a provided buffer that a completion named; the buffer goes back to the kernel.
+    pub fn take_provided(&mut self, buffer: u16) -> Option<u8> {
+        self.provided.as_mut().map(|provided| provided.take(buffer))
     }
 
     /// Queues a write of the byte in `slot`. `tag` must not be in flight.
     ///
     /// # Errors
-    /// `EBUSY` when the submission queue is full.
-    pub fn push_write(&mut self, to: impl AsFd, slot: usize, tag: u64, link: Link) -> Result<(), SysError> {
+    /// `EBUSY` when the submission queue stays full.
+    pub fn push_write<'a>(
+        &mut self,
+        to: impl Into<Target<'a>>,
+        slot: usize,
+        tag: u64,
+        link: Link,
+    ) -> Result<(), SysError> {
         let byte = self.slots[slot].as_ptr().cast_const();
-        let entry = opcode::Write::new(types::Fd(to.as_fd().as_raw_fd()), byte, 1).build();
+        let entry = on!(to.into(), |fd| opcode::Write::new(fd, byte, 1));
         self.push(entry, tag, link)
     }
 
@@ -102,12 +227,25 @@ impl Ring {
             Link::Next => squeue::Flags::IO_LINK,
         };
         let entry = entry.user_data(tag).flags(flags);
-        // SAFETY: the entry points into `slots`, which lives on the heap as long as the ring: `drop` waits for every
-        // tag in flight first. A descriptor closed meanwhile is the kernel's to refuse.
-        unsafe { self.ring.submission().push(&entry) }
-            .map_err(|_| SysError::new("io_uring submission queue", Errno::EBUSY))?;
+        // SAFETY: the entry points into `slots` or at a provided buffer, which live on the heap as long as the ring:
+        // `drop` waits for every tag in flight first. A descriptor closed meanwhile is the kernel's to refuse.
+        if unsafe { self.ring.submission().push(&entry) }.is_err() {
+            self.make_room()?;
+            // SAFETY: as above.
+            unsafe { self.ring.submission().push(&entry) }
+                .map_err(|_| SysError::new("io_uring submission queue", Errno::EBUSY))?;
+        }
         self.in_flight[tag as usize] = true;
         self.pending += 1;
+        Ok(())
+    }
+
+    /// Lets the kernel take what is queued: at once, or when its thread gets to it (`IORING_ENTER_SQ_WAIT`).
+    fn make_room(&mut self) -> Result<(), SysError> {
+        self.submit_and_wait(0)?;
+        if self.ring.params().is_setup_sqpoll() {
+            self.ring.submitter().squeue_wait().map_err(|error| SysError::from_io("io_uring_enter", &error))?;
+        }
         Ok(())
     }
 
@@ -130,12 +268,14 @@ impl Ring {
     #[inline]
     pub fn completion(&mut self) -> Option<Completion> {
         let entry: cqueue::Entry = self.ring.completion().next()?;
+        let more = cqueue::more(entry.flags());
         // Cancellations carry a tag that no request has.
-        if let Some(in_flight @ true) = self.in_flight.get_mut(entry.user_data() as usize) {
+        if !more && let Some(in_flight @ true) = self.in_flight.get_mut(entry.user_data() as usize) {
             *in_flight = false;
             self.pending -= 1;
         }
-        Some(Completion { tag: entry.user_data(), result: entry.result() })
+        let buffer = cqueue::buffer_select(entry.flags());
+        Some(Completion { tag: entry.user_data(), result: entry.result(), more, buffer })
     }
 }
 
@@ -144,18 +284,21 @@ impl Drop for Ring {
     /// freed before that. So they are cancelled one by one, by tag, and awaited; where that fails the slots are leaked.
     fn drop(&mut self) {
         const CANCELLATION: u64 = u64::MAX;
-        for tag in (0..self.in_flight.len()).filter(|&tag| self.in_flight[tag]) {
+        for tag in 0..self.in_flight.len() {
+            if !self.in_flight[tag] {
+                continue;
+            }
             let cancel = opcode::AsyncCancel::new(tag as u64).build().user_data(CANCELLATION);
             // SAFETY: a cancellation points at no memory.
             while unsafe { self.ring.submission().push(&cancel) }.is_err() {
-                if self.ring.submit().is_err() {
+                if self.make_room().is_err() {
                     break;
                 }
             }
         }
         while self.pending > 0 {
             if self.submit_and_wait(1).is_err() {
-                std::mem::forget(std::mem::take(&mut self.slots));
+                std::mem::forget((std::mem::take(&mut self.slots), self.provided.take()));
                 return;
             }
             while self.completion().is_some() {}

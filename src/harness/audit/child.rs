@@ -1,17 +1,17 @@
 //! The audited process: sets the mechanism up, runs two batches, and tells what it saw or lets itself be watched.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{Answer, REQUEST, Request, Switches, Trouble, Watch};
-use crate::crew::{Failure, Placement, Seating};
+use crate::crew::{Driver, Failure, Placement, Seating};
 use crate::harness::Benchmark;
 use crate::mechanism::find;
 use crate::pmu::{NotCounted, Wakeups};
 use crate::record::Unchecked;
 use crate::sys::mark;
-use crate::sys::usage::Usage;
 
 /// Set-up is over; what follows is the first batch.
 pub(super) const SET_UP: u64 = 0;
@@ -49,12 +49,12 @@ fn make_calls(request: &Request) -> Result<(), Trouble> {
     std::io::stdin().read_exact(&mut [0]).map_err(Trouble::unwatched)?;
     let mut driver = benchmark(request)?.start_marked()?;
     driver.run(request.batches[0])?;
-    settle();
+    settle(&driver);
     mark::leave(SET_UP);
     for (ops, [begin, end]) in request.batches.into_iter().zip(BATCHES) {
         mark::leave(begin);
         driver.run(ops)?;
-        settle();
+        settle(&driver);
         mark::leave(end);
     }
     Ok(driver.stop()?)
@@ -68,13 +68,13 @@ fn count_switches(request: &Request) -> Result<Switches, Trouble> {
         wakeups.enable().map_err(Trouble::unwatched)?;
     }
     driver.run(request.batches[0])?;
-    settle();
+    settle(&driver);
     let mut seen = Vec::new();
     for ops in request.batches {
-        let before = Reading::now(&mut wakeups)?;
+        let before = Reading::now(&driver, &mut wakeups)?;
         driver.run(ops)?;
-        settle();
-        seen.push(Reading::now(&mut wakeups)?.since(before));
+        settle(&driver);
+        seen.push(Reading::now(&driver, &mut wakeups)?.since(before));
     }
     driver.stop()?;
     let ops = (request.batches[1] - request.batches[0]) as f64;
@@ -95,8 +95,8 @@ struct Reading {
 }
 
 impl Reading {
-    fn now(wakeups: &mut Result<Wakeups, Unchecked>) -> Result<Self, Trouble> {
-        let usage = Usage::of_other_threads().map_err(Trouble::unwatched)?;
+    fn now(driver: &Driver, wakeups: &mut Result<Wakeups, Unchecked>) -> Result<Self, Trouble> {
+        let usage = driver.usage().map_err(Trouble::unwatched)?;
         let wakeups = match wakeups {
             Ok(wakeups) => wakeups.count().map_err(Trouble::unwatched)?,
             Err(_) => 0,
@@ -117,24 +117,26 @@ fn unchecked(not: NotCounted) -> Unchecked {
     Unchecked { what: "wakeups".into(), reason: not.reason, remedy: not.remedy }
 }
 
-/// Waits until every other task of this process sleeps, so that each batch begins and ends in the same state: the last
+/// Waits until every other task of this process and of the instance sleeps, so that each batch begins and ends in the same state: the last
 /// task of a brigade enters its next read after the driver has its byte. Tasks that never sleep are given up on.
-fn settle() {
+fn settle(driver: &Driver) {
     const ENOUGH: u32 = 3;
     let deadline = Instant::now() + Duration::from_millis(100);
     let mut quiet = 0;
     while quiet < ENOUGH && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
-        quiet = if all_asleep() { quiet + 1 } else { 0 };
+        quiet = if all_asleep(driver) { quiet + 1 } else { 0 };
     }
 }
 
-fn all_asleep() -> bool {
+fn all_asleep(driver: &Driver) -> bool {
     let me = std::process::id().to_string();
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return false };
-    tasks.flatten().filter(|task| task.file_name().to_str() != Some(&me)).all(|task| {
+    let threads = tasks.flatten().filter(|task| task.file_name().to_str() != Some(&me)).map(|task| task.path());
+    let processes = driver.processes().into_iter().map(|child| PathBuf::from(format!("/proc/{child}")));
+    threads.chain(processes).all(|task| {
         // A task that ended meanwhile is asleep for good.
-        std::fs::read_to_string(task.path().join("stat")).map_or(true, |stat| state(&stat) == Some('S'))
+        std::fs::read_to_string(task.join("stat")).map_or(true, |stat| state(&stat) == Some('S'))
     })
 }
 

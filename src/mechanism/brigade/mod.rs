@@ -8,16 +8,36 @@
 
 use super::{Demand, Domain, Failure, Group, Parameter, Parameters};
 use crate::sys::SysError;
-use crate::sys::channel::{Ends, pipe, socket_pair};
+use crate::sys::channel::{Ends, make_room, pipe, socket_pair};
+use load::Load;
 
+mod asynchronous;
+mod blocking;
+mod channel;
+mod compio;
+mod crossbeam_channel;
+mod epoll;
+mod event_loop;
+mod flume;
+mod load;
 mod mio;
 mod one_thread;
+mod poll;
+mod process;
+mod rings;
+mod select;
+mod smol;
+mod smol_channel;
+mod splice;
+mod std_mpsc;
 mod thread;
 mod tokio_current_thread;
+mod tokio_mpsc;
 mod tokio_multi_thread;
 mod tokio_tasks;
 mod uring;
 mod uring_chain;
+mod uring_per_thread;
 
 /// The group.
 pub const GROUP: Group = Group { name: "brigade", question: "What does it cost to pass a byte along a line of tasks?" };
@@ -25,13 +45,19 @@ pub const GROUP: Group = Group { name: "brigade", question: "What does it cost t
 const TASKS: Parameter = Parameter {
     name: "tasks",
     meaning: "tasks in the brigade, the driver included, and channels between them",
-    domain: Domain::Number { default: 500, min: 2, max: 1_000_000 },
+    domain: Domain::Number { default: 500, min: 2, max: 10_000_000 },
 };
 
 const TRANSPORT: Parameter = Parameter {
     name: "transport",
     meaning: "the channels: pipe(2), or socketpair(2) of UNIX stream sockets as in the classic experiment",
     domain: Domain::Word { words: &["pipe", "socketpair"] },
+};
+
+const WORKERS: Parameter = Parameter {
+    name: "workers",
+    meaning: "worker threads of the runtime; 0 is one for each CPU of the placement",
+    domain: Domain::Number { default: 0, min: 0, max: 1024 },
 };
 
 /// What carries the byte.
@@ -65,17 +91,28 @@ fn channels(parameters: &Parameters, nonblocking: bool) -> Result<Vec<Ends>, Fai
     Ok(opened?)
 }
 
+/// The channels of a ring that carries `load`, by the task that reads them.
+fn channels_for(parameters: &Parameters, load: &Load, nonblocking: bool) -> Result<Vec<Ends>, Failure> {
+    let channels = channels(parameters, nonblocking)?;
+    if Transport::of(parameters).needs_room(load) {
+        for channel in &channels {
+            make_room(&channel.writer, load.tokens as usize, load.payload)?;
+        }
+    }
+    Ok(channels)
+}
+
 /// The two ends that one task of a ring holds.
 #[derive(Debug)]
-struct Place<E> {
+struct Place<R, W = R> {
     /// The end of its own channel.
-    reader: E,
+    reader: R,
     /// The end of the next task's channel.
-    writer: E,
+    writer: W,
 }
 
 /// The places of a ring, by task.
-fn places<E>(readers: Vec<E>, mut writers: Vec<E>) -> Vec<Place<E>> {
+fn places<R, W>(readers: Vec<R>, mut writers: Vec<W>) -> Vec<Place<R, W>> {
     // Task i writes channel i + 1.
     writers.rotate_left(1);
     readers.into_iter().zip(writers).map(|(reader, writer)| Place { reader, writer }).collect()
@@ -97,6 +134,16 @@ fn verify(lap: u64, arrived: u8) -> Result<(), Failure> {
 
 fn hops_per_lap(parameters: &Parameters) -> u64 {
     parameters.number(TASKS.name)
+}
+
+/// One thread, and no descriptors but those of the process itself.
+fn demand_without_descriptors(_: &Parameters) -> Demand {
+    Demand { descriptors: 8, threads: 1, processes: 0 }
+}
+
+/// A thread for each task and the channels.
+fn demand_of_threads(parameters: &Parameters) -> Demand {
+    Demand { descriptors: descriptors(parameters) + 8, threads: parameters.number(TASKS.name), processes: 0 }
 }
 
 fn descriptors(parameters: &Parameters) -> u64 {

@@ -5,41 +5,41 @@
 //! Distortions: where the tasks may run on several CPUs, the scheduler decides per wakeup whether the next task runs
 //! here or elsewhere, and a wakeup elsewhere pays for an interrupt and for leaving idle.
 
-use super::{Place, TASKS, TRANSPORT, bucket, channels, descriptors, hops_per_lap, places, verify};
+use super::blocking::{BytePort, seat_threads};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token, read_and_write};
+use super::{TASKS, TRANSPORT, demand_of_threads};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks,
-    Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
-use crate::sys::channel::{Received, read_byte, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/thread",
     isolates: "a blocking thread per task: the wakeup and the context switch that each hop needs, on top of its input and output",
     unit: Unit::Hop,
     tasks: Tasks::Several,
-    parameters: &[TASKS, TRANSPORT],
+    parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],
     baseline: "brigade/one_thread",
     requirements: &[],
     source: "pipe(7), sched(7); the experiment of github.com/jimblandy/context-switch",
-    lap: hops_per_lap,
-    demand: |parameters| Demand {
-        descriptors: descriptors(parameters) + 8,
-        threads: parameters.number(TASKS.name),
-        processes: 0,
-    },
-    expects: |parameters, placement| {
-        let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
+    lap: hops_of_all_tokens,
+    demand: demand_of_threads,
+    expects: |parameters, placement| blocked_tasks(read_and_write(parameters), parameters, placement),
+};
+
+/// Who blocks and is woken, when every task of a brigade is the kernel's and blocks in a channel.
+pub(super) fn blocked_tasks(calls: Expectation, parameters: &Parameters, placement: Placement) -> Expectation {
+    match placement {
         // On one CPU the woken task runs when its waker blocks. With two tasks a wakeup that preempts lets the
         // answer arrive before the waker reads, which then need not block.
-        match placement {
-            Placement::SameCpu if parameters.number(TASKS.name) > 2 => {
-                calls.voluntary(Bound::Exactly(1.0)).wakeups(Bound::Exactly(1.0))
-            }
-            // On several CPUs reader and writer also meet at the pipe's mutex, and either may sleep there.
-            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
+        Placement::SameCpu if parameters.number(TASKS.name) > 2 && one_token(parameters) => {
+            calls.voluntary(Bound::Exactly(1.0)).wakeups(Bound::Exactly(1.0))
         }
-    },
-};
+        // A task that finds the next token waiting does not block for it.
+        Placement::SameCpu => calls.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0)),
+        // On several CPUs reader and writer also meet at the channel's lock, and either may sleep there.
+        _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
+    }
+}
 
 struct Thread;
 
@@ -51,36 +51,7 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let hops = hops_per_lap(parameters);
-        let (readers, writers) = channels(parameters, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
-        let mut places = places(readers, writers);
-        let driver = places.remove(0);
-        for (index, place) in places.into_iter().enumerate() {
-            crew.spawn(index + 1, move |ready| {
-                ready.signal();
-                pass_on(&place)
-            })?;
-        }
-        Ok(Box::new(move |ops: u64| {
-            Batch::timed(|| {
-                let laps = ops / hops;
-                for lap in 0..laps {
-                    write_byte(&driver.writer, bucket(lap))?;
-                    match read_byte(&driver.reader)? {
-                        Received::Byte(byte) => verify(lap, byte)?,
-                        _ => return Err(Failure::Corrupted("the brigade broke off".into())),
-                    }
-                }
-                Ok(laps * hops)
-            })
-        }))
+        let load = Load::of(parameters)?;
+        seat_threads(BytePort::open(parameters, &load)?, load, crew)
     }
-}
-
-/// Passes every byte on until the task before has closed its end.
-fn pass_on(place: &Place<std::os::fd::OwnedFd>) -> Result<(), Failure> {
-    while let Received::Byte(byte) = read_byte(&place.reader)? {
-        write_byte(&place.writer, byte)?;
-    }
-    Ok(())
 }

@@ -4,27 +4,39 @@
 //! is the future that the runtime blocks on, on the same thread. Not timed: building the runtime, spawning the tasks.
 //! Distortions: as in `brigade/mio`, one event is found per wait.
 //!
-//! The buffer is larger than the byte, as in any real program: tokio takes a short read as proof that the channel is
+//! The buffer is larger than the tokens, as in any real program: tokio takes a short read as proof that the channel is
 //! empty and spares the second read that would answer EAGAIN (docs.rs/tokio, `AsyncFd`, readiness after partial reads).
 
-use super::{TASKS, TRANSPORT, demand_of_one_thread, hops_per_lap};
-use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
-
-use super::tokio_tasks::{drive, members, one_byte_each_way, pass_on};
+use super::asynchronous::{Lead, pass_on};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
+use super::tokio_tasks::{call_names, ports};
+use super::{TASKS, TRANSPORT, demand_of_one_thread};
+use crate::mechanism::{
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/tokio_current_thread",
     isolates: "async tasks on tokio's single-threaded runtime: what the runtime adds to its epoll loop",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
-    parameters: &[TASKS, TRANSPORT],
+    parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],
     baseline: "brigade/one_thread",
     requirements: &[],
     source: "docs.rs/tokio, runtime, \"Current-thread runtime\"",
-    lap: hops_per_lap,
+    lap: hops_of_all_tokens,
     demand: demand_of_one_thread,
-    // The scheduler also looks at the driver every 61 polls (runtime::Builder::event_interval).
-    expects: |parameters, _| one_byte_each_way(parameters).call("epoll_wait", Bound::Between(1.0, 1.1)),
+    expects: |parameters, _| {
+        let (receive, send) = call_names(parameters);
+        let write = Expectation::nothing().call(send, Bound::Exactly(1.0));
+        if one_token(parameters) {
+            // The scheduler also looks at the driver every 61 polls (runtime::Builder::event_interval).
+            write.call("epoll_wait", Bound::Between(1.0, 1.1)).call(receive, Bound::Exactly(1.0))
+        } else {
+            // Tokens that meet share a wait, and a read.
+            write.call("epoll_wait", Bound::AtMost(1.1)).call(receive, Bound::AtMost(1.0))
+        }
+    },
 };
 
 struct TokioCurrentThread;
@@ -41,12 +53,12 @@ impl Mechanism for TokioCurrentThread {
             .enable_io()
             .build()
             .map_err(|error| Failure::library("tokio", error))?;
-        let mut places = members(&runtime, parameters)?;
-        let mut driver = places.remove(0);
-        for place in places {
-            runtime.spawn(pass_on(place));
+        let load = Load::of(parameters)?;
+        let mut ports = ports(&runtime, parameters, &load)?;
+        let mut driver = Lead::new(ports.remove(0), load);
+        for port in ports {
+            runtime.spawn(pass_on(port, load.chore()));
         }
-        let tasks = hops_per_lap(parameters);
-        Ok(Box::new(move |ops: u64| runtime.block_on(drive(&mut driver, tasks, ops))))
+        Ok(Box::new(move |ops: u64| runtime.block_on(driver.drive(ops))))
     }
 }

@@ -12,37 +12,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Runtime;
 
-use super::tokio_tasks::{Member, drive, members, one_byte_each_way, pass_on};
-use super::{TASKS, TRANSPORT, descriptors, hops_per_lap};
+use super::asynchronous::{Lead, pass_on};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
+use super::tokio_tasks::{TokioPort, call_names, ports};
+use super::{TASKS, TRANSPORT, WORKERS, descriptors};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     register,
 };
 use crate::sys::affinity::confine_current_thread;
-
-const WORKERS: Parameter = Parameter {
-    name: "workers",
-    meaning: "worker threads of the runtime; 0 is one for each CPU of the placement, as tokio does",
-    domain: Domain::Number { default: 0, min: 0, max: 1024 },
-};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/tokio_multi_thread",
     isolates: "async tasks on tokio's work-stealing runtime: what sharing the tasks between workers adds",
     unit: Unit::Hop,
     tasks: Tasks::Several,
-    parameters: &[TASKS, TRANSPORT, WORKERS],
+    parameters: &[TASKS, TRANSPORT, WORKERS, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],
     baseline: "brigade/one_thread",
     requirements: &[],
     source: "docs.rs/tokio, runtime, \"Multi-threaded runtime\"",
-    lap: hops_per_lap,
+    lap: hops_of_all_tokens,
     demand: |parameters| Demand {
         descriptors: descriptors(parameters) + 16,
         threads: 2 + parameters.number(WORKERS.name),
         processes: 0,
     },
     expects: |parameters, _| {
-        one_byte_each_way(parameters)
+        let (receive, send) = call_names(parameters);
+        // Tokens that meet share a read; one that is met half way needs another.
+        let reads = if one_token(parameters) { Bound::Exactly(1.0) } else { Bound::AtMost(2.0) };
+        Expectation::nothing()
+            .call(receive, reads)
+            .call(send, Bound::Exactly(1.0))
             // Workers that look for work take turns at the I/O driver and wake one another.
             .call("epoll_wait", Bound::Depends)
             .call("futex:wait", Bound::Depends)
@@ -64,31 +65,28 @@ impl Mechanism for TokioMultiThread {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let runtime = runtime(parameters, crew)?;
-        let mut places = members(&runtime, parameters)?;
-        let mut driver = Some(places.remove(0));
-        for place in places {
-            runtime.spawn(pass_on(place));
+        let load = Load::of(parameters)?;
+        let mut ports = ports(&runtime, parameters, &load)?;
+        let mut driver = Some(Lead::new(ports.remove(0), load));
+        for port in ports {
+            runtime.spawn(pass_on(port, load.chore()));
         }
-        let tasks = hops_per_lap(parameters);
         Ok(Box::new(move |ops: u64| {
-            let member = driver.take().ok_or_else(|| Failure::library("tokio", "the driver's task is lost"))?;
-            let (batch, member) = lead(&runtime, member, tasks, ops)?;
-            driver = Some(member);
+            let lead = driver.take().ok_or_else(|| Failure::library("tokio", "the driver's task is lost"))?;
+            let (batch, lead) = run(&runtime, lead, ops)?;
+            driver = Some(lead);
             batch
         }))
     }
 }
 
+type Driver = Lead<TokioPort>;
+
 /// Runs the driver as a task of the runtime, and hands its place back.
-fn lead(
-    runtime: &Runtime,
-    mut member: Member,
-    tasks: u64,
-    ops: u64,
-) -> Result<(Result<Batch, Failure>, Member), Failure> {
+fn run(runtime: &Runtime, mut driver: Driver, ops: u64) -> Result<(Result<Batch, Failure>, Driver), Failure> {
     let driving = runtime.spawn(async move {
-        let batch = drive(&mut member, tasks, ops).await;
-        (batch, member)
+        let batch = driver.drive(ops).await;
+        (batch, driver)
     });
     runtime.block_on(driving).map_err(|error| Failure::library("tokio", error))
 }

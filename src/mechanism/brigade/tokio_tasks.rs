@@ -1,17 +1,17 @@
-//! The tasks of a brigade as tokio futures; both flavours of the runtime run these.
-
-use std::time::Instant;
+//! The channels of a brigade as tokio's; both flavours of the runtime use these.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::runtime::Runtime;
 
-use super::{Place, Transport, bucket, channels, places, verify};
-use crate::mechanism::{Batch, Bound, Expectation, Failure, Parameters};
+use super::asynchronous::{AsyncPort, Inbox};
+use super::load::Load;
+use super::{Place, Transport, channels_for, places};
+use crate::mechanism::{Failure, Parameters};
 
 /// An end of a channel, registered with the runtime.
-pub(super) enum End {
+enum End {
     /// The reading end of a pipe.
     Receiver(pipe::Receiver),
     /// The writing end of a pipe.
@@ -20,26 +20,31 @@ pub(super) enum End {
     Stream(UnixStream),
 }
 
-/// The ends that one task holds.
-pub(super) type Member = Place<End>;
+/// The ends that one task holds, and its token.
+pub(super) struct TokioPort {
+    place: Place<End>,
+    inbox: Inbox,
+}
 
-/// One input and one output a hop, under the names that the standard library's pipes and sockets give them.
-pub(super) fn one_byte_each_way(parameters: &Parameters) -> Expectation {
-    let (receive, send) = match Transport::of(parameters) {
+/// The calls that receive and send, under the names that the standard library's pipes and sockets give them.
+pub(super) fn call_names(parameters: &Parameters) -> (&'static str, &'static str) {
+    match Transport::of(parameters) {
         Transport::Pipe => ("read", "write"),
         Transport::SocketPair => ("recvfrom", "sendto"),
-    };
-    Expectation::nothing().call(receive, Bound::Exactly(1.0)).call(send, Bound::Exactly(1.0))
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::library("tokio", error)
 }
 
 /// Opens the channels and registers them with the runtime, by task.
-pub(super) fn members(runtime: &Runtime, parameters: &Parameters) -> Result<Vec<Member>, Failure> {
-    let failed = |error| Failure::library("tokio", error);
+pub(super) fn ports(runtime: &Runtime, parameters: &Parameters, load: &Load) -> Result<Vec<TokioPort>, Failure> {
     let transport = Transport::of(parameters);
     let _inside = runtime.enter();
     let mut readers = Vec::new();
     let mut writers = Vec::new();
-    for channel in channels(parameters, true)? {
+    for channel in channels_for(parameters, load, true)? {
         let (reader, writer) = match transport {
             Transport::Pipe => (
                 End::Receiver(pipe::Receiver::from_owned_fd(channel.reader).map_err(failed)?),
@@ -53,58 +58,40 @@ pub(super) fn members(runtime: &Runtime, parameters: &Parameters) -> Result<Vec<
         readers.push(reader);
         writers.push(writer);
     }
-    Ok(places(readers, writers))
+    let port = |place| TokioPort { place, inbox: Inbox::new(load) };
+    Ok(places(readers, writers).into_iter().map(port).collect())
 }
 
-/// Passes every byte on until the task before has closed its end, or the runtime ends.
-pub(super) async fn pass_on(mut member: Member) -> Result<(), Failure> {
-    while let Some(byte) = member.reader.receive().await? {
-        member.writer.send(byte).await?;
-    }
-    Ok(())
-}
-
-/// Sends the byte round until `ops` hops are done; `tasks` hops make a lap.
-pub(super) async fn drive(member: &mut Member, tasks: u64, ops: u64) -> Result<Batch, Failure> {
-    let start = Instant::now();
-    let laps = ops / tasks;
-    for lap in 0..laps {
-        member.writer.send(bucket(lap)).await?;
-        match member.reader.receive().await? {
-            Some(byte) => verify(lap, byte)?,
-            None => return Err(Failure::Corrupted("the brigade broke off".into())),
-        }
-    }
-    Ok(Batch::since(start, laps * tasks))
-}
-
-impl End {
+impl AsyncPort for TokioPort {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
-        match self {
-            Self::Receiver(end) => one_byte(end).await,
-            Self::Stream(end) => one_byte(end).await,
-            Self::Sender(_) => Err(Failure::Corrupted("a sender was asked to receive".into())),
+        loop {
+            if let Some(byte) = self.inbox.take() {
+                return Ok(Some(byte));
+            }
+            let room = self.inbox.room();
+            let bytes = match &mut self.place.reader {
+                End::Receiver(end) => read(end, room).await?,
+                End::Stream(end) => read(end, room).await?,
+                End::Sender(_) => return Err(Failure::Corrupted("a sender was asked to receive".into())),
+            };
+            if bytes == 0 {
+                return Ok(None);
+            }
+            self.inbox.arrived(bytes);
         }
     }
 
     async fn send(&mut self, byte: u8) -> Result<(), Failure> {
-        let sent = match self {
-            Self::Sender(end) => end.write_all(&[byte]).await,
-            Self::Stream(end) => end.write_all(&[byte]).await,
-            Self::Receiver(_) => {
-                return Err(Failure::Corrupted("a receiver was asked to send".into()));
-            }
-        };
-        sent.map_err(|error| Failure::library("tokio", error))
+        let token = self.inbox.token(byte);
+        match &mut self.place.writer {
+            End::Sender(end) => end.write_all(token).await,
+            End::Stream(end) => end.write_all(token).await,
+            End::Receiver(_) => return Err(Failure::Corrupted("a receiver was asked to send".into())),
+        }
+        .map_err(failed)
     }
 }
 
-/// The byte in a channel, into a buffer larger than it; `None` when the other end is closed.
-async fn one_byte(end: &mut (impl AsyncRead + Unpin)) -> Result<Option<u8>, Failure> {
-    let mut buffer = [0; 16];
-    match end.read(&mut buffer).await.map_err(|error| Failure::library("tokio", error))? {
-        0 => Ok(None),
-        1 => Ok(Some(buffer[0])),
-        bytes => Err(Failure::Corrupted(format!("{bytes} bytes where one was sent"))),
-    }
+async fn read(end: &mut (impl AsyncRead + Unpin), room: &mut [u8]) -> Result<usize, Failure> {
+    end.read(room).await.map_err(failed)
 }

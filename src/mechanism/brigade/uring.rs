@@ -1,44 +1,45 @@
 //! One thread and an io_uring: every channel has a read in flight, and per hop one write and one new read are
 //! submitted, in the io_uring_enter that also waits for what they bring.
 //!
-//! Timed: per hop one io_uring_enter with two submissions and two completions. Not timed: opening the channels,
-//! creating the ring, arming the first reads.
+//! Timed: per hop one io_uring_enter with two submissions and two completions; with `read=multishot` one submission, since
+//! the read stays armed and takes its buffer from a ring of provided ones. Not timed: opening the channels, creating the
+//! ring, arming the first reads.
 //! Distortions: a read on an empty channel is parked as a poll request and finished by task work when the write
-//! arrives, all in the same thread; a kernel worker is never needed.
+//! arrives, all in the same thread; a kernel worker is never needed. With `sqpoll=on` a kernel thread of this process
+//! does the work: its CPU time is in the usage, its wakeups and switches are in the time.
 
 use std::os::fd::OwnedFd;
 
+use super::rings::{FILES, Files, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_multishot};
 use super::{Place, TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, places, verify};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
+    Unit, Unsupported, register,
 };
-use crate::sys::uring::{Link, Ring};
+use crate::sys::uring::{Completion, Link, Ring};
+
+const READ: Parameter = Parameter {
+    name: "read",
+    meaning: "a read submitted for every byte, or one that stays armed and takes provided buffers",
+    domain: Domain::Word { words: &["single", "multishot"] },
+};
+
+/// One holds the byte that is on its way; the others are spares, in a ring whose size is a power of two.
+const PROVIDED: u16 = 8;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring",
     isolates: "one io_uring_enter a hop, a write and a read submitted in it: completion instead of readiness, in one thread",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
-    parameters: &[TASKS, TRANSPORT],
+    parameters: &[TASKS, TRANSPORT, TASKRUN, SQPOLL, FILES, READ],
     baseline: "brigade/one_thread",
-    requirements: &["io_uring with IORING_OP_READ (Linux 5.6)"],
-    source: "io_uring(7), io_uring_enter(2)",
+    requirements: &["io_uring with IORING_OP_READ (Linux 5.6); taskrun=defer: 6.1; read=multishot: 6.7"],
+    source: "io_uring(7), io_uring_enter(2), io_uring_setup(2), io_uring_prep_read_multishot(3)",
     lap: hops_per_lap,
     demand: demand_of_one_thread,
-    expects: |_, _| Expectation::nothing().call("io_uring_enter", Bound::Exactly(1.0)),
+    expects: |parameters, _| adapted(parameters, Expectation::nothing().call("io_uring_enter", Bound::Exactly(1.0))),
 };
-
-/// Whether this machine gives out rings.
-pub(super) fn probe() -> Result<(), Unsupported> {
-    Ring::new(8, 0, 0).map(drop).map_err(|error| {
-        Unsupported::new(
-            "io_uring (Linux 5.6)",
-            error.to_string(),
-            "a newer kernel, `sysctl kernel.io_uring_disabled=0`, or a container profile that allows io_uring_setup",
-        )
-    })
-}
 
 struct Uring;
 
@@ -53,40 +54,63 @@ impl Mechanism for Uring {
         probe()
     }
 
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        supports(setup(parameters))?;
+        if multishot(parameters) { supports_multishot() } else { Ok(()) }
+    }
+
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         // Blocking descriptors: on nonblocking ones a read answers EAGAIN instead of waiting in the ring.
         let (readers, writers) = channels(parameters, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
         let places: Vec<Place<OwnedFd>> = places(readers, writers);
         // Slots: one per channel for what arrives, one for what is written.
-        let mut brigade = Brigade { ring: Ring::new(64, places.len() + 1, places.len() + 1)?, places };
+        let mut ring = Ring::new(64, places.len() + 1, places.len() + 1, setup(parameters))?;
+        let (readers, writers) = (places.iter().map(|place| &place.reader), places.iter().map(|place| &place.writer));
+        let files = Files::of(parameters, &mut ring, readers, writers)?;
+        let multishot = multishot(parameters);
+        if multishot {
+            ring.provide_buffers(PROVIDED)?;
+        }
+        let mut brigade = Brigade { ring, files, multishot, places };
         for task in 0..brigade.places.len() {
             brigade.arm(task)?;
-            if task % 64 == 63 {
-                brigade.ring.submit_and_wait(0)?;
-            }
         }
         brigade.ring.submit_and_wait(0)?;
         Ok(Box::new(move |ops: u64| Batch::timed(|| brigade.hops(ops))))
     }
 }
 
+fn multishot(parameters: &Parameters) -> bool {
+    parameters.word(READ.name) == "multishot"
+}
+
 struct Brigade {
     // Before the descriptors: dropping the ring cancels the reads that wait on them.
     ring: Ring,
+    files: Files,
+    multishot: bool,
     places: Vec<Place<OwnedFd>>,
 }
 
 impl Brigade {
     /// Puts the read of task `task`'s channel in the queue. Its tag is the task.
+    #[inline]
     fn arm(&mut self, task: usize) -> Result<(), Failure> {
-        Ok(self.ring.push_read(&self.places[task].reader, task, task as u64, Link::None)?)
+        let from = self.files.target(&self.places[task].reader, task);
+        if self.multishot {
+            Ok(self.ring.push_multishot_read(from, task as u64)?)
+        } else {
+            Ok(self.ring.push_read(from, task, task as u64, Link::None)?)
+        }
     }
 
     /// Puts the write of `byte` by `task` in the queue. Its tag is the first that no read has.
+    #[inline]
     fn write(&mut self, task: usize, byte: u8) -> Result<(), Failure> {
         let slot = self.places.len();
         self.ring.set_slot(slot, byte);
-        Ok(self.ring.push_write(&self.places[task].writer, slot, slot as u64, Link::None)?)
+        let to = self.files.target(&self.places[task].writer, self.places.len() + task);
+        Ok(self.ring.push_write(to, slot, slot as u64, Link::None)?)
     }
 
     fn hops(&mut self, ops: u64) -> Result<u64, Failure> {
@@ -97,7 +121,6 @@ impl Brigade {
             let arrived = loop {
                 let (task, byte) = self.await_hop()?;
                 hops += 1;
-                self.arm(task)?;
                 if task == 0 {
                     break byte;
                 }
@@ -109,7 +132,7 @@ impl Brigade {
         Ok(hops)
     }
 
-    /// Submits what is queued and waits for its write and for the read that this finishes.
+    /// Submits what is queued and waits for its write and for the read that this finishes, which is queued again.
     fn await_hop(&mut self) -> Result<(usize, u8), Failure> {
         self.ring.submit_and_wait(2)?;
         let mut arrived = None;
@@ -119,12 +142,24 @@ impl Brigade {
                 return Err(Failure::Corrupted("a channel of the brigade closed".into()));
             }
             if !writing {
-                arrived = Some(done.tag as usize);
+                arrived = Some(self.take(done)?);
             }
         }
-        match arrived {
-            Some(task) => Ok((task, self.ring.slot(task))),
-            None => Err(Failure::Corrupted("a hop's completions brought no byte".into())),
+        arrived.ok_or_else(|| Failure::Corrupted("a hop's completions brought no byte".into()))
+    }
+
+    /// The task whose read is done, and the byte that it brought.
+    #[inline]
+    fn take(&mut self, done: Completion) -> Result<(usize, u8), Failure> {
+        let task = done.tag as usize;
+        let byte = match done.buffer {
+            Some(buffer) => self.ring.take_provided(buffer).unwrap_or_default(),
+            None => self.ring.slot(task),
+        };
+        // A multishot read stays armed, except where the kernel says that it does not.
+        if !done.more {
+            self.arm(task)?;
         }
+        Ok((task, byte))
     }
 }

@@ -1,0 +1,179 @@
+//! The forked tasks of a crew.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+use super::{Failure, Seat, lock};
+use crate::sys::SysError;
+use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
+use crate::sys::process::{
+    close_copy, die_with_parent, end_by, fork_running, keep_only, prepare_name, take_name, wait_until,
+};
+
+/// The forked tasks that are alive, which the driver's owner looks at as well.
+pub(super) type Children = Arc<Mutex<Vec<Pid>>>;
+
+/// A forked task did what it was there for.
+const FINE: i32 = 0;
+/// Its body said that it failed.
+const FAILED: i32 = 1;
+/// It is not on the CPUs of its seat.
+const MISPLACED: i32 = 2;
+
+#[derive(Debug)]
+pub(super) struct Processes {
+    children: Children,
+    /// A byte for each that is ready. Both ends stay open here until all are.
+    ready: Option<Ends>,
+    forked: usize,
+}
+
+/// What a forked task tells its crew.
+#[derive(Debug)]
+pub struct ReadyProcess<'a>(BorrowedFd<'a>);
+
+impl ReadyProcess<'_> {
+    /// The task holds all it needs; its next step is to wait for work. Called once.
+    pub fn signal(&self) {
+        // When nobody reads any more, the crew has given up and the task is told to end.
+        let _ = write_byte(self.0, 1);
+        close_copy(self.0);
+    }
+}
+
+impl Processes {
+    pub(super) fn new(children: Children) -> Self {
+        Self { children, ready: None, forked: 0 }
+    }
+
+    pub(super) fn fork(
+        &mut self,
+        name: &str,
+        seat: &Seat,
+        kept: &[RawFd],
+        body: impl FnOnce(&ReadyProcess<'_>) -> bool,
+    ) -> Result<(), Failure> {
+        let ready = match &mut self.ready {
+            Some(ready) => ready,
+            none => none.insert(pipe(true)?),
+        };
+        // All that needs memory is made before the fork.
+        let (name, mask) = (prepare_name(name), mask(seat)?);
+        let mut kept: Vec<RawFd> = kept.iter().copied().chain([ready.writer.as_raw_fd()]).collect();
+        kept.sort_unstable();
+        let child = fork_running(|| {
+            die_with_parent(Signal::SIGKILL);
+            take_name(&name);
+            keep_only(&kept);
+            if !confine(&mask) {
+                return MISPLACED;
+            }
+            if body(&ReadyProcess(ready.writer.as_fd())) { FINE } else { FAILED }
+        })?;
+        lock(&self.children).push(child);
+        self.forked += 1;
+        Ok(())
+    }
+
+    /// Waits until every forked task is ready, or one has ended.
+    pub(super) fn await_ready(&mut self, deadline: Instant, patience: Duration) -> Result<(), Failure> {
+        // Dropped at the end, so that the pipe is gone before the first batch.
+        let Some(ready) = self.ready.take() else { return Ok(()) };
+        let mut left = self.forked;
+        while left > 0 {
+            match read_byte(&ready.reader)? {
+                Received::Byte(_) => left -= 1,
+                Received::Closed | Received::WouldBlock => {
+                    self.none_has_ended()?;
+                    if Instant::now() >= deadline {
+                        let what = format!("{left} of {} processes getting ready", self.forked);
+                        return Err(Failure::TimedOut { what, after: patience });
+                    }
+                    await_byte(&ready)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn none_has_ended(&self) -> Result<(), Failure> {
+        let mut children = lock(&self.children);
+        for index in 0..children.len() {
+            if let Some(status) = wait_until(children[index], Instant::now())? {
+                let child = children.swap_remove(index);
+                return judge(child, status).and(Err(Failure::Ended {
+                    task: format!("process {child}"),
+                    reason: "it returned before it was ready".into(),
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for every forked task to end, since they have been told to, and kills those that do not.
+    pub(super) fn dismiss(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let children = std::mem::take(&mut *lock(&self.children));
+        let mut outcome = Ok(());
+        for child in children {
+            let ended = match wait_until(child, deadline) {
+                Ok(Some(status)) => judge(child, status),
+                Ok(None) => {
+                    end_by(child, deadline);
+                    Err(Failure::Ended { task: format!("process {child}"), reason: "it had to be killed".into() })
+                }
+                Err(error) => Err(error.into()),
+            };
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        // Nobody is left after `dismiss`.
+        for child in std::mem::take(&mut *lock(&self.children)) {
+            end_by(child, Instant::now());
+        }
+    }
+}
+
+fn await_byte(ready: &Ends) -> Result<(), SysError> {
+    let mut watched = [PollFd::new(ready.reader.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut watched, PollTimeout::from(50_u8)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(SysError::new("poll", errno)),
+    }
+}
+
+fn judge(child: Pid, status: WaitStatus) -> Result<(), Failure> {
+    let reason = match status {
+        WaitStatus::Exited(_, FINE) => return Ok(()),
+        WaitStatus::Exited(_, MISPLACED) => "it could not be moved to its CPUs".into(),
+        WaitStatus::Exited(_, FAILED) => "its channels failed".into(),
+        other => format!("{other:?}"),
+    };
+    Err(Failure::Ended { task: format!("process {child}"), reason })
+}
+
+fn mask(seat: &Seat) -> Result<CpuSet, SysError> {
+    let mut mask = CpuSet::new();
+    for cpu in &seat.cpus {
+        mask.set(cpu.0).map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
+    }
+    Ok(mask)
+}
+
+/// Moves the calling task and reads the mask back, without allocating.
+fn confine(mask: &CpuSet) -> bool {
+    let this = Pid::from_raw(0);
+    sched_setaffinity(this, mask).is_ok() && sched_getaffinity(this).is_ok_and(|got| got == *mask)
+}

@@ -1,0 +1,145 @@
+//! Tasks that are futures: the loop that each runs, whatever the runtime and the channels are.
+
+use std::time::Instant;
+
+use super::load::{Chore, Load};
+use super::{bucket, verify};
+use crate::mechanism::{Batch, Failure};
+
+/// Where one task receives and sends.
+pub(super) trait AsyncPort {
+    /// Waits for the next token and says its byte; `None` when the task before has closed its end.
+    async fn receive(&mut self) -> Result<Option<u8>, Failure>;
+
+    /// Sends the token of this byte to the next task.
+    async fn send(&mut self, byte: u8) -> Result<(), Failure>;
+}
+
+/// Passes every token on until the task before has closed its end, or the runtime ends.
+pub(super) async fn pass_on(mut port: impl AsyncPort, mut chore: Chore) -> Result<(), Failure> {
+    while let Some(byte) = port.receive().await? {
+        chore.perform();
+        port.send(byte).await?;
+    }
+    Ok(())
+}
+
+/// Sends the tokens round until `ops` hops are done.
+pub(super) async fn drive(
+    port: &mut impl AsyncPort,
+    chore: &mut Chore,
+    load: &Load,
+    ops: u64,
+) -> Result<Batch, Failure> {
+    let start = Instant::now();
+    let rounds = ops / load.tasks;
+    let mut sent = 0;
+    for received in 0..rounds {
+        while sent < rounds.min(received + load.tokens) {
+            port.send(bucket(sent)).await?;
+            sent += 1;
+        }
+        match port.receive().await? {
+            Some(byte) => verify(received, byte)?,
+            None => return Err(Failure::Corrupted("the brigade broke off".into())),
+        }
+        chore.perform();
+    }
+    Ok(Batch::since(start, rounds * load.tasks))
+}
+
+/// The driver's place and chore, which travel together.
+pub(super) struct Lead<P> {
+    /// Where it receives and sends.
+    pub(super) port: P,
+    chore: Chore,
+    load: Load,
+}
+
+impl<P: AsyncPort> Lead<P> {
+    /// The driver at `port`.
+    pub(super) fn new(port: P, load: Load) -> Self {
+        Self { port, chore: load.chore(), load }
+    }
+
+    /// Sends the tokens round until `ops` hops are done.
+    pub(super) async fn drive(&mut self, ops: u64) -> Result<Batch, Failure> {
+        drive(&mut self.port, &mut self.chore, &self.load, ops).await
+    }
+}
+
+/// The token that a task over byte channels holds, and the bytes that came with it.
+///
+/// The room is larger than all tokens, as any real program's is: a short read then proves that the channel is empty,
+/// and a runtime that watches for edges spares the second read that would answer `EAGAIN`.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    room: Box<[u8]>,
+    from: usize,
+    to: usize,
+    token: Box<[u8]>,
+}
+
+impl Inbox {
+    /// For the tokens of `load`.
+    pub(super) fn new(load: &Load) -> Self {
+        let bytes = |count| vec![0; count].into_boxed_slice();
+        Self { room: bytes(load.bytes() + 15), from: 0, to: 0, token: bytes(load.payload) }
+    }
+
+    /// Takes the next token out, if it is there whole, and says its byte.
+    pub(super) fn take(&mut self) -> Option<u8> {
+        if self.to - self.from < self.token.len() {
+            return None;
+        }
+        let end = self.from + self.token.len();
+        self.token.copy_from_slice(&self.room[self.from..end]);
+        self.from = end;
+        Some(self.token[0])
+    }
+
+    /// Where the next bytes go.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        self.room.copy_within(self.from..self.to, 0);
+        (self.from, self.to) = (0, self.to - self.from);
+        &mut self.room[self.to..]
+    }
+
+    /// That many bytes went into the room.
+    pub(super) fn arrived(&mut self, bytes: usize) {
+        self.to += bytes;
+    }
+
+    /// The token of this byte: the one held, for whoever passes on; a new one, for the driver.
+    pub(super) fn token(&mut self, byte: u8) -> &[u8] {
+        if self.token[0] != byte {
+            self.token.fill(byte);
+        }
+        &self.token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mechanism::{Parameters, Value, find};
+
+    #[test]
+    fn tokens_are_cut_from_whatever_pieces_arrive() {
+        let descriptor = find("brigade/thread").unwrap().descriptor();
+        let set = |parameters: Parameters, name, value| {
+            parameters.with(descriptor.parameter(name).unwrap(), Value::Number(value))
+        };
+        let parameters = set(set(Parameters::defaults(descriptor), "payload", 3), "bytes_in_flight", 2);
+        let mut inbox = Inbox::new(&Load::of(&parameters).unwrap());
+        let mut seen = Vec::new();
+        for piece in [&[1, 1][..], &[1, 2], &[2, 2, 3, 3], &[3]] {
+            inbox.room()[..piece.len()].copy_from_slice(piece);
+            inbox.arrived(piece.len());
+            seen.extend(std::iter::from_fn(|| inbox.take()));
+        }
+        assert_eq!(seen, [1, 2, 3]);
+        assert_eq!(inbox.token(3), [3; 3]);
+        assert_eq!(inbox.token(4), [4; 3]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Tasks that block: the loop that each runs, whatever the channels are.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use super::load::{Chore, Load};
+use super::{Place, bucket, channels_for, places, verify};
+use crate::mechanism::{Batch, Crew, Failure, Operation, Parameters};
+use crate::sys::channel::{read_whole, write_whole};
+
+/// Where one task receives and sends.
+pub(super) trait Port {
+    /// Waits for the next token and says its byte; `None` when the task before has closed its end.
+    fn receive(&mut self) -> Result<Option<u8>, Failure>;
+
+    /// Sends the token of this byte to the next task.
+    fn send(&mut self, byte: u8) -> Result<(), Failure>;
+}
+
+/// Passes every token on until the task before has closed its end.
+pub(super) fn pass_on(port: &mut impl Port, chore: &mut Chore) -> Result<(), Failure> {
+    while let Some(byte) = port.receive()? {
+        chore.perform();
+        port.send(byte)?;
+    }
+    Ok(())
+}
+
+/// Sends the tokens round until `ops` hops are done.
+pub(super) fn drive(port: &mut impl Port, chore: &mut Chore, load: &Load, ops: u64) -> Result<u64, Failure> {
+    let rounds = ops / load.tasks;
+    let mut sent = 0;
+    // No token overtakes another, so they come round as they were sent.
+    for received in 0..rounds {
+        while sent < rounds.min(received + load.tokens) {
+            port.send(bucket(sent))?;
+            sent += 1;
+        }
+        match port.receive()? {
+            Some(byte) => verify(received, byte)?,
+            None => return Err(Failure::Corrupted("the brigade broke off".into())),
+        }
+        chore.perform();
+    }
+    Ok(rounds * load.tasks)
+}
+
+/// The driver's part, once the other tasks are seated.
+pub(super) fn lead(mut driver: impl Port + 'static, load: Load) -> Box<dyn Operation> {
+    let mut chore = load.chore();
+    Box::new(move |ops: u64| Batch::timed(|| drive(&mut driver, &mut chore, &load, ops)))
+}
+
+/// Seats a thread at every port but the first, which is the driver's.
+pub(super) fn seat_threads(
+    ports: impl IntoIterator<Item = impl Port + Send + 'static>,
+    load: Load,
+    crew: &mut Crew,
+) -> Result<Box<dyn Operation>, Failure> {
+    let mut ports = ports.into_iter();
+    let driver = ports.next().ok_or_else(|| Failure::Corrupted("a brigade without tasks".into()))?;
+    for (index, mut port) in ports.enumerate() {
+        crew.spawn(index + 1, move |ready| {
+            let mut chore = load.chore();
+            ready.signal();
+            pass_on(&mut port, &mut chore)
+        })?;
+    }
+    Ok(lead(driver, load))
+}
+
+/// A task's ends of two byte channels, and the token it holds.
+#[derive(Debug)]
+pub(super) struct BytePort {
+    place: Place<OwnedFd>,
+    token: Box<[u8]>,
+}
+
+impl BytePort {
+    /// The ports of a brigade, by task.
+    pub(super) fn open(parameters: &Parameters, load: &Load) -> Result<Vec<Self>, Failure> {
+        let (readers, writers) =
+            channels_for(parameters, load, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
+        let token = || vec![0; load.payload].into_boxed_slice();
+        Ok(places(readers, writers).into_iter().map(|place| Self { place, token: token() }).collect())
+    }
+
+    /// The numbers of its two descriptors.
+    pub(super) fn descriptors(&self) -> [RawFd; 2] {
+        [self.place.reader.as_raw_fd(), self.place.writer.as_raw_fd()]
+    }
+}
+
+impl Port for BytePort {
+    #[inline]
+    fn receive(&mut self) -> Result<Option<u8>, Failure> {
+        Ok(read_whole(&self.place.reader, &mut self.token)?.then_some(self.token[0]))
+    }
+
+    #[inline]
+    fn send(&mut self, byte: u8) -> Result<(), Failure> {
+        // A task that passes on holds this very token; only the driver makes new ones.
+        if self.token[0] != byte {
+            self.token.fill(byte);
+        }
+        Ok(write_whole(&self.place.writer, &self.token)?)
+    }
+}

@@ -1,0 +1,69 @@
+//! A tokio task per task of the brigade, over tokio's channels, all on one thread: no descriptor and no system call.
+//!
+//! Timed: per hop a push into a channel, the wakeup of a task through its waker, its poll, a pop. Not timed: building the
+//! runtime, spawning the tasks.
+//! Distortions: nothing ever enters the kernel, so that this is the price of the runtime's queues alone; what wakes a
+//! real task is mostly outside the program.
+
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::asynchronous::{AsyncPort, Lead, pass_on};
+use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
+use super::{Place, TASKS, demand_without_descriptors, places};
+use crate::mechanism::{
+    Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "brigade/tokio_mpsc",
+    isolates: "async tasks over channels in one thread: waking a task without the kernel",
+    unit: Unit::Hop,
+    tasks: Tasks::OneThread,
+    parameters: &[TASKS, BYTES_IN_FLIGHT, WORK, TOUCH],
+    baseline: "brigade/tokio_current_thread",
+    requirements: &[],
+    source: "docs.rs/tokio, sync::mpsc",
+    lap: hops_of_all_tokens,
+    demand: demand_without_descriptors,
+    expects: |_, _| Expectation::nothing(),
+};
+
+struct TokioMpsc;
+
+register!(TokioMpsc);
+
+impl Mechanism for TokioMpsc {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let load = Load::of_tokens(parameters);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+        // Room for all tokens: nobody ever waits to send.
+        let (senders, receivers) = (0..load.tasks).map(|_| channel(load.tokens as usize)).unzip();
+        let mut ends = places(receivers, senders).into_iter().map(Ends);
+        let driver = ends.next().ok_or_else(|| failed("no tasks"))?;
+        for ends in ends {
+            runtime.spawn(pass_on(ends, load.chore()));
+        }
+        let mut driver = Lead::new(driver, load);
+        Ok(Box::new(move |ops: u64| runtime.block_on(driver.drive(ops))))
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::library("tokio", error)
+}
+
+struct Ends(Place<Receiver<u8>, Sender<u8>>);
+
+impl AsyncPort for Ends {
+    async fn receive(&mut self) -> Result<Option<u8>, Failure> {
+        Ok(self.0.reader.recv().await)
+    }
+
+    async fn send(&mut self, byte: u8) -> Result<(), Failure> {
+        self.0.writer.send(byte).await.map_err(failed)
+    }
+}

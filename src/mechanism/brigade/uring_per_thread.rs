@@ -1,0 +1,129 @@
+//! A thread per task, each blocking in an io_uring of its own: the wakeup and the switch of `brigade/thread`, with one
+//! system call a hop in place of two.
+//!
+//! Timed: per hop one io_uring_enter that submits the write and the next read and waits for both, the wakeup of the next
+//! task, the switch. Not timed: creating the threads and their rings.
+//! Distortions: as in `brigade/thread`; the read of a task that waits is finished by task work in its own thread.
+
+use std::os::fd::OwnedFd;
+
+use super::blocking::{Port, lead, pass_on};
+use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
+use super::rings::{TASKRUN, probe, setup, supports};
+use super::{Place, TASKS, TRANSPORT, channels, descriptors, places};
+use crate::mechanism::{
+    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
+    Unsupported, register,
+};
+use crate::sys::uring::{Link, Ring, Setup};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "brigade/uring_per_thread",
+    isolates: "a blocking thread per task, each in its own ring: input and output in one system call, the switch as before",
+    unit: Unit::Hop,
+    tasks: Tasks::Several,
+    parameters: &[TASKS, TRANSPORT, TASKRUN, BYTES_IN_FLIGHT, WORK, TOUCH],
+    baseline: "brigade/thread",
+    requirements: &["io_uring with IORING_OP_READ (Linux 5.6); taskrun=defer: 6.1"],
+    source: "io_uring(7), io_uring_enter(2)",
+    lap: hops_of_all_tokens,
+    demand: |parameters| Demand {
+        descriptors: descriptors(parameters) + parameters.number(TASKS.name) + 8,
+        threads: parameters.number(TASKS.name),
+        processes: 0,
+    },
+    expects: |_, placement| {
+        // A token that waits already is read at once.
+        let calls = Expectation::nothing().call("io_uring_enter", Bound::Between(0.9, 1.1));
+        match placement {
+            Placement::SameCpu => calls.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0)),
+            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
+        }
+    },
+};
+
+struct UringPerThread;
+
+register!(UringPerThread);
+
+impl Mechanism for UringPerThread {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn probe(&self) -> Result<(), Unsupported> {
+        probe()
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        supports(setup(parameters))
+    }
+
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let load = Load::of_tokens(parameters);
+        let setup = setup(parameters);
+        let (readers, writers) = channels(parameters, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
+        let mut places = places(readers, writers).into_iter();
+        let driver = places.next().ok_or_else(|| Failure::Corrupted("a brigade without tasks".into()))?;
+        for (index, place) in places.enumerate() {
+            crew.spawn(index + 1, move |ready| {
+                // Made by the thread that uses it, which a ring of a single issuer demands.
+                let mut port = RingPort::new(place, setup)?;
+                let mut chore = load.chore();
+                ready.signal();
+                pass_on(&mut port, &mut chore)
+            })?;
+        }
+        Ok(lead(RingPort::new(driver, setup)?, load))
+    }
+}
+
+const READ: usize = 0;
+/// Writes take the slots and tags behind the read's in turn: a driver sends all its tokens before it waits.
+const FIRST_WRITE: usize = 1;
+const WRITES: usize = 64;
+
+struct RingPort {
+    // Before the descriptors: dropping the ring cancels what waits on them.
+    ring: Ring,
+    place: Place<OwnedFd>,
+    /// Writes in the queue or on their way.
+    writes: usize,
+}
+
+impl RingPort {
+    fn new(place: Place<OwnedFd>, setup: Setup) -> Result<Self, Failure> {
+        let slots = FIRST_WRITE + WRITES;
+        Ok(Self { ring: Ring::new(2 * WRITES as u32, slots, slots, setup)?, place, writes: 0 })
+    }
+}
+
+impl Port for RingPort {
+    /// Submits the writes with the read, and waits for all of them.
+    fn receive(&mut self) -> Result<Option<u8>, Failure> {
+        self.ring.push_read(&self.place.reader, READ, READ as u64, Link::None)?;
+        self.ring.submit_and_wait(1 + self.writes)?;
+        let mut bytes = None;
+        while let Some(done) = self.ring.completion() {
+            if done.tag == READ as u64 {
+                bytes = Some(done.bytes("io_uring read")?);
+            } else {
+                done.bytes("io_uring write")?;
+                self.writes -= 1;
+            }
+        }
+        match bytes {
+            Some(0) => Ok(None),
+            Some(_) => Ok(Some(self.ring.slot(READ))),
+            None => Err(Failure::Corrupted("a hop's completions brought no byte".into())),
+        }
+    }
+
+    fn send(&mut self, byte: u8) -> Result<(), Failure> {
+        let slot = FIRST_WRITE + self.writes;
+        self.ring.set_slot(slot, byte);
+        self.ring.push_write(&self.place.writer, slot, slot as u64, Link::None)?;
+        self.writes += 1;
+        Ok(())
+    }
+}
