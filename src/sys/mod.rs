@@ -6,13 +6,20 @@
 #![allow(unsafe_code)]
 
 pub mod affinity;
+pub mod bare_ring;
 pub mod channel;
+pub mod clock;
 pub mod dma_latency;
 pub mod futex;
 pub mod mark;
+pub mod membarrier;
 pub mod perf;
 pub mod process;
 pub mod ptrace;
+pub mod seccomp;
+pub mod semaphore;
+pub mod shared;
+pub mod signal;
 pub mod tracefs;
 pub mod uring;
 pub mod usage;
