@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Crew, Failure, Seating, lock, panic_text};
+use super::{Crew, Failure, Policy, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
@@ -73,6 +73,8 @@ pub struct Roster {
     pub id: String,
     /// Where the tasks sit.
     pub seating: Seating,
+    /// How they are scheduled.
+    pub policy: Policy,
     /// How long anything may take.
     pub patience: Duration,
     /// Whether the driver marks the beginning and the end of each batch for a tracer ([`mark`]).
@@ -121,12 +123,14 @@ impl Driver {
         let link = Arc::<Link>::default();
         let prefix = instance_prefix();
         let (patience, seating, marked) = (roster.patience, roster.seating.clone(), roster.marked);
-        let crew = Crew::new(seating.clone(), prefix.clone(), patience);
+        let policy = roster.policy;
+        let crew = Crew::new(seating.clone(), policy, prefix.clone(), patience);
         let shared = Arc::clone(&link);
         let life = move || {
             name_current_thread(&crew.name(0));
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&seating.seat(0).cpus)?;
+                policy.adopt()?;
                 prelude()?;
                 serve(&shared, crew, marked, set_up)
             }));
@@ -305,7 +309,7 @@ mod tests {
 
     fn roster(patience: Duration) -> Roster {
         let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        Roster { id: "test/fake/unpinned".into(), seating, patience, marked: false }
+        Roster { id: "test/fake/unpinned".into(), seating, policy: Policy::default(), patience, marked: false }
     }
 
     fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

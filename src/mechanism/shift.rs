@@ -13,6 +13,9 @@ const RESTING: u32 = 0;
 const ON: u32 = 1;
 const OVER: u32 = 2;
 
+const GONE: u32 = 0;
+const HERE: u32 = 1;
+
 /// What the driver and one partner share.
 #[derive(Debug, Default)]
 pub(super) struct Shift {
@@ -27,7 +30,7 @@ impl Shift {
             match self.state.load(Ordering::Acquire) {
                 RESTING => wait(&self.state, RESTING, Scope::Private, None)?,
                 ON => {
-                    self.at_work.store(1, Ordering::Release);
+                    self.tell(HERE)?;
                     return Ok(true);
                 }
                 _ => return Ok(false),
@@ -42,8 +45,24 @@ impl Shift {
     }
 
     /// The partner's last act in a shift.
-    pub(super) fn leave(&self) {
-        self.at_work.store(0, Ordering::Release);
+    pub(super) fn leave(&self) -> Result<(), Failure> {
+        self.tell(GONE)
+    }
+
+    fn tell(&self, whether: u32) -> Result<(), Failure> {
+        self.at_work.store(whether, Ordering::Release);
+        wake(&self.at_work, 1, Scope::Private)?;
+        Ok(())
+    }
+
+    /// Waits in the kernel even when the answer is there already, so that each batch makes the same calls.
+    fn await_told(&self, whether: u32) -> Result<(), Failure> {
+        loop {
+            wait(&self.at_work, 1 - whether, Scope::Private, None)?;
+            if self.at_work.load(Ordering::Acquire) == whether {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -53,13 +72,10 @@ pub(super) struct Foreman(pub(super) Arc<Shift>);
 
 impl Foreman {
     /// Begins a shift and returns when the partner is at work.
-    pub(super) fn begin(&self, pause: impl Fn()) -> Result<(), Failure> {
+    pub(super) fn begin(&self) -> Result<(), Failure> {
         self.0.state.store(ON, Ordering::Release);
         wake(&self.0.state, 1, Scope::Private)?;
-        while self.0.at_work.load(Ordering::Acquire) == 0 {
-            pause();
-        }
-        Ok(())
+        self.0.await_told(HERE)
     }
 
     /// Ends the shift; the partner learns it when it next looks.
@@ -68,10 +84,8 @@ impl Foreman {
     }
 
     /// Returns when the partner has left: only then may the next shift begin, which it would take for the last one.
-    pub(super) fn await_all_gone(&self, pause: impl Fn()) {
-        while self.0.at_work.load(Ordering::Acquire) != 0 {
-            pause();
-        }
+    pub(super) fn await_gone(&self) -> Result<(), Failure> {
+        self.0.await_told(GONE)
     }
 }
 

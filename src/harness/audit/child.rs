@@ -43,7 +43,13 @@ fn benchmark(request: &Request) -> Result<Benchmark, String> {
         Placement::Unpinned => Seating::shared(request.placement, request.cpus.clone()),
         placement => Seating::in_turn(placement, &request.cpus),
     };
-    Ok(Benchmark { mechanism, parameters: request.parameters.clone(), seating, idle: request.idle })
+    Ok(Benchmark {
+        mechanism,
+        parameters: request.parameters.clone(),
+        seating,
+        idle: request.idle,
+        policy: request.policy,
+    })
 }
 
 fn told(failure: Failure) -> String {
@@ -68,7 +74,7 @@ fn make_calls(request: &Request) -> Result<(), String> {
 }
 
 fn count_switches(request: &Request) -> Result<Switches, String> {
-    let _idle = request.idle.hold().map_err(|unsupported| unsupported.to_string())?;
+    let _idle = request.idle.hold(&request.cpus).map_err(|unsupported| unsupported.to_string())?;
     let mut driver = benchmark(request)?.start(|| Ok(())).map_err(told)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

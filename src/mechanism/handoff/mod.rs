@@ -113,7 +113,7 @@ fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -
         ready.signal();
         while partners.await_next()? {
             let turn = answer(&mut partner)?;
-            partners.leave();
+            partners.leave()?;
             if turn == Turn::Over {
                 break;
             }
@@ -123,11 +123,11 @@ fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -
     let mut driver = Awake { baton: driver, pause };
     let foreman = Foreman(shift);
     Ok(Box::new(move |ops: u64| {
-        foreman.begin(pause)?;
+        foreman.begin()?;
         let batch = Batch::timed(|| make_round_trips(&mut driver, ops));
         foreman.close();
         driver.baton.rest();
-        foreman.await_all_gone(pause);
+        foreman.await_gone()?;
         batch
     }))
 }

@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     expects: |_, _| {
         // Who yields stays runnable, so the kernel books its switch as involuntary.
         Expectation::nothing()
-            .call("sched_yield", Bound::Between(1.0, 2.5))
+            .call("sched_yield", Bound::Between(0.95, 2.5))
             .voluntary(Bound::AtMost(0.01))
             .switches(Bound::Between(0.98, 1.1))
             .wakeups(Bound::AtMost(0.01))

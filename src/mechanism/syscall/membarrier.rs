@@ -61,17 +61,17 @@ impl Mechanism for Membarrier {
                 while partners.is_on() {
                     std::hint::spin_loop();
                 }
-                partners.leave();
+                partners.leave()?;
             }
             Ok(())
         })?;
         let foreman = Foreman(shift);
         let mut calls = repeat(|| Ok(private_expedited()?));
         Ok(Box::new(move |ops: u64| -> Result<Batch, Failure> {
-            foreman.begin(std::hint::spin_loop)?;
+            foreman.begin()?;
             let batch = calls.run(ops);
             foreman.close();
-            foreman.await_all_gone(std::hint::spin_loop);
+            foreman.await_gone()?;
             batch
         }))
     }
