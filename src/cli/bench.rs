@@ -24,7 +24,10 @@ switchcost's own options, besides Criterion's:
       --set NAME=VALUE    Sets a parameter of every mechanism that has it (switchcost list); may be repeated
       --placement LIST    Only these placements: unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node,
                           one-per-cpu
-      --idle MODE         What idle CPUs do: default, or poll (holds /dev/cpu_dma_latency at 0; needs root)
+      --idle MODE         What idle CPUs do: default, poll (holds /dev/cpu_dma_latency at 0; needs root), or spinner
+                          (a SCHED_IDLE process on each CPU of the placement)
+      --policy CLASS      How tasks are scheduled: other, batch, idle, fifo or rr
+      --slice-us N        The slice asked of the fair scheduler, in microseconds (Linux 6.12)
       --events LIST       Counts these events too, by perf's names
       --no-counters       Takes no counted samples
       --no-audit          Leaves the audit out; the record says so
@@ -137,6 +140,12 @@ fn split(arguments: &[String]) -> Result<(Own, Vec<String>), Usage> {
             "--set" => own.what.set.push(value()?),
             "--placement" => own.what.placement = Some(value()?),
             "--idle" => own.what.idle = Some(value()?),
+            "--policy" => own.what.policy = Some(value()?),
+            "--slice-us" => {
+                let text = value()?;
+                let slice = text.parse().map_err(|_| Usage::Unknown(format!("--slice-us {text} is no number")))?;
+                own.what.slice_us = Some(slice);
+            }
             "--events" => own.events = Some(value()?),
             "--out" => own.out = Some(value()?.into()),
             "--no-counters" => own.no_counters = true,

@@ -4,7 +4,9 @@ mod audit;
 pub mod bench;
 mod folder;
 mod host;
+mod limits;
 mod list;
+mod matrix;
 mod options;
 mod show;
 
@@ -34,6 +36,8 @@ enum Verb {
     List(list::List),
     Host(host::Show),
     Audit(audit::Audit),
+    Limits(limits::Limits),
+    Matrix(matrix::Matrix),
     Show(show::Show),
 }
 
@@ -47,6 +51,8 @@ pub fn main() -> ExitCode {
         Verb::List(list) => list.run(),
         Verb::Host(show) => show.run(),
         Verb::Audit(audit) => audit.run(),
+        Verb::Limits(limits) => limits.run(),
+        Verb::Matrix(matrix) => matrix.run(),
         Verb::Show(show) => show.run(),
     })
 }

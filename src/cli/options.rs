@@ -3,7 +3,7 @@
 use clap::Args;
 use regex::Regex;
 
-use crate::crew::{Idle, Placement};
+use crate::crew::{Class, Idle, Placement, Policy, SLICES_US};
 use crate::harness::Choice;
 use crate::mechanism::registry;
 use crate::pmu::{Event, Plan, PmuError};
@@ -44,9 +44,15 @@ pub(super) struct What {
     /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu)
     #[arg(long, value_name = "LIST")]
     pub(super) placement: Option<String>,
-    /// What idle CPUs do: default, or poll (holds /dev/cpu_dma_latency at 0)
+    /// What idle CPUs do: default, poll (holds /dev/cpu_dma_latency at 0), or spinner (a SCHED_IDLE process on each CPU)
     #[arg(long, value_name = "MODE")]
     pub(super) idle: Option<String>,
+    /// How tasks are scheduled: other, batch, idle, fifo or rr
+    #[arg(long, value_name = "CLASS")]
+    pub(super) policy: Option<String>,
+    /// The slice asked of the fair scheduler, in microseconds (Linux 6.12)
+    #[arg(long, value_name = "N")]
+    pub(super) slice_us: Option<u64>,
 }
 
 impl What {
@@ -66,10 +72,37 @@ impl What {
         if let Some(index) = parameters.iter().position(|(name, _)| name == "idle") {
             idle = parameters.remove(index).1.parse().map_err(|error| unknown(&error))?;
         }
+        let policy = self.policy(&mut parameters)?;
         let placements = self.placement.as_deref().map_or(Ok(Vec::new()), |list| {
             list.split(',').map(|word| word.trim().parse::<Placement>().map_err(|error| unknown(&error))).collect()
         })?;
-        Ok(Choice { parameters, placements, idle })
+        Ok(Choice { parameters, placements, idle, policy })
+    }
+
+    /// `--set policy=fifo` and `--set slice_us=100` are what the ids suggest.
+    fn policy(&self, parameters: &mut Vec<(String, String)>) -> Result<Policy, Usage> {
+        let mut taken = |name: &str| {
+            let index = parameters.iter().position(|(set, _)| set == name)?;
+            Some(parameters.remove(index).1)
+        };
+        let class = taken("policy").or_else(|| self.policy.clone()).map_or(Ok(Class::default()), |word| {
+            word.parse().map_err(|error: crate::crew::UnknownClass| Usage::Unknown(error.to_string()))
+        })?;
+        let out_of_range = |given: &dyn std::fmt::Display| {
+            let (least, most) = (SLICES_US.start(), SLICES_US.end());
+            Usage::Unknown(format!("slice_us={given}: slice_us is a whole number from {least} to {most}"))
+        };
+        let slice_us = match taken("slice_us") {
+            Some(text) => Some(text.parse().map_err(|_| out_of_range(&text))?),
+            None => self.slice_us,
+        };
+        match slice_us {
+            Some(slice) if !SLICES_US.contains(&slice) => Err(out_of_range(&slice)),
+            Some(_) if matches!(class, Class::Fifo | Class::Rr) => {
+                Err(Usage::Unknown(format!("policy={class} has no slice; slice_us goes with other, batch and idle")))
+            }
+            _ => Ok(Policy { class, slice_us }),
+        }
     }
 }
 

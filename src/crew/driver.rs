@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::processes::Children;
-use super::{Crew, Failure, Seating, lock, panic_text};
+use super::{Crew, Failure, Policy, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
@@ -77,6 +77,8 @@ pub struct Roster {
     pub id: String,
     /// Where the tasks sit.
     pub seating: Seating,
+    /// How they are scheduled.
+    pub policy: Policy,
     /// How long anything may take.
     pub patience: Duration,
     /// Whether the driver marks the beginning and the end of each batch for a tracer ([`mark`]).
@@ -126,13 +128,14 @@ impl Driver {
         let link = Arc::<Link>::default();
         let prefix = instance_prefix();
         let (patience, seating, marked) = (roster.patience, roster.seating.clone(), roster.marked);
-        let children = Children::default();
-        let crew = Crew::new(seating.clone(), prefix.clone(), patience, Arc::clone(&children));
+        let (policy, children) = (roster.policy, Children::default());
+        let crew = Crew::new(seating.clone(), policy, prefix.clone(), patience, Arc::clone(&children));
         let shared = Arc::clone(&link);
         let life = move || {
             name_current_thread(&crew.name(0));
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&seating.seat(0).cpus)?;
+                policy.adopt()?;
                 prelude()?;
                 serve(&shared, crew, marked, set_up)
             }));
@@ -326,7 +329,7 @@ mod tests {
 
     fn roster(patience: Duration) -> Roster {
         let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        Roster { id: "test/fake/unpinned".into(), seating, patience, marked: false }
+        Roster { id: "test/fake/unpinned".into(), seating, policy: Policy::default(), patience, marked: false }
     }
 
     fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

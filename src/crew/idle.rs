@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Unsupported;
 use crate::sys::dma_latency::PollingIdle;
+use crate::sys::spinner::Spinner;
+use crate::units::CpuId;
 
 /// Whether idle CPUs may sleep. On a virtual machine leaving idle costs more than any choice of mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -17,28 +19,50 @@ pub enum Idle {
     Default,
     /// Idle CPUs poll: `/dev/cpu_dma_latency` is held at 0 µs while the benchmark runs.
     Poll,
+    /// CPUs are never idle: on each CPU of the placement a process spins under `SCHED_IDLE` while the benchmark runs. A
+    /// task that wakes there needs no way out of idle, but still an interrupt and a switch.
+    Spinner,
+}
+
+/// Keeps the machine as it was asked to be.
+#[derive(Debug)]
+pub enum Held {
+    /// Nothing to keep.
+    Nothing,
+    /// The request for polling.
+    Polling(PollingIdle),
+    /// The spinning processes.
+    Spinning(Vec<Spinner>),
 }
 
 impl Idle {
     /// Every choice.
-    pub const ALL: [Self; 2] = [Self::Default, Self::Poll];
+    pub const ALL: [Self; 3] = [Self::Default, Self::Poll, Self::Spinner];
 
     /// The word on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
             Self::Poll => "poll",
+            Self::Spinner => "spinner",
         }
     }
 
-    /// Puts the machine in this state until the answer is dropped.
+    /// Puts the machine, or of it `cpus`, in this state until the answer is dropped.
     ///
     /// # Errors
-    /// When the machine has no such device or does not let this user hold it.
-    pub fn hold(self) -> Result<Option<PollingIdle>, Unsupported> {
+    /// When the machine has no such device or does not let this user hold it; when no process can be made.
+    pub fn hold(self, cpus: &[CpuId]) -> Result<Held, Unsupported> {
         match self {
-            Self::Default => Ok(None),
-            Self::Poll => PollingIdle::hold().map(Some).map_err(|error| {
+            Self::Default => Ok(Held::Nothing),
+            Self::Spinner => {
+                let spinners = cpus.iter().map(|&cpu| Spinner::start(cpu)).collect::<Result<_, _>>();
+                spinners.map(Held::Spinning).map_err(|error| {
+                    let requirement = "idle=spinner: a process for each CPU of the placement";
+                    Unsupported::new(requirement, error.to_string(), "raise what `switchcost limits` names")
+                })
+            }
+            Self::Poll => PollingIdle::hold().map(Held::Polling).map_err(|error| {
                 Unsupported::new(
                     "idle=poll: /dev/cpu_dma_latency open for writing",
                     error.to_string(),
@@ -57,7 +81,7 @@ impl fmt::Display for Idle {
 
 /// A word that is no idle mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("idle is `default` or `poll`, not `{0}`")]
+#[error("idle is `default`, `poll` or `spinner`, not `{0}`")]
 pub struct UnknownIdle(pub String);
 
 impl FromStr for Idle {

@@ -11,6 +11,7 @@ mod driver;
 mod failure;
 mod idle;
 mod placement;
+mod policy;
 mod processes;
 
 use std::any::Any;
@@ -22,8 +23,9 @@ use std::time::{Duration, Instant};
 
 pub use driver::{Batch, Driver, Operation, Roster};
 pub use failure::{Failure, Unsupported};
-pub use idle::Idle;
+pub use idle::{Held, Idle, UnknownIdle};
 pub use placement::{Placement, Seat, Seating, UnknownPlacement};
+pub use policy::{Class, Policy, SLICES_US, UnknownClass};
 pub use processes::ReadyProcess;
 
 use processes::{Children, Processes};
@@ -56,6 +58,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 #[derive(Debug)]
 pub struct Crew {
     seating: Seating,
+    policy: Policy,
     prefix: String,
     gate: Arc<Gate>,
     threads: Vec<JoinHandle<()>>,
@@ -91,9 +94,9 @@ impl Ready {
 }
 
 impl Crew {
-    fn new(seating: Seating, prefix: String, patience: Duration, children: Children) -> Self {
+    fn new(seating: Seating, policy: Policy, prefix: String, patience: Duration, children: Children) -> Self {
         let processes = Processes::new(children);
-        Self { seating, prefix, gate: Arc::default(), threads: Vec::new(), processes, patience }
+        Self { seating, policy, prefix, gate: Arc::default(), threads: Vec::new(), processes, patience }
     }
 
     /// Where the tasks sit.
@@ -118,11 +121,13 @@ impl Crew {
         F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
     {
         let (seat, name, gate) = (self.seating.seat(task).clone(), self.name(task), Arc::clone(&self.gate));
+        let policy = self.policy;
         let life = move || {
             name_current_thread(&name);
             let ready = Ready { gate: Arc::clone(&gate) };
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&seat.cpus)?;
+                policy.adopt()?;
                 body(&ready)
             }));
             let failure = match outcome {

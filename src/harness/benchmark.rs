@@ -1,6 +1,6 @@
 //! A benchmark: a mechanism with everything chosen.
 
-use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Roster, Seating};
+use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Policy, Roster, Seating};
 use crate::mechanism::{Descriptor, Mechanism, Parameters};
 use crate::record::Setting;
 
@@ -15,6 +15,8 @@ pub struct Benchmark {
     pub seating: Seating,
     /// What idle CPUs do.
     pub idle: Idle,
+    /// How its tasks are scheduled.
+    pub policy: Policy,
 }
 
 impl std::fmt::Debug for Benchmark {
@@ -32,7 +34,7 @@ impl Benchmark {
     /// `brigade/thread/same-cpu`, and behind it whatever differs from the defaults:
     /// `brigade/thread/same-cpu/tasks=64,idle=poll`.
     pub fn id(&self) -> String {
-        id(self.descriptor(), self.seating.placement().name(), &self.parameters, self.idle)
+        id(self.descriptor(), self.seating.placement().name(), &self.parameters, self.idle, self.policy)
     }
 
     /// What a record says of the choice.
@@ -41,6 +43,7 @@ impl Benchmark {
             placement: self.seating.placement(),
             cpus: self.seating.cpus(),
             idle: self.idle,
+            policy: self.policy,
             parameters: self.parameters.clone(),
         }
     }
@@ -72,7 +75,8 @@ impl Benchmark {
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.parameters)?;
-        let roster = Roster { id: self.id(), seating: self.seating.clone(), patience: PATIENCE, marked };
+        let roster =
+            Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience: PATIENCE, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };
@@ -81,14 +85,18 @@ impl Benchmark {
 }
 
 /// The id of a mechanism in a placement, supported here or not.
-pub(super) fn id(descriptor: &Descriptor, placement: &str, parameters: &Parameters, idle: Idle) -> String {
-    let mut differing = parameters.differing_from_defaults(descriptor);
-    if idle != Idle::default() {
-        differing.push_str(if differing.is_empty() { "" } else { "," });
-        differing.push_str(&format!("idle={idle}"));
-    }
+pub(super) fn id(
+    descriptor: &Descriptor,
+    placement: &str,
+    parameters: &Parameters,
+    idle: Idle,
+    policy: Policy,
+) -> String {
+    let parameters = Some(parameters.differing_from_defaults(descriptor)).filter(|differing| !differing.is_empty());
+    let idle = (idle != Idle::default()).then(|| format!("idle={idle}"));
+    let differing: Vec<String> = parameters.into_iter().chain(idle).chain(policy.differing_from_default()).collect();
     let base = format!("{}/{placement}", descriptor.id);
-    if differing.is_empty() { base } else { format!("{base}/{differing}") }
+    if differing.is_empty() { base } else { format!("{base}/{}", differing.join(",")) }
 }
 
 #[cfg(test)]
@@ -118,13 +126,19 @@ mod tests {
     #[test]
     fn ids_name_what_differs_from_the_defaults() {
         let defaults = Parameters::defaults(&FAKE);
-        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Default), "fake/one/same-cpu");
-        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Poll), "fake/one/same-cpu/idle=poll");
+        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Default, Policy::default()), "fake/one/same-cpu");
+        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Poll, Policy::default()), "fake/one/same-cpu/idle=poll");
         let small = defaults.with(&TASKS, Value::Number(64)).with(&NOTIFY, Value::Word("after".into()));
-        assert_eq!(id(&FAKE, "unpinned", &small, Idle::Default), "fake/one/unpinned/notify=after,tasks=64");
-        assert_eq!(id(&FAKE, "unpinned", &small, Idle::Poll), "fake/one/unpinned/notify=after,tasks=64,idle=poll");
+        assert_eq!(
+            id(&FAKE, "unpinned", &small, Idle::Default, Policy::default()),
+            "fake/one/unpinned/notify=after,tasks=64"
+        );
+        assert_eq!(
+            id(&FAKE, "unpinned", &small, Idle::Poll, Policy::default()),
+            "fake/one/unpinned/notify=after,tasks=64,idle=poll"
+        );
         let same = small.with(&TASKS, Value::Number(500)).with(&NOTIFY, Value::Word("locked".into()));
-        assert_eq!(id(&FAKE, "unpinned", &same, Idle::Default), "fake/one/unpinned");
+        assert_eq!(id(&FAKE, "unpinned", &same, Idle::Default, Policy::default()), "fake/one/unpinned");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 mod adapter;
 mod audit;
 mod benchmark;
+mod matrix;
 mod plan;
 mod session;
 
 pub use adapter::{Mode, Observer, Settings, measure, now_ms};
 pub use audit::{Auditor, answer_audit_request};
 pub use benchmark::Benchmark;
+pub use matrix::{Cell, Sampling, matrix, pairs};
 pub use plan::{Choice, PlanError, Planned, plan};
 pub use session::{Session, Taken};

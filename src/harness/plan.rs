@@ -1,6 +1,6 @@
 //! From what a user chose to the benchmarks that answer it on this machine.
 
-use crate::crew::{Idle, Placement, Seating, Unsupported};
+use crate::crew::{Idle, Placement, Policy, Seating, Unsupported};
 use crate::host::limits::{self, Limits, Obstacle};
 use crate::host::topology::{Relation, Topology};
 use crate::host::{Host, Root};
@@ -23,6 +23,8 @@ pub struct Choice {
     pub placements: Vec<Placement>,
     /// What idle CPUs do.
     pub idle: Idle,
+    /// How tasks are scheduled.
+    pub policy: Policy,
 }
 
 /// A benchmark, or the reason that there is none.
@@ -127,7 +129,7 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
         let descriptor = mechanism.descriptor();
         let parameters = parameters(choice, mechanism)?;
         for placement in machine.placements(&choice.placements) {
-            let id = id(descriptor, placement.name(), &parameters, choice.idle);
+            let id = id(descriptor, placement.name(), &parameters, choice.idle, choice.policy);
             if !descriptor.fits(placement) || !wanted(&id) {
                 continue;
             }
@@ -135,11 +137,17 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
                 Ok(seating) => {
                     check_limits(&limits, &id, (descriptor.demand)(&parameters))?;
                     let parameters = parameters.clone();
-                    Planned::Ready(Benchmark { mechanism, parameters, seating, idle: choice.idle })
+                    let (idle, policy) = (choice.idle, choice.policy);
+                    Planned::Ready(Benchmark { mechanism, parameters, seating, idle, policy })
                 }
                 Err(reason) => {
-                    let setting =
-                        Setting { placement, cpus: Vec::new(), idle: choice.idle, parameters: parameters.clone() };
+                    let setting = Setting {
+                        placement,
+                        cpus: Vec::new(),
+                        idle: choice.idle,
+                        policy: choice.policy,
+                        parameters: parameters.clone(),
+                    };
                     Planned::Unsupported { mechanism, id, setting, reason }
                 }
             });

@@ -3,10 +3,9 @@
 use std::sync::mpsc;
 
 use super::Benchmark;
-use crate::crew::{Batch, Driver, Failure};
+use crate::crew::{Batch, Driver, Failure, Held};
 use crate::pmu::{Counters, NotCounted, Plan, Tally};
 use crate::record::{Counted, Sample};
-use crate::sys::dma_latency::PollingIdle;
 use crate::sys::usage::Usage;
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
@@ -30,7 +29,7 @@ pub struct Session {
     counting: Option<Counting>,
     calls: u64,
     // Last: the machine keeps its idle mode until both instances are gone.
-    _idle: Option<PollingIdle>,
+    _idle: Held,
 }
 
 #[derive(Debug)]
@@ -49,7 +48,7 @@ impl Session {
     /// # Errors
     /// `Unsupported` when it cannot run here, or whatever went wrong.
     pub fn open(benchmark: &Benchmark, plan: Option<&Plan>) -> Result<Self, Failure> {
-        let idle = benchmark.idle.hold()?;
+        let idle = benchmark.idle.hold(&benchmark.seating.cpus())?;
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
@@ -156,7 +155,7 @@ impl Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Crew, Idle, Operation, Placement, Seating};
+    use crate::crew::{Crew, Idle, Operation, Placement, Policy, Seating};
     use crate::mechanism::{Demand, Descriptor, Expectation, Mechanism, Parameters, Tasks, Unit};
     use crate::sys::affinity::allowed_cpus;
 
@@ -195,7 +194,13 @@ mod tests {
 
     fn benchmark(mechanism: &'static dyn Mechanism) -> Benchmark {
         let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        Benchmark { mechanism, parameters: Parameters::defaults(&DESCRIPTOR), seating, idle: Idle::Default }
+        Benchmark {
+            mechanism,
+            parameters: Parameters::defaults(&DESCRIPTOR),
+            seating,
+            idle: Idle::Default,
+            policy: Policy::default(),
+        }
     }
 
     #[test]

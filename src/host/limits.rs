@@ -89,6 +89,17 @@ pub struct Obstacle {
     pub remedy: String,
 }
 
+/// One limit, and what a demand makes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The limit.
+    pub limit: Limit,
+    /// How much of it is demanded, on top of what is in use.
+    pub demanded: u64,
+    /// That it is not enough, and what raises it.
+    pub obstacle: Option<Obstacle>,
+}
+
 /// The limits of this process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Limits {
@@ -140,6 +151,15 @@ impl Limits {
     /// The first limit, in the order of [`all`](Self::all), that `demand` would exceed.
     pub fn first_obstacle(&self, demand: Demand) -> Option<Obstacle> {
         self.limits.iter().find_map(|limit| self.obstacle(limit, demand.of(limit.resource, self.arenas)))
+    }
+
+    /// Every limit, in the order of [`all`](Self::all), with what `demand` makes of it.
+    pub fn judge(&self, demand: Demand) -> Vec<Judgement> {
+        let judge = |limit: &Limit| {
+            let demanded = demand.of(limit.resource, self.arenas);
+            Judgement { limit: limit.clone(), demanded, obstacle: self.obstacle(limit, demanded) }
+        };
+        self.limits.iter().map(judge).collect()
     }
 
     fn obstacle(&self, limit: &Limit, demanded: u64) -> Option<Obstacle> {

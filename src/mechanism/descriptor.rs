@@ -16,6 +16,8 @@ pub enum Unit {
     Handoff,
     /// A task created, run and reaped.
     Task,
+    /// One call into the kernel, or into what stands for it.
+    Call,
 }
 
 impl Unit {
@@ -25,6 +27,7 @@ impl Unit {
             Self::Hop => "hop",
             Self::Handoff => "handoff",
             Self::Task => "task",
+            Self::Call => "call",
         }
     }
 }
@@ -45,6 +48,8 @@ pub enum Tasks {
     /// Several that must run at the same time, because they wait without blocking: sharing one CPU, each would wait
     /// for the end of the other's time slice.
     Simultaneous,
+    /// Several that give their CPU to one another without blocking: with a CPU each they would give it to nobody.
+    TakingTurns,
 }
 
 /// What a mechanism takes from the limits of the machine.
@@ -221,6 +226,7 @@ impl Descriptor {
             Tasks::OneThread => placement.fits_a_single_task(),
             Tasks::Several => true,
             Tasks::Simultaneous => placement != Placement::SameCpu,
+            Tasks::TakingTurns => placement == Placement::SameCpu,
         }
     }
 }

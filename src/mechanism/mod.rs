@@ -6,10 +6,12 @@
 
 mod descriptor;
 mod parameter;
+mod shift;
 
 pub mod brigade;
 pub mod creation;
 pub mod handoff;
+pub mod syscall;
 
 use std::sync::OnceLock;
 
@@ -57,7 +59,7 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP];
+pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crew::{Idle, Placement, Unsupported};
+use crate::crew::{Idle, Placement, Policy, Unsupported};
 use crate::host::Host;
 use crate::host::moment::Moment;
 use crate::mechanism::{Parameters, Unit};
@@ -87,6 +87,9 @@ pub struct Setting {
     pub cpus: Vec<CpuId>,
     /// What idle CPUs did.
     pub idle: Idle,
+    /// How the tasks were scheduled; absent is as programs start.
+    #[serde(default, skip_serializing_if = "Policy::is_default")]
+    pub policy: Policy,
     /// The mechanism's own parameters, all of them.
     pub parameters: Parameters,
 }

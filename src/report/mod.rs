@@ -1,9 +1,11 @@
 //! What people read, from records and statistics alone: pure functions, no system calls.
 
 mod counters;
+mod heatmap;
 mod summary;
 mod table;
 
 pub use counters::counter_tables;
+pub use heatmap::{Heatmap, heatmap};
 pub use summary::{Summary, summarize};
 pub use table::{group_table, notes};

@@ -61,3 +61,20 @@ pub fn wake(word: &AtomicU32, count: u32, scope: Scope) -> Result<u32, SysError>
     let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | scope.flag(), count) };
     u32::try_from(woken).map_err(|_| SysError::last("futex FUTEX_WAKE"))
 }
+
+/// Moves at most one waiter of `from` to `to` without waking anyone, if `from` holds `value`; returns how many moved:
+/// none, when it holds another.
+///
+/// # Errors
+/// Anything but `EAGAIN`.
+pub fn requeue(from: &AtomicU32, value: u32, to: &AtomicU32, scope: Scope) -> Result<u32, SysError> {
+    let operation = libc::FUTEX_CMP_REQUEUE | scope.flag();
+    let (woken, moved): (libc::c_int, libc::c_ulong) = (0, 1);
+    // SAFETY: both words outlive the call, and the kernel does not change their values.
+    let answer = unsafe { libc::syscall(libc::SYS_futex, from.as_ptr(), operation, woken, moved, to.as_ptr(), value) };
+    match u32::try_from(answer) {
+        Ok(moved) => Ok(moved),
+        Err(_) if Errno::last() == Errno::EAGAIN => Ok(0),
+        Err(_) => Err(SysError::last("futex FUTEX_CMP_REQUEUE")),
+    }
+}

@@ -6,17 +6,26 @@
 #![allow(unsafe_code)]
 
 pub mod affinity;
+pub mod bare_ring;
 pub mod channel;
+pub mod clock;
 pub mod dma_latency;
 pub mod futex;
 pub mod kernel;
 pub mod limits;
 pub mod mark;
+pub mod membarrier;
 pub mod perf;
 pub mod poll;
 pub mod process;
 pub mod ptrace;
+pub mod sched;
+pub mod seccomp;
 pub mod select;
+pub mod semaphore;
+pub mod shared;
+pub mod signal;
+pub mod spinner;
 pub mod tracefs;
 pub mod uring;
 pub mod usage;

@@ -70,6 +70,7 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, ou
             placement,
             cpus: vec![CpuId(0)],
             idle: Idle::Default,
+            policy: switchcost::crew::Policy::default(),
             parameters: serde_json::from_value(serde_json::json!({ "tasks": 500, "transport": "pipe" }))
                 .expect("parameters are names and values"),
         },

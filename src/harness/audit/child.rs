@@ -40,7 +40,13 @@ fn benchmark(request: &Request) -> Result<Benchmark, Trouble> {
         Placement::Unpinned => Seating::shared(request.placement, request.cpus.clone()),
         placement => Seating::in_turn(placement, &request.cpus),
     };
-    Ok(Benchmark { mechanism, parameters: request.parameters.clone(), seating, idle: request.idle })
+    Ok(Benchmark {
+        mechanism,
+        parameters: request.parameters.clone(),
+        seating,
+        idle: request.idle,
+        policy: request.policy,
+    })
 }
 
 /// Runs the batches between marks, for a tracer to count what lies between.
@@ -61,7 +67,7 @@ fn make_calls(request: &Request) -> Result<(), Trouble> {
 }
 
 fn count_switches(request: &Request) -> Result<Switches, Trouble> {
-    let _idle = request.idle.hold().map_err(Failure::from)?;
+    let _idle = request.idle.hold(&request.cpus).map_err(Failure::from)?;
     let mut driver = benchmark(request)?.start(|| Ok(()))?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

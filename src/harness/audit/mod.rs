@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use child::answer_audit_request;
 
 use super::Benchmark;
-use crate::crew::{Failure, Idle, Placement};
+use crate::crew::{Failure, Idle, Placement, Policy};
 use crate::mechanism::{Bound, Expectation, Parameters};
 use crate::record::{AuditRecord, Check, Unchecked};
 use crate::units::CpuId;
@@ -37,6 +37,7 @@ struct Request {
     placement: Placement,
     cpus: Vec<CpuId>,
     idle: Idle,
+    policy: Policy,
     watch: Watch,
     /// Operations of the first batch and of the second.
     batches: [u64; 2],
@@ -177,6 +178,7 @@ fn request(benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
         placement: benchmark.seating.placement(),
         cpus: benchmark.seating.in_order(),
         idle: benchmark.idle,
+        policy: benchmark.policy,
         watch,
         batches,
     }

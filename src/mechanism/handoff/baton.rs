@@ -7,8 +7,11 @@ use super::Turn;
 
 /// The word of a task whose turn it is not.
 pub(super) const NOT_YET: u32 = 0;
-const TURN: u32 = 1;
+/// The word of a task whose turn it is.
+pub(super) const TURN: u32 = 1;
 const OVER: u32 = 2;
+const REST: u32 = 3;
+const PARKED: u32 = 4;
 
 /// A cache line each: on two CPUs the store to one task's word must not take the other's along. 128 bytes, because x86
 /// fetches lines in pairs (Intel optimization manual, "Spatial prefetcher") and some arm64 cores have lines of 128.
@@ -36,6 +39,25 @@ impl Baton {
         self.other().store(TURN, Ordering::Release);
     }
 
+    /// As [`pass`](Self::pass); true when the other task has gone to sleep and must be woken.
+    #[inline]
+    pub(super) fn pass_to_sleeper(&self) -> bool {
+        self.other().swap(TURN, Ordering::AcqRel) == PARKED
+    }
+
+    /// Says that this task goes to sleep until its word differs from what is returned; `None` when the turn came
+    /// meanwhile.
+    #[inline]
+    pub(super) fn park(&self) -> Option<u32> {
+        // The turn is looked at by `take`, so failing needs no order.
+        self.own().compare_exchange(NOT_YET, PARKED, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(PARKED)
+    }
+
+    /// Tells the other task that there will be no turns until the next batch.
+    pub(super) fn rest(&self) {
+        self.other().store(REST, Ordering::Release);
+    }
+
     /// Tells the other task that there will be no more turns.
     pub(super) fn drop_for_good(&self) {
         self.other().store(OVER, Ordering::Release);
@@ -48,7 +70,12 @@ impl Baton {
         // store again before it has seen this task's next pass.
         match self.own().load(Ordering::Acquire) {
             NOT_YET => None,
+            PARKED => None,
             OVER => Some(Turn::Over),
+            REST => {
+                self.own().store(NOT_YET, Ordering::Relaxed);
+                Some(Turn::Rest)
+            }
             _ => {
                 self.own().store(NOT_YET, Ordering::Relaxed);
                 Some(Turn::Mine)

@@ -3,16 +3,36 @@
 //! The driver hands over, the partner answers: a lap is one round trip, two handoffs. Each mechanism is a pair of
 //! [`Side`]s, one for each task, that can hand the turn to the other and wait to get it back.
 
+use std::sync::Arc;
+
+use self::baton::Baton;
+use super::shift::{Foreman, Shift};
 use super::{Batch, Bound, Crew, Demand, Expectation, Failure, Group, Operation, Parameters, Placement};
 
 mod baton;
+mod child;
 mod condvar;
 mod crossbeam_channel;
 mod eventfd;
 mod futex;
+mod futex_requeue;
+mod mutex_convoy;
 mod park;
 mod pipe;
+mod process_futex;
+mod process_pipe;
+mod sched_yield;
+mod seccomp_notify;
+mod semaphore;
+mod signal;
+mod socketpair;
 mod spin;
+mod spin_then_park;
+mod tcp_loopback;
+mod tokio_notify;
+mod udp_loopback;
+mod uring_futex;
+mod uring_msg_ring;
 
 /// The group.
 pub const GROUP: Group = Group { name: "handoff", question: "What does it cost to make another task run, one way?" };
@@ -25,12 +45,19 @@ const ROUND_TRIP: u64 = 2;
 enum Turn {
     /// To answer.
     Mine,
+    /// To sleep until the next batch, where waiting for a turn is no sleep.
+    Rest,
     /// To end: the driver's side is gone.
     Over,
 }
 
 /// One task's side of a handoff.
 trait Side {
+    /// What the partner does on its own thread before it is ready.
+    fn arrive(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Makes the other task run.
     fn hand_over(&mut self) -> Result<(), Failure>;
 
@@ -46,24 +73,92 @@ fn take_turns(
     mut partner: impl Side + Send + 'static,
 ) -> Result<Box<dyn Operation>, Failure> {
     crew.spawn(1, move |ready| {
+        partner.arrive()?;
         ready.signal();
-        while partner.await_turn()? == Turn::Mine {
-            partner.hand_over()?;
+        answer(&mut partner)?;
+        Ok(())
+    })?;
+    Ok(Box::new(move |ops: u64| Batch::timed(|| make_round_trips(&mut driver, ops))))
+}
+
+/// Answers until there is nothing to answer, and says why.
+fn answer(partner: &mut impl Side) -> Result<Turn, Failure> {
+    loop {
+        match partner.await_turn()? {
+            Turn::Mine => partner.hand_over()?,
+            no_turn => return Ok(no_turn),
+        }
+    }
+}
+
+fn make_round_trips(driver: &mut impl Side, ops: u64) -> Result<u64, Failure> {
+    let round_trips = ops / ROUND_TRIP;
+    for _ in 0..round_trips {
+        driver.hand_over()?;
+        if driver.await_turn()? != Turn::Mine {
+            return Err(Failure::Corrupted("the partner ended".into()));
+        }
+    }
+    Ok(round_trips * ROUND_TRIP)
+}
+
+/// As [`take_turns`], for tasks that wait for their turn by looking again after a `pause` and never block: the partner
+/// sleeps between batches, where it would take a CPU from whatever is measured meanwhile.
+fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -> Result<Box<dyn Operation>, Failure> {
+    let (driver, partner) = Baton::pair();
+    let shift = Arc::new(Shift::default());
+    let mut partner = Awake { baton: partner, pause };
+    let partners = Arc::clone(&shift);
+    crew.spawn(1, move |ready| {
+        ready.signal();
+        while partners.await_next()? {
+            let turn = answer(&mut partner)?;
+            partners.leave()?;
+            if turn == Turn::Over {
+                break;
+            }
         }
         Ok(())
     })?;
+    let mut driver = Awake { baton: driver, pause };
+    let foreman = Foreman(shift);
     Ok(Box::new(move |ops: u64| {
-        Batch::timed(|| {
-            let round_trips = ops / ROUND_TRIP;
-            for _ in 0..round_trips {
-                driver.hand_over()?;
-                if driver.await_turn()? == Turn::Over {
-                    return Err(Failure::Corrupted("the partner ended".into()));
-                }
-            }
-            Ok(round_trips * ROUND_TRIP)
-        })
+        foreman.begin()?;
+        let batch = Batch::timed(|| make_round_trips(&mut driver, ops));
+        foreman.close();
+        driver.baton.rest();
+        foreman.await_gone()?;
+        batch
     }))
+}
+
+struct Awake<P> {
+    baton: Baton,
+    pause: P,
+}
+
+impl<P: Fn()> Side for Awake<P> {
+    #[inline]
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        self.baton.pass();
+        Ok(())
+    }
+
+    #[inline]
+    fn await_turn(&mut self) -> Result<Turn, Failure> {
+        loop {
+            match self.baton.take() {
+                Some(turn) => return Ok(turn),
+                None => (self.pause)(),
+            }
+        }
+    }
+}
+
+impl<P> Drop for Awake<P> {
+    fn drop(&mut self) {
+        self.baton.drop_for_good();
+    }
 }
 
 fn handoffs_per_lap(_: &Parameters) -> u64 {

@@ -1,12 +1,11 @@
 //! Two tasks spin on a cache line each: the floor, below every kernel.
 //!
-//! Timed: the way of one cache line from core to core. Distortions: both CPUs are busy all the time, which is the
-//! price; a hypervisor that takes one of them away stops both. `spin_loop` is PAUSE on x86, which yields the core's
+//! Timed: the way of one cache line from core to core. Not timed: waking the partner, which sleeps between batches.
+//! Distortions: both CPUs are busy all the time, which is the price; a hypervisor that takes one of them away stops both. `spin_loop` is PAUSE on x86, which yields the core's
 //! shared resources to the other hardware thread and costs up to 140 cycles (Intel optimization manual, "Pause latency
 //! in Skylake"), so it is part of what is measured, as it is of every real spin lock.
 
-use super::baton::Baton;
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{demand, handoffs_per_lap, take_turns_awake};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -42,31 +41,6 @@ impl Mechanism for Spin {
                 Unsupported::new("two CPUs", observed, "allow this process a second CPU (taskset, cpuset)").into()
             );
         }
-        let (driver, partner) = Baton::pair();
-        take_turns(crew, Half(driver), Half(partner))
-    }
-}
-
-struct Half(Baton);
-
-impl Side for Half {
-    fn hand_over(&mut self) -> Result<(), Failure> {
-        self.0.pass();
-        Ok(())
-    }
-
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
-        loop {
-            match self.0.take() {
-                Some(turn) => return Ok(turn),
-                None => std::hint::spin_loop(),
-            }
-        }
-    }
-}
-
-impl Drop for Half {
-    fn drop(&mut self) {
-        self.0.drop_for_good();
+        take_turns_awake(crew, std::hint::spin_loop)
     }
 }

@@ -1,0 +1,100 @@
+//! A waiter is moved from one futex to another in the kernel, and woken there: how a condition variable hands its
+//! waiters to the mutex instead of waking them all.
+//!
+//! Timed: per handoff one store, one `FUTEX_CMP_REQUEUE` that wakes nobody, one `FUTEX_WAKE`, one `FUTEX_WAIT`, and the
+//! switch. The distance to `handoff/futex` is the move.
+//! Distortions: where both run side by side the waiter may not be there yet, and then there is nobody to move.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use super::baton::{Baton, NOT_YET};
+use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use crate::mechanism::{
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+};
+use crate::sys::futex::{Scope, requeue, wait, wake};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "handoff/futex_requeue",
+    isolates: "a waiter moved from one futex to another before it is woken: the price of FUTEX_CMP_REQUEUE",
+    unit: Unit::Handoff,
+    tasks: Tasks::Several,
+    parameters: &[],
+    baseline: "handoff/futex",
+    requirements: &[],
+    source: "futex(2), FUTEX_CMP_REQUEUE; Linux tools/perf/bench/futex-requeue.c",
+    lap: handoffs_per_lap,
+    demand,
+    expects: |_, placement| {
+        let calls = Expectation::nothing()
+            .call("futex:requeue", Bound::Exactly(1.0))
+            .call("futex:wake", Bound::Exactly(1.0))
+            .call("futex:wait", Bound::Between(1.0, 1.1));
+        switched_once(calls, placement)
+    },
+};
+
+struct FutexRequeue;
+
+register!(FutexRequeue);
+
+impl Mechanism for FutexRequeue {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let (driver, partner) = Baton::pair();
+        let second = Arc::<[Second; 2]>::default();
+        take_turns(
+            crew,
+            Half { baton: driver, second: Arc::clone(&second), other: 1 },
+            Half { baton: partner, second, other: 0 },
+        )
+    }
+}
+
+/// Where each task is moved to; nobody ever looks at its value.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Second(AtomicU32);
+
+struct Half {
+    baton: Baton,
+    second: Arc<[Second; 2]>,
+    other: usize,
+}
+
+impl Half {
+    fn move_and_wake(&self, value: u32) -> Result<(), Failure> {
+        let second = &self.second[self.other].0;
+        requeue(self.baton.other(), value, second, Scope::Private)?;
+        wake(second, 1, Scope::Private)?;
+        Ok(())
+    }
+}
+
+impl Side for Half {
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        self.baton.pass();
+        self.move_and_wake(super::baton::TURN)
+    }
+
+    fn await_turn(&mut self) -> Result<Turn, Failure> {
+        loop {
+            wait(self.baton.own(), NOT_YET, Scope::Private, None)?;
+            if let Some(turn) = self.baton.take() {
+                return Ok(turn);
+            }
+        }
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        self.baton.drop_for_good();
+        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        let _ = wake(self.baton.other(), 1, Scope::Private);
+    }
+}

@@ -1,0 +1,130 @@
+//! A word per task in memory that two processes share, and futex(2) without its private flag.
+//!
+//! Timed: as `handoff/futex`; besides the switch of the address space, the kernel finds a shared word by the page
+//! behind it, where a private one is found by its address alone. Not timed: forking the partner.
+//! Distortions: as `handoff/process_pipe`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::child::Child;
+use super::{Side, Turn, handoffs_per_lap, make_round_trips};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    register,
+};
+use crate::sys::SysError;
+use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::shared::Shared;
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "handoff/process_futex",
+    isolates: "a futex in shared memory between processes: what changing the address space adds to a futex",
+    unit: Unit::Handoff,
+    tasks: Tasks::Several,
+    parameters: &[],
+    baseline: "handoff/futex",
+    requirements: &[],
+    source: "futex(2), \"Private futexes\"; mmap(2), MAP_SHARED; fork(2)",
+    lap: handoffs_per_lap,
+    demand: |_| Demand { descriptors: 0, threads: 1, processes: 1 },
+    expects: |_, _| {
+        // The kernel accounts a child's switches to its parent when it has been reaped: what is seen is the driver's
+        // half. Whether the child has entered its next wait when a batch ends is not waited for.
+        Expectation::nothing()
+            .call("futex:wake", Bound::Exactly(1.0))
+            .call("futex:wait", Bound::Between(0.95, 1.1))
+            .voluntary(Bound::AtMost(0.5))
+            .wakeups(Bound::AtMost(1.0))
+    },
+};
+
+struct ProcessFutex;
+
+register!(ProcessFutex);
+
+impl Mechanism for ProcessFutex {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let table = Arc::new(Table::new()?);
+        let mut partner = Half { table: Arc::clone(&table), own: 1 };
+        let child = Child::fork(crew, || match partner.answer() {
+            Ok(()) => 0,
+            Err(_) => 2,
+        })?;
+        let mut driver = Driver { half: Half { table, own: 0 }, _child: child };
+        // The first round trip shows that the child sits and waits.
+        make_round_trips(&mut driver, super::ROUND_TRIP)?;
+        Ok(Box::new(move |ops: u64| Batch::timed(|| make_round_trips(&mut driver, ops))))
+    }
+}
+
+/// Two words, 128 bytes apart: a cache line each, as the baton's are.
+type Table = Shared<[AtomicU32; 64]>;
+const APART: usize = 32;
+
+const NOT_YET: u32 = 0;
+const TURN: u32 = 1;
+const OVER: u32 = 2;
+
+struct Half {
+    table: Arc<Table>,
+    own: usize,
+}
+
+impl Half {
+    fn give(&self, turn: u32) -> Result<(), SysError> {
+        let other = &self.table[(1 - self.own) * APART];
+        other.store(turn, Ordering::Release);
+        wake(other, 1, Scope::Shared).map(|_| ())
+    }
+
+    fn take(&self) -> Result<Turn, SysError> {
+        let own = &self.table[self.own * APART];
+        loop {
+            wait(own, NOT_YET, Scope::Shared, None)?;
+            match own.load(Ordering::Acquire) {
+                NOT_YET => {}
+                TURN => {
+                    own.store(NOT_YET, Ordering::Relaxed);
+                    return Ok(Turn::Mine);
+                }
+                _ => return Ok(Turn::Over),
+            }
+        }
+    }
+
+    /// The child's life.
+    fn answer(&mut self) -> Result<(), SysError> {
+        while self.take()? == Turn::Mine {
+            self.give(TURN)?;
+        }
+        Ok(())
+    }
+}
+
+/// Its `drop` speaks before the child's is reaped.
+struct Driver {
+    half: Half,
+    _child: Child,
+}
+
+impl Side for Driver {
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        Ok(self.half.give(TURN)?)
+    }
+
+    fn await_turn(&mut self) -> Result<Turn, Failure> {
+        Ok(self.half.take()?)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A child that cannot hear it is killed when its time is up.
+        let _ = self.half.give(OVER);
+    }
+}

@@ -1,0 +1,38 @@
+//! Calls: what the other groups' operations are made of, each alone.
+//!
+//! One task makes the same call over and over; nobody waits and nobody is woken. What an operation of another group
+//! costs beyond its calls is switching.
+
+use super::{Batch, Demand, Failure, Group, Operation, Parameters};
+
+mod clock_gettime;
+mod epoll_wait;
+mod eventfd_read;
+mod eventfd_write;
+mod futex_wake;
+mod getppid;
+mod membarrier;
+mod uring_nop;
+
+/// The group.
+pub const GROUP: Group = Group { name: "syscall", question: "What does one call into the kernel cost?" };
+
+/// Makes `call` once for each operation.
+fn repeat(mut call: impl FnMut() -> Result<(), Failure> + 'static) -> Box<dyn Operation> {
+    Box::new(move |ops: u64| {
+        Batch::timed(|| {
+            for _ in 0..ops {
+                call()?;
+            }
+            Ok(ops)
+        })
+    })
+}
+
+fn one_at_a_time(_: &Parameters) -> u64 {
+    1
+}
+
+fn demand(_: &Parameters) -> Demand {
+    Demand { descriptors: 4, threads: 1, processes: 0 }
+}

@@ -1,0 +1,57 @@
+//! A process that keeps a CPU from idling: it spins under `SCHED_IDLE`, and every other task preempts it at once.
+
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::SysError;
+use super::channel::{Received, pipe, read_byte, write_byte};
+use super::process::{die_with_parent, end_by, fork_running};
+use super::sched::{self, Attributes};
+use crate::units::CpuId;
+
+/// One spinning process, on one CPU. A process and not a thread: its CPU time is then not this process's.
+#[derive(Debug)]
+pub struct Spinner(Pid);
+
+impl Spinner {
+    /// Starts it; it spins under `SCHED_IDLE` on `cpu` when this returns.
+    ///
+    /// # Errors
+    /// When no process can be made, or it may not run there.
+    pub fn start(cpu: CpuId) -> Result<Self, SysError> {
+        let mut mask = CpuSet::new();
+        mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
+        let said = pipe(false)?;
+        let idle = Attributes { policy: libc::SCHED_IDLE.unsigned_abs(), priority: 0, slice_ns: 0 };
+        let life = || {
+            die_with_parent(Signal::SIGKILL);
+            let _ = nix::sys::prctl::set_name(c"switchcost-idle");
+            let me = Pid::from_raw(0);
+            if sched_setaffinity(me, &mask).is_err() || sched::set(me, idle).is_err() {
+                return 1;
+            }
+            if write_byte(&said.writer, 1).is_err() {
+                return 2;
+            }
+            loop {
+                std::hint::spin_loop();
+            }
+        };
+        let spinner = Self(fork_running(life)?);
+        drop(said.writer);
+        match read_byte(&said.reader)? {
+            Received::Byte(_) => Ok(spinner),
+            _ => Err(SysError::new(format!("SCHED_IDLE on CPU {cpu}"), nix::errno::Errno::EPERM)),
+        }
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+        end_by(self.0, Instant::now() + Duration::from_secs(5));
+    }
+}
