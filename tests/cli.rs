@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::process::Command;
 
-use assert_cmd::cargo::CommandCargoExt;
+use assert_cmd::Command;
 use insta::assert_snapshot;
 use serde_json::Value;
 use switchcost::mechanism::registry;
@@ -17,7 +16,7 @@ struct Ran {
 }
 
 fn ran(arguments: &[&str]) -> Ran {
-    finish(Command::cargo_bin("switchcost").unwrap().args(arguments))
+    finish(Command::new(env!("CARGO_BIN_EXE_switchcost")).args(arguments))
 }
 
 fn finish(command: &mut Command) -> Ran {
