@@ -5,6 +5,7 @@
 //! ```text
 //! units <- sys <- crew <- mechanism <- harness -> record
 //!          sys <- pmu, host <- harness
+//!          stats <- harness
 //!          record, stats <- compare, report, advise
 //!          everything <- cli <- main
 //! ```

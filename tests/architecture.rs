@@ -29,7 +29,16 @@ const ARROWS: &[(&str, &[Sees])] = &[
     ("record", KEPT),
     (
         "harness",
-        &[Room("crew"), Room("host"), Room("mechanism"), Room("pmu"), Room("record"), Room("sys"), Room("units")],
+        &[
+            Room("crew"),
+            Room("host"),
+            Room("mechanism"),
+            Room("pmu"),
+            Room("record"),
+            Room("stats"),
+            Room("sys"),
+            Room("units"),
+        ],
     ),
     ("compare", READERS),
     ("report", READERS),
@@ -39,7 +48,7 @@ const ARROWS: &[(&str, &[Sees])] = &[
 /// A record is made of the other rooms' plain data, and calls none of them.
 const KEPT: &[Sees] = &[
     Room("units"),
-    Only("crew", &["Idle", "Placement", "Unsupported"]),
+    Only("crew", &["Idle", "Placement", "Policy", "Unsupported"]),
     Only("host", &["Host", "moment"]),
     Only("mechanism", &["Parameters", "Unit", "Value"]),
     Only("pmu", &["CounterSummary", "NotCounted"]),
@@ -53,8 +62,9 @@ const READERS: &[Sees] = &[
     Room("units"),
     Room("report"),
     Room("compare"),
-    Only("crew", &["Idle", "Placement", "Unsupported"]),
-    Only("host", &["Host", "moment"]),
+    Only("crew", &["Idle", "Placement", "Policy", "Unsupported"]),
+    // And what makes a host noisy, which is a pure function of it.
+    Only("host", &["Host", "kernel", "moment", "noise"]),
     Only("mechanism", &["Group", "GROUPS", "Parameters", "Unit", "Value"]),
     Only("pmu", &["CounterSummary", "NotCounted"]),
     Only("sys", &["usage"]),
@@ -139,9 +149,10 @@ fn fail(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// The paths that leave a file's room: line, room, and the name in it where there is one.
+/// The paths in a file's program that start at the root of the crate: line, room, and the name in it where there is one.
 fn paths(source: &Source) -> Vec<(usize, String, Option<String>)> {
-    let code = source.lines.join("\n");
+    let program: Vec<&str> = source.program().map(|(_, line)| line.as_str()).collect();
+    let code = program.join("\n");
     let start = Regex::new(r"\bcrate::|\b(?:super::)+").unwrap();
     let mut found = Vec::new();
     for prefix in start.find_iter(&code) {
@@ -221,7 +232,7 @@ fn paths_are_read() {
 #[test]
 fn arrows_point_one_way() {
     let mut complaints = Vec::new();
-    for source in sources() {
+    for source in sources().into_iter().filter(|source| !source.is_test()) {
         let room = source.room();
         if WIRING.contains(&room.as_str()) {
             continue;

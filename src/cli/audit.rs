@@ -36,7 +36,11 @@ impl Audit {
                 Planned::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
             };
             if let Some(reason) = unsupported {
-                writeln!(out, "{:<44} unsupported  {reason}", planned.id())?;
+                if self.json {
+                    writeln!(out, "{}", serde_json::json!({ "id": planned.id(), "unsupported": reason }))?;
+                } else {
+                    writeln!(out, "{:<44} unsupported  {reason}", planned.id())?;
+                }
                 continue;
             }
             let Planned::Ready(benchmark) = planned else { continue };

@@ -290,4 +290,38 @@ mod tests {
         assert_eq!(measurement.to_f64(&value), 1000.0);
         assert_eq!(*kept.borrow(), [taken(500, 1000)]);
     }
+
+    /// What the record depends on in Criterion, which its documentation does not promise.
+    #[test]
+    fn criterion_takes_one_value_of_each_measured_sample_and_none_while_warming_up() {
+        let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut criterion = Criterion::default()
+            .with_measurement(BareTime { taken: Rc::clone(&kept), wall: WallTime })
+            .output_directory(folder.path())
+            .without_plots()
+            .warm_up_time(Duration::from_millis(5))
+            .measurement_time(Duration::from_millis(20))
+            .sample_size(10)
+            .nresamples(1001);
+        let (mut calls, mut at_warm_up) = (0, 0);
+        let mut group = criterion.benchmark_group("fake");
+        group.sampling_mode(SamplingMode::Flat);
+        group.bench_function("steady", |bencher| {
+            bencher.iter_custom(|iterations| {
+                calls += 1;
+                if kept.borrow().is_empty() {
+                    at_warm_up = calls;
+                }
+                // Criterion plans by the clock, the samples say what they like.
+                std::thread::sleep(Duration::from_micros(100));
+                Timed::of(taken(iterations, 10 * iterations), iterations)
+            });
+        });
+        group.finish();
+        let kept = kept.borrow();
+        assert_eq!(kept.len(), 10);
+        assert!(kept.iter().all(|sample| sample.batch.ops == kept[0].batch.ops), "flat: {kept:?}");
+        assert_eq!(calls, at_warm_up + 9, "every call after warming up is a sample, the first of them included");
+    }
 }
