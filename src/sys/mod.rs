@@ -7,6 +7,7 @@
 
 pub mod affinity;
 pub mod channel;
+pub mod coroutine;
 pub mod dma_latency;
 pub mod futex;
 pub mod mark;
