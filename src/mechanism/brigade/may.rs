@@ -85,6 +85,10 @@ impl Mechanism for May {
         false
     }
 
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
+    }
+
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let load = Load::of(parameters)?;
         let hold = Hold::take(parameters.size(WORKERS.name), crew)?;

@@ -70,6 +70,11 @@ impl Mechanism for Smol {
         Async::new(ends.reader).map(drop).map_err(|error| no_reactor(&error))
     }
 
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        self.probe()?;
+        Load::of(parameters).map(drop)
+    }
+
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let load = Load::of(parameters)?;
         let executor = LocalExecutor::new();
