@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::{Failure, Seat, lock};
 use crate::sys::SysError;
+use crate::sys::affinity::mask;
 use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
 use crate::sys::process::{
     close_copy, die_with_parent, end_by, fork_running, keep_only, prepare_name, take_name, wait_until,
@@ -66,7 +67,7 @@ impl Processes {
             none => none.insert(pipe(true)?),
         };
         // All that needs memory is made before the fork.
-        let (name, mask) = (prepare_name(name), mask(seat)?);
+        let (name, mask) = (prepare_name(name), mask(&seat.cpus)?);
         let mut kept: Vec<RawFd> = kept.iter().copied().chain([ready.writer.as_raw_fd()]).collect();
         kept.sort_unstable();
         let child = fork_running(|| {
@@ -164,16 +165,75 @@ fn judge(child: Pid, status: WaitStatus) -> Result<(), Failure> {
     Err(Failure::Ended { task: format!("process {child}"), reason })
 }
 
-fn mask(seat: &Seat) -> Result<CpuSet, SysError> {
-    let mut mask = CpuSet::new();
-    for cpu in &seat.cpus {
-        mask.set(cpu.0).map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
-    }
-    Ok(mask)
-}
-
 /// Moves the calling task and reads the mask back, without allocating.
 fn confine(mask: &CpuSet) -> bool {
     let this = Pid::from_raw(0);
     sched_setaffinity(this, mask).is_ok() && sched_getaffinity(this).is_ok_and(|got| got == *mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Batch, Crew, Driver, Operation, Placement, Roster, Seating};
+    use crate::sys::affinity::allowed_cpus;
+    use crate::sys::usage::Usage;
+
+    fn start(
+        set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
+    ) -> Result<Driver, Failure> {
+        let seating = Seating::in_turn(Placement::OnePerCpu, &allowed_cpus().unwrap());
+        let roster = Roster { id: "test/fork".into(), seating, patience: Duration::from_secs(10), marked: false };
+        Driver::start(roster, || Ok(()), set_up)
+    }
+
+    /// An operation that does nothing and holds the writing end that keeps its process alive.
+    fn holding(there: Ends) -> Box<dyn Operation> {
+        Box::new(move |ops| Batch::timed(|| Ok(if there.writer.as_raw_fd() > 0 { ops } else { 0 })))
+    }
+
+    #[test]
+    fn a_forked_task_is_seated_named_accounted_and_ended() {
+        let set_up = |crew: &mut Crew| {
+            let there = pipe(false)?;
+            let reader = there.reader.as_raw_fd();
+            crew.fork(1, &[reader], |ready| {
+                ready.signal();
+                // Its copy of the writing end is closed, so this ends when the operation is dropped.
+                matches!(read_byte(&there.reader), Ok(Received::Closed))
+            })?;
+            Ok(holding(there))
+        };
+        let mut driver = start(set_up).unwrap();
+        driver.run(1).unwrap();
+        let children = driver.processes();
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", children[0])).unwrap();
+        assert_eq!(name.trim(), format!("{}1", driver.prefix()));
+        let cpus = allowed_cpus().unwrap();
+        let mask = sched_getaffinity(children[0]).unwrap();
+        assert!(mask.is_set(cpus[1 % cpus.len()].0).unwrap());
+        assert!(driver.usage().unwrap().cpu() >= Usage::of_process(children[0]).unwrap().cpu());
+        driver.stop().unwrap();
+        assert!(!std::path::Path::new(&format!("/proc/{}", children[0])).exists());
+    }
+
+    #[test]
+    fn a_forked_task_that_fails_says_so() {
+        let early = |crew: &mut Crew| {
+            crew.fork(1, &[], |_| false)?;
+            Ok(holding(pipe(false)?))
+        };
+        let failure = start(early).unwrap_err().to_string();
+        assert!(failure.contains("its channels failed"), "{failure}");
+
+        let late = |crew: &mut Crew| {
+            let there = pipe(false)?;
+            crew.fork(1, &[there.reader.as_raw_fd()], |ready| {
+                ready.signal();
+                read_byte(&there.reader).is_err()
+            })?;
+            Ok(holding(there))
+        };
+        let failure = start(late).unwrap().stop().unwrap_err().to_string();
+        assert!(failure.contains("its channels failed"), "{failure}");
+    }
 }

@@ -52,6 +52,7 @@ impl Session {
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
+        let plan = plan.filter(|_| benchmark.mechanism.inherits_counters());
         let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
         Ok(Self { benchmark: benchmark.clone(), bare, counting, calls: 0, _idle: idle })
     }
@@ -93,13 +94,26 @@ impl Session {
     /// A task that failed, or did not end.
     pub fn close(self) -> Result<Counted, Failure> {
         self.bare.stop()?;
-        let Some(counting) = self.counting else { return Ok(Counted::default()) };
+        let Some(counting) = self.counting else { return Ok(uncounted(&self.benchmark)) };
         counting.driver.stop()?;
         let mut not_counted = counting.counters.not_counted().to_vec();
         not_counted.extend(counting.tally.not_counted());
         not_counted.extend(counting.trouble);
         Ok(Counted { samples: counting.samples, counters: counting.tally.summaries(), not_counted })
     }
+}
+
+/// Without counters: because none were asked for, or because they would miss the mechanism's tasks.
+fn uncounted(benchmark: &Benchmark) -> Counted {
+    let mut counted = Counted::default();
+    if !benchmark.mechanism.inherits_counters() {
+        counted.not_counted.push(NotCounted {
+            event: "all".into(),
+            reason: "the library keeps its threads for the whole process: counters of one instance miss them".into(),
+            remedy: "the kernel's own accounting, in the usage, covers them".into(),
+        });
+    }
+    counted
 }
 
 impl Counting {

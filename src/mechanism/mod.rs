@@ -41,6 +41,12 @@ pub trait Mechanism: Sync {
         self.probe()
     }
 
+    /// Whether all its tasks descend from the driver's thread, so that counters opened there reach them. Where a library
+    /// keeps threads of its own for the whole process they do not, and counted samples would be wrong.
+    fn inherits_counters(&self) -> bool {
+        true
+    }
+
     /// Makes it ready: descriptors open, tasks running and parked, memory touched. Runs on the driver's thread, and
     /// the operation stays there.
     ///

@@ -45,17 +45,41 @@ pub fn confine_current_thread(cpus: &[CpuId]) -> Result<(), AffinityError> {
             core_affinity::set_for_current(CoreId { id: only.0 });
         }
         several => {
-            let mut set = CpuSet::new();
-            for cpu in several {
-                set.set(cpu.0).map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
-            }
-            sched_setaffinity(Pid::from_raw(0), &set)
+            sched_setaffinity(Pid::from_raw(0), &mask(several)?)
                 .map_err(|errno| SysError::new(format!("sched_setaffinity {}", cpu_list(several)), errno))?;
         }
     }
     let got = cpu_list(&allowed_cpus()?);
     let asked = cpu_list(cpus);
     if got == asked { Ok(()) } else { Err(AffinityError::Differs { asked, got }) }
+}
+
+/// Confines a thread of this process that somebody else has created, and reads its mask back.
+///
+/// # Errors
+/// As [`confine_current_thread`]; `ESRCH` when it has ended.
+pub fn confine_thread(thread: Pid, cpus: &[CpuId]) -> Result<(), AffinityError> {
+    let asked = mask(cpus)?;
+    sched_setaffinity(thread, &asked)
+        .map_err(|errno| SysError::new(format!("sched_setaffinity {}", cpu_list(cpus)), errno))?;
+    let got = sched_getaffinity(thread).map_err(|errno| SysError::new("sched_getaffinity", errno))?;
+    if got == asked {
+        return Ok(());
+    }
+    let got: Vec<CpuId> = (0..CpuSet::count()).filter(|&cpu| got.is_set(cpu).unwrap_or(false)).map(CpuId).collect();
+    Err(AffinityError::Differs { asked: cpu_list(cpus), got: cpu_list(&got) })
+}
+
+/// The mask that allows `cpus`.
+///
+/// # Errors
+/// `EINVAL` for a number above 1023.
+pub fn mask(cpus: &[CpuId]) -> Result<CpuSet, SysError> {
+    let mut mask = CpuSet::new();
+    for cpu in cpus {
+        mask.set(cpu.0).map_err(|errno| SysError::new(format!("CPU_SET {cpu}"), errno))?;
+    }
+    Ok(mask)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod affinity;
 pub mod bare_ring;
 pub mod channel;
 pub mod clock;
+pub mod coroutine;
 pub mod dma_latency;
 pub mod futex;
 pub mod kernel;

@@ -133,6 +133,25 @@ pub fn name_current_thread(name: &str) {
     }
 }
 
+/// The threads of this process.
+///
+/// # Errors
+/// When /proc is not mounted.
+pub fn threads() -> Result<Vec<Pid>, SysError> {
+    let failed = |error: &std::io::Error| SysError::from_io("read /proc/self/task", error);
+    let listing = std::fs::read_dir("/proc/self/task").map_err(|error| failed(&error))?;
+    Ok(listing.flatten().filter_map(|entry| Some(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))).collect())
+}
+
+/// Gives another thread of this process a name of at most 15 bytes.
+///
+/// # Errors
+/// When the thread has ended, or /proc is not mounted.
+pub fn name_thread(thread: Pid, name: &str) -> Result<(), SysError> {
+    let path = format!("/proc/self/task/{thread}/comm");
+    std::fs::write(&path, name).map_err(|error| SysError::from_io(format!("write {path}"), &error))
+}
+
 /// The descriptors open in this process, by number.
 ///
 /// # Errors

@@ -57,6 +57,11 @@ impl Mechanism for Compio {
         rings::probe()
     }
 
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        self.probe()?;
+        Load::of(parameters).map(drop)
+    }
+
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let load = Load::of(parameters)?;
         // Without this it would fall back to epoll where it misses an operation.

@@ -12,10 +12,11 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll as EpollSet, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::event_loop::{Readiness, calls, registrations, set_up};
-use super::load::{BYTES_IN_FLIGHT, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::{Place, TASKS, TRANSPORT, demand_of_one_thread};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, Unsupported,
+    register,
 };
 use crate::sys::SysError;
 
@@ -54,6 +55,10 @@ register!(Epoll);
 impl Mechanism for Epoll {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

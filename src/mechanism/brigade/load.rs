@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::{Failure, Parameter, Parameters, TASKS, Transport};
+use super::{Parameter, Parameters, TASKS, Transport};
 use crate::mechanism::{Bound, Domain, Expectation, Unsupported};
 
 pub(super) const BYTES_IN_FLIGHT: Parameter = Parameter {
@@ -52,7 +52,7 @@ impl Load {
     ///
     /// # Errors
     /// `Unsupported` when the tokens together are larger than a channel.
-    pub(super) fn of(parameters: &Parameters) -> Result<Self, Failure> {
+    pub(super) fn of(parameters: &Parameters) -> Result<Self, Unsupported> {
         let payload = parameters.size(PAYLOAD.name);
         let load = Self { payload, ..Self::of_tokens(parameters) };
         if load.bytes() as u64 > MOST_BYTES {
@@ -60,8 +60,7 @@ impl Load {
                 format!("tokens of {MOST_BYTES} bytes in all, so that any channel can hold all of them"),
                 format!("{} of {} bytes", load.tokens, load.payload),
                 "fewer bytes_in_flight, or a smaller payload",
-            )
-            .into());
+            ));
         }
         Ok(load)
     }

@@ -10,9 +10,11 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::event_loop::{Readiness, calls, registrations, set_up};
-use super::load::{BYTES_IN_FLIGHT, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
 use super::{Place, TASKS, TRANSPORT, demand_of_one_thread};
-use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use crate::mechanism::{
+    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/mio",
@@ -35,6 +37,10 @@ register!(Mio);
 impl Mechanism for Mio {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -20,6 +20,7 @@ mod epoll;
 mod event_loop;
 mod flume;
 mod load;
+mod may;
 mod mio;
 mod one_thread;
 mod poll;

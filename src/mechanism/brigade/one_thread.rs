@@ -7,7 +7,9 @@
 
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, read_and_write};
 use super::{TASKS, TRANSPORT, bucket, channels_for, demand_of_one_thread, verify};
-use crate::mechanism::{Batch, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use crate::mechanism::{
+    Batch, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+};
 use crate::sys::channel::{Ends, read_whole, write_whole};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -31,6 +33,10 @@ register!(OneThread);
 impl Mechanism for OneThread {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

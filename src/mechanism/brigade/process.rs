@@ -12,7 +12,9 @@ use super::blocking::{BytePort, lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, read_and_write};
 use super::thread::blocked_tasks;
 use super::{TASKS, TRANSPORT, descriptors};
-use crate::mechanism::{Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use crate::mechanism::{
+    Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/process",
@@ -39,6 +41,10 @@ register!(Process);
 impl Mechanism for Process {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -9,9 +9,11 @@
 use nix::errno::Errno;
 
 use super::event_loop::{Readiness, calls, set_up};
-use super::load::{BYTES_IN_FLIGHT, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
 use super::{TASKS, TRANSPORT, demand_of_one_thread};
-use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use crate::mechanism::{
+    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+};
 use crate::sys::select::SelectSet;
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -35,6 +37,10 @@ register!(Select);
 impl Mechanism for Select {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -4,9 +4,10 @@
 //! Timed: per hop the read that finds nothing, the registration, the wait, the wakeup and poll of the task, the read, the
 //! write. Not timed: opening and registering the channels, spawning the tasks.
 //! Distortions: async-io arms a descriptor anew each time somebody waits for it (one-shot epoll) and notifies its own
-//! poller when it does, hence the many calls. It keeps one reactor for the whole process and a helper thread, `async-io`,
-//! that outlives every instance; while somebody blocks on a future, that thread only looks in every 10 ms. It is started
-//! from the thread that asks for the instance, so that it carries neither the placement's mask nor the counters.
+//! poller when it does, hence the many calls. It keeps one reactor, of three descriptors, for the whole process and a
+//! helper thread, `async-io`, that outlives every instance; while somebody blocks on a future, that thread only looks in
+//! every 10 ms. It is started from the thread that asks for the instance, so that it carries neither the placement's mask
+//! nor the counters.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -67,6 +68,11 @@ impl Mechanism for Smol {
         };
         let ends = pipe(true).map_err(|error| no_reactor(&error))?;
         Async::new(ends.reader).map(drop).map_err(|error| no_reactor(&error))
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        self.probe()?;
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

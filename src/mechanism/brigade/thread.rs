@@ -9,7 +9,8 @@ use super::blocking::{BytePort, seat_threads};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token, read_and_write};
 use super::{TASKS, TRANSPORT, demand_of_threads};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
+    Unsupported, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -48,6 +49,10 @@ register!(Thread);
 impl Mechanism for Thread {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -12,7 +12,7 @@ use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_token
 use super::tokio_tasks::{call_names, ports};
 use super::{TASKS, TRANSPORT, demand_of_one_thread};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -46,6 +46,10 @@ register!(TokioCurrentThread);
 impl Mechanism for TokioCurrentThread {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -18,7 +18,7 @@ use super::tokio_tasks::{TokioPort, call_names, ports};
 use super::{TASKS, TRANSPORT, WORKERS, descriptors};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Unsupported, register,
 };
 use crate::sys::affinity::confine_current_thread;
 
@@ -61,6 +61,10 @@ register!(TokioMultiThread);
 impl Mechanism for TokioMultiThread {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

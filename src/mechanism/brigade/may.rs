@@ -1,0 +1,225 @@
+//! A stackful coroutine per task of the brigade, on may's scheduler: code that looks like blocking threads, switched in
+//! user space.
+//!
+//! Timed: per hop the read that finds nothing, the switch to the worker's loop, its epoll_wait, the switch to the next
+//! coroutine, its read and its write. The driver is a coroutine as well and takes both timestamps itself. Not timed:
+//! starting the scheduler, spawning the coroutines, waking the thread that waits for the batch.
+//! Distortions: may has one scheduler for the whole process, whose workers and timer thread are created once and never
+//! end. Each instance moves the workers to its placement, reads their masks back and names them; between instances they
+//! are called `may`. Counters that belong to one instance cannot reach them, so there are no counted samples. How many
+//! workers there are is settled by the first instance of a process.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use may::coroutine::JoinHandle;
+use may::io::CoIo;
+use nix::unistd::Pid;
+
+use super::blocking::{Port, drive, pass_on};
+use super::load::{BYTES_IN_FLIGHT, Chore, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
+use super::{Place, TASKS, TRANSPORT, channels_for, descriptors, places};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Tasks, Unit, Unsupported, register,
+};
+use crate::sys::affinity::confine_thread;
+use crate::sys::coroutine;
+use crate::sys::process::{name_thread, threads};
+
+/// Not one for each CPU, as may has it: that would settle for the process what only one placement asks for.
+const WORKERS: Parameter = Parameter {
+    name: "workers",
+    meaning: "worker threads of the scheduler",
+    domain: Domain::Number { default: 1, min: 1, max: 1024 },
+};
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "brigade/may",
+    isolates: "stackful coroutines over an epoll loop: switching stacks in user space in place of polling futures",
+    unit: Unit::Hop,
+    tasks: Tasks::Several,
+    parameters: &[TASKS, TRANSPORT, WORKERS, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],
+    baseline: "brigade/tokio_current_thread",
+    requirements: &[],
+    source: "docs.rs/may",
+    lap: hops_of_all_tokens,
+    demand: |parameters| Demand {
+        descriptors: descriptors(parameters) + 16,
+        threads: 2 + parameters.number(WORKERS.name),
+        processes: 0,
+    },
+    expects: |parameters, _| {
+        let write = Expectation::nothing().call("write", Bound::Exactly(1.0));
+        if parameters.number(WORKERS.name) == 1 && one_token(parameters) {
+            // may waits for edges and reads before it waits: the first read finds nothing.
+            write.call("read", Bound::Exactly(2.0)).call("epoll_wait", Bound::Between(1.0, 1.1))
+        } else {
+            // Tokens that wait already are read at once. Workers steal coroutines and wake each other by an eventfd.
+            write
+                .call("read", Bound::AtMost(4.0))
+                .call("epoll_wait", Bound::Depends)
+                .others(Bound::AtMost(2.0))
+                .voluntary(Bound::Depends)
+                .wakeups(Bound::Depends)
+        }
+    },
+};
+
+struct May;
+
+register!(May);
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::library("may", error)
+}
+
+impl Mechanism for May {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn inherits_counters(&self) -> bool {
+        false
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        Load::of(parameters).map(drop)
+    }
+
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let load = Load::of(parameters)?;
+        let hold = Hold::take(parameters.size(WORKERS.name), crew)?;
+        let mut ports = ports(parameters, &load)?;
+        let driver = Some((ports.remove(0), load.chore()));
+        let mut brigade = Brigade { driver, coroutines: Vec::new(), load, _hold: hold };
+        for mut port in ports {
+            let mut chore = load.chore();
+            brigade.coroutines.push(coroutine::run(move || pass_on(&mut port, &mut chore)));
+        }
+        Ok(Box::new(brigade))
+    }
+}
+
+struct Brigade {
+    driver: Option<(MayPort, Chore)>,
+    coroutines: Vec<JoinHandle<Result<(), Failure>>>,
+    load: Load,
+    _hold: Hold,
+}
+
+impl Operation for Brigade {
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        let (mut port, mut chore) = self.driver.take().ok_or_else(|| failed("the driver's coroutine is lost"))?;
+        let load = self.load;
+        let leading = coroutine::run(move || {
+            let batch = Batch::timed(|| drive(&mut port, &mut chore, &load, ops));
+            (batch, port, chore)
+        });
+        let (batch, port, chore) = leading.join().map_err(|_| failed("the driver's coroutine panicked"))?;
+        self.driver = Some((port, chore));
+        batch
+    }
+}
+
+impl Drop for Brigade {
+    fn drop(&mut self) {
+        // Every coroutine ends when the one before has; may would abandon them otherwise, descriptors and all.
+        drop(self.driver.take());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline && !self.coroutines.iter().all(JoinHandle::is_done) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// What may calls its threads when no instance does.
+const IDLE_NAME: &str = "may";
+
+/// The threads of may's scheduler, the workers behind the timer's; empty until it is started.
+static SCHEDULER: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// The scheduler's threads in the placement and under the names of an instance.
+struct Hold;
+
+impl Hold {
+    fn take(workers: usize, crew: &Crew) -> Result<Self, Failure> {
+        let mut scheduler = SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner);
+        if scheduler.is_empty() {
+            *scheduler = start(workers)?;
+        }
+        let running = scheduler.len() - 1;
+        if running != workers {
+            return Err(Unsupported::new(
+                format!("a scheduler of may with {workers} workers"),
+                format!("it was started with {running} in this process, and can be started once"),
+                "measure this benchmark alone, in a process of its own",
+            )
+            .into());
+        }
+        for (task, &thread) in scheduler.iter().enumerate() {
+            // The timer's thread, number 0 here, sits with the driver; worker k in seat k - 1, as if it were alone.
+            confine_thread(thread, &crew.seating().seat(task.saturating_sub(1)).cpus)?;
+            name_thread(thread, &crew.name(task + 1))?;
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        for &thread in &*SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner) {
+            // They never end, and a name is no more than that.
+            let _ = name_thread(thread, IDLE_NAME);
+        }
+    }
+}
+
+/// Starts may's scheduler and says which threads it has created: first the timer's, then the workers.
+fn start(workers: usize) -> Result<Vec<Pid>, Failure> {
+    may::config().set_workers(workers).set_worker_pin(false);
+    let before = threads()?;
+    coroutine::run(|| ()).join().map_err(|_| failed("its first coroutine panicked"))?;
+    let mut created = threads()?;
+    created.retain(|thread| !before.contains(thread));
+    created.sort_unstable();
+    if created.len() != workers + 1 {
+        return Err(failed(format!("started {} threads, not a timer's and {workers} workers", created.len())));
+    }
+    Ok(created)
+}
+
+struct MayPort {
+    place: Place<CoIo<File>>,
+    token: Box<[u8]>,
+}
+
+fn ports(parameters: &Parameters, load: &Load) -> Result<Vec<MayPort>, Failure> {
+    let mut readers = Vec::new();
+    let mut writers = Vec::new();
+    for channel in channels_for(parameters, load, true)? {
+        readers.push(CoIo::new(File::from(channel.reader)).map_err(failed)?);
+        writers.push(CoIo::new(File::from(channel.writer)).map_err(failed)?);
+    }
+    let port = |place| MayPort { place, token: vec![0; load.payload].into_boxed_slice() };
+    Ok(places(readers, writers).into_iter().map(port).collect())
+}
+
+impl Port for MayPort {
+    fn receive(&mut self) -> Result<Option<u8>, Failure> {
+        match self.place.reader.read_exact(&mut self.token) {
+            Ok(()) => Ok(Some(self.token[0])),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn send(&mut self, byte: u8) -> Result<(), Failure> {
+        if self.token[0] != byte {
+            self.token.fill(byte);
+        }
+        self.place.writer.write_all(&self.token).map_err(failed)
+    }
+}
