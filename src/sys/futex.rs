@@ -78,3 +78,34 @@ pub fn requeue(from: &AtomicU32, value: u32, to: &AtomicU32, scope: Scope) -> Re
         Err(_) => Err(SysError::last("futex FUTEX_CMP_REQUEUE")),
     }
 }
+
+/// Takes a lock with priority inheritance by the kernel's hand, also when it is free; the word is 0 while it is.
+///
+/// # Errors
+/// `EDEADLK` when the caller holds it, `ENOSYS` without CONFIG_FUTEX_PI.
+pub fn lock_pi(word: &AtomicU32, scope: Scope) -> Result<(), SysError> {
+    loop {
+        let nothing = std::ptr::null::<libc::timespec>();
+        // SAFETY: the word outlives the call; the kernel stores the owner's id in it, which an atomic may be.
+        let answer =
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_LOCK_PI | scope.flag(), 0, nothing) };
+        if answer == 0 {
+            return Ok(());
+        }
+        match Errno::last() {
+            // The owner is about to end, or a signal came.
+            Errno::EAGAIN | Errno::EINTR => {}
+            errno => return Err(SysError::new("futex FUTEX_LOCK_PI", errno)),
+        }
+    }
+}
+
+/// Gives such a lock back, to the waiter with the highest priority if there is one.
+///
+/// # Errors
+/// `EPERM` when the caller does not hold it.
+pub fn unlock_pi(word: &AtomicU32, scope: Scope) -> Result<(), SysError> {
+    // SAFETY: as for taking it.
+    let answer = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_UNLOCK_PI | scope.flag()) };
+    if answer == 0 { Ok(()) } else { Err(SysError::last("futex FUTEX_UNLOCK_PI")) }
+}

@@ -1,8 +1,10 @@
 //! fork(2), a child that ends at once, and waitpid(2).
 //!
 //! Timed: copying the address space's tables, the child's first run and its copy-on-write faults, its end, the reaping.
-//! Distortions: the cost follows the resident memory and the number of mappings of the process that forks. Here that
-//! is the benchmark itself, a few MiB; a service with gigabytes pays far more.
+//! Distortions: the cost follows the resident memory and the number of mappings of the process that forks. That is the
+//! benchmark itself, a few MiB, and whatever `resident` and `maps` add: set-up touches that many bytes in pages of the
+//! base size (MADV_NOHUGEPAGE, since a huge page would cost as much as a small one), and makes that many mappings of a
+//! page each. The bare and the counted instance live in one process, so that both pay for what both hold.
 
 use std::os::fd::AsFd;
 
@@ -11,31 +13,46 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
-use super::{ALIVE, tasks_per_lap};
+use super::{ALIVE, Beginning, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Seating, Tasks,
-    Unit, register,
+    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Seating, Tasks, Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_byte};
+use crate::sys::memory::{Mappings, Touched};
 use crate::sys::process::{close_copy, die_with_parent, fork_running, wait_for};
+
+const RESIDENT: Parameter = Parameter {
+    name: "resident",
+    meaning: "further bytes that the forking process has touched",
+    domain: Domain::Number { default: 0, min: 0, max: 1 << 40 },
+};
+
+const MAPS: Parameter = Parameter {
+    name: "maps",
+    meaning: "further memory mappings that the forking process has, of a page each",
+    domain: Domain::Number { default: 0, min: 0, max: 1 << 24 },
+};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/fork",
     isolates: "a process forked, run to its end and reaped: an address space copied and thrown away",
     unit: Unit::Task,
     tasks: Tasks::Several,
-    parameters: &[ALIVE],
+    parameters: &[ALIVE, UNTIL, RESIDENT, MAPS],
     baseline: "creation/thread",
     requirements: &[],
     source: "fork(2), _exit(2), waitpid(2)",
     lap: tasks_per_lap,
     demand: |parameters| Demand { descriptors: 4, threads: 1, processes: parameters.number(ALIVE.name) },
-    expects: |_, _| {
+    expects: |parameters, _| {
+        // The end of another child interrupts a wait of a traced process, which then begins again.
+        let waits = if parameters.number(ALIVE.name) > 1 { Bound::Between(1.0, 2.0) } else { Bound::Exactly(1.0) };
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))
             .call("exit_group", Bound::Exactly(1.0))
-            .call("wait4", Bound::Exactly(1.0))
+            .call("wait4", waits)
             // PR_SET_PDEATHSIG; with more than one alive also the gate's pipe, with several seats the move.
             .others(Bound::Between(1.0, 8.0))
             .voluntary(Bound::AtMost(3.0))
@@ -56,20 +73,21 @@ impl Mechanism for Fork {
         let alive = parameters.size(ALIVE.name);
         let masks = masks(crew.seating())?;
         let mut children = Vec::with_capacity(alive);
+        let mut watch = Stopwatch::wanted(parameters)?;
+        let burden = (Touched::new(parameters.size(RESIDENT.name))?, Mappings::new(parameters.size(MAPS.name))?);
         Ok(Box::new(move |ops: u64| {
-            Batch::timed(|| {
-                let mut created = 0;
-                while created < ops {
-                    let gate = if alive > 1 { Some(pipe(false)?) } else { None };
-                    for task in 1..=alive {
-                        let mask = (masks.len() > 1).then(|| &masks[task % masks.len()]);
-                        children.push(fork_running(|| life(mask, gate.as_ref()))?);
-                    }
-                    // Closing the gate's last writer lets every child read its end.
-                    drop(gate);
-                    created += reap(&mut children)?;
+            // Held as long as the operation is.
+            let _ = &burden;
+            laps(&mut watch, ops, |watch| {
+                let gate = if alive > 1 { Some(pipe(false)?) } else { None };
+                for task in 1..=alive {
+                    let mask = (masks.len() > 1).then(|| &masks[task % masks.len()]);
+                    let beginning = watch.as_mut().map(Stopwatch::next);
+                    children.push(fork_running(|| life(mask, beginning.as_ref(), gate.as_ref()))?);
                 }
-                Ok(created)
+                // Closing the gate's last writer lets every child read its end.
+                drop(gate);
+                reap(&mut children)
             })
         }))
     }
@@ -88,10 +106,13 @@ fn masks(seating: &Seating) -> Result<Vec<CpuSet>, Failure> {
 }
 
 /// What a child does; its status says which step failed.
-fn life(mask: Option<&CpuSet>, gate: Option<&Ends>) -> i32 {
+fn life(mask: Option<&CpuSet>, beginning: Option<&Beginning>, gate: Option<&Ends>) -> i32 {
     die_with_parent(Signal::SIGKILL);
     if mask.is_some_and(|mask| sched_setaffinity(Pid::from_raw(0), mask).is_err()) {
         return 1;
+    }
+    if let Some(beginning) = beginning {
+        beginning.mark();
     }
     if let Some(gate) = gate {
         // Its own copy of the writing end would keep the gate shut for ever.

@@ -3,15 +3,31 @@
 //! `alive` tasks exist at once: the driver creates that many, and only then lets them end and reaps them, so that with
 //! more than one the figure holds no reuse of the stack or slot that the last one left. A lap is `alive` tasks.
 //!
+//! With `until = running` the figure is the latency from the call that creates a task to the first step of its body;
+//! its end and its reaping are then outside, and a batch takes longer than its figure.
+//!
 //! Where the placement has more than one CPU, a created thread or process moves itself to its seat first: tasks are
 //! born where their creator runs (sched(7), "CPU affinity"), and the move is part of creating one elsewhere.
 
-use super::{Domain, Group, Parameter, Parameters};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use super::{Batch, Domain, Failure, Group, Parameter, Parameters};
+use crate::sys::shared::Shared;
+use crate::units::Nanos;
+
+mod boxed_future;
+mod clone3;
 mod fork;
+mod posix_spawn;
+mod rayon_scope;
+mod smol_task;
 mod thread;
+mod thread_pool;
 mod thread_small_stack;
 mod tokio_task;
+mod vfork_exec;
 
 /// The group.
 pub const GROUP: Group =
@@ -20,9 +36,96 @@ pub const GROUP: Group =
 const ALIVE: Parameter = Parameter {
     name: "alive",
     meaning: "tasks alive at once; with 1 each is reaped before the next is created",
-    domain: Domain::Number { default: 1, min: 1, max: 100_000 },
+    domain: Domain::Number { default: 1, min: 1, max: MOST_ALIVE as u64 },
 };
+const MOST_ALIVE: usize = 100_000;
+
+const UNTIL: Parameter = Parameter {
+    name: "until",
+    meaning: "where the clock stops: when the task has been reaped, or when its body begins to run",
+    domain: Domain::Word { words: &["reaped", RUNNING] },
+};
+const RUNNING: &str = "running";
 
 fn tasks_per_lap(parameters: &Parameters) -> u64 {
     parameters.number(ALIVE.name)
+}
+
+/// When bodies began: one entry a task, in memory that forked processes share.
+type Beginnings = Shared<[AtomicU64; MOST_ALIVE]>;
+
+/// Stops at the first step of each body, where that is asked for.
+struct Stopwatch {
+    start: Instant,
+    created: Vec<u64>,
+    began: Arc<Beginnings>,
+}
+
+/// What a task tells the stopwatch.
+#[derive(Clone)]
+struct Beginning {
+    start: Instant,
+    task: usize,
+    began: Arc<Beginnings>,
+}
+
+impl Stopwatch {
+    /// `None` where the clock stops at the end of a batch.
+    fn wanted(parameters: &Parameters) -> Result<Option<Self>, Failure> {
+        if parameters.word(UNTIL.name) != RUNNING {
+            return Ok(None);
+        }
+        Ok(Some(Self { start: Instant::now(), created: Vec::new(), began: Arc::new(Shared::new()?) }))
+    }
+
+    /// The next task of a lap is about to be created.
+    fn next(&mut self) -> Beginning {
+        let task = self.created.len() % MOST_ALIVE;
+        self.created.push(nanos_since(self.start));
+        Beginning { start: self.start, task, began: Arc::clone(&self.began) }
+    }
+
+    /// Adds up the latencies of a lap whose tasks have all been reaped.
+    fn lap(&mut self) -> u64 {
+        // The reaping orders what the bodies stored.
+        let began = |task: usize| self.began[task].load(Ordering::Relaxed);
+        let latencies = self.created.iter().enumerate().map(|(task, &created)| began(task).saturating_sub(created));
+        let sum = latencies.sum();
+        self.created.clear();
+        sum
+    }
+}
+
+impl Beginning {
+    /// The body's first step.
+    fn mark(&self) {
+        self.began[self.task].store(nanos_since(self.start), Ordering::Relaxed);
+    }
+}
+
+fn nanos_since(start: Instant) -> u64 {
+    // 584 years fit.
+    start.elapsed().as_nanos() as u64
+}
+
+/// Runs laps until `ops` tasks have come and gone. The time is the whole batch's, or with a stopwatch the sum of what
+/// it measured.
+fn laps(
+    watch: &mut Option<Stopwatch>,
+    ops: u64,
+    mut lap: impl FnMut(&mut Option<Stopwatch>) -> Result<u64, Failure>,
+) -> Result<Batch, Failure> {
+    let mut latencies = 0;
+    let mut batch = Batch::timed(|| {
+        let mut created = 0;
+        while created < ops {
+            created += lap(watch)?;
+            latencies += watch.as_mut().map_or(0, Stopwatch::lap);
+        }
+        Ok(created)
+    })?;
+    if watch.is_some() {
+        batch.elapsed = Nanos(latencies);
+    }
+    Ok(batch)
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use super::{ALIVE, tasks_per_lap};
+use super::{ALIVE, Beginning, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Seating, Tasks,
-    Unit, register,
+    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Seating, Tasks, Unit,
+    register,
 };
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "a thread spawned and joined with the default stack of 2 MiB",
     unit: Unit::Task,
     tasks: Tasks::Several,
-    parameters: &[ALIVE],
+    parameters: &[ALIVE, UNTIL],
     baseline: "creation/thread",
     requirements: &[],
     source: "doc.rust-lang.org/std/thread; clone3 in clone(2); pthread_create(3)",
@@ -42,7 +42,7 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        Ok(spawn_and_join(Builder::new, parameters.size(ALIVE.name), crew.seating()))
+        spawn_and_join(Builder::new, parameters, crew.seating())
     }
 }
 
@@ -62,25 +62,28 @@ pub(super) fn expectation() -> Expectation {
 }
 
 /// The operation of both thread mechanisms: they differ in the stack that `builder` asks for.
-pub(super) fn spawn_and_join(builder: fn() -> Builder, alive: usize, seating: &Seating) -> Box<dyn Operation> {
+pub(super) fn spawn_and_join(
+    builder: fn() -> Builder,
+    parameters: &Parameters,
+    seating: &Seating,
+) -> Result<Box<dyn Operation>, Failure> {
+    let alive = parameters.size(ALIVE.name);
+    let mut watch = Stopwatch::wanted(parameters)?;
     let seating = (seating.seats() > 1).then(|| Arc::new(seating.clone()));
     let mut threads = Vec::with_capacity(alive);
-    Box::new(move |ops: u64| {
-        Batch::timed(|| {
-            let mut created = 0;
-            while created < ops {
-                let gate = (alive > 1).then(Arc::<Gate>::default);
-                for task in 1..=alive {
-                    threads.push(spawn(builder(), task, seating.clone(), gate.clone())?);
-                }
-                if let Some(gate) = gate {
-                    gate.open()?;
-                }
-                created += reap(&mut threads)?;
+    Ok(Box::new(move |ops: u64| {
+        laps(&mut watch, ops, |watch| {
+            let gate = (alive > 1).then(Arc::<Gate>::default);
+            for task in 1..=alive {
+                let beginning = watch.as_mut().map(Stopwatch::next);
+                threads.push(spawn(builder(), task, seating.clone(), gate.clone(), beginning)?);
             }
-            Ok(created)
+            if let Some(gate) = gate {
+                gate.open()?;
+            }
+            reap(&mut threads)
         })
-    })
+    }))
 }
 
 type Handle = JoinHandle<Result<(), Failure>>;
@@ -90,10 +93,14 @@ fn spawn(
     task: usize,
     seating: Option<Arc<Seating>>,
     gate: Option<Arc<Gate>>,
+    beginning: Option<Beginning>,
 ) -> Result<Handle, Failure> {
     let body = move || {
         if let Some(seating) = seating {
             confine_current_thread(&seating.seat(task).cpus)?;
+        }
+        if let Some(beginning) = beginning {
+            beginning.mark();
         }
         gate.map_or(Ok(()), |gate| gate.pass())
     };

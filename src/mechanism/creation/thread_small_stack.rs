@@ -7,7 +7,7 @@
 use std::thread::Builder;
 
 use super::thread::{demand, expectation, spawn_and_join};
-use super::{ALIVE, tasks_per_lap};
+use super::{ALIVE, UNTIL, tasks_per_lap};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 /// The least that holds the standard library's own frames in a debug build; PTHREAD_STACK_MIN is 16 KiB on x86-64 and
@@ -19,7 +19,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "a thread spawned and joined with a stack of 64 KiB",
     unit: Unit::Task,
     tasks: Tasks::Several,
-    parameters: &[ALIVE],
+    parameters: &[ALIVE, UNTIL],
     baseline: "creation/thread",
     requirements: &[],
     source: "doc.rust-lang.org/std/thread/struct.Builder.html; pthread_attr_setstacksize(3)",
@@ -39,6 +39,6 @@ impl Mechanism for ThreadSmallStack {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let builder = || Builder::new().stack_size(STACK);
-        Ok(spawn_and_join(builder, parameters.size(ALIVE.name), crew.seating()))
+        spawn_and_join(builder, parameters, crew.seating())
     }
 }

@@ -1,0 +1,146 @@
+//! futex(2) while another task does the same on another CPU: what they share in the kernel.
+//!
+//! With `what = hash` each task calls `FUTEX_WAIT` on words of its own whose value has changed already, so that every
+//! call hashes, takes the bucket's lock, looks and returns: the tasks share the table and nothing else. With
+//! `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and `FUTEX_UNLOCK_PI`
+//! every time, so that who comes late sleeps: an operation is one of the two calls.
+//! Timed: the driver's calls. Not timed: waking the other task, which sleeps between batches.
+//! Distortions: the other task's calls are as many as it manages, and stand in the audit beside the driver's, which
+//! therefore judges only that there are no other calls.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use crate::mechanism::shift::{Foreman, Shift};
+use crate::mechanism::{
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Tasks, Unit, Unsupported, register,
+};
+use crate::sys::SysError;
+use crate::sys::futex::{Scope, lock_pi, unlock_pi, wait};
+
+const WHAT: Parameter = Parameter {
+    name: "what",
+    meaning: "what the tasks meet at: the kernel's hash table of futexes, or one lock with priority inheritance",
+    domain: Domain::Word { words: &[HASH, "lock"] },
+};
+const HASH: &str = "hash";
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "syscall/futex_contended",
+    isolates: "a futex call while another task makes the same one on another CPU",
+    unit: Unit::Call,
+    tasks: Tasks::Simultaneous,
+    parameters: &[WHAT],
+    baseline: "syscall/futex_wake",
+    requirements: &["two CPUs that this process may use"],
+    source: "futex(2), FUTEX_LOCK_PI; Linux tools/perf/bench/futex-hash.c and futex-lock-pi.c",
+    lap: |_| PAIR,
+    demand: |_| Demand { descriptors: 0, threads: 2, processes: 0 },
+    // The driver's own calls are certain; the other task's are as many as it managed meanwhile.
+    expects: |parameters, _| match parameters.word(WHAT.name) {
+        HASH => Expectation::nothing().call("futex:wait", Bound::Depends),
+        _ => Expectation::nothing()
+            .call("futex:lock-pi", Bound::Depends)
+            .call("futex:unlock-pi", Bound::Depends)
+            .voluntary(Bound::Depends)
+            .wakeups(Bound::Depends),
+    },
+};
+
+/// A lock taken and given back; as many for the other way, so that a lap is the same.
+const PAIR: u64 = 2;
+
+struct FutexContended;
+
+register!(FutexContended);
+
+impl Mechanism for FutexContended {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let cpus = crew.seating().cpus().len();
+        if cpus < 2 {
+            let remedy = "allow this process a second CPU (taskset, cpuset)";
+            return Err(Unsupported::new("two CPUs", format!("{cpus} CPU"), remedy).into());
+        }
+        match parameters.word(WHAT.name) {
+            HASH => compete(crew, Words::default(), Words::default()),
+            _ => {
+                let lock = Arc::<AtomicU32>::default();
+                compete(crew, Lock(Arc::clone(&lock)), Lock(lock))
+            }
+        }
+    }
+}
+
+/// Two calls of one task.
+trait Contender {
+    fn make_two_calls(&mut self) -> Result<(), SysError>;
+}
+
+fn compete(
+    crew: &mut Crew,
+    mut driver: impl Contender + 'static,
+    mut partner: impl Contender + Send + 'static,
+) -> Result<Box<dyn Operation>, Failure> {
+    let shift = Arc::new(Shift::default());
+    let partners = Arc::clone(&shift);
+    crew.spawn(1, move |ready| {
+        ready.signal();
+        while partners.await_next()? {
+            while partners.is_on() {
+                partner.make_two_calls()?;
+            }
+            partners.leave()?;
+        }
+        Ok(())
+    })?;
+    let foreman = Foreman(shift);
+    Ok(Box::new(move |ops: u64| {
+        foreman.begin()?;
+        let batch = Batch::timed(|| {
+            for _ in 0..ops / PAIR {
+                driver.make_two_calls()?;
+            }
+            Ok(ops / PAIR * PAIR)
+        });
+        foreman.close();
+        foreman.await_gone()?;
+        batch
+    }))
+}
+
+/// As many words as perf's benchmark has for each thread by default.
+struct Words {
+    words: Box<[AtomicU32]>,
+    next: usize,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self { words: (0..1024).map(|_| AtomicU32::new(0)).collect(), next: 0 }
+    }
+}
+
+impl Contender for Words {
+    fn make_two_calls(&mut self) -> Result<(), SysError> {
+        for _ in 0..PAIR {
+            self.next = (self.next + 1) % self.words.len();
+            // It holds 0: the call returns at once.
+            wait(&self.words[self.next], 1, Scope::Private, None)?;
+        }
+        Ok(())
+    }
+}
+
+struct Lock(Arc<AtomicU32>);
+
+impl Contender for Lock {
+    fn make_two_calls(&mut self) -> Result<(), SysError> {
+        lock_pi(&self.0, Scope::Private)?;
+        unlock_pi(&self.0, Scope::Private)
+    }
+}
