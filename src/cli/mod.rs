@@ -5,7 +5,10 @@ pub mod bench;
 mod folder;
 mod host;
 mod list;
+mod measuring;
 mod options;
+mod progress;
+mod run;
 mod show;
 
 use std::process::ExitCode;
@@ -23,7 +26,7 @@ const USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "switchcost", version, about, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 fine, 1 failed, 2 bad usage, 3 a regression was found.\n\
-                        To measure: `cargo bench`, and `cargo bench -- --help` for its options.")]
+                        To measure: `switchcost run` or `cargo bench` (`cargo bench -- --help` for its options).")]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -34,12 +37,14 @@ enum Verb {
     List(list::List),
     Host(host::Show),
     Audit(audit::Audit),
+    Run(run::Run),
     Show(show::Show),
 }
 
 /// Runs the command line and returns the status to end with.
 pub fn main() -> ExitCode {
-    if let Some(status) = crate::harness::answer_audit_request() {
+    // A round's process starts audits, and the variable that made it one is still set in theirs.
+    if let Some(status) = crate::harness::answer_audit_request().or_else(crate::harness::rounds::answer_round_request) {
         return status;
     }
     let arguments = Arguments::parse();
@@ -47,6 +52,7 @@ pub fn main() -> ExitCode {
         Verb::List(list) => list.run(),
         Verb::Host(show) => show.run(),
         Verb::Audit(audit) => audit.run(),
+        Verb::Run(run) => run.run(),
         Verb::Show(show) => show.run(),
     })
 }
@@ -58,11 +64,7 @@ fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("switchcost: {error:#}");
-            ExitCode::from(if error.is::<Usage>() || error.is::<crate::harness::PlanError>() || is_bad_record(&error) {
-                USAGE
-            } else {
-                FAILED
-            })
+            ExitCode::from(if is_usage(&error) { USAGE } else { FAILED })
         }
     }
 }
@@ -71,6 +73,15 @@ fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref()).any(broken)
+}
+
+/// Whether whoever gave the command can mend it.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<Usage>()
+        || error.is::<crate::harness::PlanError>()
+        || error.is::<crate::harness::rounds::ProfileError>()
+        || error.is::<crate::harness::rounds::AskedError>()
+        || is_bad_record(error)
 }
 
 fn is_bad_record(error: &anyhow::Error) -> bool {

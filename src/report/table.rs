@@ -50,7 +50,7 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
 }
 
 /// One summary for each benchmark that was measured.
-fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
+pub(super) fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
     let mut ids: Vec<&str> = Vec::new();
     for line in lines {
         if !ids.contains(&line.id.as_str()) {
@@ -86,12 +86,12 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
 }
 
 /// What stands behind the placement in the id.
-fn chosen(line: &BenchmarkLine) -> Option<&str> {
+pub(super) fn chosen(line: &BenchmarkLine) -> Option<&str> {
     line.id.splitn(4, '/').nth(3)
 }
 
 /// Four significant digits, and never an exponent.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     match value {
         value if value >= 1000.0 => format!("{value:.0}"),
         value if value >= 100.0 => format!("{value:.1}"),
@@ -131,7 +131,7 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     for line in lines {
         match &line.outcome {
             Outcome::Unsupported(reason) => notes.push(format!("{}: unsupported: {reason}", line.id)),
-            Outcome::Failed(reason) => notes.push(format!("{}: FAILED: {reason}", line.id)),
+            Outcome::Failed(reason) => notes.push(format!("{}: FAILED in round {}: {reason}", line.id, line.round + 1)),
             Outcome::Measured(measured) => {
                 for check in measured.audit.differences() {
                     let (what, seen) = (&check.what, check.observed);

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{REQUEST, Request, Switches, Watch};
-use crate::crew::{Failure, Placement, Seating};
+use crate::crew::Failure;
 use crate::harness::Benchmark;
-use crate::mechanism::find;
 use crate::pmu::{NotCounted, Wakeups};
 use crate::record::Unchecked;
 use crate::sys::mark;
@@ -38,12 +37,7 @@ fn answer(request: Request) -> Result<(), String> {
 }
 
 fn benchmark(request: &Request) -> Result<Benchmark, String> {
-    let mechanism = find(&request.mechanism).ok_or("no such mechanism")?;
-    let seating = match request.placement {
-        Placement::Unpinned => Seating::shared(request.placement, request.cpus.clone()),
-        placement => Seating::in_turn(placement, &request.cpus),
-    };
-    Ok(Benchmark { mechanism, parameters: request.parameters.clone(), seating, idle: request.idle })
+    request.chosen.benchmark().ok_or_else(|| "no such mechanism".into())
 }
 
 fn told(failure: Failure) -> String {
@@ -68,7 +62,7 @@ fn make_calls(request: &Request) -> Result<(), String> {
 }
 
 fn count_switches(request: &Request) -> Result<Switches, String> {
-    let _idle = request.idle.hold().map_err(|unsupported| unsupported.to_string())?;
+    let _idle = request.chosen.idle.hold().map_err(|unsupported| unsupported.to_string())?;
     let mut driver = benchmark(request)?.start(|| Ok(())).map_err(told)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

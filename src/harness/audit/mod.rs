@@ -21,10 +21,9 @@ use serde::{Deserialize, Serialize};
 pub use child::answer_audit_request;
 
 use super::Benchmark;
-use crate::crew::{Idle, Placement};
-use crate::mechanism::{Bound, Expectation, Parameters};
+use super::benchmark::Chosen;
+use crate::mechanism::{Bound, Expectation};
 use crate::record::{AuditRecord, Check, Unchecked};
-use crate::units::CpuId;
 
 /// The variable that tells a fresh process of this program that it is an audit's.
 const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
@@ -32,11 +31,7 @@ const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
 /// What an audit's process is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Request {
-    mechanism: String,
-    parameters: Parameters,
-    placement: Placement,
-    cpus: Vec<CpuId>,
-    idle: Idle,
+    chosen: Chosen,
     watch: Watch,
     /// Operations of the first batch and of the second.
     batches: [u64; 2],
@@ -136,15 +131,7 @@ impl Auditor {
 }
 
 fn request(benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
-    Request {
-        mechanism: benchmark.descriptor().id.into(),
-        parameters: benchmark.parameters.clone(),
-        placement: benchmark.seating.placement(),
-        cpus: benchmark.seating.in_order(),
-        idle: benchmark.idle,
-        watch,
-        batches,
-    }
+    Request { chosen: benchmark.chosen(), watch, batches }
 }
 
 fn judge_calls(expected: &Expectation, calls: &Calls, record: &mut AuditRecord) {
