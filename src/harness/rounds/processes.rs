@@ -91,8 +91,8 @@ impl<'a> Processes<'a> {
             let at_once = self.interrupts.asked() > 1;
             if left.is_zero() || at_once {
                 end(&mut child);
-                let seconds = self.asked.patience.as_secs_f64();
-                let hung = format!("it had not ended after {seconds:.0} s and was killed; --patience gives it longer");
+                let waited = self.asked.patience;
+                let hung = format!("it had not ended after {waited:?} and was killed; --patience gives it longer");
                 return if at_once { Ok(None) } else { Err(hung) };
             }
             if let Err(error) = self.interrupts.wait(left.min(TICK)) {
