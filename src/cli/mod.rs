@@ -2,11 +2,13 @@
 
 mod audit;
 pub mod bench;
+mod compare;
 mod folder;
 mod host;
 mod list;
 mod measuring;
 mod options;
+mod paired;
 mod progress;
 mod run;
 mod show;
@@ -21,6 +23,8 @@ pub use options::Usage;
 const FAILED: u8 = 1;
 /// Exit status for bad usage: an unknown name, a value out of range, a file that is no record.
 const USAGE: u8 = 2;
+/// Exit status when a regression was found, by whoever asked for one.
+const REGRESSION: u8 = 3;
 
 /// Measures what each way of passing control between tasks costs on this machine.
 #[derive(Debug, Parser)]
@@ -38,6 +42,7 @@ enum Verb {
     Host(host::Show),
     Audit(audit::Audit),
     Run(run::Run),
+    Compare(Box<compare::Compare>),
     Show(show::Show),
 }
 
@@ -53,6 +58,7 @@ pub fn main() -> ExitCode {
         Verb::Host(show) => show.run(),
         Verb::Audit(audit) => audit.run(),
         Verb::Run(run) => run.run(),
+        Verb::Compare(compare) => compare.run(),
         Verb::Show(show) => show.run(),
     })
 }

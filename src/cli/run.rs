@@ -37,7 +37,7 @@ pub(super) struct Run {
 }
 
 /// How to measure; the same for a run and for a paired comparison.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct How {
     /// How many rounds (default 5, and 3 in the profile quick)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]

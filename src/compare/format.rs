@@ -3,9 +3,8 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
 
-use super::{Comparison, Row};
-use crate::record::{BenchmarkLine, Outcome, Run};
-use crate::report::summarize;
+use super::{Comparison, Row, by_id};
+use crate::record::Run;
 use crate::stats::Verdict;
 
 const WIDTH: u16 = 120;
@@ -15,7 +14,10 @@ const MOST_FACTS: usize = 6;
 
 /// The letter of a run: A is the first.
 fn letter(run: usize) -> String {
-    u8::try_from(run).ok().filter(|run| *run < 26).map_or_else(|| format!("#{run}"), |run| char::from(b'A' + run).into())
+    u8::try_from(run)
+        .ok()
+        .filter(|run| *run < 26)
+        .map_or_else(|| format!("#{run}"), |run| char::from(b'A' + run).into())
 }
 
 /// For a terminal of 120 columns.
@@ -165,7 +167,7 @@ pub fn csv(comparison: &Comparison) -> String {
     );
     for row in &comparison.rows {
         let run = comparison.runs.get(row.run).map_or("", String::as_str);
-        let words = [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit.name()].map(quoted);
+        let words = [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit].map(quoted);
         let intervals = [&row.first.interval, &row.other.interval, &row.ratio.interval];
         let figures = intervals.map(|interval| format!("{},{},{}", interval.estimate, interval.low, interval.high));
         let verdict = match row.verdict {
@@ -191,18 +193,13 @@ pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
 /// The figures of one run in Bencher's metric format (bencher.dev, "Bencher Metric Format"): nanoseconds per operation.
 pub fn bencher(run: &Run) -> serde_json::Result<String> {
     let mut all = Map::new();
-    let measured = |line: &&BenchmarkLine| matches!(line.outcome, Outcome::Measured(_));
-    for line in run.benchmarks.iter().filter(measured) {
-        if all.contains_key(&line.id) {
-            continue;
-        }
-        let lines: Vec<&BenchmarkLine> = run.benchmarks.iter().filter(|other| other.id == line.id).collect();
-        if let Some(summary) = summarize(&lines) {
-            let interval = &summary.nanos.interval;
+    for (id, lines) in by_id(run) {
+        if let Some(estimate) = super::figure(&lines) {
+            let interval = &estimate.interval;
             let latency = serde_json::json!({
                 "value": interval.estimate, "lower_value": interval.low, "upper_value": interval.high,
             });
-            all.insert(line.id.clone(), serde_json::json!({ "latency": latency }));
+            all.insert(id.into(), serde_json::json!({ "latency": latency }));
         }
     }
     serde_json::to_string_pretty(&Value::Object(all))

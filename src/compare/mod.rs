@@ -3,15 +3,15 @@
 
 mod difference;
 mod format;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::mechanism::Unit;
-use crate::record::{BenchmarkLine, Outcome, Run};
-use crate::report::{Summary, summarize};
-use crate::stats::{Basis, Estimate, Ratio, Verdict, ratio_interval};
+use crate::record::{BenchmarkLine, Measured, Outcome, Run};
+use crate::stats::{Basis, Estimate, Ratio, Verdict, median, modes, ratio_interval, rounds_interval};
 
 pub use difference::{Difference, differences};
 pub use format::{bencher, csv, json, markdown, table};
@@ -38,7 +38,7 @@ pub struct Row {
     /// The id in the other run, where it has another there.
     pub other_id: Option<String>,
     /// What one operation is.
-    pub unit: Unit,
+    pub unit: &'static str,
     /// The other run, by its number; the first one is 0.
     pub run: usize,
     /// Nanoseconds per operation in the first run.
@@ -156,23 +156,23 @@ fn row(
     smallest_effect: f64,
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let (a, b) = (summarize(&first)?, summarize(&other)?);
-    let ratio = ratio_interval(&samples(&other), &samples(&first), paired, CONFIDENCE, SEED)?;
+    let (a, b) = (samples(&first), samples(&other));
+    let ratio = ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?;
     let mut notes = Vec::new();
-    for (name, summary) in [("first", &a), ("other", &b)] {
-        notes.extend(warnings(summary).into_iter().map(|warning| format!("the {name}: {warning}")));
+    for (name, lines) in [("first", &first), ("other", &other)] {
+        notes.extend(warnings(lines).into_iter().map(|warning| format!("the {name}: {warning}")));
     }
     if ratio.basis == Basis::WithinRunOnly {
         notes.push("one round on a side: no verdict, because the next process might reverse it".into());
     }
-    let id = a.line.id.clone();
+    let (id, other_id) = (first.first()?.id.clone(), other.first()?.id.clone());
     Some(Row {
-        other_id: (b.line.id != id).then(|| b.line.id.clone()),
+        other_id: (other_id != id).then_some(other_id),
         id,
-        unit: a.line.unit,
+        unit: first.first()?.unit.name(),
         run,
-        first: a.nanos,
-        other: b.nanos,
+        first: figure(&first)?,
+        other: figure(&other)?,
         ratio,
         verdict: Verdict::of(&ratio, smallest_effect),
         notes,
@@ -191,28 +191,38 @@ fn in_step<'a>(
     first.iter().filter_map(partner).unzip()
 }
 
-fn samples(lines: &[&BenchmarkLine]) -> Vec<Vec<f64>> {
-    let measured = lines.iter().filter_map(|line| match &line.outcome {
-        Outcome::Measured(measured) => Some(measured),
+fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measured> {
+    lines.iter().filter_map(|line| match &line.outcome {
+        Outcome::Measured(measured) => Some(&**measured),
         _ => None,
-    });
-    measured.map(|measured| measured.samples.iter().map(|sample| sample.per_op()).collect()).collect()
+    })
 }
 
-fn warnings(summary: &Summary) -> Vec<String> {
+fn samples(lines: &[&BenchmarkLine]) -> Vec<Vec<f64>> {
+    measured(lines).map(|measured| measured.samples.iter().map(|sample| sample.per_op()).collect()).collect()
+}
+
+/// The figure of one benchmark; `None` when its samples allow none.
+fn figure(lines: &[&BenchmarkLine]) -> Option<Estimate> {
+    rounds_interval(&samples(lines), CONFIDENCE, SEED)
+}
+
+fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     let mut warnings = Vec::new();
-    if summary.modes.count > 1 {
-        let centres = summary.modes.centres.iter().zip(&summary.modes.shares);
+    let medians: Vec<f64> = samples(lines).iter().filter_map(|round| median(round)).collect();
+    if let Some(modes) = modes(&medians).filter(|modes| modes.count > 1) {
+        let centres = modes.centres.iter().zip(&modes.shares);
         let centres = centres.map(|(ns, share)| format!("{ns:.0} ns in {:.0} %", share * 100.0));
         let centres = centres.collect::<Vec<_>>().join(", ");
-        warnings.push(format!("{} modes ({centres}): the ratio is that of the commoner", summary.modes.count));
+        warnings.push(format!("{} modes ({centres}): the ratio is that of the commoner", modes.count));
     }
-    if summary.audit == "DIFFERS" {
+    if measured(lines).any(|measured| measured.audit.differences().next().is_some()) {
         warnings.push("its audit differs from what the mechanism says it does".into());
     }
-    if summary.disturbed_rounds > 0 {
-        let (disturbed, all) = (summary.disturbed_rounds, summary.nanos.rounds);
-        warnings.push(format!("something else ran in {disturbed} of {all} rounds"));
+    let disturbed = |line: &&&BenchmarkLine| line.circumstances.as_ref().is_some_and(|c| !c.foreign_load.is_empty());
+    let disturbed = lines.iter().filter(disturbed).count();
+    if disturbed > 0 {
+        warnings.push(format!("something else ran in {disturbed} of {} rounds", lines.len()));
     }
     warnings
 }
