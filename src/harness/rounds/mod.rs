@@ -18,6 +18,8 @@ mod processes;
 mod profile;
 mod request;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use asked::{Asked, AskedError, Entry, Held, PLAN_FILE};
 pub use campaign::{Conclusion, Job, LeftOut, NotReached, Outlook, Ran, Runner, Witness, conduct};
