@@ -69,6 +69,10 @@ impl Compare {
             if self.paired || self.resume.is_some() { self.measure()? } else { (self.read()?, Matching::Ids, true) };
         let comparison = compare(&runs, &matching, self.smallest_effect);
         let single = runs.len() == 1 && self.format == Format::Bencher;
+        if comparison.rows.is_empty() && !complete {
+            // It was stopped before a pair was whole, or failed and said so.
+            return Ok(ExitCode::from(FAILED));
+        }
         if comparison.rows.is_empty() && !single {
             let names = comparison.runs.join(" and ");
             return Err(Usage::Unknown(format!("{names} have no benchmark in common that was measured in both")).into());
