@@ -344,6 +344,16 @@ set = { tasks = 64, transport = "socketpair" }
 }
 
 #[test]
+fn the_profile_in_the_methodology_is_one() {
+    let page = include_str!("../../../METHODOLOGY.md");
+    let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let profile = Profile::parse(example, Path::new("METHODOLOGY.md")).unwrap();
+    assert_eq!((profile.rounds, profile.picks.len()), (5, 2));
+    let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    assert!(planned.iter().any(|planned| planned.id().ends_with("/tasks=64")));
+}
+
+#[test]
 fn a_wrong_profile_names_its_line() {
     let cases = [
         ("rounds = 0\n[[benchmarks]]", ":1: at least 1"),
