@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::measuring::share;
 use super::options::{Usage, What};
-use super::paired::{Paired, Sides};
+use super::paired::{Material, Paired, Sides};
 use super::run::How;
 use super::{FAILED, REGRESSION};
 use crate::compare::{Comparison, Matching, bencher, compare, csv, json, markdown, table};
@@ -65,8 +65,11 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let (runs, matching, complete) =
-            if self.paired || self.resume.is_some() { self.measure()? } else { (self.read()?, Matching::Ids, true) };
+        let Material { runs, matching, complete } = if self.paired || self.resume.is_some() {
+            self.measure()?
+        } else {
+            Material { runs: self.read()?, matching: Matching::Ids, complete: true }
+        };
         let comparison = compare(&runs, &matching, self.smallest_effect);
         let single = runs.len() == 1 && self.format == Format::Bencher;
         if comparison.rows.is_empty() && !complete {
@@ -117,7 +120,7 @@ impl Compare {
         self.runs.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
     }
 
-    fn measure(&self) -> anyhow::Result<(Vec<(String, Run)>, Matching, bool)> {
+    fn measure(&self) -> anyhow::Result<Material> {
         if self.runs.len() > 1 {
             return Err(Usage::Unknown("--paired takes one filter, not several".into()).into());
         }

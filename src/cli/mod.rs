@@ -41,7 +41,7 @@ enum Verb {
     List(list::List),
     Host(host::Show),
     Audit(audit::Audit),
-    Run(run::Run),
+    Run(Box<run::Run>),
     Compare(Box<compare::Compare>),
     Show(show::Show),
 }

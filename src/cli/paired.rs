@@ -31,6 +31,16 @@ pub(super) struct Sides {
     b_program: Option<PathBuf>,
 }
 
+/// What there is to compare.
+pub(super) struct Material {
+    /// The runs' names and records.
+    pub(super) runs: Vec<(String, Run)>,
+    /// What of them belongs together.
+    pub(super) matching: Matching,
+    /// Whether everything that was asked for was measured.
+    pub(super) complete: bool,
+}
+
 /// A paired comparison that can be measured.
 pub(super) struct Paired {
     measuring: Measuring,
@@ -86,8 +96,8 @@ impl Paired {
         Err(Usage::Unknown(format!("{folder} is no paired comparison: switchcost run --resume {folder}")).into())
     }
 
-    /// Measures, and returns both runs, what of them belongs together, and whether it is complete.
-    pub(super) fn measure(mut self) -> anyhow::Result<(Vec<(String, Run)>, Matching, bool)> {
+    /// Measures.
+    pub(super) fn measure(mut self) -> anyhow::Result<Material> {
         let conclusion = self.measuring.go_on()?;
         let asked = &self.measuring.asked;
         tell(&conclusion, asked.until, &mut std::io::stderr())?;
@@ -97,7 +107,7 @@ impl Paired {
         let runs = self.measuring.runs()?;
         let complete = !conclusion.stopped && !runs.iter().any(has_failures);
         let names = asked.folders(&self.measuring.folder).into_iter().map(|folder| folder.display().to_string());
-        Ok((names.zip(runs).collect(), Matching::Pairs(pairs(asked)), complete))
+        Ok(Material { runs: names.zip(runs).collect(), matching: Matching::Pairs(pairs(asked)), complete })
     }
 }
 

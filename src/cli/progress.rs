@@ -19,7 +19,7 @@ impl Progress {
     pub(super) fn new(rounds: u32) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
-            // The template is a constant that the end-to-end tests show.
+            // The template is a constant; were it wrong, the bar would be a plain one.
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self { bar, rounds }

@@ -171,7 +171,7 @@ pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl W
     if !conclusion.left_out.is_empty() {
         writeln!(out, "left out for lack of time (give it more by --budget, or choose fewer by a filter):")?;
         for left_out in &conclusion.left_out {
-            writeln!(out, "  {}: {} rounds", left_out.id, left_out.rounds)?;
+            writeln!(out, "  {}: {} of {} rounds", left_out.id, left_out.rounds, left_out.of)?;
         }
     }
     if let Some(target) = until.filter(|_| !conclusion.not_reached.is_empty()) {
@@ -182,7 +182,7 @@ pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl W
                 Some(rounds) => format!("about {rounds} more needed"),
                 None => "how many more it takes is not known".into(),
             };
-            writeln!(out, "  {}: {width} after {} rounds; {further}", not.id, not.rounds)?;
+            writeln!(out, "  {}: {width}, rounds so far: {}; {further}", not.id, not.rounds)?;
         }
     }
     Ok(())

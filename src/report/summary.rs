@@ -80,7 +80,8 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     })
 }
 
-fn is_disturbed(line: &BenchmarkLine) -> bool {
+/// Whether something else ran on the machine meanwhile.
+pub(super) fn is_disturbed(line: &BenchmarkLine) -> bool {
     line.circumstances.as_ref().is_some_and(|circumstances| !circumstances.foreign_load.is_empty())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::summary::is_disturbed;
 use super::{Summary, summarize};
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::Basis;
@@ -151,6 +152,13 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             .into_iter()
             .map(|((reason, remedy), what)| format!("not counted: {}: {reason}; {remedy}", what.join(", "))),
     );
+    let disturbed = lines.iter().filter(|line| is_disturbed(line)).count();
+    if disturbed > 0 {
+        let all = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).count();
+        notes.push(format!(
+            "something else ran during {disturbed} of {all} measurements; `switchcost run --strict` tries those again"
+        ));
+    }
     if summaries(lines).iter().any(|summary| summary.nanos.basis == Basis::WithinRunOnly) {
         notes.push(
             "intervals hold within this process only; `switchcost run --rounds 5` tells how far processes differ"

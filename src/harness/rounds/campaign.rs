@@ -82,6 +82,8 @@ pub struct LeftOut {
     pub id: String,
     /// The rounds that it has.
     pub rounds: u32,
+    /// The rounds that were asked for.
+    pub of: u32,
 }
 
 /// A benchmark whose interval is wider than was asked for.
@@ -235,7 +237,9 @@ impl Campaign<'_> {
             took_ms += circumstances.took_ms;
             circumstances.took_ms = took_ms;
             circumstances.discarded = discarded;
+            let next = Duration::from_millis(took_ms) + Duration::from_millis(took_ms / u64::from(discarded + 1));
             let again = self.asked.strict
+                && self.left().is_none_or(|left| next <= left)
                 && !circumstances.foreign_load.is_empty()
                 && discarded + 1 < MOST_ATTEMPTS
                 && !runner.asked_to_stop();
@@ -278,7 +282,11 @@ impl Campaign<'_> {
         let short = |entry: &&Entry| {
             !self.standing.is_over(entry) && (0..self.asked.rounds).any(|round| !self.standing.has(entry, round))
         };
-        let left_out = |entry: &Entry| LeftOut { id: entry.id.clone(), rounds: self.standing.rounds(entry) };
+        let left_out = |entry: &Entry| LeftOut {
+            id: entry.id.clone(),
+            rounds: self.standing.rounds(entry),
+            of: self.asked.rounds,
+        };
         let not_reached = |entry: &Entry, target: f64| {
             let further = match self.budget(entry, target) {
                 Some(Budget::Reached) => return None,

@@ -162,10 +162,12 @@ fn every_benchmark_is_measured_once_in_every_round_in_an_order_of_its_own() {
 
 #[test]
 fn each_benchmark_is_audited_until_it_was() {
-    let mut fake = Fake::default();
-    fake.outcome = |job, outcome| match job.round {
-        0 => Outcome::Failed("a crash".into()),
-        _ => outcome,
+    let mut fake = Fake {
+        outcome: |job, outcome| match job.round {
+            0 => Outcome::Failed("a crash".into()),
+            _ => outcome,
+        },
+        ..Fake::default()
     };
     begin(&asked(&FOUR[..1], 3), &mut fake);
     assert_eq!(fake.ran.iter().map(|(.., audit)| *audit).collect::<Vec<_>>(), [true, true, false]);
@@ -189,11 +191,13 @@ fn a_run_that_was_stopped_anywhere_goes_on_without_loss_or_repetition() {
 
 #[test]
 fn what_cannot_run_or_keeps_failing_costs_little() {
-    let mut fake = Fake::default();
-    fake.outcome = |job, outcome| match job.entry.chosen.mechanism.as_str() {
-        "handoff/pipe" => Outcome::Failed("hung".into()),
-        "handoff/futex" => Outcome::Unsupported(crate::crew::Unsupported::new("a", "b", "c")),
-        _ => outcome,
+    let mut fake = Fake {
+        outcome: |job, outcome| match job.entry.chosen.mechanism.as_str() {
+            "handoff/pipe" => Outcome::Failed("hung".into()),
+            "handoff/futex" => Outcome::Unsupported(crate::crew::Unsupported::new("a", "b", "c")),
+            _ => outcome,
+        },
+        ..Fake::default()
     };
     let (_, kept) = begin(&asked(&FOUR, 5), &mut fake);
     let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
@@ -207,6 +211,7 @@ fn a_budget_leaves_out_rounds_first() {
     let (conclusion, kept) = begin(&asked, &mut Fake::default());
     assert_eq!(kept.lines.len(), 17, "ten seconds each");
     assert_eq!(conclusion.left_out.len(), 4);
+    assert!(conclusion.left_out.iter().all(|left_out| left_out.of == 10));
     assert!(conclusion.left_out.iter().all(|left_out| (4..=5).contains(&left_out.rounds)), "{conclusion:?}");
 }
 
@@ -237,9 +242,11 @@ fn a_budget_that_was_used_up_before_a_kill_stays_used_up() {
 fn rounds_are_added_until_intervals_are_narrow() {
     let mut asked = asked(&FOUR[..2], 3);
     asked.until = Some(0.01);
-    let mut fake = Fake::default();
     // The pipe scatters by 1.6 %, the futex not at all.
-    fake.nanos = |job| if job.entry.id.contains("pipe") { 1000 + 16 * u64::from(job.round % 3) } else { 1000 };
+    let mut fake = Fake {
+        nanos: |job| if job.entry.id.contains("pipe") { 1000 + 16 * u64::from(job.round % 3) } else { 1000 },
+        ..Fake::default()
+    };
     let (conclusion, kept) = begin(&asked, &mut fake);
     let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
     assert_eq!(count("handoff/futex"), 3);
@@ -251,8 +258,10 @@ fn rounds_are_added_until_intervals_are_narrow() {
 fn what_a_budget_did_not_let_become_narrow_is_named() {
     let mut asked = asked(&FOUR[..2], 3);
     (asked.until, asked.budget) = (Some(0.001), Some(Duration::from_secs(100)));
-    let mut fake = Fake::default();
-    fake.nanos = |job| if job.entry.id.contains("pipe") { 1000 + 100 * u64::from(job.round % 3) } else { 1000 };
+    let mut fake = Fake {
+        nanos: |job| if job.entry.id.contains("pipe") { 1000 + 100 * u64::from(job.round % 3) } else { 1000 },
+        ..Fake::default()
+    };
     let (conclusion, kept) = begin(&asked, &mut fake);
     assert_eq!(kept.lines.len(), 10);
     assert_eq!(conclusion.not_reached.len(), 1);
@@ -287,6 +296,14 @@ fn foreign_load_is_marked_and_with_strict_tried_again() {
     assert_eq!((circumstances.discarded, circumstances.took_ms), (3, 40_000));
     let (_, kept) = begin(&asked, &mut Fake::default());
     assert!(kept.lines[0].circumstances.as_ref().unwrap().foreign_load.is_empty());
+}
+
+#[test]
+fn trying_again_ends_with_the_budget() {
+    let mut asked = asked(&FOUR[..1], 1);
+    (asked.strict, asked.budget) = (true, Some(Duration::from_secs(25)));
+    let (_, kept) = begin(&asked, &mut Fake { foreign: true, ..Fake::default() });
+    assert_eq!((kept.lines.len(), kept.discarded), (1, 1), "ten seconds each");
 }
 
 #[test]
