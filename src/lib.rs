@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cli;
+pub mod compare;
 pub mod crew;
 pub mod harness;
 pub mod host;

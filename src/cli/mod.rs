@@ -2,12 +2,17 @@
 
 mod audit;
 pub mod bench;
+mod compare;
 mod folder;
 mod host;
 mod limits;
 mod list;
 mod matrix;
+mod measuring;
 mod options;
+mod paired;
+mod progress;
+mod run;
 mod show;
 
 use std::process::ExitCode;
@@ -20,12 +25,14 @@ pub use options::Usage;
 const FAILED: u8 = 1;
 /// Exit status for bad usage: an unknown name, a value out of range, a file that is no record.
 const USAGE: u8 = 2;
+/// Exit status when a regression was found, by whoever asked for one.
+const REGRESSION: u8 = 3;
 
 /// Measures what each way of passing control between tasks costs on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "switchcost", version, about, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 fine, 1 failed, 2 bad usage, 3 a regression was found.\n\
-                        To measure: `cargo bench`, and `cargo bench -- --help` for its options.")]
+                        To measure: `switchcost run` or `cargo bench` (`cargo bench -- --help` for its options).")]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -38,12 +45,15 @@ enum Verb {
     Audit(audit::Audit),
     Limits(limits::Limits),
     Matrix(matrix::Matrix),
+    Run(Box<run::Run>),
+    Compare(Box<compare::Compare>),
     Show(show::Show),
 }
 
 /// Runs the command line and returns the status to end with.
 pub fn main() -> ExitCode {
-    if let Some(status) = crate::harness::answer_audit_request() {
+    // A round's process starts audits, and the variable that made it one is still set in theirs.
+    if let Some(status) = crate::harness::answer_audit_request().or_else(crate::harness::rounds::answer_round_request) {
         return status;
     }
     let arguments = Arguments::parse();
@@ -53,6 +63,8 @@ pub fn main() -> ExitCode {
         Verb::Audit(audit) => audit.run(),
         Verb::Limits(limits) => limits.run(),
         Verb::Matrix(matrix) => matrix.run(),
+        Verb::Run(run) => run.run(),
+        Verb::Compare(compare) => compare.run(),
         Verb::Show(show) => show.run(),
     })
 }
@@ -64,11 +76,7 @@ fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("switchcost: {error:#}");
-            ExitCode::from(if error.is::<Usage>() || error.is::<crate::harness::PlanError>() || is_bad_record(&error) {
-                USAGE
-            } else {
-                FAILED
-            })
+            ExitCode::from(if is_usage(&error) { USAGE } else { FAILED })
         }
     }
 }
@@ -77,6 +85,15 @@ fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref()).any(broken)
+}
+
+/// Whether whoever gave the command can mend it.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<Usage>()
+        || error.is::<crate::harness::PlanError>()
+        || error.is::<crate::harness::rounds::ProfileError>()
+        || error.is::<crate::harness::rounds::AskedError>()
+        || is_bad_record(error)
 }
 
 fn is_bad_record(error: &anyhow::Error) -> bool {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::mechanism::GROUPS;
-use crate::record::{BenchmarkLine, read};
-use crate::report::{counter_tables, group_table, notes};
+use crate::mechanism::{GROUPS, registry};
+use crate::record::{BenchmarkLine, Run, read};
+use crate::report::{counter_tables, group_table, notes, rounds_table};
 
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
@@ -19,24 +19,39 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let run = read(&self.run)?;
-        let mut out = std::io::stdout().lock();
-        for group in GROUPS {
-            let of_group = |line: &&BenchmarkLine| line.mechanism.split('/').next() == Some(group.name);
-            let lines: Vec<BenchmarkLine> = run.benchmarks.iter().filter(of_group).cloned().collect();
-            if lines.is_empty() {
-                continue;
-            }
-            writeln!(out, "{}: {}\n{}\n", group.name, group.question, group_table(&lines))?;
-            writeln!(out, "{}\n", counter_tables(&lines))?;
-            for note in notes(&lines) {
-                writeln!(out, "{note}")?;
-            }
-            writeln!(out)?;
-        }
-        if run.torn {
-            writeln!(out, "the last line of {} was cut short by a kill and is lost", run.path.display())?;
-        }
+        print(&read(&self.run)?, &mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn position(line: &BenchmarkLine) -> usize {
+    let all = registry();
+    all.iter().position(|mechanism| mechanism.descriptor().id == line.mechanism).unwrap_or(all.len())
+}
+
+/// Prints the tables of `run`, group by group, and what a reader of them must know.
+pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
+    for group in GROUPS {
+        let of_group = |line: &&BenchmarkLine| line.mechanism.split('/').next() == Some(group.name);
+        let mut lines: Vec<BenchmarkLine> = run.benchmarks.iter().filter(of_group).cloned().collect();
+        // Rounds were measured in random order.
+        lines.sort_by_key(|line| (position(line), line.setting.placement, line.id.clone(), line.round));
+        if lines.is_empty() {
+            continue;
+        }
+        writeln!(out, "{}: {}\n{}", group.name, group.question, group_table(&lines))?;
+        writeln!(out, "\n{}", counter_tables(&lines))?;
+        let rounds = rounds_table(&lines);
+        if !rounds.is_empty() {
+            writeln!(out, "\n{rounds}")?;
+        }
+        for note in notes(&lines) {
+            writeln!(out, "{note}")?;
+        }
+        writeln!(out)?;
+    }
+    if run.torn {
+        writeln!(out, "the last line of {} was cut short by a kill and is lost", run.path.display())?;
+    }
+    Ok(())
 }

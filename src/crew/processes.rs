@@ -174,7 +174,7 @@ fn confine(mask: &CpuSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Batch, Crew, Driver, Operation, Placement, Roster, Seating};
+    use crate::crew::{Batch, Crew, Driver, Operation, Placement, Policy, Roster, Seating};
     use crate::sys::affinity::allowed_cpus;
     use crate::sys::usage::Usage;
 
@@ -182,7 +182,13 @@ mod tests {
         set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         let seating = Seating::in_turn(Placement::OnePerCpu, &allowed_cpus().unwrap());
-        let roster = Roster { id: "test/fork".into(), seating, patience: Duration::from_secs(10), marked: false };
+        let roster = Roster {
+            id: "test/fork".into(),
+            seating,
+            policy: Policy::default(),
+            patience: Duration::from_secs(10),
+            marked: false,
+        };
         Driver::start(roster, || Ok(()), set_up)
     }
 

@@ -3,11 +3,13 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
+use serde::{Deserialize, Serialize};
 
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
@@ -16,6 +18,7 @@ use crate::host::moment::Moment;
 use crate::pmu::Plan;
 use crate::record::{BenchmarkLine, Measured, Noise, Outcome, Sample};
 use crate::sys::usage::Usage;
+use crate::units::Nanos;
 
 /// What Criterion is asked to do with benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,25 @@ pub struct Settings {
     pub round: u32,
     /// The machine's id, for the record.
     pub machine: String,
+}
+
+/// How long Criterion measures a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Before the first sample that counts.
+    pub warm_up: Duration,
+    /// All samples together, about.
+    pub measure: Duration,
+    /// How many samples; Criterion needs ten.
+    pub samples: usize,
+}
+
+/// Some five seconds for each benchmark: the samples of one process agree with each other far better than those of two
+/// do, so time is better spent on rounds than on longer ones.
+impl Default for Timing {
+    fn default() -> Self {
+        Self { warm_up: Duration::from_millis(700), measure: Duration::from_millis(2500), samples: 50 }
+    }
 }
 
 /// Is told each benchmark as it is finished.
@@ -93,27 +115,49 @@ impl Measurement for BareTime {
     }
 }
 
-/// Criterion with our measurement and our defaults below whatever the command line says.
-///
-/// The defaults give each benchmark some five seconds: the samples of one process agree with each other far better than
-/// those of two do, so time is better spent on rounds than on longer ones.
-fn criterion(taken: &Rc<RefCell<Vec<Taken>>>) -> Criterion<BareTime> {
+/// Criterion with our measurement.
+fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing) -> Criterion<BareTime> {
     let measurement = BareTime { taken: Rc::clone(taken), wall: WallTime };
     Criterion::default()
         .with_measurement(measurement)
-        .warm_up_time(Duration::from_millis(700))
-        .measurement_time(Duration::from_millis(2500))
-        .sample_size(50)
+        .warm_up_time(timing.warm_up)
+        .measurement_time(timing.measure)
+        .sample_size(timing.samples)
         .nresamples(10_000)
         // Criterion's other backend is gnuplot, whose absence it would announce at every start.
         .plotting_backend(PlottingBackend::Plotters)
-        .configure_from_args()
 }
 
 /// Measures what is planned of the group called `name`, in order, and tells `observer` of each.
 pub fn measure(name: &str, planned: &[Planned], settings: &Settings, observer: &mut dyn Observer) {
     let taken = Rc::default();
-    let mut criterion = criterion(&taken);
+    let criterion = criterion(&taken, &Timing::default()).configure_from_args();
+    measure_by(criterion, &taken, name, planned, settings, observer);
+}
+
+/// Measures one benchmark in this process, whatever its arguments are. Criterion's files go below `folder`, its pages
+/// are left out.
+pub(super) fn measure_one(
+    planned: &Planned,
+    timing: &Timing,
+    folder: &Path,
+    settings: &Settings,
+    observer: &mut dyn Observer,
+) {
+    let taken = Rc::default();
+    let criterion = criterion(&taken, timing).without_plots().output_directory(folder);
+    let name = planned.mechanism().descriptor().group();
+    measure_by(criterion, &taken, name, std::slice::from_ref(planned), settings, observer);
+}
+
+fn measure_by(
+    mut criterion: Criterion<BareTime>,
+    taken: &Rc<RefCell<Vec<Taken>>>,
+    name: &str,
+    planned: &[Planned],
+    settings: &Settings,
+    observer: &mut dyn Observer,
+) {
     let mut group = criterion.benchmark_group(name);
     // Every sample has the same number of operations; otherwise Criterion chooses per benchmark between two estimators.
     group.sampling_mode(SamplingMode::Flat);
@@ -122,7 +166,7 @@ pub fn measure(name: &str, planned: &[Planned], settings: &Settings, observer: &
         match planned {
             Planned::Ready(benchmark) if settings.mode == Mode::Look => look(&mut group, benchmark),
             Planned::Ready(benchmark) => {
-                let outcome = attempt(&mut group, benchmark, settings, &taken);
+                let outcome = attempt(&mut group, benchmark, settings, taken);
                 if let Some(outcome) = outcome {
                     observer.finished(context.line(outcome));
                 }
@@ -150,18 +194,24 @@ impl<'a> Context<'a> {
     }
 
     fn line(self, outcome: Outcome) -> BenchmarkLine {
-        let descriptor = self.planned.mechanism().descriptor();
-        BenchmarkLine {
-            id: self.planned.id(),
-            mechanism: descriptor.id.into(),
-            unit: descriptor.unit,
-            baseline: descriptor.baseline.into(),
-            setting: self.planned.setting(),
-            round: self.settings.round,
-            machine: self.settings.machine.clone(),
-            started_ms: self.started_ms,
-            outcome,
-        }
+        line(self.planned, self.settings.round, &self.settings.machine, self.started_ms, outcome)
+    }
+}
+
+/// What a record says of one benchmark of a round.
+pub(super) fn line(planned: &Planned, round: u32, machine: &str, started_ms: u64, outcome: Outcome) -> BenchmarkLine {
+    let descriptor = planned.mechanism().descriptor();
+    BenchmarkLine {
+        id: planned.id(),
+        mechanism: descriptor.id.into(),
+        unit: descriptor.unit,
+        baseline: descriptor.baseline.into(),
+        setting: planned.setting(),
+        round,
+        machine: machine.into(),
+        started_ms,
+        outcome,
+        circumstances: None,
     }
 }
 
@@ -191,6 +241,7 @@ fn attempt(
     taken: &RefCell<Vec<Taken>>,
 ) -> Option<Outcome> {
     let start = Moment::observe(&Root::default());
+    let (began, used) = (Instant::now(), Usage::of_this_process().ok());
     taken.borrow_mut().clear();
     let told = |failure: Failure| match failure {
         Failure::Unsupported(reason) => Outcome::Unsupported(reason),
@@ -207,12 +258,15 @@ fn attempt(
     if settings.mode == Mode::Profile {
         return None;
     }
+    let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
     let end = Moment::observe(&Root::default());
     let taken = steady(&taken.borrow());
     let audit = settings.auditor.as_ref().map(|auditor| auditor.audit(benchmark)).unwrap_or_default();
     let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
     let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
-    Some(Outcome::Measured(Box::new(Measured { samples, usage, counted, audit, noise: Noise { start, end } })))
+    let noise = Noise { start, end, own_cpu, lasted: Some(lasted) };
+    Some(Outcome::Measured(Box::new(Measured { samples, usage, counted, audit, noise })))
 }
 
 /// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.

@@ -1,8 +1,11 @@
 //! A benchmark: a mechanism with everything chosen.
 
-use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Policy, Roster, Seating};
-use crate::mechanism::{Descriptor, Mechanism, Parameters};
+use serde::{Deserialize, Serialize};
+
+use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Placement, Policy, Roster, Seating};
+use crate::mechanism::{Descriptor, Mechanism, Parameters, find};
 use crate::record::Setting;
+use crate::units::CpuId;
 
 /// A mechanism, its parameters and its place on this machine.
 #[derive(Clone)]
@@ -17,6 +20,36 @@ pub struct Benchmark {
     pub idle: Idle,
     /// How its tasks are scheduled.
     pub policy: Policy,
+}
+
+/// A benchmark as one process names it to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The mechanism's id.
+    pub mechanism: String,
+    /// Its parameters, all of them.
+    pub parameters: Parameters,
+    /// The placement.
+    pub placement: Placement,
+    /// The CPUs of the seats, in their order.
+    pub cpus: Vec<CpuId>,
+    /// What idle CPUs do.
+    pub idle: Idle,
+    /// How its tasks are scheduled.
+    pub policy: Policy,
+}
+
+impl Chosen {
+    /// The benchmark; `None` when this program has no such mechanism.
+    pub fn benchmark(&self) -> Option<Benchmark> {
+        let seating = match self.placement {
+            Placement::Unpinned => Seating::shared(self.placement, self.cpus.clone()),
+            placement => Seating::in_turn(placement, &self.cpus),
+        };
+        let mechanism = find(&self.mechanism)?;
+        let (parameters, idle, policy) = (self.parameters.clone(), self.idle, self.policy);
+        Some(Benchmark { mechanism, parameters, seating, idle, policy })
+    }
 }
 
 impl std::fmt::Debug for Benchmark {
@@ -35,6 +68,18 @@ impl Benchmark {
     /// `brigade/thread/same-cpu/tasks=64,idle=poll`.
     pub fn id(&self) -> String {
         id(self.descriptor(), self.seating.placement().name(), &self.parameters, self.idle, self.policy)
+    }
+
+    /// What another process must know to make the same one.
+    pub fn chosen(&self) -> Chosen {
+        Chosen {
+            mechanism: self.descriptor().id.into(),
+            parameters: self.parameters.clone(),
+            placement: self.seating.placement(),
+            cpus: self.seating.in_order(),
+            idle: self.idle,
+            policy: self.policy,
+        }
     }
 
     /// What a record says of the choice.

@@ -5,11 +5,12 @@ mod audit;
 mod benchmark;
 mod matrix;
 mod plan;
+pub mod rounds;
 mod session;
 
-pub use adapter::{Mode, Observer, Settings, measure, now_ms};
+pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
 pub use audit::{Auditor, answer_audit_request};
-pub use benchmark::Benchmark;
+pub use benchmark::{Benchmark, Chosen};
 pub use matrix::{Cell, Sampling, matrix, pairs};
 pub use plan::{Choice, PlanError, Planned, plan};
 pub use session::{Session, Taken};

@@ -5,13 +5,14 @@ use crate::host::limits::{self, Limits, Obstacle};
 use crate::host::topology::{Relation, Topology};
 use crate::host::{Host, Root};
 use crate::mechanism::{Demand, Mechanism, ParameterError, Parameters, registry};
-use crate::record::Setting;
+use crate::record::{BenchmarkLine, Outcome, Setting};
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
 use crate::sys::limits::raise_descriptors;
 use crate::units::CpuId;
 
 use super::Benchmark;
+use super::adapter::line;
 use super::benchmark::id;
 
 /// What a user chose. The default is every mechanism with its own parameters in every placement that there is here.
@@ -25,6 +26,20 @@ pub struct Choice {
     pub idle: Idle,
     /// How tasks are scheduled.
     pub policy: Policy,
+}
+
+impl Choice {
+    /// This choice with everything that `over` sets in place of its own.
+    #[must_use]
+    pub fn overruled_by(&self, over: &Self) -> Self {
+        let kept = self.parameters.iter().filter(|(name, _)| !over.parameters.iter().any(|(other, _)| other == name));
+        Self {
+            parameters: kept.chain(&over.parameters).cloned().collect(),
+            placements: if over.placements.is_empty() { &self.placements } else { &over.placements }.clone(),
+            idle: if over.idle == Idle::default() { self.idle } else { over.idle },
+            policy: if over.policy.is_default() { self.policy } else { over.policy },
+        }
+    }
 }
 
 /// A benchmark, or the reason that there is none.
@@ -68,6 +83,14 @@ impl Planned {
             Self::Ready(benchmark) => benchmark.mechanism,
             Self::Unsupported { mechanism, .. } => *mechanism,
         }
+    }
+}
+
+impl Planned {
+    /// The line of a benchmark that cannot be set up; nothing for one that can.
+    pub fn unsupported_line(&self, machine: &str, started_ms: u64) -> Option<BenchmarkLine> {
+        let Self::Unsupported { reason, .. } = self else { return None };
+        Some(line(self, 0, machine, started_ms, Outcome::Unsupported(reason.clone())))
     }
 }
 

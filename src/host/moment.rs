@@ -30,6 +30,9 @@ pub struct Ticks {
     pub steal: u64,
     /// All time, idle and steal included. Guest time is part of user time and not added again.
     pub total: u64,
+    /// Time in which a CPU of this machine ran something: not idle, not waiting for I/O, not stolen.
+    #[serde(default)]
+    pub busy: Option<u64>,
 }
 
 impl Moment {
@@ -83,7 +86,8 @@ fn ticks(stat: &str) -> Option<Ticks> {
     let times: Vec<u64> = line.split_whitespace().take(8).map_while(|word| word.parse().ok()).collect();
     let steal = *times.get(7)?;
     let total = times.iter().try_fold(0_u64, |sum, time| sum.checked_add(*time))?;
-    Some(Ticks { steal, total })
+    let busy = total.checked_sub(times[3] + times[4] + steal);
+    Some(Ticks { steal, total, busy })
 }
 
 fn some_avg10(pressure: &str) -> Option<f64> {
@@ -97,7 +101,7 @@ mod tests {
     use super::*;
 
     fn at(steal: u64, total: u64) -> Moment {
-        Moment { ticks: Some(Ticks { steal, total }), ..Moment::default() }
+        Moment { ticks: Some(Ticks { steal, total, busy: None }), ..Moment::default() }
     }
 
     #[test]
@@ -111,7 +115,7 @@ mod tests {
     #[test]
     fn guest_time_is_not_counted_twice() {
         let stat = "cpu  100 10 20 800 5 0 5 60 90 9\ncpu0 1 1 1 1 1 1 1 1 1 1";
-        assert_eq!(ticks(stat), Some(Ticks { steal: 60, total: 1000 }));
+        assert_eq!(ticks(stat), Some(Ticks { steal: 60, total: 1000, busy: Some(135) }));
         assert_eq!(ticks("cpu  1 2 3"), None);
     }
 }

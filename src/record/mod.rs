@@ -9,7 +9,7 @@ mod store;
 
 pub use crate::pmu::CounterSummary;
 pub use schema::{
-    AuditRecord, BenchmarkLine, Check, Counted, Line, MachineLine, Measured, Noise, Outcome, SCHEMA, Sample, Setting,
-    Suite, Unchecked,
+    AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Line, MachineLine, Measured, Noise, Outcome, SCHEMA,
+    Sample, Setting, Suite, Unchecked,
 };
 pub use store::{FILE, RecordError, Run, Writer, read};

@@ -116,6 +116,21 @@ pub struct BenchmarkLine {
     pub started_ms: u64,
     /// What came of it.
     pub outcome: Outcome,
+    /// How the round went; only `switchcost run` tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circumstances: Option<Circumstances>,
+}
+
+/// How one benchmark of one round went.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Circumstances {
+    /// How long its process took, set-up, audit and discarded attempts included, in milliseconds.
+    pub took_ms: u64,
+    /// How many attempts were discarded for foreign load before this one (`--strict`).
+    pub discarded: u32,
+    /// What else the machine did meanwhile, in words; empty for a quiet round.
+    pub foreign_load: Vec<String>,
 }
 
 /// What came of a benchmark.
@@ -184,6 +199,12 @@ pub struct Noise {
     pub start: Moment,
     /// When it ended.
     pub end: Moment,
+    /// CPU time that the measuring process used in between, all its tasks together.
+    #[serde(default)]
+    pub own_cpu: Option<Nanos>,
+    /// Time in between.
+    #[serde(default)]
+    pub lasted: Option<Nanos>,
 }
 
 /// One audited quantity.
@@ -225,6 +246,12 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
+    /// Whether an audit was asked for at all. A run audits each benchmark once; the lines of its other rounds hold an
+    /// empty record, which is neither a passed audit nor one that could not be made.
+    pub fn was_made(&self) -> bool {
+        !(self.checks.is_empty() && self.unchecked.is_empty())
+    }
+
     /// The checks that failed.
     pub fn differences(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.holds)

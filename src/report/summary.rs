@@ -1,7 +1,7 @@
 //! One benchmark over all its rounds, in the figures that a table shows.
 
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{Estimate, median, rounds_interval};
+use crate::stats::{Estimate, Modes, median, modes, rounds_interval};
 
 /// The confidence of every interval shown.
 const CONFIDENCE: f64 = 0.95;
@@ -30,8 +30,14 @@ pub struct Summary {
     pub user_cycles: Option<f64>,
     /// Cycles per operation in the kernel.
     pub kernel_cycles: Option<f64>,
-    /// The audit's verdict, the worst of all rounds.
+    /// The audit's verdict, the worst of the rounds that were audited.
     pub audit: &'static str,
+    /// Around which times the rounds gather; with fewer rounds than can tell, one.
+    pub modes: Modes,
+    /// In how many rounds the samples gather around more than one time.
+    pub rounds_of_several_modes: usize,
+    /// In how many rounds something else ran on the machine.
+    pub disturbed_rounds: usize,
     /// How much slower the counted samples were: 0.1 is 10 %.
     pub counting_cost: Option<f64>,
 }
@@ -49,6 +55,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     let rounds: Vec<Vec<f64>> =
         measured.iter().map(|m| m.samples.iter().map(|sample| sample.per_op()).collect()).collect();
     let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
+    let medians: Vec<f64> = rounds.iter().filter_map(|round| median(round)).collect();
     let ops: u64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.0.0).sum();
     let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m)).sum::<u64>() as f64 / ops as f64;
     let counter = |event: &str| mean(measured.iter().filter_map(|m| m.counted.per_op(event)));
@@ -64,10 +71,18 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         ipc: instructions.zip(cycles).filter(|(_, cycles)| *cycles > 0.0).map(|(i, c)| i / c),
         user_cycles,
         kernel_cycles,
-        audit: worst(measured.iter().map(|m| m.audit.verdict())),
+        audit: worst(measured.iter().map(|m| &m.audit).filter(|audit| audit.was_made()).map(|audit| audit.verdict())),
+        modes: modes(&medians)?,
+        rounds_of_several_modes: rounds.iter().filter_map(|r| modes(r)).filter(|modes| modes.count > 1).count(),
+        disturbed_rounds: lines.iter().filter(|line| is_disturbed(line)).count(),
         counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
         line,
     })
+}
+
+/// Whether something else ran on the machine meanwhile.
+pub(super) fn is_disturbed(line: &BenchmarkLine) -> bool {
+    line.circumstances.as_ref().is_some_and(|circumstances| !circumstances.foreign_load.is_empty())
 }
 
 fn counting_cost(measured: &Measured) -> Option<f64> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::summary::is_disturbed;
 use super::{Summary, summarize};
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::Basis;
@@ -58,7 +59,7 @@ pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: us
 }
 
 /// One summary for each benchmark that was measured.
-fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
+pub(super) fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
     let mut ids: Vec<&str> = Vec::new();
     for line in lines {
         if !ids.contains(&line.id.as_str()) {
@@ -94,12 +95,12 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
 }
 
 /// What stands behind the placement in the id.
-fn chosen(line: &BenchmarkLine) -> Option<&str> {
+pub(super) fn chosen(line: &BenchmarkLine) -> Option<&str> {
     line.id.splitn(4, '/').nth(3)
 }
 
 /// Four significant digits, and never an exponent.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     match value {
         value if value >= 1000.0 => format!("{value:.0}"),
         value if value >= 100.0 => format!("{value:.1}"),
@@ -139,7 +140,7 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     for line in lines {
         match &line.outcome {
             Outcome::Unsupported(reason) => notes.push(format!("{}: unsupported: {reason}", line.id)),
-            Outcome::Failed(reason) => notes.push(format!("{}: FAILED: {reason}", line.id)),
+            Outcome::Failed(reason) => notes.push(format!("{}: FAILED in round {}: {reason}", line.id, line.round + 1)),
             Outcome::Measured(measured) => {
                 for check in measured.audit.differences() {
                     let (what, seen) = (&check.what, check.observed);
@@ -159,6 +160,13 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             .into_iter()
             .map(|((reason, remedy), what)| format!("not counted: {}: {reason}; {remedy}", what.join(", "))),
     );
+    let disturbed = lines.iter().filter(|line| is_disturbed(line)).count();
+    if disturbed > 0 {
+        let all = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).count();
+        notes.push(format!(
+            "something else ran during {disturbed} of {all} measurements; `switchcost run --strict` tries those again"
+        ));
+    }
     if summaries(lines).iter().any(|summary| summary.nanos.basis == Basis::WithinRunOnly) {
         notes.push(
             "intervals hold within this process only; `switchcost run --rounds 5` tells how far processes differ"

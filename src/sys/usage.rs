@@ -81,6 +81,14 @@ impl Usage {
         }
     }
 
+    /// Use so far by this process, all its threads and the children that were waited for.
+    ///
+    /// # Errors
+    /// As [`Usage::of_other_threads`].
+    pub fn of_this_process() -> Result<Self, SysError> {
+        Ok(Self::of(UsageWho::RUSAGE_SELF)?.plus(Self::of(UsageWho::RUSAGE_CHILDREN)?))
+    }
+
     fn of(who: UsageWho) -> Result<Self, SysError> {
         let usage = getrusage(who).map_err(|errno| SysError::new("getrusage", errno))?;
         let count = |value: libc::c_long| u64::try_from(value).unwrap_or(0);

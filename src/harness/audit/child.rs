@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{Answer, REQUEST, Request, Switches, Trouble, Watch};
-use crate::crew::{Driver, Failure, Placement, Seating};
+use crate::crew::{Driver, Failure};
 use crate::harness::Benchmark;
-use crate::mechanism::find;
 use crate::pmu::{NotCounted, Wakeups};
 use crate::record::Unchecked;
 use crate::sys::mark;
@@ -35,18 +34,7 @@ fn answer(request: &Request) -> Answer {
 }
 
 fn benchmark(request: &Request) -> Result<Benchmark, Trouble> {
-    let mechanism = find(&request.mechanism).ok_or_else(|| Trouble::unwatched("this program has no such mechanism"))?;
-    let seating = match request.placement {
-        Placement::Unpinned => Seating::shared(request.placement, request.cpus.clone()),
-        placement => Seating::in_turn(placement, &request.cpus),
-    };
-    Ok(Benchmark {
-        mechanism,
-        parameters: request.parameters.clone(),
-        seating,
-        idle: request.idle,
-        policy: request.policy,
-    })
+    request.chosen.benchmark().ok_or_else(|| Trouble::unwatched("this program has no such mechanism"))
 }
 
 /// Runs the batches between marks, for a tracer to count what lies between.
@@ -67,7 +55,7 @@ fn make_calls(request: &Request) -> Result<(), Trouble> {
 }
 
 fn count_switches(request: &Request) -> Result<Switches, Trouble> {
-    let _idle = request.idle.hold(&request.cpus).map_err(Failure::from)?;
+    let _idle = request.chosen.idle.hold(&request.chosen.cpus).map_err(Failure::from)?;
     let mut driver = benchmark(request)?.start(|| Ok(()))?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

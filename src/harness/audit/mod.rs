@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 pub use child::answer_audit_request;
 
 use super::Benchmark;
-use crate::crew::{Failure, Idle, Placement, Policy};
-use crate::mechanism::{Bound, Expectation, Parameters};
+use super::benchmark::Chosen;
+use crate::crew::Failure;
+use crate::mechanism::{Bound, Expectation};
 use crate::record::{AuditRecord, Check, Unchecked};
-use crate::units::CpuId;
 
 /// The variable that tells a fresh process of this program that it is an audit's.
 const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
@@ -32,12 +32,7 @@ const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
 /// What an audit's process is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Request {
-    mechanism: String,
-    parameters: Parameters,
-    placement: Placement,
-    cpus: Vec<CpuId>,
-    idle: Idle,
-    policy: Policy,
+    chosen: Chosen,
     watch: Watch,
     /// Operations of the first batch and of the second.
     batches: [u64; 2],
@@ -172,16 +167,7 @@ impl Auditor {
 }
 
 fn request(benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
-    Request {
-        mechanism: benchmark.descriptor().id.into(),
-        parameters: benchmark.parameters.clone(),
-        placement: benchmark.seating.placement(),
-        cpus: benchmark.seating.in_order(),
-        idle: benchmark.idle,
-        policy: benchmark.policy,
-        watch,
-        batches,
-    }
+    Request { chosen: benchmark.chosen(), watch, batches }
 }
 
 /// A mechanism that cannot even run does not do what it says.

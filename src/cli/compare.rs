@@ -1,0 +1,140 @@
+//! `switchcost compare`: runs against the first of them, from their records; or two settings or programs measured now.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::measuring::share;
+use super::options::{Usage, What};
+use super::paired::{Material, Paired, Sides};
+use super::run::How;
+use super::{FAILED, REGRESSION};
+use crate::compare::{Comparison, Matching, bencher, compare, csv, json, markdown, table};
+use crate::record::{Run, read};
+
+/// How the comparison is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Markdown,
+    Csv,
+    Json,
+    /// Bencher's metric format, of the last run
+    Bencher,
+}
+
+/// Compare runs with the first of them; or, with --paired, two settings or two programs, measured side by side
+#[derive(Debug, Args)]
+#[command(after_help = "switchcost compare A B                                  two runs, from their records\n\
+                        switchcost compare --paired --b idle=poll handoff/      two settings, measured now\n\
+                        switchcost compare --paired --b-program ./switchcost-new handoff/pipe")]
+pub(super) struct Compare {
+    /// The runs' folders or records; with --paired a filter
+    #[arg(value_name = "RUN|FILTER")]
+    runs: Vec<PathBuf>,
+    /// Differences smaller than this do not matter
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%")]
+    smallest_effect: f64,
+    /// End with status 3 when anything is slower by more than this, with its whole interval
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    fail_on_regression: Option<f64>,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Measure two sides next to each other, round by round; without --a and --b the same twice, which shows chance
+    #[arg(long)]
+    paired: bool,
+    #[command(flatten)]
+    sides: Sides,
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    how: How,
+    /// With --paired: what to measure and how long, as in switchcost run
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// With --paired: where the two runs go
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with a paired comparison
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile"])]
+    resume: Option<PathBuf>,
+}
+
+impl Compare {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let Material { runs, matching, complete } = if self.paired || self.resume.is_some() {
+            self.measure()?
+        } else {
+            Material { runs: self.read()?, matching: Matching::Ids, complete: true }
+        };
+        let comparison = compare(&runs, &matching, self.smallest_effect);
+        let single = runs.len() == 1 && self.format == Format::Bencher;
+        if comparison.rows.is_empty() && !complete {
+            // It was stopped before a pair was whole, or failed and said so.
+            return Ok(ExitCode::from(FAILED));
+        }
+        if comparison.rows.is_empty() && !single {
+            let names = comparison.runs.join(" and ");
+            return Err(Usage::Unknown(format!("{names} have no benchmark in common that was measured in both")).into());
+        }
+        let mut out = std::io::stdout().lock();
+        self.write(&comparison, &runs, &mut out)?;
+        let regressed = self.fail_on_regression.is_some_and(|share| comparison.regressions(share).next().is_some());
+        Ok(match (regressed, complete) {
+            (true, _) => ExitCode::from(REGRESSION),
+            (false, true) => ExitCode::SUCCESS,
+            (false, false) => ExitCode::from(FAILED),
+        })
+    }
+
+    fn write(&self, comparison: &Comparison, runs: &[(String, Run)], out: &mut impl Write) -> anyhow::Result<()> {
+        match self.format {
+            Format::Table => write!(out, "{}", table(comparison))?,
+            Format::Markdown => write!(out, "{}", markdown(comparison))?,
+            Format::Csv => write!(out, "{}", csv(comparison))?,
+            Format::Json => writeln!(out, "{}", json(comparison)?)?,
+            Format::Bencher => {
+                let last = runs.last().map(|(_, run)| bencher(run)).transpose()?;
+                writeln!(out, "{}", last.unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
+        let needs_paired = |what: &str| Err(Usage::Unknown(format!("{what} measures: it needs --paired")).into());
+        if self.sides != Sides::default() {
+            return needs_paired("--a, --b, --a-program or --b-program");
+        }
+        if self.how != How::default() || self.what != What::default() || self.profile.is_some() || self.out.is_some() {
+            return needs_paired("an option of `switchcost run`");
+        }
+        let fewest = if self.format == Format::Bencher { 1 } else { 2 };
+        if self.runs.len() < fewest {
+            let text = "compare needs two runs or more: `switchcost compare A B`, or --paired to measure two settings";
+            return Err(Usage::Unknown(text.into()).into());
+        }
+        self.runs.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
+    }
+
+    fn measure(&self) -> anyhow::Result<Material> {
+        if self.runs.len() > 1 {
+            return Err(Usage::Unknown("--paired takes one filter, not several".into()).into());
+        }
+        let paired = match &self.resume {
+            Some(folder) => Paired::resume(folder.clone())?,
+            None => Paired::begin(
+                &self.sides,
+                &self.what,
+                &self.how,
+                self.profile.as_deref().unwrap_or("default"),
+                self.runs.first().map(|filter| filter.to_string_lossy()).as_deref(),
+                self.out.clone(),
+            )?,
+        };
+        paired.measure()
+    }
+}

@@ -1,0 +1,175 @@
+//! A run from its plan to its record: what `run` and `compare --paired` share.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::options::Usage;
+use super::progress::Progress;
+use crate::harness::now_ms;
+use crate::harness::rounds::{
+    Asked, Conclusion, Held, Interrupts, Job, Outlook, Processes, Programs, Standing, Witness, conduct, introduce,
+};
+use crate::host::moment::Moment;
+use crate::host::{Host, Root};
+use crate::record::{BenchmarkLine, Line, MachineLine, Outcome, RecordError, Run, Suite, Writer, read};
+
+/// A run that can be measured.
+#[derive(Debug)]
+pub(super) struct Measuring {
+    /// What was asked.
+    pub(super) asked: Asked,
+    /// Where it lies.
+    pub(super) folder: PathBuf,
+    _held: Held,
+    machine: String,
+    writers: Vec<Writer>,
+    standing: Standing,
+}
+
+impl Measuring {
+    /// Begins a run in `folder`.
+    pub(super) fn begin(asked: Asked, folder: PathBuf) -> anyhow::Result<Self> {
+        let held = asked.begin(&folder)?;
+        Self::open(asked, folder, held)
+    }
+
+    /// Goes on with the run in `folder`.
+    pub(super) fn resume(folder: PathBuf) -> anyhow::Result<Self> {
+        let (asked, held) = Asked::resume(&folder)?;
+        Self::open(asked, folder, held)
+    }
+
+    fn open(asked: Asked, folder: PathBuf, held: Held) -> anyhow::Result<Self> {
+        let host = Host::observe(&Root::default());
+        let machine = host.id();
+        let mut standing = Standing::default();
+        let mut writers = Vec::new();
+        for (side, path) in asked.folders(&folder).iter().enumerate() {
+            let suite = suite(&asked.programs, side, &folder)?;
+            let mut writer = Writer::open(path)?;
+            let before = if writer.is_new() { Run::default() } else { read(path)? };
+            check_same(&before, &host, &suite, &folder)?;
+            if before.machines.is_empty() {
+                writer.append(&Line::Machine(Box::new(machine_line(&asked, &host, suite))))?;
+            }
+            for line in &before.benchmarks {
+                standing.add(side, line);
+            }
+            let known = |line: &&BenchmarkLine| before.benchmarks.iter().any(|before| before.id == line.id);
+            for line in asked.unsupported.iter().filter(|line| !known(line)) {
+                writer.append(&Line::Benchmark(Box::new(line.clone())))?;
+            }
+            writers.push(writer);
+        }
+        Ok(Self { asked, folder, _held: held, machine, writers, standing })
+    }
+
+    /// Measures what is not in the record yet.
+    pub(super) fn go_on(&mut self) -> anyhow::Result<Conclusion> {
+        let interrupts = Interrupts::take_over()?;
+        let progress = Progress::new(self.asked.rounds);
+        let ticking = progress.clone();
+        let stopping = progress.clone();
+        let mut processes = Processes::new(
+            &self.asked,
+            &self.folder,
+            &self.machine,
+            interrupts,
+            move || ticking.tick(),
+            move || stopping.say("stopping after this benchmark; Ctrl-C again stops at once"),
+        );
+        let mut recorder = Recorder { writers: &mut self.writers, progress: &progress };
+        let conclusion = conduct(&self.asked, &mut self.standing, &mut processes, &mut recorder);
+        progress.clear();
+        Ok(conclusion?)
+    }
+
+    /// The records, by side.
+    pub(super) fn runs(&self) -> Result<Vec<Run>, RecordError> {
+        self.asked.folders(&self.folder).iter().map(|folder| read(folder)).collect()
+    }
+}
+
+fn suite(programs: &Programs, side: usize, folder: &Path) -> anyhow::Result<Suite> {
+    let program = &programs.0[side % 2];
+    if *program == Programs::default().0[0] {
+        return Ok(Suite::current());
+    }
+    introduce(program, folder).map_err(|reason| Usage::Unknown(reason).into())
+}
+
+fn machine_line(asked: &Asked, host: &Host, suite: Suite) -> MachineLine {
+    MachineLine {
+        id: host.id(),
+        host: host.clone(),
+        moment: Moment::observe(&Root::default()),
+        suite,
+        argv: asked.argv.clone(),
+        started_ms: now_ms(),
+    }
+}
+
+/// Rounds of two machines, or of two builds, are no rounds of one benchmark.
+fn check_same(before: &Run, host: &Host, suite: &Suite, folder: &Path) -> Result<(), Usage> {
+    let Some(machine) = before.machines.first() else { return Ok(()) };
+    let differs = |what: &str| {
+        let folder = folder.display();
+        Err(Usage::Unknown(format!(
+            "{folder}: {what} since the run began, so its rounds would not mix; begin a new run"
+        )))
+    };
+    if machine.id != host.id() {
+        return differs("this machine's hardware, kernel or settings are not what they were");
+    }
+    if machine.suite != *suite {
+        return differs("the program is not the build that it was");
+    }
+    Ok(())
+}
+
+struct Recorder<'a> {
+    writers: &'a mut [Writer],
+    progress: &'a Progress,
+}
+
+impl Witness for Recorder<'_> {
+    fn begins(&mut self, job: &Job<'_>, outlook: &Outlook) {
+        self.progress.begins(job, outlook);
+    }
+
+    fn done(&mut self, job: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError> {
+        match &line.outcome {
+            Outcome::Failed(reason) => self.progress.say(&format!("{}: FAILED: {reason}", line.id)),
+            Outcome::Unsupported(reason) => self.progress.say(&format!("{}: unsupported: {reason}", line.id)),
+            Outcome::Measured(_) => {}
+        }
+        self.writers[job.entry.side].append(&Line::Benchmark(Box::new(line.clone())))
+    }
+
+    fn discarded(&mut self, job: &Job<'_>, why: &[String]) {
+        self.progress.say(&format!("{}: once more: {}", job.entry.id, why.join(", ")));
+    }
+}
+
+/// A share as people write it: `1%`, `0.5 %`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let number = text.trim().strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    let share = number.map(|percent| percent / 100.0).filter(|share| share.is_finite() && *share >= 0.0);
+    share.ok_or_else(|| format!("`{text}` is no share; write 1% or 0.5%"))
+}
+
+/// A share that is more than nothing.
+pub(super) fn positive_share(text: &str) -> Result<f64, String> {
+    share(text).and_then(|share| if share > 0.0 { Ok(share) } else { Err("it must be more than 0%".into()) })
+}
+
+/// A seed for this run: the time is different every time, and the plan keeps it.
+pub(super) fn fresh_seed() -> u64 {
+    now_ms()
+}
+
+/// The absolute path of a program, so that a run can go on from another directory.
+pub(super) fn absolute(program: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::canonicalize(program).with_context(|| program.display().to_string())
+}

@@ -1,0 +1,148 @@
+//! Two settings or two programs, measured next to each other: both sides of a pair see the machine in one state.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::folder;
+use super::measuring::{Measuring, absolute};
+use super::options::{Filter, Usage, What};
+use super::run::{How, has_failures, tell};
+use crate::compare::Matching;
+use crate::harness::rounds::{Asked, Entry, Profile};
+use crate::harness::{Choice, Planned};
+use crate::record::Run;
+
+/// What the sides differ in.
+#[derive(Debug, Default, PartialEq, Args)]
+pub(super) struct Sides {
+    /// What one side sets: idle, placement and parameters, as in tasks=64,idle=poll
+    #[arg(long, value_name = "SETTINGS")]
+    a: Option<String>,
+    /// What the other side sets
+    #[arg(long, value_name = "SETTINGS")]
+    b: Option<String>,
+    /// The program that measures one side (default: this one)
+    #[arg(long, value_name = "PROGRAM")]
+    a_program: Option<PathBuf>,
+    /// The program that measures the other side
+    #[arg(long, value_name = "PROGRAM")]
+    b_program: Option<PathBuf>,
+}
+
+/// What there is to compare.
+pub(super) struct Material {
+    /// The runs' names and records.
+    pub(super) runs: Vec<(String, Run)>,
+    /// What of them belongs together.
+    pub(super) matching: Matching,
+    /// Whether everything that was asked for was measured.
+    pub(super) complete: bool,
+}
+
+/// A paired comparison that can be measured.
+pub(super) struct Paired {
+    measuring: Measuring,
+}
+
+impl Paired {
+    /// Begins one.
+    pub(super) fn begin(
+        sides: &Sides,
+        what: &What,
+        how: &How,
+        profile: &str,
+        filter: Option<&str>,
+        out: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let profile = Profile::named(profile)?;
+        let filter = Filter::new(filter, false)?;
+        let both = what.choice()?;
+        let choices = [&sides.a, &sides.b].map(|side| side.as_deref().map_or(Ok(Choice::default()), settings));
+        let [a, b] = choices;
+        let (a, b) = (both.overruled_by(&a?), both.overruled_by(&b?));
+        // Placements that both sides set are what is compared; otherwise each is compared with itself.
+        let across = a.placements.len() == 1 && b.placements.len() == 1 && a.placements != b.placements;
+        let first = profile.plan(&a, |id| filter.matches(id))?;
+        filter.must_name_something(&first.iter().map(Planned::id).collect::<Vec<_>>())?;
+        let second = profile.plan(&b, |_| true)?;
+        let second: BTreeMap<String, &Planned> = second.iter().map(|planned| (key(planned, across), planned)).collect();
+        let mut asked = how.asked(&profile)?;
+        for (number, planned) in first.iter().enumerate() {
+            if let Some(other) = second.get(&key(planned, across)) {
+                add(&mut asked, number, [planned, other]);
+            }
+        }
+        if asked.entries.is_empty() {
+            return Err(Usage::Unknown("no benchmark that the filter names can run on both sides here".into()).into());
+        }
+        for (program, given) in asked.programs.0.iter_mut().zip([&sides.a_program, &sides.b_program]) {
+            if let Some(given) = given {
+                *program = absolute(given).map_err(|error| Usage::Unknown(format!("{error:#}")))?;
+            }
+        }
+        let measuring = Measuring::begin(asked, out.unwrap_or_else(folder::of_this_run))?;
+        Ok(Self { measuring })
+    }
+
+    /// Goes on with one.
+    pub(super) fn resume(folder: PathBuf) -> anyhow::Result<Self> {
+        let measuring = Measuring::resume(folder)?;
+        if measuring.asked.sides() == 2 {
+            return Ok(Self { measuring });
+        }
+        let folder = measuring.folder.display();
+        Err(Usage::Unknown(format!("{folder} is no paired comparison: switchcost run --resume {folder}")).into())
+    }
+
+    /// Measures.
+    pub(super) fn measure(mut self) -> anyhow::Result<Material> {
+        let conclusion = self.measuring.go_on()?;
+        let asked = &self.measuring.asked;
+        tell(&conclusion, asked.until, &mut std::io::stderr())?;
+        if conclusion.stopped {
+            eprintln!("stopped; it goes on with: switchcost compare --resume {}", self.measuring.folder.display());
+        }
+        let runs = self.measuring.runs()?;
+        let complete = !conclusion.stopped && !runs.iter().any(has_failures);
+        let names = asked.folders(&self.measuring.folder).into_iter().map(|folder| folder.display().to_string());
+        Ok(Material { runs: names.zip(runs).collect(), matching: Matching::Pairs(pairs(asked)), complete })
+    }
+}
+
+/// `tasks=64,idle=poll,placement=same-cpu`.
+fn settings(text: &str) -> Result<Choice, Usage> {
+    let mut what = What::default();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        match pair.strip_prefix("placement=") {
+            Some(placement) => what.placement = Some(placement.into()),
+            None => what.set.push(pair.into()),
+        }
+    }
+    what.choice()
+}
+
+fn key(planned: &Planned, across: bool) -> String {
+    let mechanism = planned.mechanism().descriptor().id;
+    if across { mechanism.into() } else { format!("{mechanism}/{}", planned.setting().placement) }
+}
+
+fn add(asked: &mut Asked, pair: usize, sides: [&Planned; 2]) {
+    let mut entries = Vec::new();
+    for (side, planned) in sides.into_iter().enumerate() {
+        match planned {
+            Planned::Ready(benchmark) => entries.push(Entry { side, ..Entry::single(pair, benchmark) }),
+            Planned::Unsupported { id, reason, .. } => eprintln!("{id}: left out: {reason}"),
+        }
+    }
+    if entries.len() == 2 {
+        asked.entries.append(&mut entries);
+    }
+}
+
+fn pairs(asked: &Asked) -> Vec<(String, String)> {
+    let side = |side: usize| asked.entries.iter().filter(move |entry| entry.side == side);
+    let partner = |a: &Entry| side(1).find(|b| b.pair == a.pair).map(|b| (a.id.clone(), b.id.clone()));
+    side(0).filter_map(partner).collect()
+}

@@ -1,0 +1,73 @@
+//! What a run shows while it measures: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::harness::rounds::{Job, Outlook};
+
+/// A bar or lines, on standard error.
+#[derive(Debug, Clone)]
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    rounds: u32,
+}
+
+impl Progress {
+    /// For a run of this many rounds.
+    pub(super) fn new(rounds: u32) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
+            // The template is a constant; were it wrong, the bar would be a plain one.
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, rounds }
+    }
+
+    /// A job begins.
+    pub(super) fn begins(&self, job: &Job<'_>, outlook: &Outlook) {
+        let round = format!("round {}/{}", job.round + 1, self.rounds.max(job.round + 1));
+        let left = time(outlook.left);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(outlook.all);
+                bar.set_position(outlook.done);
+                bar.set_message(format!("{round}, {left} left: {}", job.entry.id));
+            }
+            None => eprintln!("{round}, {}/{}, {left} left: {}", outlook.done + 1, outlook.all, job.entry.id),
+        }
+    }
+
+    /// Something that must not be overwritten.
+    pub(super) fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// A second has passed.
+    pub(super) fn tick(&self) {
+        if let Some(bar) = &self.bar {
+            bar.tick();
+        }
+    }
+
+    /// The end.
+    pub(super) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `45 s`, `12 min`, `3 h 05 min`.
+fn time(left: Duration) -> String {
+    let seconds = left.as_secs();
+    match seconds {
+        0..90 => format!("{seconds} s"),
+        90..5400 => format!("{} min", (seconds + 30) / 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}

@@ -1,0 +1,189 @@
+//! `switchcost run`: several rounds of chosen benchmarks, each in a fresh process.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::measuring::{Measuring, fresh_seed, positive_share};
+use super::options::{Filter, Usage, What, counter_plan};
+use super::{FAILED, folder, show};
+use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs, duration};
+use crate::harness::{Planned, now_ms};
+use crate::host::{Host, Root};
+use crate::record::{BenchmarkLine, Outcome, Run as Record, SCHEMA};
+
+/// Measure benchmarks in several rounds, each benchmark of each round in a fresh process, in random order
+#[derive(Debug, Args)]
+#[command(after_help = "Ctrl-C lets the benchmark finish, writes it down and prints what there is; --resume goes on.")]
+pub(super) struct Run {
+    /// Only ids that match this regular expression
+    filter: Option<String>,
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    how: How,
+    /// What to measure and how long: quick, default (what cargo bench measures), full, or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    profile: String,
+    /// Where the run goes (default target/switchcost/<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with a run: this one, or the newest
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "out"])]
+    resume: Option<Option<PathBuf>>,
+}
+
+/// How to measure; the same for a run and for a paired comparison.
+#[derive(Debug, Default, PartialEq, Args)]
+pub(super) struct How {
+    /// How many rounds (default 5, and 3 in the profile quick)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: Option<u32>,
+    /// Use no more time than this: leaves out rounds, down to three, and then benchmarks
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    budget: Option<Duration>,
+    /// Add rounds until every 95 % interval is at most this wide on either side
+    #[arg(long, value_name = "SHARE", value_parser = positive_share)]
+    until: Option<f64>,
+    /// Measure again, up to three times, what was measured while something else ran
+    #[arg(long)]
+    strict: bool,
+    /// Count these events too, by perf's names
+    #[arg(long, value_name = "LIST")]
+    events: Option<String>,
+    /// Take no counted samples
+    #[arg(long)]
+    no_counters: bool,
+    /// Leave the audit out
+    #[arg(long)]
+    no_audit: bool,
+    /// Samples in a round, at least 10
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    samples: Option<u32>,
+    /// How long all samples of a round take together
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    measure: Option<Duration>,
+    /// How long to warm up
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    warm_up: Option<Duration>,
+    /// Give a benchmark up that takes longer than this
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    patience: Option<Duration>,
+    /// Decides the order of every round (default: a new one each time)
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+}
+
+impl How {
+    /// What is asked for by these options and the profile's, without the benchmarks.
+    pub(super) fn asked(&self, profile: &Profile) -> Result<Asked, Usage> {
+        counter_plan(self.events.as_deref())?;
+        let mut timing = profile.timing;
+        timing.samples = self.samples.map_or(timing.samples, |samples| samples as usize);
+        timing.measure = self.measure.unwrap_or(timing.measure);
+        timing.warm_up = self.warm_up.unwrap_or(timing.warm_up);
+        // The crew's own watchdog, which knows what hung, waits for a minute at each step and speaks first.
+        let patience = (timing.warm_up + timing.measure) * 10 + Duration::from_secs(180);
+        Ok(Asked {
+            schema: SCHEMA,
+            argv: std::env::args().collect(),
+            rounds: self.rounds.unwrap_or(profile.rounds),
+            until: self.until,
+            budget: self.budget,
+            patience: self.patience.unwrap_or(patience),
+            timing,
+            seed: self.seed.unwrap_or_else(fresh_seed),
+            events: self.events.clone(),
+            counters: !self.no_counters,
+            audit: !self.no_audit,
+            strict: self.strict,
+            programs: Programs::default(),
+            entries: Vec::new(),
+            unsupported: Vec::new(),
+        })
+    }
+}
+
+impl Run {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut measuring = match &self.resume {
+            Some(folder) => Measuring::resume(self.to_resume(folder.as_ref())?)?,
+            None => Measuring::begin(self.asked()?, self.out.clone().unwrap_or_else(folder::of_this_run))?,
+        };
+        if measuring.asked.sides() > 1 {
+            let folder = measuring.folder.display();
+            return Err(Usage::Unknown(format!(
+                "{folder} is a paired comparison: switchcost compare --resume {folder}"
+            ))
+            .into());
+        }
+        let conclusion = measuring.go_on()?;
+        let runs = measuring.runs()?;
+        let mut out = std::io::stdout().lock();
+        for run in &runs {
+            show::print(run, &mut out)?;
+        }
+        tell(&conclusion, measuring.asked.until, &mut out)?;
+        let folder = measuring.folder.display();
+        writeln!(out, "record: {}", runs[0].path.display())?;
+        if conclusion.stopped {
+            writeln!(out, "stopped; it goes on with: switchcost run --resume {folder}")?;
+        } else {
+            writeln!(out, "again:  switchcost show {folder}")?;
+        }
+        let failed = runs.iter().any(has_failures);
+        Ok(if failed || conclusion.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    fn to_resume(&self, folder: Option<&PathBuf>) -> Result<PathBuf, AskedError> {
+        let newest = || folder::newest_with_plan().ok_or_else(|| AskedError::NoRun { path: folder::usual() });
+        folder.cloned().map_or_else(newest, Ok)
+    }
+
+    fn asked(&self) -> anyhow::Result<Asked> {
+        let profile = Profile::named(&self.profile)?;
+        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let planned = profile.plan(&self.what.choice()?, |id| filter.matches(id))?;
+        filter.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
+        let mut asked = self.how.asked(&profile)?;
+        let machine = Host::observe(&Root::default()).id();
+        for (number, planned) in planned.iter().enumerate() {
+            match planned {
+                Planned::Ready(benchmark) => asked.entries.push(Entry::single(number, benchmark)),
+                Planned::Unsupported { .. } => asked.unsupported.extend(planned.unsupported_line(&machine, now_ms())),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// Whether a benchmark failed in any round.
+pub(super) fn has_failures(run: &Record) -> bool {
+    let failed = |line: &BenchmarkLine| matches!(line.outcome, Outcome::Failed(_));
+    run.benchmarks.iter().any(failed)
+}
+
+/// Says what was left out and what was not reached.
+pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
+    if !conclusion.left_out.is_empty() {
+        writeln!(out, "left out for lack of time (give it more by --budget, or choose fewer by a filter):")?;
+        for left_out in &conclusion.left_out {
+            writeln!(out, "  {}: {} of {} rounds", left_out.id, left_out.rounds, left_out.of)?;
+        }
+    }
+    if let Some(target) = until.filter(|_| !conclusion.not_reached.is_empty()) {
+        writeln!(out, "not known to within ±{} %:", target * 100.0)?;
+        for not in &conclusion.not_reached {
+            let width = not.half_width.map_or("unknown".into(), |width| format!("±{:.2} %", width * 100.0));
+            let further = match not.further {
+                Some(rounds) => format!("about {rounds} more needed"),
+                None => "how many more it takes is not known".into(),
+            };
+            writeln!(out, "  {}: {width}, rounds so far: {}; {further}", not.id, not.rounds)?;
+        }
+    }
+    Ok(())
+}

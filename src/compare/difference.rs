@@ -1,0 +1,108 @@
+//! What differs between machines and builds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::record::MachineLine;
+
+/// One fact that is not the same in all runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it belongs to: `CPU`, `kernel`, …
+    pub group: &'static str,
+    /// Which one it is, as the record names it.
+    pub name: String,
+    /// Its value in each run; `None` where the run does not know it.
+    pub values: Vec<Option<String>>,
+}
+
+/// The groups in the order in which they are shown, with the beginnings of the names that belong to them. What is in
+/// none of them says nothing of the measurements: who ran them, how full a control group was, what could not be read.
+const GROUPS: [(&str, &[&str]); 13] = [
+    ("CPU", &["host.processor"]),
+    ("topology", &["host.topology"]),
+    ("kernel", &["host.kernel.release", "host.kernel.version", "host.kernel.architecture", "host.kernel."]),
+    ("command line", &["host.kernel.command_line"]),
+    ("mitigations", &["host.mitigations"]),
+    ("governor", &["host.power.governors", "host.power."]),
+    ("idle", &["host.power.idle"]),
+    ("clock", &["host.clock"]),
+    ("virtualization", &["host.virtualization"]),
+    ("memory", &["host.memory.transparent_hugepages"]),
+    ("settings", &["host.sysctls"]),
+    ("toolchain", &["suite.rustc", "suite.target", "suite.profile"]),
+    ("suite", &["suite.version", "suite.revision", "suite.changed"]),
+];
+
+/// What is not the same in all of `machines`, in the order of the groups.
+pub fn differences(machines: &[&MachineLine]) -> Vec<Difference> {
+    let leaves: Vec<BTreeMap<String, String>> = machines.iter().map(|machine| leaves(machine)).collect();
+    let names: BTreeSet<&String> = leaves.iter().flat_map(BTreeMap::keys).collect();
+    let mut found: Vec<(usize, Difference)> = Vec::new();
+    for name in names {
+        let Some(place) = group(name) else { continue };
+        let values: Vec<Option<String>> = leaves.iter().map(|leaves| leaves.get(name).cloned()).collect();
+        if values.windows(2).any(|pair| pair[0] != pair[1]) {
+            let short = name.strip_prefix("host.").unwrap_or(name);
+            found.push((place, Difference { group: GROUPS[place].0, name: short.into(), values }));
+        }
+    }
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, difference)| difference).collect()
+}
+
+/// The group of the longest beginning that fits.
+fn group(name: &str) -> Option<usize> {
+    let fitting = |(place, (_, begins)): (usize, &(&str, &[&str]))| {
+        let longest = begins.iter().filter(|begin| name.starts_with(**begin)).map(|begin| begin.len()).max()?;
+        Some((longest, place))
+    };
+    GROUPS.iter().enumerate().filter_map(fitting).max().map(|(_, place)| place)
+}
+
+fn leaves(machine: &MachineLine) -> BTreeMap<String, String> {
+    let mut leaves = BTreeMap::new();
+    let values = [("host", serde_json::to_value(&machine.host)), ("suite", serde_json::to_value(&machine.suite))];
+    for (name, value) in values {
+        if let Ok(value) = value {
+            gather(name, &value, &mut leaves);
+        }
+    }
+    leaves
+}
+
+/// Lists are one value: which of the CPUs it is that differs helps nobody.
+fn gather(name: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                gather(&format!("{name}.{field}"), value, leaves);
+            }
+        }
+        Value::String(text) => drop(leaves.insert(name.into(), text.clone())),
+        Value::Array(items) => drop(leaves.insert(name.into(), list(items))),
+        other => drop(leaves.insert(name.into(), other.to_string())),
+    }
+}
+
+/// Whole where it is short; its length and a part of it where it is not, with a digest that tells two of them apart.
+fn list(items: &[Value]) -> String {
+    const LONGEST: usize = 60;
+    let whole: Vec<String> = items
+        .iter()
+        .map(|item| match item {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+        .collect();
+    let whole = whole.join(", ");
+    if whole.chars().count() <= LONGEST {
+        return whole;
+    }
+    let digest = whole.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let begin: String = whole.chars().take(LONGEST / 2).collect();
+    format!("{} items, {begin}… ({digest:08x})", items.len())
+}

@@ -1,0 +1,228 @@
+//! Runs against each other: per benchmark how many times the first one's figure, and above it what differs between the
+//! machines and builds. Pure functions over records and statistics.
+
+mod difference;
+mod format;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::record::{BenchmarkLine, Measured, Outcome, Run};
+use crate::stats::{Basis, Estimate, Ratio, Verdict, median, modes, ratio_interval, rounds_interval};
+
+pub use difference::{Difference, differences};
+pub use format::{bencher, csv, json, markdown, table};
+
+const CONFIDENCE: f64 = 0.95;
+
+/// Of the resampling that single rounds need; its value is of no consequence.
+const SEED: u64 = 0x5343;
+
+/// Which benchmarks of two runs belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matching {
+    /// Those with the same id. Rounds of different runs have nothing to do with each other.
+    Ids,
+    /// These ids of the first and the second run, whose rounds with the same number were measured side by side.
+    Pairs(Vec<(String, String)>),
+}
+
+/// A benchmark of two runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The id in the first run.
+    pub id: String,
+    /// The id in the other run, where it has another there.
+    pub other_id: Option<String>,
+    /// What one operation is.
+    pub unit: &'static str,
+    /// The other run, by its number; the first one is 0.
+    pub run: usize,
+    /// Nanoseconds per operation in the first run.
+    pub first: Estimate,
+    /// In the other.
+    pub other: Estimate,
+    /// The other over the first.
+    pub ratio: Ratio,
+    /// What may be said of it.
+    pub verdict: Verdict,
+    /// What a reader must know before believing it.
+    pub notes: Vec<String>,
+}
+
+/// A benchmark that some of the runs lack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The id.
+    pub id: String,
+    /// The runs that have it, by number.
+    pub runs: Vec<usize>,
+}
+
+/// Runs against the first of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The runs' names, in order.
+    pub runs: Vec<String>,
+    /// The difference that was declared to matter.
+    pub smallest_effect: f64,
+    /// What differs between machines and builds.
+    pub differences: Vec<Difference>,
+    /// The greatest effect first.
+    pub rows: Vec<Row>,
+    /// What could not be compared.
+    pub missing: Vec<Missing>,
+}
+
+impl Comparison {
+    /// The rows that are slower than the first run's by more than `share`, with the whole interval.
+    pub fn regressions(&self, share: f64) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| Verdict::of(&row.ratio, share) == Verdict::Slower)
+    }
+}
+
+/// Compares every run with the first. `runs` are names and records.
+pub fn compare(runs: &[(String, Run)], matching: &Matching, smallest_effect: f64) -> Comparison {
+    let measured: Vec<BTreeMap<&str, Vec<&BenchmarkLine>>> = runs.iter().map(|(_, run)| by_id(run)).collect();
+    let mut rows = Vec::new();
+    let mut missing = Vec::new();
+    if let Some((first, others)) = measured.split_first() {
+        for (index, other) in others.iter().enumerate() {
+            for (id, other_id) in pairs(first, other, matching) {
+                let paired = matches!(matching, Matching::Pairs(_));
+                rows.extend(row(&first[id], &other[other_id], index + 1, paired, smallest_effect));
+            }
+        }
+        if *matching == Matching::Ids {
+            missing = lacking(&measured);
+        }
+    }
+    rows.sort_by(|a, b| effect(b).total_cmp(&effect(a)).then_with(|| (&a.id, a.run).cmp(&(&b.id, b.run))));
+    Comparison {
+        runs: runs.iter().map(|(name, _)| name.clone()).collect(),
+        smallest_effect,
+        differences: differences(&runs.iter().filter_map(|(_, run)| run.machines.first()).collect::<Vec<_>>()),
+        rows,
+        missing,
+    }
+}
+
+/// A factor of two either way is the same effect.
+fn effect(row: &Row) -> f64 {
+    row.ratio.interval.estimate.ln().abs()
+}
+
+fn by_id(run: &Run) -> BTreeMap<&str, Vec<&BenchmarkLine>> {
+    let mut lines: BTreeMap<&str, Vec<&BenchmarkLine>> = BTreeMap::new();
+    for line in run.benchmarks.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))) {
+        lines.entry(&line.id).or_default().push(line);
+    }
+    for lines in lines.values_mut() {
+        lines.sort_by_key(|line| line.round);
+    }
+    lines
+}
+
+fn pairs<'a>(
+    first: &BTreeMap<&'a str, Vec<&'a BenchmarkLine>>,
+    other: &BTreeMap<&'a str, Vec<&'a BenchmarkLine>>,
+    matching: &Matching,
+) -> Vec<(&'a str, &'a str)> {
+    let key = |lines: &BTreeMap<&'a str, Vec<&'a BenchmarkLine>>, id: &str| lines.get_key_value(id).map(|(k, _)| *k);
+    match matching {
+        Matching::Ids => first.keys().filter_map(|id| Some((*id, key(other, id)?))).collect(),
+        Matching::Pairs(pairs) => pairs.iter().filter_map(|(a, b)| Some((key(first, a)?, key(other, b)?))).collect(),
+    }
+}
+
+fn lacking(measured: &[BTreeMap<&str, Vec<&BenchmarkLine>>]) -> Vec<Missing> {
+    let all: BTreeSet<&str> = measured.iter().flat_map(|lines| lines.keys().copied()).collect();
+    let having = |id: &str| (0..measured.len()).filter(|&run| measured[run].contains_key(id)).collect::<Vec<_>>();
+    all.into_iter()
+        .map(|id| Missing { id: id.into(), runs: having(id) })
+        .filter(|missing| missing.runs.len() < measured.len())
+        .collect()
+}
+
+/// `None` when the samples allow no figure: a broken record is no fast benchmark.
+fn row(
+    first: &[&BenchmarkLine],
+    other: &[&BenchmarkLine],
+    run: usize,
+    paired: bool,
+    smallest_effect: f64,
+) -> Option<Row> {
+    let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
+    let (a, b) = (samples(&first), samples(&other));
+    let ratio = ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?;
+    let mut notes = Vec::new();
+    for (name, lines) in [("first", &first), ("other", &other)] {
+        notes.extend(warnings(lines).into_iter().map(|warning| format!("the {name}: {warning}")));
+    }
+    if ratio.basis == Basis::WithinRunOnly {
+        notes.push("one round on a side: no verdict, because the next process might reverse it".into());
+    }
+    let (id, other_id) = (first.first()?.id.clone(), other.first()?.id.clone());
+    Some(Row {
+        other_id: (other_id != id).then_some(other_id),
+        id,
+        unit: first.first()?.unit.name(),
+        run,
+        first: figure(&first)?,
+        other: figure(&other)?,
+        ratio,
+        verdict: Verdict::of(&ratio, smallest_effect),
+        notes,
+    })
+}
+
+/// The lines of the rounds that both sides have.
+fn in_step<'a>(
+    first: &[&'a BenchmarkLine],
+    other: &[&'a BenchmarkLine],
+) -> (Vec<&'a BenchmarkLine>, Vec<&'a BenchmarkLine>) {
+    let partner = |line: &&'a BenchmarkLine| {
+        let partner = other.iter().find(|other| other.round == line.round)?;
+        Some((*line, *partner))
+    };
+    first.iter().filter_map(partner).unzip()
+}
+
+fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measured> {
+    lines.iter().filter_map(|line| match &line.outcome {
+        Outcome::Measured(measured) => Some(&**measured),
+        _ => None,
+    })
+}
+
+fn samples(lines: &[&BenchmarkLine]) -> Vec<Vec<f64>> {
+    measured(lines).map(|measured| measured.samples.iter().map(|sample| sample.per_op()).collect()).collect()
+}
+
+/// The figure of one benchmark; `None` when its samples allow none.
+fn figure(lines: &[&BenchmarkLine]) -> Option<Estimate> {
+    rounds_interval(&samples(lines), CONFIDENCE, SEED)
+}
+
+fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let medians: Vec<f64> = samples(lines).iter().filter_map(|round| median(round)).collect();
+    if let Some(modes) = modes(&medians).filter(|modes| modes.count > 1) {
+        let centres = modes.centres.iter().zip(&modes.shares);
+        let centres = centres.map(|(ns, share)| format!("{ns:.0} ns in {:.0} %", share * 100.0));
+        let centres = centres.collect::<Vec<_>>().join(", ");
+        warnings.push(format!("{} modes ({centres}): the ratio is that of the commoner", modes.count));
+    }
+    if measured(lines).any(|measured| measured.audit.differences().next().is_some()) {
+        warnings.push("its audit differs from what the mechanism says it does".into());
+    }
+    let disturbed = |line: &&&BenchmarkLine| line.circumstances.as_ref().is_some_and(|c| !c.foreign_load.is_empty());
+    let disturbed = lines.iter().filter(disturbed).count();
+    if disturbed > 0 {
+        warnings.push(format!("something else ran in {disturbed} of {} rounds", lines.len()));
+    }
+    warnings
+}

@@ -1,0 +1,157 @@
+//! Comparisons of records made by hand.
+
+use super::*;
+use crate::crew::{Idle, Placement, Policy};
+use crate::host::moment::Moment;
+use crate::host::{Host, Root};
+use crate::mechanism::{Parameters, Unit, find};
+use crate::record::{AuditRecord, Counted, MachineLine, Noise, Sample, Setting, Suite};
+use crate::sys::usage::Usage;
+use crate::units::{CpuId, Nanos, Ops};
+
+fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
+    let parameters = Parameters::defaults(find("handoff/futex").unwrap().descriptor());
+    let measured = Measured {
+        samples: (0..5).map(|i| Sample(Ops(10), Nanos(10 * nanos + i))).collect(),
+        usage: Usage::default(),
+        counted: Counted::default(),
+        audit: AuditRecord::default(),
+        noise: Noise { start: Moment::default(), end: Moment::default(), own_cpu: None, lasted: None },
+    };
+    BenchmarkLine {
+        id: id.into(),
+        mechanism: id.split('/').take(2).collect::<Vec<_>>().join("/"),
+        unit: Unit::Handoff,
+        baseline: "handoff/futex".into(),
+        setting: Setting {
+            placement: Placement::SameCpu,
+            cpus: vec![CpuId(0)],
+            idle: Idle::Default,
+            policy: Policy::default(),
+            parameters,
+        },
+        round,
+        machine: "m".into(),
+        started_ms: 0,
+        outcome: Outcome::Measured(Box::new(measured)),
+        circumstances: None,
+    }
+}
+
+fn run(name: &str, benchmarks: &[(&str, &[u64])]) -> (String, Run) {
+    let lines = benchmarks.iter().flat_map(|(id, rounds)| {
+        rounds.iter().zip(0..).map(|(nanos, round)| line(id, round, *nanos)).collect::<Vec<_>>()
+    });
+    (name.into(), Run { benchmarks: lines.collect(), ..Run::default() })
+}
+
+const FLAT: [u64; 5] = [1000, 1001, 1002, 1003, 1004];
+
+#[test]
+fn the_greatest_effect_stands_first_and_small_ones_get_no_verdict() {
+    let slower = FLAT.map(|nanos| nanos * 105 / 100);
+    let faster = FLAT.map(|nanos| nanos / 2);
+    let a = run("a", &[("handoff/futex/x", &FLAT), ("handoff/pipe/x", &FLAT), ("handoff/park/x", &FLAT)]);
+    let b = run("b", &[("handoff/futex/x", &slower), ("handoff/pipe/x", &faster), ("handoff/park/x", &FLAT)]);
+    let comparison = compare(&[a, b], &Matching::Ids, 0.01);
+    let seen: Vec<(&str, Verdict)> = comparison.rows.iter().map(|row| (row.id.as_str(), row.verdict)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("handoff/pipe/x", Verdict::Faster),
+            ("handoff/futex/x", Verdict::Slower),
+            ("handoff/park/x", Verdict::Equivalent)
+        ]
+    );
+    assert_eq!(comparison.regressions(0.02).count(), 1);
+    assert_eq!(comparison.regressions(0.06).count(), 0);
+    assert!((comparison.rows[1].ratio.interval.estimate - 1.05).abs() < 0.01);
+}
+
+#[test]
+fn one_round_gets_no_verdict_and_says_why() {
+    let (a, b) = (run("a", &[("handoff/futex/x", &[1000])]), run("b", &[("handoff/futex/x", &[3000])]));
+    let comparison = compare(&[a, b], &Matching::Ids, 0.01);
+    assert_eq!(comparison.rows[0].verdict, Verdict::NoVerdict);
+    assert!(comparison.rows[0].notes[0].contains("one round"), "{:?}", comparison.rows[0].notes);
+    assert_eq!(comparison.regressions(0.01).count(), 0);
+}
+
+#[test]
+fn what_only_some_have_is_named() {
+    let a = run("a", &[("handoff/futex/x", &FLAT), ("handoff/pipe/smt-sibling", &FLAT)]);
+    let b = run("b", &[("handoff/futex/x", &FLAT)]);
+    let comparison = compare(&[a, b.clone()], &Matching::Ids, 0.01);
+    assert_eq!(comparison.missing, [Missing { id: "handoff/pipe/smt-sibling".into(), runs: vec![0] }]);
+    let other = run("c", &[("handoff/eventfd/x", &FLAT)]);
+    assert!(compare(&[b, other], &Matching::Ids, 0.01).rows.is_empty());
+}
+
+#[test]
+fn pairs_follow_their_rounds_not_their_order() {
+    let drifting = [1000, 2000, 3000, 4000, 5000];
+    let (name, mut b) = run("b", &[("handoff/futex/x/idle=poll", &drifting.map(|nanos| nanos * 9 / 10))]);
+    b.benchmarks.reverse();
+    let a = run("a", &[("handoff/futex/x", &drifting)]);
+    let pairs = vec![("handoff/futex/x".to_string(), "handoff/futex/x/idle=poll".to_string())];
+    let runs = [a, (name, b)];
+    let paired = compare(&runs, &Matching::Pairs(pairs), 0.01);
+    assert_eq!(paired.rows[0].verdict, Verdict::Faster);
+    assert_eq!(paired.rows[0].other_id.as_deref(), Some("handoff/futex/x/idle=poll"));
+    assert!(compare(&runs, &Matching::Ids, 0.01).rows.is_empty());
+}
+
+#[test]
+fn several_modes_are_said() {
+    let two = [5000, 5010, 5020, 30_000, 30_010, 30_020, 5030, 5040, 5050, 30_030];
+    let a = run("a", &[("handoff/futex/x", &two)]);
+    let comparison = compare(&[a.clone(), a], &Matching::Ids, 0.01);
+    assert!(comparison.rows[0].notes[0].contains("2 modes"), "{:?}", comparison.rows[0].notes);
+    assert_eq!(comparison.rows[0].verdict, Verdict::NoVerdict);
+}
+
+fn machine(fixture: &str) -> MachineLine {
+    let host = Host::observe(&Root::at(format!("{}/tests/fixtures/host/{fixture}", env!("CARGO_MANIFEST_DIR"))));
+    let suite = Suite::current();
+    MachineLine { id: host.id(), host, moment: Moment::default(), suite, argv: vec![], started_ms: 0 }
+}
+
+#[test]
+fn only_what_differs_is_shown_in_its_group() {
+    let (amd, intel) = (machine("amd-two-ccx"), machine("intel-2socket-smt"));
+    assert_eq!(differences(&[&amd, &amd]), []);
+    let found = differences(&[&amd, &intel]);
+    let groups: Vec<&str> = found.iter().map(|difference| difference.group).collect();
+    assert!(groups.contains(&"CPU") && groups.contains(&"topology"), "{groups:?}");
+    assert!(!groups.contains(&"toolchain") && !groups.contains(&"suite"), "{groups:?}");
+    assert!(found.iter().all(|difference| difference.values[0] != difference.values[1]));
+    assert!(found.iter().flat_map(|difference| &difference.values).flatten().all(|value| value.len() < 400));
+    let mut newer = amd.clone();
+    newer.suite.version = "9.9.9".into();
+    newer.host.kernel.command_line = Some("idle=poll".into());
+    let found = differences(&[&amd, &newer]);
+    let groups: Vec<&str> = found.iter().map(|difference| difference.group).collect();
+    assert_eq!(groups, ["command line", "suite"]);
+}
+
+#[test]
+fn every_format_holds_the_figures() {
+    let a = run("a", &[("handoff/futex/x/size=1,depth=2", &FLAT)]);
+    let b = run("b", &[("handoff/futex/x/size=1,depth=2", &FLAT.map(|nanos| nanos * 2))]);
+    let comparison = compare(&[a, b.clone()], &Matching::Ids, 0.01);
+    let text = table(&comparison);
+    assert!(
+        text.contains("2.000") && text.contains("slower") && text.lines().all(|l| l.chars().count() <= 120),
+        "{text}"
+    );
+    assert!(markdown(&comparison).contains("| handoff/futex/x/size=1,depth=2 | 1002 | 2004 | 2.000 |"));
+    let csv = csv(&comparison);
+    assert!(csv.lines().nth(1).unwrap().starts_with("\"handoff/futex/x/size=1,depth=2\","), "{csv}");
+    assert!(csv.trim_end().ends_with(",5,5,slower"), "{csv}");
+    let parsed: serde_json::Value = serde_json::from_str(&json(&comparison).unwrap()).unwrap();
+    assert_eq!(parsed["rows"][0]["verdict"], "slower");
+    let metrics: serde_json::Value = serde_json::from_str(&bencher(&b.1).unwrap()).unwrap();
+    let latency = &metrics["handoff/futex/x/size=1,depth=2"]["latency"];
+    assert!(latency["lower_value"].as_f64() < latency["value"].as_f64(), "{metrics}");
+    assert!(latency["value"].as_f64() < latency["upper_value"].as_f64());
+}

@@ -1,0 +1,185 @@
+//! What a run was asked for, kept beside its record.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::Programs;
+use crate::harness::{Benchmark, Chosen, Timing};
+use crate::record::{BenchmarkLine, SCHEMA};
+
+/// The name of the file in a run's folder.
+pub const PLAN_FILE: &str = "plan.json";
+
+/// What a run was asked for. Everything that decides what is measured is in here, so that a run that goes on is the
+/// run that was begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The version of the record's schema.
+    pub schema: u32,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// How many rounds.
+    pub rounds: u32,
+    /// Rounds are added until every interval is at most this wide on either side: 0.01 for ± 1 %.
+    pub until: Option<f64>,
+    /// How long all of it may take.
+    pub budget: Option<Duration>,
+    /// How long a benchmark may take before it is given up.
+    pub patience: Duration,
+    /// How long each benchmark is measured in a round.
+    pub timing: Timing,
+    /// Decides every order that is drawn.
+    pub seed: u64,
+    /// Events to count besides the default ones, by perf's names.
+    pub events: Option<String>,
+    /// Whether counted samples are taken.
+    pub counters: bool,
+    /// Whether each benchmark is audited once.
+    pub audit: bool,
+    /// Whether a measurement with foreign load is made again.
+    pub strict: bool,
+    /// The programs that measure, by side; both are the one that was started unless two programs are compared.
+    pub programs: Programs,
+    /// What is measured.
+    pub entries: Vec<Entry>,
+    /// What cannot be, whatever is tried.
+    pub unsupported: Vec<BenchmarkLine>,
+}
+
+/// One benchmark that is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its id.
+    pub id: String,
+    /// What another process must know of it.
+    pub chosen: Chosen,
+    /// 0, or 1 for the second side of a paired comparison; each side has its own record.
+    pub side: usize,
+    /// Entries with the same number are measured next to each other.
+    pub pair: usize,
+}
+
+impl Entry {
+    /// A benchmark of a run that compares nothing; `number` is its place in the plan.
+    pub fn single(number: usize, benchmark: &Benchmark) -> Self {
+        Self { id: benchmark.id(), chosen: benchmark.chosen(), side: 0, pair: number }
+    }
+}
+
+impl Asked {
+    /// How many records the run has: one, or one for each side of a comparison.
+    pub fn sides(&self) -> usize {
+        self.entries.iter().map(|entry| entry.side + 1).max().unwrap_or(1)
+    }
+
+    /// The folders of the records of the run in `folder`, by side.
+    pub fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+        if self.sides() == 1 { vec![folder.into()] } else { vec![folder.join("a"), folder.join("b")] }
+    }
+}
+
+/// Why a plan could not be kept or found.
+#[derive(Debug, thiserror::Error)]
+pub enum AskedError {
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// There is no run to go on with.
+    #[error("{path}: no run to resume there; `switchcost run` begins one")]
+    NoRun {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is a run already.
+    #[error("{path}: a run is there already; go on with it by --resume, or name another folder")]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file is no plan of this version.
+    #[error("{path}: not a plan of this switchcost: {reason}")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process works on the run.
+    #[error("{path}: another switchcost is measuring this run")]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A plan that no other process can take up while this is held.
+#[derive(Debug)]
+pub struct Held {
+    _lock: Flock<File>,
+}
+
+impl Asked {
+    /// Keeps the plan of a new run in `folder`.
+    ///
+    /// # Errors
+    /// When a run is there already, or what the file system says.
+    pub fn begin(&self, folder: &Path) -> Result<Held, AskedError> {
+        let path = folder.join(PLAN_FILE);
+        let failed = |source| AskedError::Io { path: path.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        if path.exists() || folder.join(crate::record::FILE).exists() {
+            return Err(AskedError::Taken { path: folder.into() });
+        }
+        // Under its name only when whole: a kill leaves a plan or none.
+        let draft = folder.join("plan.json.new");
+        let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.into()))?;
+        let mut file = File::create(&draft).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&draft, &path).map_err(failed)?;
+        lock(&path)
+    }
+
+    /// Takes up the plan of the run in `folder`.
+    ///
+    /// # Errors
+    /// When there is none, it is not of this version, or another process works on it.
+    pub fn resume(folder: &Path) -> Result<(Self, Held), AskedError> {
+        let path = folder.join(PLAN_FILE);
+        let mut text = String::new();
+        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(AskedError::NoRun { path: folder.into() });
+            }
+            other => other.map_err(|source| AskedError::Io { path: path.clone(), source })?,
+        };
+        let broken = |reason: String| AskedError::Broken { path: path.clone(), reason };
+        let asked: Self = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+        if asked.schema != SCHEMA {
+            return Err(broken(format!("schema {}, and this one writes schema {SCHEMA}", asked.schema)));
+        }
+        Ok((asked, lock(&path)?))
+    }
+}
+
+fn lock(path: &Path) -> Result<Held, AskedError> {
+    let failed = |source| AskedError::Io { path: path.into(), source };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Held { _lock: lock }),
+        Err((_, Errno::EWOULDBLOCK)) => Err(AskedError::Busy { path: path.into() }),
+        Err((_, errno)) => Err(failed(errno.into())),
+    }
+}

@@ -1,0 +1,310 @@
+//! What is measured next: rounds in order, as long as the budget lasts and until intervals are narrow enough.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::foreign::foreign_load;
+use super::order::{by_importance, groups, shuffled};
+use super::processes::predicted;
+use super::{Asked, Entry, Standing};
+use crate::record::{BenchmarkLine, Outcome, RecordError};
+use crate::stats::{Budget, further_rounds};
+
+/// `--until` ends here without a budget. Ranks of a hundred rounds are known to a tenth of the rounds' scatter; who
+/// needs more needs a quieter machine.
+const MOST_ROUNDS: u32 = 100;
+
+/// Fewer rounds than these tell little of how rounds scatter: a budget leaves out benchmarks before it goes below.
+const FEWEST_ROUNDS: u32 = 3;
+
+/// How often `--strict` tries.
+const MOST_ATTEMPTS: u32 = 4;
+
+/// One benchmark of one round.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The benchmark.
+    pub entry: &'a Entry,
+    /// The round, from 0.
+    pub round: u32,
+    /// Whether it is audited, too.
+    pub audit: bool,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub enum Ran {
+    /// It has an answer, be it that it failed.
+    Done(Box<BenchmarkLine>),
+    /// It was ended in the middle, because somebody wants to stop at once.
+    Stopped,
+}
+
+/// Measures one benchmark at a time.
+pub trait Runner {
+    /// Measures.
+    fn run(&mut self, job: &Job<'_>) -> Ran;
+
+    /// Whether somebody has asked to stop.
+    fn asked_to_stop(&mut self) -> bool;
+}
+
+/// How much is done and how much is not, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// Measurements so far, in this run.
+    pub done: u64,
+    /// Measurements in all, as far as that is known.
+    pub all: u64,
+    /// The time that those which are left take.
+    pub left: Duration,
+}
+
+/// Is told what goes on, and keeps the record.
+pub trait Witness {
+    /// A job begins.
+    fn begins(&mut self, job: &Job<'_>, outlook: &Outlook);
+
+    /// A job is done; its line belongs to the record of its side.
+    ///
+    /// # Errors
+    /// When the record cannot be written: nothing more is measured then.
+    fn done(&mut self, job: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError>;
+
+    /// A measurement was discarded for foreign load.
+    fn discarded(&mut self, job: &Job<'_>, why: &[String]);
+}
+
+/// A benchmark that the budget had no time for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its id.
+    pub id: String,
+    /// The rounds that it has.
+    pub rounds: u32,
+    /// The rounds that were asked for.
+    pub of: u32,
+}
+
+/// A benchmark whose interval is wider than was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotReached {
+    /// Its id.
+    pub id: String,
+    /// The relative half-width; `None` where there is none yet.
+    pub half_width: Option<f64>,
+    /// The rounds that it has.
+    pub rounds: u32,
+    /// How many more it would take, about; `None` where that cannot be told or is far off.
+    pub further: Option<usize>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conclusion {
+    /// Somebody stopped it.
+    pub stopped: bool,
+    /// What has fewer rounds than were asked for, for lack of time.
+    pub left_out: Vec<LeftOut>,
+    /// What is known less well than was asked for.
+    pub not_reached: Vec<NotReached>,
+}
+
+/// Measures what was asked and is not in `standing` yet.
+///
+/// # Errors
+/// When the record cannot be written.
+pub fn conduct(
+    asked: &Asked,
+    standing: &mut Standing,
+    runner: &mut dyn Runner,
+    witness: &mut dyn Witness,
+) -> Result<Conclusion, RecordError> {
+    let mut campaign = Campaign { asked, standing, done: 0, kept: (0..asked.entries.len()).collect(), stopped: false };
+    for round in 0..asked.rounds {
+        // Predictions decide before the first round, measured times before the second.
+        if round < 2 {
+            campaign.keep_what_fits(round);
+        }
+        let wanted = campaign.kept.clone();
+        campaign.round(round, &wanted, runner, witness)?;
+    }
+    if let Some(target) = asked.until {
+        for round in asked.rounds..MOST_ROUNDS.max(asked.rounds) {
+            let wanted = campaign.too_wide(target);
+            if campaign.stopped || wanted.is_empty() || !campaign.round(round, &wanted, runner, witness)? {
+                break;
+            }
+        }
+    }
+    Ok(campaign.conclude())
+}
+
+struct Campaign<'a> {
+    asked: &'a Asked,
+    standing: &'a mut Standing,
+    done: u64,
+    kept: BTreeSet<usize>,
+    stopped: bool,
+}
+
+impl Campaign<'_> {
+    fn entries(&self) -> &[Entry] {
+        &self.asked.entries
+    }
+
+    fn takes(&self, entry: &Entry) -> Duration {
+        self.standing.takes(entry).unwrap_or_else(|| predicted(&self.asked.timing))
+    }
+
+    fn left(&self) -> Option<Duration> {
+        self.asked.budget.map(|budget| budget.saturating_sub(self.standing.spent()))
+    }
+
+    /// Keeps as many pairs, the more important ones first, as have time for the fewest rounds that tell something.
+    fn keep_what_fits(&mut self, round: u32) {
+        let Some(mut left) = self.left() else { return };
+        let rounds = self.asked.rounds.min(FEWEST_ROUNDS).max(round + 1);
+        let mut kept = BTreeSet::new();
+        for group in by_importance(self.entries()) {
+            let missing = |&index: &usize| {
+                let entry = &self.entries()[index];
+                let missing = (0..rounds).filter(|&round| !self.standing.has(entry, round)).count();
+                if self.standing.is_over(entry) { 0 } else { u32::try_from(missing).unwrap_or(u32::MAX) }
+            };
+            let takes: Duration = group.iter().map(|index| self.takes(&self.entries()[*index]) * missing(index)).sum();
+            if takes <= left {
+                left -= takes;
+                kept.extend(group);
+            }
+        }
+        self.kept = kept;
+    }
+
+    /// The entries of pairs of which one side at least is not known well enough.
+    fn too_wide(&self, target: f64) -> BTreeSet<usize> {
+        let wide = |&index: &usize| {
+            let entry = &self.entries()[index];
+            !self.standing.is_over(entry) && self.budget(entry, target) != Some(Budget::Reached)
+        };
+        groups(self.entries()).into_iter().filter(|group| group.iter().any(wide)).flatten().collect()
+    }
+
+    fn budget(&self, entry: &Entry, target: f64) -> Option<Budget> {
+        further_rounds(&self.standing.estimate(entry)?, target, MOST_ROUNDS as usize)
+    }
+
+    /// Measures what of `wanted` this round lacks; false when there was time for none of it.
+    fn round(
+        &mut self,
+        round: u32,
+        wanted: &BTreeSet<usize>,
+        runner: &mut dyn Runner,
+        witness: &mut dyn Witness,
+    ) -> Result<bool, RecordError> {
+        let asked = self.asked;
+        let order = shuffled(&asked.entries, asked.seed, round);
+        let jobs = order.into_iter().filter(|index| wanted.contains(index)).map(|index| &asked.entries[index]);
+        let mut any = false;
+        for entry in jobs {
+            self.stopped |= runner.asked_to_stop();
+            if self.stopped {
+                return Ok(any);
+            }
+            let settled = self.standing.has(entry, round) || self.standing.is_over(entry);
+            if settled || self.left().is_some_and(|left| self.takes(entry) > left) {
+                any |= settled && self.standing.has(entry, round);
+                continue;
+            }
+            let audit = asked.audit && !self.standing.is_audited(entry);
+            any |= self.job(&Job { entry, round, audit }, runner, witness)?;
+        }
+        Ok(any)
+    }
+
+    fn job(&mut self, job: &Job<'_>, runner: &mut dyn Runner, witness: &mut dyn Witness) -> Result<bool, RecordError> {
+        witness.begins(job, &self.outlook(job.round));
+        let mut took_ms = 0;
+        for discarded in 0..MOST_ATTEMPTS {
+            let Ran::Done(mut line) = runner.run(job) else {
+                self.stopped = true;
+                return Ok(false);
+            };
+            let circumstances = line.circumstances.get_or_insert_default();
+            if let Outcome::Measured(measured) = &line.outcome {
+                circumstances.foreign_load = foreign_load(&measured.noise);
+            }
+            took_ms += circumstances.took_ms;
+            circumstances.took_ms = took_ms;
+            circumstances.discarded = discarded;
+            let next = Duration::from_millis(took_ms) + Duration::from_millis(took_ms / u64::from(discarded + 1));
+            let again = self.asked.strict
+                && self.left().is_none_or(|left| next <= left)
+                && !circumstances.foreign_load.is_empty()
+                && discarded + 1 < MOST_ATTEMPTS
+                && !runner.asked_to_stop();
+            if again {
+                witness.discarded(job, &circumstances.foreign_load);
+                continue;
+            }
+            self.standing.add(job.entry.side, &line);
+            self.done += 1;
+            witness.done(job, &line)?;
+            break;
+        }
+        Ok(true)
+    }
+
+    fn outlook(&self, current: u32) -> Outlook {
+        let mut outlook = Outlook { done: self.done, all: self.done, left: Duration::ZERO };
+        for (index, entry) in self.entries().iter().enumerate() {
+            let in_asked = self.kept.contains(&index) && !self.standing.is_over(entry);
+            let missing = (0..self.asked.rounds).filter(|&round| !self.standing.has(entry, round)).count();
+            let missing = if in_asked { u32::try_from(missing).unwrap_or(u32::MAX) } else { 0 };
+            outlook.all += u64::from(missing);
+            outlook.left += self.takes(entry) * missing;
+        }
+        if let Some(target) = self.asked.until.filter(|_| current + 1 >= self.asked.rounds) {
+            for index in self.too_wide(target) {
+                let entry = &self.entries()[index];
+                let Some(Budget::Further(rounds)) = self.budget(entry, target) else { continue };
+                outlook.all += rounds as u64;
+                outlook.left += self.takes(entry) * u32::try_from(rounds).unwrap_or(u32::MAX);
+            }
+        }
+        if let Some(left) = self.left() {
+            outlook.left = outlook.left.min(left);
+        }
+        outlook
+    }
+
+    fn conclude(self) -> Conclusion {
+        let short = |entry: &&Entry| {
+            !self.standing.is_over(entry) && (0..self.asked.rounds).any(|round| !self.standing.has(entry, round))
+        };
+        let left_out = |entry: &Entry| LeftOut {
+            id: entry.id.clone(),
+            rounds: self.standing.rounds(entry),
+            of: self.asked.rounds,
+        };
+        let not_reached = |entry: &Entry, target: f64| {
+            let further = match self.budget(entry, target) {
+                Some(Budget::Reached) => return None,
+                Some(Budget::Further(rounds)) => Some(rounds),
+                Some(Budget::BeyondCap) | None => None,
+            };
+            let half_width = self.standing.estimate(entry).and_then(|found| found.interval.relative_half_width());
+            let half_width = half_width.filter(|_| self.standing.rounds(entry) > 1);
+            Some(NotReached { id: entry.id.clone(), half_width, rounds: self.standing.rounds(entry), further })
+        };
+        let open = || self.entries().iter().filter(|entry| !self.standing.is_over(entry));
+        let not_reached =
+            self.asked.until.map_or(Vec::new(), |target| open().filter_map(|e| not_reached(e, target)).collect());
+        let left_out = if self.stopped || self.asked.budget.is_none() {
+            Vec::new()
+        } else {
+            self.entries().iter().filter(short).map(left_out).collect()
+        };
+        Conclusion { stopped: self.stopped, left_out, not_reached }
+    }
+}

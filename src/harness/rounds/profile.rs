@@ -1,0 +1,248 @@
+//! Profiles: what is measured and how long, by name or from a file that machines can share.
+//!
+//! ```toml
+//! rounds = 5              # all of these four may be left out
+//! samples = 50            # in each round, at least 10
+//! measure = "2500ms"      # all samples of a round together
+//! warm-up = "700ms"
+//!
+//! [[benchmarks]]          # as often as you like; what two of them name is measured once
+//! filter = "^brigade/"    # a regular expression, searched in ids; left out: every id
+//! placement = ["same-cpu", "unpinned"]   # left out: every one that this machine has
+//! idle = "poll"           # left out: default
+//! set = { tasks = 64 }    # parameters, for the mechanisms that have them
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use regex::Regex;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::crew::{Class, Idle, Placement, Policy};
+use crate::harness::{Choice, PlanError, Planned, Timing, plan};
+use crate::mechanism::Value;
+
+/// The fewest samples that Criterion takes.
+const FEWEST_SAMPLES: usize = 10;
+
+/// What a profile names of all benchmarks.
+#[derive(Debug, Clone)]
+pub struct Pick {
+    /// Ids that match; `None` is all.
+    pub filter: Option<Regex>,
+    /// Placements and parameters.
+    pub choice: Choice,
+    /// Only the first of these placements that a mechanism runs in.
+    pub first_placement_only: bool,
+    /// Where it stands: the file and the line.
+    place: Option<(PathBuf, usize)>,
+}
+
+/// What is measured and how long.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// How many rounds when nothing is said.
+    pub rounds: u32,
+    /// How long in a round.
+    pub timing: Timing,
+    /// What.
+    pub picks: Vec<Pick>,
+}
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The file cannot be read.
+    #[error("{path}: {source}; a profile is `quick`, `default`, `full` or a TOML file")]
+    Io {
+        /// The file, or the word.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A line of the file is wrong.
+    #[error("{path}:{line}: {reason}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What is asked for besides the profile cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    rounds: Option<Spanned<u32>>,
+    samples: Option<Spanned<usize>>,
+    measure: Option<Spanned<String>>,
+    warm_up: Option<Spanned<String>>,
+    benchmarks: Vec<Spanned<FilePick>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilePick {
+    filter: Option<Spanned<String>>,
+    #[serde(default)]
+    placement: Vec<Placement>,
+    #[serde(default)]
+    idle: Idle,
+    #[serde(default)]
+    policy: Class,
+    slice_us: Option<u64>,
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+}
+
+impl Profile {
+    /// Each mechanism once, on one CPU where it can run there, in short samples: minutes for everything.
+    pub fn quick() -> Self {
+        let timing = Timing { warm_up: Duration::from_millis(200), measure: Duration::from_millis(600), samples: 20 };
+        let placements = vec![Placement::SameCpu, Placement::Unpinned];
+        let choice = Choice { placements, ..Choice::default() };
+        let pick = Pick { filter: None, choice, first_placement_only: true, place: None };
+        Self { rounds: 3, timing, picks: vec![pick] }
+    }
+
+    /// What `cargo bench` measures.
+    pub fn standard() -> Self {
+        Self { rounds: 5, timing: Timing::default(), picks: vec![Pick::of(Choice::default())] }
+    }
+
+    /// Every placement that the machine has, for longer.
+    pub fn full() -> Self {
+        let timing = Timing { warm_up: Duration::from_secs(1), measure: Duration::from_secs(5), samples: 100 };
+        let one_per_cpu = Choice { placements: vec![Placement::OnePerCpu], ..Choice::default() };
+        Self { rounds: 5, timing, picks: vec![Pick::of(Choice::default()), Pick::of(one_per_cpu)] }
+    }
+
+    /// By its name, or from a file.
+    ///
+    /// # Errors
+    /// A file that is not there, or a line of it that is wrong.
+    pub fn named(name: &str) -> Result<Self, ProfileError> {
+        match name {
+            "quick" => Ok(Self::quick()),
+            "default" => Ok(Self::standard()),
+            "full" => Ok(Self::full()),
+            path => {
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;
+                Self::parse(&text, Path::new(path))
+            }
+        }
+    }
+
+    /// Reads the text of a file called `path`.
+    ///
+    /// # Errors
+    /// The first line that is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ProfileError> {
+        let wrong = |at: usize, reason: String| ProfileError::Line { path: path.into(), line: line(text, at), reason };
+        let file: File = toml::from_str(text).map_err(|error| {
+            wrong(error.span().map_or(0, |span| span.start), error.message().lines().collect::<Vec<_>>().join("; "))
+        })?;
+        let mut profile = Self::standard();
+        if let Some(rounds) = file.rounds {
+            at_least(1, *rounds.as_ref() as usize).map_err(|reason| wrong(rounds.span().start, reason))?;
+            profile.rounds = rounds.into_inner();
+        }
+        if let Some(samples) = file.samples {
+            at_least(FEWEST_SAMPLES, *samples.as_ref()).map_err(|reason| wrong(samples.span().start, reason))?;
+            profile.timing.samples = samples.into_inner();
+        }
+        for (given, time) in [(file.measure, &mut profile.timing.measure), (file.warm_up, &mut profile.timing.warm_up)]
+        {
+            if let Some(given) = given {
+                *time = duration(given.as_ref()).map_err(|reason| wrong(given.span().start, reason))?;
+            }
+        }
+        if file.benchmarks.is_empty() {
+            return Err(wrong(0, "it names no [[benchmarks]]".into()));
+        }
+        profile.picks = file
+            .benchmarks
+            .into_iter()
+            .map(|pick| {
+                let begins = pick.span().start;
+                let pick = pick.into_inner();
+                let filter = pick.filter.map(|filter| {
+                    let bad = |_| wrong(filter.span().start, format!("`{}` is no regular expression", filter.as_ref()));
+                    Regex::new(filter.as_ref()).map_err(bad)
+                });
+                let parameters = pick.set.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+                let policy = Policy { class: pick.policy, slice_us: pick.slice_us };
+                let choice = Choice { parameters, placements: pick.placement, idle: pick.idle, policy };
+                let place = Some((path.to_path_buf(), line(text, begins)));
+                Ok(Pick { filter: filter.transpose()?, choice, first_placement_only: false, place })
+            })
+            .collect::<Result<_, ProfileError>>()?;
+        Ok(profile)
+    }
+
+    /// Plans everything that the profile names and `wanted` wants, each id once. What `over` sets replaces what the
+    /// profile says of it.
+    ///
+    /// # Errors
+    /// A parameter or value that does not exist, and a benchmark larger than the limits.
+    pub fn plan(&self, over: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planned>, ProfileError> {
+        let mut seen = BTreeSet::new();
+        let mut all = Vec::new();
+        for pick in &self.picks {
+            let named = |id: &str| pick.filter.as_ref().is_none_or(|filter| filter.is_match(id));
+            let planned = plan(&pick.choice.overruled_by(over), |id| named(id) && wanted(id));
+            let planned = planned.map_err(|error| pick.blame(error))?;
+            let mut mechanisms = BTreeSet::new();
+            for planned in planned {
+                let first = mechanisms.insert(planned.mechanism().descriptor().id);
+                let one_is_enough = pick.first_placement_only && over.placements.is_empty();
+                if (first || !one_is_enough) && seen.insert(planned.id()) {
+                    all.push(planned);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Pick {
+    /// Everything that `choice` allows.
+    pub fn of(choice: Choice) -> Self {
+        Self { filter: None, choice, first_placement_only: false, place: None }
+    }
+
+    fn blame(&self, error: PlanError) -> ProfileError {
+        match &self.place {
+            Some((path, line)) => ProfileError::Line { path: path.clone(), line: *line, reason: error.to_string() },
+            None => error.into(),
+        }
+    }
+}
+
+fn at_least(least: usize, given: usize) -> Result<(), String> {
+    if given >= least { Ok(()) } else { Err(format!("at least {least}, not {given}")) }
+}
+
+/// Reads a time such as `10m`, `2.5s`, `1h30m` or `50ms`.
+///
+/// # Errors
+/// What a time looks like.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+    let positive = parsed.filter(|time| !time.is_zero());
+    positive.ok_or_else(|| format!("`{text}` is no time; write 50ms, 2.5s, 10m or 1h30m"))
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
+}

@@ -1,0 +1,103 @@
+//! The round's process: measures one benchmark once and leaves its line in a file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use serde::{Deserialize, Serialize};
+
+use crate::harness::adapter::measure_one;
+use crate::harness::{Auditor, Chosen, Mode, Observer, Planned, Settings, Timing};
+use crate::pmu::{Event, Plan};
+use crate::record::{BenchmarkLine, Suite};
+use crate::sys::process::die_with_parent;
+
+/// The variable that tells a fresh process of this program that it is a round's.
+pub(super) const REQUEST: &str = "SWITCHCOST_ROUND_REQUEST";
+
+/// What the process is asked to do, and where its answer goes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) what: What,
+    pub(super) answer: PathBuf,
+    /// Who asks: when it is gone, nobody wants the answer, and measuring on would disturb whoever comes next.
+    pub(super) parent: i32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum What {
+    /// To tell which build it is.
+    Introduce,
+    /// To measure.
+    Measure(Box<Measure>),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Measure {
+    pub(super) chosen: Chosen,
+    pub(super) timing: Timing,
+    pub(super) round: u32,
+    pub(super) machine: String,
+    pub(super) events: Option<String>,
+    pub(super) counters: bool,
+    pub(super) audit: bool,
+    /// Where Criterion's files go.
+    pub(super) criterion: PathBuf,
+}
+
+/// If this process was started by a run, does what it asks and returns the status to end with. To be called first thing
+/// in `main`, after [`answer_audit_request`](crate::harness::answer_audit_request): a round's process starts audits, and
+/// the variable that made it one is still set in theirs.
+pub fn answer_round_request() -> Option<ExitCode> {
+    let request = std::env::var(REQUEST).ok()?;
+    Some(match answer(&request) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            // The run reads the last line.
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn answer(request: &str) -> Result<(), String> {
+    let request: Request = serde_json::from_str(request).map_err(|error| format!("the request: {error}"))?;
+    die_with_parent(Signal::SIGKILL);
+    if getppid().as_raw() != request.parent {
+        return Err("the run has ended".into());
+    }
+    let answer = match request.what {
+        What::Introduce => serde_json::to_vec(&Suite::current()),
+        What::Measure(measure) => serde_json::to_vec(&take(*measure)?),
+    };
+    let answer = answer.map_err(|error| error.to_string())?;
+    std::fs::write(&request.answer, answer).map_err(|error| format!("{}: {error}", request.answer.display()))
+}
+
+/// Keeps the one line.
+#[derive(Default)]
+struct Kept(Option<BenchmarkLine>);
+
+impl Observer for Kept {
+    fn finished(&mut self, line: BenchmarkLine) {
+        self.0 = Some(line);
+    }
+}
+
+fn take(request: Measure) -> Result<BenchmarkLine, String> {
+    let unknown = || format!("this program has no mechanism {}", request.chosen.mechanism);
+    let benchmark = request.chosen.benchmark().ok_or_else(unknown)?;
+    let extra = request.events.as_deref().map_or(Ok(Vec::new()), Event::parse_list).map_err(|e| e.to_string())?;
+    let settings = Settings {
+        mode: Mode::Measure,
+        counters: request.counters.then(|| Plan::default().with_events(&extra)),
+        auditor: request.audit.then(Auditor::with_this_program),
+        round: request.round,
+        machine: request.machine,
+    };
+    let mut kept = Kept::default();
+    measure_one(&Planned::Ready(benchmark), &request.timing, &request.criterion, &settings, &mut kept);
+    kept.0.ok_or_else(|| "it measured nothing".into())
+}

@@ -1,0 +1,418 @@
+//! Planning, going on, budgets and target widths, with a runner that measures nothing and tells how long it took.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::crew::{Idle, Placement, Policy};
+use crate::harness::{Benchmark, Chosen, Timing};
+use crate::host::moment::{Moment, Ticks};
+use crate::mechanism::{Parameters, find};
+use crate::record::{
+    AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Measured, Noise, Outcome, RecordError, SCHEMA, Sample,
+};
+use crate::sys::usage::Usage;
+use crate::units::{CpuId, Nanos, Ops};
+
+fn chosen(mechanism: &str) -> Chosen {
+    let descriptor = find(mechanism).unwrap().descriptor();
+    Chosen {
+        mechanism: mechanism.into(),
+        parameters: Parameters::defaults(descriptor),
+        placement: Placement::SameCpu,
+        cpus: vec![CpuId(0)],
+        idle: Idle::Default,
+        policy: Policy::default(),
+    }
+}
+
+fn asked(mechanisms: &[&str], rounds: u32) -> Asked {
+    let entries = mechanisms
+        .iter()
+        .enumerate()
+        .map(|(pair, mechanism)| {
+            let chosen = chosen(mechanism);
+            Entry { id: chosen.benchmark().unwrap().id(), chosen, side: 0, pair }
+        })
+        .collect();
+    Asked {
+        schema: SCHEMA,
+        argv: vec![],
+        rounds,
+        until: None,
+        budget: None,
+        patience: Duration::from_secs(1),
+        timing: Timing::default(),
+        seed: 7,
+        events: None,
+        counters: false,
+        audit: true,
+        strict: false,
+        programs: Programs::default(),
+        entries,
+        unsupported: vec![],
+    }
+}
+
+const FOUR: [&str; 4] = ["handoff/futex", "handoff/pipe", "brigade/thread", "creation/thread"];
+
+/// Answers with 100 ns in every sample, unless told otherwise, and takes ten seconds each time.
+struct Fake {
+    stop_after: usize,
+    ran: Vec<(String, u32, bool)>,
+    nanos: fn(&Job<'_>) -> u64,
+    outcome: fn(&Job<'_>, Outcome) -> Outcome,
+    foreign: bool,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { stop_after: usize::MAX, ran: vec![], nanos: |_| 100, outcome: |_, outcome| outcome, foreign: false }
+    }
+}
+
+fn noise(foreign: bool) -> Noise {
+    let at = |busy| Moment { ticks: Some(Ticks { steal: 0, total: 2 * busy, busy: Some(busy) }), ..Moment::default() };
+    let own = if foreign { 1 } else { 2 };
+    Noise {
+        start: at(1000),
+        end: at(1200),
+        own_cpu: Some(Nanos(own * 1_000_000_000)),
+        lasted: Some(Nanos(2_000_000_000)),
+    }
+}
+
+impl Runner for Fake {
+    fn run(&mut self, job: &Job<'_>) -> Ran {
+        self.ran.push((job.entry.id.clone(), job.round, job.audit));
+        let check = Check { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true };
+        let audit = AuditRecord { checks: vec![check; usize::from(job.audit)], ..AuditRecord::default() };
+        let samples = vec![Sample(Ops(1), Nanos((self.nanos)(job))); 3];
+        let measured = Measured {
+            samples,
+            usage: Usage::default(),
+            counted: Counted::default(),
+            audit,
+            noise: noise(self.foreign),
+        };
+        let benchmark: Benchmark = job.entry.chosen.benchmark().unwrap();
+        Ran::Done(Box::new(BenchmarkLine {
+            id: job.entry.id.clone(),
+            mechanism: job.entry.chosen.mechanism.clone(),
+            unit: benchmark.descriptor().unit,
+            baseline: benchmark.descriptor().baseline.into(),
+            setting: benchmark.setting(),
+            round: job.round,
+            machine: "m".into(),
+            started_ms: 0,
+            outcome: (self.outcome)(job, Outcome::Measured(Box::new(measured))),
+            circumstances: Some(Circumstances { took_ms: 10_000, ..Circumstances::default() }),
+        }))
+    }
+
+    fn asked_to_stop(&mut self) -> bool {
+        self.ran.len() >= self.stop_after
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    lines: Vec<BenchmarkLine>,
+    outlooks: Vec<Outlook>,
+    discarded: usize,
+}
+
+impl Witness for Kept {
+    fn begins(&mut self, _: &Job<'_>, outlook: &Outlook) {
+        self.outlooks.push(*outlook);
+    }
+
+    fn done(&mut self, _: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError> {
+        self.lines.push(line.clone());
+        Ok(())
+    }
+
+    fn discarded(&mut self, _: &Job<'_>, _: &[String]) {
+        self.discarded += 1;
+    }
+}
+
+fn run(asked: &Asked, standing: &mut Standing, fake: &mut Fake) -> (Conclusion, Kept) {
+    let mut kept = Kept::default();
+    let conclusion = conduct(asked, standing, fake, &mut kept).unwrap();
+    (conclusion, kept)
+}
+
+fn begin(asked: &Asked, fake: &mut Fake) -> (Conclusion, Kept) {
+    run(asked, &mut Standing::default(), fake)
+}
+
+#[test]
+fn every_benchmark_is_measured_once_in_every_round_in_an_order_of_its_own() {
+    let asked = asked(&FOUR, 5);
+    let (conclusion, kept) = begin(&asked, &mut Fake::default());
+    assert_eq!(conclusion, Conclusion::default());
+    let ids = |round: usize| kept.lines[4 * round..4 * (round + 1)].iter().map(|line| &line.id).collect::<Vec<_>>();
+    for round in 0..5 {
+        assert_eq!(ids(round).into_iter().collect::<BTreeSet<_>>().len(), 4);
+        assert!(kept.lines[4 * round..][..4].iter().all(|line| line.round as usize == round));
+    }
+    assert!((1..5).any(|round| ids(round) != ids(0)), "five rounds of four in the same order");
+}
+
+#[test]
+fn each_benchmark_is_audited_until_it_was() {
+    let mut fake = Fake {
+        outcome: |job, outcome| match job.round {
+            0 => Outcome::Failed("a crash".into()),
+            _ => outcome,
+        },
+        ..Fake::default()
+    };
+    begin(&asked(&FOUR[..1], 3), &mut fake);
+    assert_eq!(fake.ran.iter().map(|(.., audit)| *audit).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
+fn a_run_that_was_stopped_anywhere_goes_on_without_loss_or_repetition() {
+    let asked = asked(&FOUR, 5);
+    let whole = begin(&asked, &mut Fake::default()).1.lines;
+    for stop_after in 0..20 {
+        let (first, before) = begin(&asked, &mut Fake { stop_after, ..Fake::default() });
+        assert!(first.stopped && first.left_out.is_empty());
+        let mut standing = Standing::default();
+        before.lines.iter().for_each(|line| standing.add(0, line));
+        let (second, after) = run(&asked, &mut standing, &mut Fake::default());
+        assert!(!second.stopped);
+        let order = |lines: &[BenchmarkLine]| lines.iter().map(|l| (l.id.clone(), l.round)).collect::<Vec<_>>();
+        assert_eq!([order(&before.lines), order(&after.lines)].concat(), order(&whole));
+    }
+}
+
+#[test]
+fn what_cannot_run_or_keeps_failing_costs_little() {
+    let mut fake = Fake {
+        outcome: |job, outcome| match job.entry.chosen.mechanism.as_str() {
+            "handoff/pipe" => Outcome::Failed("hung".into()),
+            "handoff/futex" => Outcome::Unsupported(crate::crew::Unsupported::new("a", "b", "c")),
+            _ => outcome,
+        },
+        ..Fake::default()
+    };
+    let (_, kept) = begin(&asked(&FOUR, 5), &mut fake);
+    let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
+    assert_eq!(FOUR.map(count), [1, 2, 5, 5]);
+}
+
+#[test]
+fn a_budget_leaves_out_rounds_first() {
+    let mut asked = asked(&FOUR, 10);
+    asked.budget = Some(Duration::from_secs(170));
+    let (conclusion, kept) = begin(&asked, &mut Fake::default());
+    assert_eq!(kept.lines.len(), 17, "ten seconds each");
+    assert_eq!(conclusion.left_out.len(), 4);
+    assert!(conclusion.left_out.iter().all(|left_out| left_out.of == 10));
+    assert!(conclusion.left_out.iter().all(|left_out| (4..=5).contains(&left_out.rounds)), "{conclusion:?}");
+}
+
+#[test]
+fn a_budget_leaves_out_benchmarks_before_three_rounds_and_keeps_every_question() {
+    let mut asked = asked(&["brigade/mio", "brigade/thread", "handoff/futex", "handoff/pipe"], 5);
+    asked.budget = Some(Duration::from_secs(80));
+    let (conclusion, kept) = begin(&asked, &mut Fake::default());
+    assert!(kept.lines.len() <= 8);
+    let rounds = |id: &str| conclusion.left_out.iter().find(|left| left.id.starts_with(id)).map(|left| left.rounds);
+    // The first of each group goes on; the others have the round that the prediction granted them.
+    let each = asked.entries.iter().map(|entry| rounds(&entry.id).unwrap()).collect::<Vec<_>>();
+    assert_eq!(each, [3, 1, 3, 1], "{conclusion:?}");
+}
+
+#[test]
+fn a_budget_that_was_used_up_before_a_kill_stays_used_up() {
+    let mut asked = asked(&FOUR, 5);
+    asked.budget = Some(Duration::from_secs(120));
+    let (_, before) = begin(&asked, &mut Fake { stop_after: 8, ..Fake::default() });
+    let mut standing = Standing::default();
+    before.lines.iter().for_each(|line| standing.add(0, line));
+    let (_, after) = run(&asked, &mut standing, &mut Fake::default());
+    assert_eq!(before.lines.len() + after.lines.len(), 12);
+}
+
+#[test]
+fn rounds_are_added_until_intervals_are_narrow() {
+    let mut asked = asked(&FOUR[..2], 3);
+    asked.until = Some(0.01);
+    // The pipe scatters by 1.6 %, the futex not at all.
+    let mut fake = Fake {
+        nanos: |job| if job.entry.id.contains("pipe") { 1000 + 16 * u64::from(job.round % 3) } else { 1000 },
+        ..Fake::default()
+    };
+    let (conclusion, kept) = begin(&asked, &mut fake);
+    let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
+    assert_eq!(count("handoff/futex"), 3);
+    assert!((5..40).contains(&count("handoff/pipe")), "{}", count("handoff/pipe"));
+    assert_eq!(conclusion.not_reached, []);
+}
+
+#[test]
+fn what_a_budget_did_not_let_become_narrow_is_named() {
+    let mut asked = asked(&FOUR[..2], 3);
+    (asked.until, asked.budget) = (Some(0.001), Some(Duration::from_secs(100)));
+    let mut fake = Fake {
+        nanos: |job| if job.entry.id.contains("pipe") { 1000 + 100 * u64::from(job.round % 3) } else { 1000 },
+        ..Fake::default()
+    };
+    let (conclusion, kept) = begin(&asked, &mut fake);
+    assert_eq!(kept.lines.len(), 10);
+    assert_eq!(conclusion.not_reached.len(), 1);
+    let not = &conclusion.not_reached[0];
+    assert!(not.id.contains("pipe") && not.rounds == 7 && not.half_width.is_some_and(|width| width > 0.001));
+}
+
+#[test]
+fn pairs_stay_together_and_each_side_is_known_by_itself() {
+    let mut asked = asked(&FOUR, 4);
+    let others: Vec<Entry> = asked.entries.iter().cloned().map(|entry| Entry { side: 1, ..entry }).collect();
+    asked.entries.extend(others);
+    assert_eq!(asked.sides(), 2);
+    let mut fake = Fake::default();
+    begin(&asked, &mut fake);
+    assert_eq!(fake.ran.len(), 32);
+    assert!(fake.ran.chunks(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].1 == pair[1].1));
+}
+
+#[test]
+fn foreign_load_is_marked_and_with_strict_tried_again() {
+    let mut asked = asked(&FOUR[..1], 1);
+    let foreign = || Fake { foreign: true, ..Fake::default() };
+    let (_, kept) = begin(&asked, &mut foreign());
+    let circumstances = kept.lines[0].circumstances.clone().unwrap();
+    assert_eq!(circumstances.foreign_load, ["other processes used 50 % of a CPU"]);
+    assert_eq!((circumstances.discarded, kept.discarded), (0, 0));
+    asked.strict = true;
+    let (_, kept) = begin(&asked, &mut foreign());
+    let circumstances = kept.lines[0].circumstances.clone().unwrap();
+    assert_eq!((kept.lines.len(), kept.discarded), (1, 3));
+    assert_eq!((circumstances.discarded, circumstances.took_ms), (3, 40_000));
+    let (_, kept) = begin(&asked, &mut Fake::default());
+    assert!(kept.lines[0].circumstances.as_ref().unwrap().foreign_load.is_empty());
+}
+
+#[test]
+fn trying_again_ends_with_the_budget() {
+    let mut asked = asked(&FOUR[..1], 1);
+    (asked.strict, asked.budget) = (true, Some(Duration::from_secs(25)));
+    let (_, kept) = begin(&asked, &mut Fake { foreign: true, ..Fake::default() });
+    assert_eq!((kept.lines.len(), kept.discarded), (1, 1), "ten seconds each");
+}
+
+#[test]
+fn what_is_too_short_to_judge_is_not_judged() {
+    let short = Noise { lasted: Some(Nanos(100_000_000)), ..noise(true) };
+    assert_eq!(foreign_load(&short), Vec::<String>::new());
+    let unknown = Noise { own_cpu: None, ..noise(true) };
+    assert_eq!(foreign_load(&unknown), Vec::<String>::new());
+}
+
+#[test]
+fn the_time_left_falls_to_that_of_the_last_job() {
+    let (_, kept) = begin(&asked(&FOUR, 3), &mut Fake::default());
+    let last = kept.outlooks.last().unwrap();
+    assert_eq!(*last, Outlook { done: 11, all: 12, left: Duration::from_secs(10) });
+    assert!(kept.outlooks.iter().all(|outlook| outlook.all == 12));
+}
+
+#[test]
+fn a_plan_is_read_back_and_held_by_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = asked(&FOUR, 5);
+    let held = asked.begin(folder.path()).unwrap();
+    assert!(matches!(Asked::resume(folder.path()), Err(AskedError::Busy { .. })));
+    drop(held);
+    assert_eq!(Asked::resume(folder.path()).unwrap().0, asked);
+    assert!(matches!(asked.begin(folder.path()), Err(AskedError::Taken { .. })));
+    assert!(matches!(Asked::resume(&folder.path().join("none")), Err(AskedError::NoRun { .. })));
+    std::fs::write(folder.path().join(PLAN_FILE), "{\"schema\": 1").unwrap();
+    assert!(matches!(Asked::resume(folder.path()), Err(AskedError::Broken { .. })));
+}
+
+#[test]
+fn a_profile_says_what_and_how_long() {
+    let text = r#"
+rounds = 7
+measure = "1500ms"
+warm-up = "0.2s"
+[[benchmarks]]
+filter = "^handoff/futex/"
+placement = ["same-cpu"]
+[[benchmarks]]
+filter = "^brigade/thread/same-cpu"
+placement = ["same-cpu", "unpinned"]
+idle = "poll"
+set = { tasks = 64, transport = "socketpair" }
+"#;
+    let profile = Profile::parse(text, Path::new("p.toml")).unwrap();
+    assert_eq!(profile.rounds, 7);
+    assert_eq!(profile.timing.measure, Duration::from_millis(1500));
+    assert_eq!((profile.timing.warm_up, profile.timing.samples), (Duration::from_millis(200), 50));
+    let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let ids: Vec<String> = planned.iter().map(crate::harness::Planned::id).collect();
+    assert_eq!(ids, ["handoff/futex/same-cpu", "brigade/thread/same-cpu/tasks=64,transport=socketpair,idle=poll"]);
+}
+
+#[test]
+fn the_profile_in_the_methodology_is_one() {
+    let page = include_str!("../../../METHODOLOGY.md");
+    let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let profile = Profile::parse(example, Path::new("METHODOLOGY.md")).unwrap();
+    assert_eq!((profile.rounds, profile.picks.len()), (5, 2));
+    let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    assert!(planned.iter().any(|planned| planned.id().ends_with("/tasks=64")));
+}
+
+#[test]
+fn a_wrong_profile_names_its_line() {
+    let cases = [
+        ("rounds = 0\n[[benchmarks]]", ":1: at least 1"),
+        ("\nsamples = 5\n[[benchmarks]]", ":2: at least 10"),
+        ("measure = \"soon\"\n[[benchmarks]]", ":1: `soon` is no time"),
+        ("[[benchmarks]]\n\nfilter = \"(\"", ":3: `(` is no regular expression"),
+        ("[[benchmarks]]\nplacement = [\"same-cpu\",\n\"here\"]", ":3: unknown variant `here`"),
+        ("[[benchmarks]]\nidle = \"deep\"", ":2: unknown variant `deep`"),
+        ("benchmarks = []", ":1: it names no [[benchmarks]]"),
+        ("rounds = 3", ": missing field `benchmarks`"),
+        ("[[benchmarks]]\ncolour = 3", ":2: unknown field `colour`"),
+        ("[[benchmarks]\n", ":1: "),
+    ];
+    for (text, expected) in cases {
+        let error = Profile::parse(text, Path::new("p.toml")).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.starts_with("p.toml:") && !error.contains('\n'), "{text}: {error}");
+    }
+    let unknown = Profile::parse("\n[[benchmarks]]\nset = { stacks = 1 }", Path::new("p.toml")).unwrap();
+    let error = unknown.plan(&crate::harness::Choice::default(), |_| true).unwrap_err().to_string();
+    assert!(error.starts_with("p.toml:2: no mechanism has a parameter `stacks`"), "{error}");
+}
+
+#[test]
+fn the_named_profiles_plan_what_they_say() {
+    let quick = Profile::quick().plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let mechanisms: BTreeSet<&str> = quick.iter().map(|planned| planned.mechanism().descriptor().id).collect();
+    assert_eq!(mechanisms.len(), quick.len(), "one benchmark each");
+    assert_eq!(mechanisms.len(), crate::mechanism::registry().len());
+    let all = Profile::full().plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    assert!(all.iter().any(|planned| planned.setting().placement == Placement::OnePerCpu));
+    assert!(all.len() > quick.len());
+}
+
+#[test]
+fn times_are_read_as_people_write_them() {
+    let seconds = |text: &str| duration(text).map(|time| time.as_secs_f64());
+    assert_eq!(seconds("10m"), Ok(600.0));
+    assert_eq!(seconds("2.5s"), Ok(2.5));
+    assert_eq!(seconds("50ms"), Ok(0.05));
+    assert_eq!(seconds("1h30m"), Ok(5400.0));
+    for wrong in ["10", "", "-5s", "0s", "soon"] {
+        assert!(seconds(wrong).is_err(), "{wrong}");
+    }
+}

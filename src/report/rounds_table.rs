@@ -1,0 +1,68 @@
+//! The second table of a run with several rounds: how far processes differ, and what disturbed them.
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::Summary;
+use super::table::{chosen, figure, summaries};
+use crate::record::BenchmarkLine;
+use crate::stats::Basis;
+
+const WIDTH: u16 = 120;
+
+/// One row for each benchmark that was measured in several rounds; empty when there is none.
+pub fn rounds_table(lines: &[BenchmarkLine]) -> String {
+    let summaries: Vec<Summary> =
+        summaries(lines).into_iter().filter(|summary| summary.nanos.basis != Basis::WithinRunOnly).collect();
+    if summaries.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule)).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    table.set_header(["mechanism", "placement", "rounds", "low", "high", "between", "within", "disturbed", "modes"]);
+    for summary in &summaries {
+        table.add_row(row(summary));
+    }
+    for column in 2..8 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    table.to_string()
+}
+
+fn row(summary: &Summary) -> [String; 9] {
+    let line = &summary.line;
+    let name = line.mechanism.split_once('/').map_or(line.mechanism.as_str(), |(_, name)| name);
+    let spread = |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", share * 100.0));
+    let estimate = &summary.nanos;
+    [
+        chosen(line).map_or(name.into(), |chosen| format!("{name} {chosen}")),
+        line.setting.placement.name().into(),
+        estimate.rounds.to_string(),
+        figure(estimate.interval.low),
+        figure(estimate.interval.high),
+        spread(estimate.between_round_cv),
+        spread(estimate.within_round_cv),
+        summary.disturbed_rounds.to_string(),
+        modes(summary),
+    ]
+}
+
+/// The times around which rounds gather, when they are several; otherwise whether samples do.
+fn modes(summary: &Summary) -> String {
+    let modes = &summary.modes;
+    if modes.count > 1 {
+        let each = modes.centres.iter().zip(&modes.shares);
+        let each = each.map(|(centre, share)| format!("{} in {:.0} %", figure(*centre), share * 100.0));
+        return format!("{}: {}", modes.count, each.collect::<Vec<_>>().join(", "));
+    }
+    match summary.rounds_of_several_modes {
+        0 => "1".into(),
+        several => format!("1; several within {several} of {} rounds", summary.nanos.rounds),
+    }
+}

@@ -1,0 +1,257 @@
+//! `switchcost run` and `switchcost compare` from end to end, with samples too short to mean anything.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const TINY: [&str; 7] = ["--samples", "10", "--measure", "20ms", "--warm-up", "10ms", "--no-counters"];
+const TWO: &str = "^handoff/(futex|pipe)/same-cpu$";
+
+fn switchcost(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchcost"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    switchcost(arguments).output().unwrap()
+}
+
+fn tiny(filter: &str, rounds: &str, out: &Path) -> Command {
+    let mut command = switchcost(&["run", filter, "--rounds", rounds, "--out", out.to_str().unwrap()]);
+    command.args(TINY).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn lines(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join("records.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// How often each benchmark stands in the record for each round.
+fn counts(folder: &Path) -> BTreeMap<(String, u64), usize> {
+    let mut counts = BTreeMap::new();
+    for line in lines(folder) {
+        if let Some(benchmark) = line.get("benchmark") {
+            let key = (benchmark["id"].as_str().unwrap().to_string(), benchmark["round"].as_u64().unwrap());
+            *counts.entry(key).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+fn await_lines(folder: &Path, least: usize, child: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while lines(folder).len() < least {
+        assert!(Instant::now() < deadline, "no {least} lines within a minute");
+        assert_eq!(child.try_wait().unwrap(), None, "the run ended before it had {least} lines");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_and_has_five_rounds() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let mut child = tiny(TWO, "5", &out).spawn().unwrap();
+    // The machine and two rounds of two: it is in the third.
+    await_lines(&out, 5, &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = run(&["run", "--resume", out.to_str().unwrap()]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    let counts = counts(&out);
+    assert_eq!(counts.len(), 10, "{counts:?}");
+    assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+    assert_eq!(lines(&out).iter().filter(|line| line.get("machine").is_some()).count(), 1);
+    let again = run(&["run", "--resume", out.to_str().unwrap()]);
+    assert!(again.status.success());
+    assert_eq!(lines(&out).len(), 11);
+    let taken = run(&["run", TWO, "--out", out.to_str().unwrap()]);
+    assert_eq!(taken.status.code(), Some(2));
+    assert!(text(&taken.stderr).contains("--resume"), "{}", text(&taken.stderr));
+}
+
+#[test]
+fn ctrl_c_lets_the_benchmark_finish_and_tells_how_to_go_on() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let mut child = tiny(TWO, "50", &out).spawn().unwrap();
+    await_lines(&out, 3, &mut child);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed.contains("switchcost run --resume") && printed.contains("ns/handoff"), "{printed}");
+    assert!(text(&output.stderr).contains("Ctrl-C again stops at once"));
+    assert!(lines(&out).len() < 20);
+    assert!(!out.join("answer.json").exists() && !out.join("stderr.txt").exists());
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let long = ["run", TWO, "--warm-up", "100s", "--no-counters", "--out", out.to_str().unwrap()];
+    let mut child = switchcost(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    await_lines(&out, 1, &mut child);
+    let began = Instant::now();
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(300));
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(lines(&out).len(), 1, "what was not finished is not in the record");
+}
+
+#[test]
+fn what_hangs_costs_only_itself() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let filter = "^handoff/futex/same-cpu$";
+    let long = ["run", filter, "--rounds", "3", "--warm-up", "100s", "--patience", "300ms", "--no-counters", "--out"];
+    let output = switchcost(&long).arg(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(lines(&out).len(), 3, "the machine and two failures; the third round is spared");
+    assert!(text(&output.stdout).contains("FAILED in round 1: it had not ended after 300ms"));
+}
+
+/// A run of three rounds whose samples all say the same, for comparisons.
+fn recorded() -> &'static Path {
+    static RUN: OnceLock<TempDir> = OnceLock::new();
+    let folder = RUN.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        let out = folder.path().join("run");
+        let output = tiny(TWO, "3", &out).args(["--seed", "1"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        folder
+    });
+    folder.path()
+}
+
+/// A copy of [`recorded`] with every sample of ten operations at `nanos` each, give or take a little per round.
+fn with_times(name: &str, nanos: u64) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join(name);
+    std::fs::create_dir(&run).unwrap();
+    let mut out = String::new();
+    for mut line in lines(&recorded().join("run")) {
+        if let Some(benchmark) = line.get_mut("benchmark") {
+            let round = benchmark["round"].as_u64().unwrap();
+            let samples: Vec<Value> = (0..5).map(|i| serde_json::json!([10, 10 * nanos + round + i])).collect();
+            benchmark["outcome"]["measured"]["samples"] = samples.into();
+        }
+        out.push_str(&format!("{line}\n"));
+    }
+    std::fs::write(run.join("records.jsonl"), out).unwrap();
+    (folder, run)
+}
+
+fn compare(runs: &[&Path], options: &[&str]) -> Output {
+    switchcost(&["compare"]).args(runs).args(options).output().unwrap()
+}
+
+#[test]
+fn show_tells_rounds_apart_from_samples() {
+    let output = run(&["show", recorded().join("run").to_str().unwrap()]);
+    let printed = text(&output.stdout);
+    assert!(printed.contains("between") && printed.contains("within") && !printed.contains("DIFFERS"), "{printed}");
+    assert_eq!(printed.matches("futex").count(), 2, "one row in each table: {printed}");
+}
+
+#[test]
+fn a_regression_ends_with_status_3_and_noise_does_not() {
+    let ((_a, a), (_b, b)) = (with_times("a", 1000), with_times("b", 1100));
+    let status = |runs: &[&Path], options: &[&str]| compare(runs, options).status.code();
+    assert_eq!(status(&[&a, &b], &[]), Some(0));
+    assert_eq!(status(&[&a, &b], &["--fail-on-regression", "5%"]), Some(3));
+    assert_eq!(status(&[&a, &b], &["--fail-on-regression", "20%"]), Some(0));
+    assert_eq!(status(&[&b, &a], &["--fail-on-regression", "5%"]), Some(0));
+    assert_eq!(status(&[&a, &a], &["--fail-on-regression", "0.1%"]), Some(0));
+    let printed = text(&compare(&[&a, &b, &a], &[]).stdout);
+    assert!(printed.contains("slower") && printed.contains("nothing that is known differs"), "{printed}");
+    for format in ["markdown", "csv", "json", "bencher"] {
+        let output = compare(&[&a, &b], &["--format", format]);
+        assert!(output.status.success() && text(&output.stdout).contains("handoff/pipe/same-cpu"), "{format}");
+    }
+}
+
+/// One line on standard error, and the status of bad usage.
+fn assert_refused(output: &Output, expected: &str) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(expected) && error.lines().count() == 1, "`{error}` lacks `{expected}`");
+}
+
+#[test]
+fn what_cannot_be_compared_is_one_line_and_status_2() {
+    let (_good, good) = with_times("good", 1000);
+    let folder = TempDir::new().unwrap();
+    let text = std::fs::read_to_string(good.join("records.jsonl")).unwrap();
+    let bad = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let cases = [
+        (bad("schema.jsonl", text.replace("\"schema\":1", "\"schema\":99").as_bytes()), "schema 99"),
+        (bad("truncated.jsonl", &text.as_bytes()[..100]), "truncated.jsonl:1"),
+        (bad("binary.jsonl", &[0x7f, 0x45, 0x4c, 0x46, 0xff, 0xfe, 0x0a, 0x00]), "not text"),
+        (bad("none.jsonl", b""), "no records"),
+        (folder.path().to_path_buf(), "no records"),
+        (folder.path().join("not-there"), "not-there"),
+        (bad("other.jsonl", text.replace("same-cpu", "cross-node").as_bytes()), "no benchmark in common"),
+    ];
+    for (path, expected) in cases {
+        assert_refused(&compare(&[&good, &path], &[]), expected);
+    }
+    let torn = bad("torn.jsonl", &text.as_bytes()[..text.len() - 30]);
+    assert!(compare(&[&good, &torn], &[]).status.success(), "a torn last line costs that line alone");
+    assert_refused(&compare(&[&good], &[]), "two runs");
+    assert_refused(&compare(&[&good, &good], &["--rounds", "3"]), "--paired");
+}
+
+#[test]
+fn bad_requests_are_refused_before_anything_is_measured() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let out = out.to_str().unwrap();
+    assert_refused(&run(&["run", "no-such-thing", "--out", out]), "no-such-thing");
+    assert_refused(&run(&["run", "--profile", "no-such-file", "--out", out]), "a profile is");
+    assert_refused(&run(&["run", "--events", "no-such-event", "--out", out]), "no-such-event");
+    assert_refused(&run(&["run", "--resume", out]), "no run to resume");
+    for wrong in [["--until", "1"], ["--budget", "soon"], ["--rounds", "0"], ["--samples", "3"]] {
+        assert_eq!(run(&["run", wrong[0], wrong[1], "--out", out]).status.code(), Some(2), "{wrong:?}");
+    }
+    assert!(!Path::new(out).exists());
+}
+
+#[test]
+fn two_sides_are_measured_next_to_each_other() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("pair");
+    let arguments = ["compare", "--paired", "--a", "tasks=2", "--b", "tasks=3", "--rounds", "2", "--format", "csv"];
+    let mut command = switchcost(&arguments);
+    let output = command.args(TINY).arg("--out").arg(&out).arg("^brigade/thread/same-cpu").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    assert!(printed.contains("tasks=2") && printed.contains("tasks=3"), "{printed}");
+    assert_eq!((counts(&out.join("a")).len(), counts(&out.join("b")).len()), (2, 2));
+    let resumed = run(&["compare", "--resume", out.to_str().unwrap()]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    assert_refused(&run(&["run", "--resume", out.to_str().unwrap()]), "paired");
+}
