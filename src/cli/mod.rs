@@ -6,6 +6,7 @@ mod folder;
 mod host;
 mod list;
 mod options;
+mod report;
 mod show;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Verb {
     Host(host::Show),
     Audit(audit::Audit),
     Show(show::Show),
+    Report(report::Report),
 }
 
 /// Runs the command line and returns the status to end with.
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Verb::Host(show) => show.run(),
         Verb::Audit(audit) => audit.run(),
         Verb::Show(show) => show.run(),
+        Verb::Report(report) => report.run(),
     })
 }
 

@@ -1,0 +1,100 @@
+//! How a cost grows with an amount: every number that a run has several values of.
+
+use std::collections::BTreeMap;
+
+use super::Subject;
+use crate::mechanism::Value;
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, Line, Lines, Point};
+use crate::report::study::Bench;
+use crate::report::text;
+
+/// A label, and the amounts with what was measured at each.
+type Curve<'a> = (String, Vec<(u64, &'a Bench<'a>)>);
+
+/// One figure for each placement and number that takes several values there.
+pub(in crate::report) fn scaling(subject: Subject) -> Vec<Figure> {
+    let mut curves: BTreeMap<(&str, &str), BTreeMap<String, Vec<(u64, &Bench)>>> = BTreeMap::new();
+    for bench in subject.benches {
+        let setting = &bench.line().setting;
+        for (name, value) in setting.parameters.iter() {
+            let Value::Number(amount) = value else { continue };
+            let curve = curves.entry((name, setting.placement.name())).or_default();
+            curve.entry(label(bench, name)).or_default().push((*amount, bench));
+        }
+    }
+    let figures = curves.into_iter().filter_map(|((parameter, placement), lines)| {
+        let lines: Vec<Curve> = lines.into_iter().filter_map(curve).collect();
+        (!lines.is_empty()).then(|| figure(subject, parameter, placement, &lines))
+    });
+    figures.collect()
+}
+
+/// The mechanism, and what else differs from the defaults.
+fn label(bench: &Bench, varied: &str) -> String {
+    let others = bench
+        .chosen()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(varied));
+    let others: Vec<&str> = others.collect();
+    if others.is_empty() { bench.name().into() } else { format!("{} {}", bench.name(), others.join(",")) }
+}
+
+/// By rising amount; one amount is no curve.
+fn curve<'a>((label, mut points): Curve<'a>) -> Option<Curve<'a>> {
+    points.sort_by_key(|(amount, _)| *amount);
+    points.dedup_by_key(|(amount, _)| *amount);
+    (points.len() > 1).then_some((label, points))
+}
+
+fn figure(subject: Subject, parameter: &str, placement: &str, lines: &[Curve]) -> Figure {
+    let unit = subject.unit();
+    let point = |(amount, bench): &(u64, &Bench)| {
+        let interval = bench.summary.nanos.interval;
+        Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
+    };
+    let line = |(label, points): &Curve| Line { label: label.clone(), points: points.iter().map(point).collect() };
+    Figure {
+        id: subject.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
+        title: subject.title(&format!("Time per {unit} over {parameter}, {placement}")),
+        says: says(parameter, unit, lines),
+        key: None,
+        picture: Box::new(Lines {
+            across: parameter.into(),
+            upwards: format!("time per {unit}"),
+            lines: lines.iter().map(line).collect(),
+        }),
+        csv: csv(parameter, lines),
+    }
+}
+
+/// The curve that climbs most.
+fn says(parameter: &str, unit: &str, lines: &[Curve]) -> String {
+    let climb = |points: &[(u64, &Bench)]| match (points.first(), points.last()) {
+        (Some((_, first)), Some((_, last))) => last.nanos() / first.nanos(),
+        _ => 1.0,
+    };
+    let steepest = lines.iter().max_by(|a, b| climb(&a.1).total_cmp(&climb(&b.1)));
+    let Some((label, points)) = steepest else { return String::new() };
+    let ((from, first), (to, last)) = (points[0], points[points.len() - 1]);
+    let change = format!("{} to {}", text::nanos(first.nanos()), text::nanos(last.nanos()));
+    let verb = if lines.len() > 1 { "changes most upwards" } else { "goes" };
+    format!(
+        "{label} {verb}: from {from} to {to} {parameter} a {unit} goes from {change}, {}.",
+        text::times(climb(points))
+    )
+}
+
+fn csv(parameter: &str, lines: &[Curve]) -> String {
+    let mut csv = Csv::new(&["curve", parameter, "ns_per_op", "low_95", "high_95", "id"]);
+    for (label, points) in lines {
+        for (amount, bench) in points {
+            let interval = bench.summary.nanos.interval;
+            let figures = [interval.estimate, interval.low, interval.high].map(number);
+            let start = [label.clone(), amount.to_string()];
+            csv.row(start.into_iter().chain(figures).chain([bench.line().id.clone()]));
+        }
+    }
+    csv.into_text()
+}
