@@ -8,6 +8,7 @@ mod list;
 mod options;
 mod report;
 mod show;
+mod splice;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Verb {
     Audit(audit::Audit),
     Show(show::Show),
     Report(report::Report),
+    #[command(hide = true)]
+    Splice(splice::Splice),
 }
 
 /// Runs the command line and returns the status to end with.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Verb::Audit(audit) => audit.run(),
         Verb::Show(show) => show.run(),
         Verb::Report(report) => report.run(),
+        Verb::Splice(splice) => splice.run(),
     })
 }
 

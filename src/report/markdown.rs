@@ -117,8 +117,8 @@ fn trouble(outline: &Outline, out: &mut Lines) {
             out.line(format!("**Failed**{}: `{}` {}.", study.suffix(), trouble.id, trouble.what));
         }
     }
-    if outline.has_single_rounds() {
-        out.line("**One round.** Intervals marked so hold within one process only; `switchcost run --rounds 5` tells how far processes differ.");
+    if let Some(warning) = outline.single_rounds_warning() {
+        out.line(format!("> {warning} `switchcost run --rounds 5` measures that."));
     }
 }
 

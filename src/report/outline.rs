@@ -56,9 +56,21 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// Whether some figure has no second round behind it.
-    pub(super) fn has_single_rounds(&self) -> bool {
-        self.studies.iter().flat_map(|study| &study.benches).any(|bench| bench.rounds.len() == 1)
+    /// How many benchmarks have one round, and how many there are.
+    pub(super) fn single_rounds(&self) -> (usize, usize) {
+        let benches = || self.studies.iter().flat_map(|study| &study.benches);
+        (benches().filter(|bench| bench.rounds.len() == 1).count(), benches().count())
+    }
+
+    /// The warning that goes with single rounds, where there are any.
+    pub(super) fn single_rounds_warning(&self) -> Option<String> {
+        let what = match self.single_rounds() {
+            (0, _) => return None,
+            (single, all) if single == all => "Every benchmark has one round".into(),
+            (1, all) => format!("1 of {all} benchmarks has one round"),
+            (single, all) => format!("{single} of {all} benchmarks have one round"),
+        };
+        Some(format!("{what}: the interval holds within that process only, and leaves out how far processes differ."))
     }
 
     /// All figures.

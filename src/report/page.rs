@@ -114,13 +114,8 @@ fn alerts(outline: &Outline) -> Markup {
                 (troubles(&failed))
             }
         }
-        @if outline.has_single_rounds() {
-            section.alert #rounds {
-                p {
-                    b { "One round." } " Intervals marked so hold within one process only; "
-                    code { "switchcost run --rounds 5" } " tells how far processes differ."
-                }
-            }
+        @if let Some(warning) = outline.single_rounds_warning() {
+            section.alert #rounds { p { (warning) " " code { "switchcost run --rounds 5" } " measures that." } }
         }
         @if outline.studies.iter().any(|study| study.run.torn) {
             section.alert #torn { p { "The last line of a record was cut short by a kill and is lost." } }

@@ -47,7 +47,8 @@ impl Axis {
         let high = if high > low { high } else { low + 1.0 };
         let axis = Self { low, high, log: false, from, to };
         let step = axis.step();
-        Self { low: (low / step - 1e-9).floor() * step, high: (high / step - 1e-9).ceil() * step, ..axis }
+        // A few negative values need their room and not a whole step of it.
+        Self { high: (high / step - 1e-9).ceil() * step, ..axis }
     }
 
     fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
@@ -96,7 +97,7 @@ impl Axis {
 
     fn linear_ticks(&self) -> Vec<f64> {
         let step = self.step();
-        let (first, last) = ((self.low / step).round() as i64, (self.high / step).round() as i64);
+        let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).round() as i64);
         (first..=last).map(|index| index as f64 * step).collect()
     }
 

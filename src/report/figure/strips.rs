@@ -47,6 +47,8 @@ pub struct Whisker {
 
 /// Ratios closer together than this fill the picture with noise that nobody asked about.
 const LEAST: [f64; 2] = [0.8, 1.25];
+/// Ratios further away press everything else together, and are drawn at the edge.
+const MOST: [f64; 2] = [0.1, 10.0];
 const ROUND: f64 = 7.0;
 const GAP: f64 = 12.0;
 const LINE: f64 = 15.0;
@@ -57,6 +59,7 @@ impl Picture for Strips {
         let left = if frame.narrow { 12.0 } else { labels.fold(0.0, f64::max).min(250.0) + 26.0 };
         let right = frame.width - if frame.narrow { 72.0 } else { 84.0 };
         let values = self.rows.iter().flat_map(|row| &row.rounds).flat_map(|round| [round.low, round.high]);
+        let values = values.map(|ratio| ratio.clamp(MOST[0], MOST[1]));
         let axis = Axis::log_covering(values.chain(LEAST), left, right);
         let tall = self.rows.iter().map(|row| row.rounds.len() as f64 * ROUND + 24.0).sum::<f64>() > 480.0;
         let top = if tall { 20.0 } else { 2.0 };
@@ -108,7 +111,7 @@ fn rounds(row: &Strip, axis: &Axis, top: f64) -> Markup {
             @let middle = top + (index as f64 + 0.5) * ROUND;
             @let (lower, upper) = (axis.at(round.lower), axis.at(round.upper));
             line class={ "stroke thin " (colour) } x1=(px(axis.at(round.low))) x2=(px(axis.at(round.high))) y1=(px(middle)) y2=(px(middle)) {}
-            rect.unsure class=(colour) x=(px(lower)) y=(px(middle - 2.5)) width=(px((upper - lower).max(1.0))) height="5" {}
+            rect class={ "unsure " (colour) } x=(px(lower)) y=(px(middle - 2.5)) width=(px((upper - lower).max(1.0))) height="5" {}
             rect class=(colour) x=(px(axis.at(round.median) - 1.5)) y=(px(middle - 3.0)) width="3" height="6" {}
         }
         @let below = top + row.rounds.len() as f64 * ROUND + 1.0;

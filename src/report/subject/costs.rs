@@ -8,7 +8,7 @@ use crate::report::text;
 
 /// The figure; `None` where nothing was measured.
 pub(in crate::report) fn costs(subject: Subject) -> Option<Figure> {
-    let benches = subject.benches;
+    let benches = &subject.apart_from_curves();
     if benches.is_empty() {
         return None;
     }

@@ -26,7 +26,7 @@ const LOOP: &str = "mio";
 /// A kind of part: its colour, and its name.
 type Kind = (usize, &'static str);
 const BASE: Kind = (0, "baseline: input and output");
-const BASE_SWITCH: Kind = (0, "baseline: the bare handoff");
+const BASE_SWITCH: Kind = (0, "baseline: waking and switching");
 const SWITCH: Kind = (1, "handoff (switch)");
 const READINESS: Kind = (2, "finding who is ready");
 const RUNTIME: Kind = (3, "runtime");
@@ -37,7 +37,9 @@ const CROSSING_AND_IDLE: Kind = (5, "idle exit and migration");
 
 /// The figure; `None` where nothing has more than one part.
 pub(in crate::report) fn decomposition(subject: Subject) -> Option<Figure> {
-    let chains: Vec<Chain> = subject.benches.iter().filter_map(|bench| chain(bench, subject.benches)).collect();
+    // Polling is a step on the way to another benchmark.
+    let wholes = subject.apart_from_curves().into_iter().filter(|bench| bench.line().setting.idle == Idle::Default);
+    let chains: Vec<Chain> = wholes.filter_map(|bench| chain(bench, subject.benches)).collect();
     if chains.is_empty() {
         return None;
     }
@@ -48,7 +50,8 @@ pub(in crate::report) fn decomposition(subject: Subject) -> Option<Figure> {
         says: says(&chains, unit),
         key: Some(
             "Each part is one benchmark minus the one that does a step less; the line across a bar is the whole. Outlined parts \
-             left of 0 are negative: that step made the operation cheaper. Pale parts are not told apart from 0."
+             left of 0 are negative: that step made the operation cheaper. Pale parts are not told apart from 0. Bars too short for one \
+             scale have one of their own below."
                 .into(),
         ),
         picture: Box::new(Bars {
@@ -100,12 +103,12 @@ fn chain<'a>(whole: &'a Bench<'a>, all: &[&'a Bench<'a>]) -> Option<Chain<'a>> {
     let mut steps: Vec<(Kind, &Bench)> = Vec::new();
     let own = on_one_cpu.unwrap_or(whole);
     if let Some(base) = base(own, all) {
-        steps.push((if base.switches() < A_SWITCH { BASE } else { BASE_SWITCH }, base));
+        steps.push((if waits(base) { BASE_SWITCH } else { BASE }, base));
         let below = below_runtime(own, all).filter(|below| below.line().id != base.line().id);
         if let Some(below) = below {
             steps.push((READINESS, below));
         }
-        let switches = own.switches() - base.switches() > A_SWITCH;
+        let switches = waits(own) && own.switches() - base.switches() > A_SWITCH;
         let kind = match below {
             Some(_) => RUNTIME,
             None if switches => SWITCH,
@@ -114,7 +117,17 @@ fn chain<'a>(whole: &'a Bench<'a>, all: &[&'a Bench<'a>]) -> Option<Chain<'a>> {
         };
         steps.push((kind, own));
     } else {
-        steps.push((if own.switches() < A_SWITCH { OWN } else { BASE_SWITCH }, own));
+        let is_base = own.line().mechanism == own.line().baseline;
+        steps.push((
+            if waits(own) {
+                BASE_SWITCH
+            } else if is_base {
+                BASE
+            } else {
+                OWN
+            },
+            own,
+        ));
     }
     if own.line().id != whole.line().id {
         match polling(whole, all) {
@@ -123,6 +136,11 @@ fn chain<'a>(whole: &'a Bench<'a>, all: &[&'a Bench<'a>]) -> Option<Chain<'a>> {
         }
     }
     (steps.len() > 1).then_some(Chain { steps })
+}
+
+/// Whether its tasks give up their CPU. Those that never do are switched by the scheduler alone, for the sake of others.
+fn waits(bench: &Bench) -> bool {
+    bench.summary.voluntary > A_SWITCH
 }
 
 /// The same mechanism with the same parameters, all on one CPU: what `whole` adds is where it runs.
@@ -153,7 +171,7 @@ fn polling<'a>(whole: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
 fn base<'a>(own: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
     let line = own.line();
     let base = (line.mechanism != line.baseline).then(|| alike(own, &line.baseline, all)).flatten()?;
-    (base.switches() <= own.switches() + 0.1).then_some(base)
+    (base.switches() <= own.switches() + 0.1 && (waits(own) || !waits(base))).then_some(base)
 }
 
 /// The event loop that a runtime is built on.

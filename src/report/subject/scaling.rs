@@ -12,6 +12,43 @@ use crate::report::text;
 /// A label, and the amounts with what was measured at each.
 type Curve<'a> = (String, Vec<(u64, &'a Bench<'a>)>);
 
+/// The value of `parameter` in a benchmark, if it is a number.
+fn amount(bench: &Bench, parameter: &str) -> Option<u64> {
+    let value = bench.line().setting.parameters.iter().find(|(name, _)| *name == parameter)?.1;
+    match value {
+        Value::Number(amount) => Some(*amount),
+        Value::Word(_) => None,
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// The benchmarks without those that differ from another one by a number alone: as points of a curve they are
+    /// told from one another, as rows of every picture they hide what else there is.
+    pub(super) fn apart_from_curves(&self) -> Vec<&'a Bench<'a>> {
+        let default = |bench: &Bench, parameter: &str| {
+            self.benches.iter().any(|other| {
+                let (a, b) = (&bench.line().setting, &other.line().setting);
+                other.line().mechanism == bench.line().mechanism
+                    && (a.placement, a.idle) == (b.placement, b.idle)
+                    && label(other, parameter) == label(bench, parameter)
+                    && is_default(other, parameter)
+            })
+        };
+        let on_a_curve = |bench: &&&Bench| {
+            let chosen = bench.chosen().unwrap_or_default().split(',');
+            let mut numbers =
+                chosen.filter_map(|pair| pair.split('=').next()).filter(|name| amount(bench, name).is_some());
+            numbers.any(|parameter| default(bench, parameter))
+        };
+        self.benches.iter().filter(|bench| !on_a_curve(bench)).copied().collect()
+    }
+}
+
+/// Ids name what differs from the default.
+fn is_default(bench: &Bench, parameter: &str) -> bool {
+    !bench.chosen().unwrap_or_default().split(',').any(|pair| pair.split('=').next() == Some(parameter))
+}
+
 /// One figure for each placement and number that takes several values there.
 pub(in crate::report) fn scaling(subject: Subject) -> Vec<Figure> {
     let mut curves: BTreeMap<(&str, &str), BTreeMap<String, Vec<(u64, &Bench)>>> = BTreeMap::new();
@@ -79,11 +116,13 @@ fn says(parameter: &str, unit: &str, lines: &[Curve]) -> String {
     let Some((label, points)) = steepest else { return String::new() };
     let ((from, first), (to, last)) = (points[0], points[points.len() - 1]);
     let change = format!("{} to {}", text::nanos(first.nanos()), text::nanos(last.nanos()));
-    let verb = if lines.len() > 1 { "changes most upwards" } else { "goes" };
-    format!(
-        "{label} {verb}: from {from} to {to} {parameter} a {unit} goes from {change}, {}.",
-        text::times(climb(points))
-    )
+    let factor = climb(points);
+    let verb = match lines.len() {
+        1 => "",
+        _ if factor > 1.0 => " climbs most",
+        _ => " falls least",
+    };
+    format!("{label}{verb}: from {from} to {to} {parameter} a {unit} goes from {change}, {}.", text::times(factor))
 }
 
 fn csv(parameter: &str, lines: &[Curve]) -> String {

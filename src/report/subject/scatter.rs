@@ -9,14 +9,15 @@ use crate::stats::{Modes, median, modes, quantile};
 
 /// The figure; `None` where nothing was measured.
 pub(in crate::report) fn scatter(subject: Subject) -> Option<Figure> {
-    let benches = subject.benches;
+    let benches = &subject.apart_from_curves();
     let rows: Vec<Strip> = benches.iter().map(|bench| strip(bench)).collect();
     if rows.is_empty() {
         return None;
     }
     let triangles = rows.iter().any(|row| !row.modes.is_empty());
     let mut key = "One strip a round: thin line from the 5th to the 95th percentile of its samples, box between the \
-                   quartiles, mark at the median; at the right the spread of the medians, or within the only round."
+                   quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the only round's samples. \
+                   What lies beyond 0.1× or 10× is drawn at the edge."
         .to_string();
     if triangles {
         key.push_str(" Triangles mark modes.");
@@ -41,7 +42,7 @@ fn strip(bench: &Bench) -> Strip {
         series: bench.colour(),
         rounds: bench.samples().iter().filter_map(|round| whisker(round, figure)).collect(),
         modes: several.map(|modes| modes.centres.iter().map(|centre| centre / figure).collect()).unwrap_or_default(),
-        value: spread.map_or("–".into(), |spread| format!("±{}", text::percent(spread))),
+        value: spread.map_or("–".into(), text::percent),
     }
 }
 
