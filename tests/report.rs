@@ -187,7 +187,7 @@ fn the_table_for_a_readme_has_a_column_for_each_placement() {
     let (_, files) = &reports()[0];
     let numbers = text(files, "numbers.md");
     assert!(numbers.starts_with("| mechanism | unpinned | same-cpu | same-llc |\n| --- | ---: |"), "{numbers}");
-    assert!(numbers.contains("| `brigade/one_thread` (per hop) | ") && numbers.contains("µs ±"), "{numbers}");
+    assert!(numbers.contains("| `brigade/one_thread` (per hop) | ") && numbers.contains("µs (±"), "{numbers}");
     assert!(!numbers.contains("tasks="), "{numbers}");
 }
 

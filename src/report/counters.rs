@@ -13,7 +13,7 @@ pub(super) struct Row {
     pub(super) detail: String,
     /// Time per operation.
     pub(super) time: String,
-    /// Half the interval, relative.
+    /// The 95 % interval.
     pub(super) interval: String,
     /// CPU time per operation.
     pub(super) cpu: String,
@@ -34,7 +34,7 @@ pub(super) fn row(bench: &Bench) -> Row {
         name: bench.name().into(),
         detail: bench.detail(),
         time: nanos(bench.nanos()),
-        interval: half_width(bench),
+        interval: interval(bench),
         cpu: nanos(summary.cpu_nanos),
         switches: format!("{} + {}", rate(summary.voluntary), rate(summary.involuntary)),
         calls: calls(bench),
@@ -43,9 +43,16 @@ pub(super) fn row(bench: &Bench) -> Row {
     }
 }
 
-/// Half the interval's width, relative to the figure.
-pub(super) fn half_width(bench: &Bench) -> String {
-    bench.summary.nanos.interval.relative_half_width().map_or("–".into(), |half| format!("±{}", text::percent(half)))
+/// The interval: half its width relative to the figure, or its ends where it is so wide that it is not one about the
+/// figure in any useful sense.
+pub(super) fn interval(bench: &Bench) -> String {
+    const WIDE: f64 = 0.5;
+    let interval = bench.summary.nanos.interval;
+    match interval.relative_half_width() {
+        None => "–".into(),
+        Some(half) if half <= WIDE => format!("±{}", text::percent(half)),
+        Some(_) => format!("{} to {}", nanos(interval.low), nanos(interval.high)),
+    }
 }
 
 fn signed_percent(share: f64) -> String {
@@ -61,6 +68,8 @@ fn signed_percent(share: f64) -> String {
 /// `read 1, write 1`; those that hardly ever happen come last, together.
 fn calls(bench: &Bench) -> String {
     const RARE: f64 = 0.0005;
+    // More names than this make a row nobody reads; the data have them all.
+    const NAMED: usize = 5;
     if bench.summary.calls.is_none() {
         return "not counted".into();
     }
@@ -69,7 +78,15 @@ fn calls(bench: &Bench) -> String {
     often.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     match often.as_slice() {
         [] => "none".into(),
-        often => often.iter().map(|(name, value)| format!("{name} {}", rate(*value))).collect::<Vec<_>>().join(", "),
+        often => {
+            let mut names: Vec<String> =
+                often.iter().take(NAMED).map(|(name, value)| format!("{name}\u{a0}{}", rate(*value))).collect();
+            if let Some(others) = often.get(NAMED..).filter(|others| !others.is_empty()) {
+                let sum: f64 = others.iter().map(|(_, value)| value).sum();
+                names.push(format!("{} {}", text::count(others.len(), "other"), rate(sum)));
+            }
+            names.join(", ")
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::text;
 use crate::host::Host;
 use crate::host::kernel::PreemptionModel;
 use crate::record::MachineLine;
@@ -40,7 +41,7 @@ pub(super) fn facts(machine: &MachineLine) -> Vec<(&'static str, String)> {
 /// Processor and kernel: what a machine is called in a sentence.
 pub(super) fn short(host: &Host) -> String {
     let kernel = host.kernel.release.as_deref().map(|release| format!(", Linux {release}")).unwrap_or_default();
-    format!("{}, {} CPUs{kernel}", processor(host), host.topology.cpus.len())
+    format!("{}, {}{kernel}", processor(host), text::count(host.topology.cpus.len(), "CPU"))
 }
 
 /// The date and time, in UTC.

@@ -61,7 +61,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
                 rows.len() - 1
             });
             if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
-                rows[index].1[column] = format!("{} {}", text::nanos(bench.nanos()), counters::half_width(bench));
+                rows[index].1[column] = format!("{} ({})", text::nanos(bench.nanos()), counters::interval(bench));
             }
         }
     }

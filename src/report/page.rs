@@ -46,7 +46,7 @@ fn header(outline: &Outline) -> Markup {
     html! {
         header {
             p.kicker { "switchcost report" }
-            h1 { (outline.title()) }
+            h1 { (text::unbroken(&outline.title())) }
             @for study in &outline.studies {
                 @if study.name.is_empty() {
                     p.lead { (overview(study)) }
@@ -96,7 +96,8 @@ pub(super) fn overview(study: &Study) -> String {
 /// What a reader must know before believing a figure.
 fn alerts(outline: &Outline) -> Markup {
     let of_study = |study: &Study, troubles: Vec<Trouble>| -> Vec<(String, String)> {
-        troubles.into_iter().map(|t| (format!("{}{}", t.id, study.suffix()), t.what)).collect()
+        let run = study.suffix();
+        troubles.into_iter().map(|trouble| (trouble.id, format!("{run}: {}", trouble.what))).collect()
     };
     let differ: Vec<_> = outline.studies.iter().flat_map(|study| of_study(study, study.differences())).collect();
     let failed: Vec<_> = outline.studies.iter().flat_map(|study| of_study(study, study.failures())).collect();
@@ -124,7 +125,7 @@ fn alerts(outline: &Outline) -> Markup {
 }
 
 fn troubles(troubles: &[(String, String)]) -> Markup {
-    html! { ul { @for (id, what) in troubles { li { code { (id) } " " (what) } } } }
+    html! { ul { @for (id, what) in troubles { li { code { (id) } (what) } } } }
 }
 
 fn reading(outline: &Outline) -> Markup {
@@ -165,7 +166,7 @@ fn show(figure: &Figure, commands: &[String]) -> Markup {
     html! {
         figure #(figure.id) {
             h3 { a href=(format!("#{}", figure.id)) { (figure.title) } }
-            p.says { (figure.says) }
+            p.says { (text::unbroken(&figure.says)) }
             (figure.inline(Frame::WIDE))
             (figure.inline(Frame::NARROW))
             figcaption {
@@ -217,7 +218,7 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
             div.scroll tabindex="0" role="region" aria-label=(format!("Times and counts per {unit}")) {
                 table {
                     thead { tr {
-                        th { "benchmark" } th.num { "time" } th.num { "95 %" } th.num { "CPU time" }
+                        th { "benchmark" } th.num { "time" small { "95 % interval" } } th.num { "CPU time" }
                         th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" } th.num { "counting" }
                     } }
                     tbody { @for bench in benches { (main_row(&counters::row(bench))) } }
@@ -251,7 +252,7 @@ fn main_row(row: &Row) -> Markup {
     html! {
         tr {
             th scope="row" { (row.name) small { (row.detail) } }
-            td.num { (row.time) } td.num { (row.interval) } td.num { (row.cpu) } td.num { (row.switches) }
+            td.num { (row.time) small { (row.interval) } } td.num { (row.cpu) } td.num { (row.switches) }
             td.calls { (row.calls) }
             td { @match row.audit {
                 "ok" => b.ok { "ok" },

@@ -77,6 +77,18 @@ pub(super) fn list(words: &[String]) -> String {
     }
 }
 
+/// The text with numbers kept on one line with their units.
+pub(super) fn unbroken(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let after_digit = kept.ends_with(|last: char| last.is_ascii_digit());
+        let mut before_unit = || rest.peek().is_some_and(|next| "%nµmC".contains(*next));
+        kept.push(if character == ' ' && after_digit && before_unit() { '\u{a0}' } else { character });
+    }
+    kept
+}
+
 /// A word that may stand in an anchor, a file name and a URL: lower case letters, digits and hyphens.
 pub(super) fn slug(text: &str) -> String {
     let mut slug = String::new();
@@ -107,6 +119,12 @@ mod tests {
     #[test]
     fn rates_are_not_rounded_to_nothing() {
         assert_eq!([2.000_01, 0.002, 1.333, 5210.4, -0.0].map(rate), ["2", "0.002", "1.33", "5210", "0"]);
+    }
+
+    #[test]
+    fn numbers_stay_with_their_units() {
+        assert_eq!(unbroken("2 CPUs take 4.12 µs, 84 % of it"), "2\u{a0}CPUs take 4.12\u{a0}µs, 84\u{a0}% of it");
+        assert_eq!(unbroken("from 10 to 1000"), "from 10 to 1000");
     }
 
     #[test]

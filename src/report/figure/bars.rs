@@ -67,7 +67,7 @@ const PANELS: usize = 3;
 impl Picture for Bars {
     fn draw(&self, frame: Frame) -> Drawing {
         let labels = self.rows.iter().flat_map(|row| [&row.label, &row.detail]).map(|label| width_of(label));
-        let left = if frame.narrow { 1.0 } else { labels.fold(0.0, f64::max).min(250.0) + 14.0 };
+        let left = if frame.narrow { 1.0 } else { labels.fold(0.0, f64::max).min(250.0) + 24.0 };
         let right = frame.width - if frame.narrow { 66.0 } else { 78.0 };
         let names = self.names();
         let key = legend(frame, &names.iter().map(|(number, name)| (*number, name.as_str())).collect::<Vec<_>>(), 0.0);

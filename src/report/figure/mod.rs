@@ -135,7 +135,7 @@ fn legend(frame: Frame, names: &[(usize, &str)], top: f64) -> Drawing {
     let (mut x, mut y) = (0.0, top);
     let mut places = Vec::new();
     for &(number, name) in names {
-        let wide = width_of(name) + 34.0;
+        let wide = width_of(name) + 42.0;
         if x > 0.0 && x + wide > frame.width {
             (x, y) = (0.0, y + LINE);
         }

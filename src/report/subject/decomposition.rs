@@ -7,8 +7,11 @@
 //! Subtraction assumes that the smaller work is wholly inside the larger one. A baseline is therefore used only where
 //! the mechanism switches at least as often as it does; a channel that spins does not contain a futex's sleep.
 
+use std::borrow::Cow;
+
 use super::{Subject, named};
 use crate::crew::{Idle, Placement};
+use crate::mechanism::Unit;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Part};
 use crate::report::study::Bench;
@@ -24,16 +27,21 @@ const RUNTIMES: [&str; 2] = ["tokio", "smol"];
 const LOOP: &str = "mio";
 
 /// A kind of part: its colour, and its name.
-type Kind = (usize, &'static str);
-const BASE: Kind = (0, "baseline: input and output");
-const BASE_SWITCH: Kind = (0, "baseline: waking and switching");
-const SWITCH: Kind = (1, "handoff (switch)");
-const READINESS: Kind = (2, "finding who is ready");
-const RUNTIME: Kind = (3, "runtime");
-const OWN: Kind = (4, "the mechanism itself");
-const CROSSING: Kind = (6, "other CPUs, migration");
-const IDLE: Kind = (5, "leaving idle");
-const CROSSING_AND_IDLE: Kind = (5, "idle exit and migration");
+type Kind = (usize, Cow<'static, str>);
+const SWITCH: Kind = (1, Cow::Borrowed("handoff (switch)"));
+const READINESS: Kind = (2, Cow::Borrowed("finding who is ready"));
+const RUNTIME: Kind = (3, Cow::Borrowed("runtime"));
+const OWN: Kind = (4, Cow::Borrowed("the mechanism itself"));
+const CROSSING: Kind = (6, Cow::Borrowed("other CPUs, migration"));
+const IDLE: Kind = (5, Cow::Borrowed("leaving idle"));
+const CROSSING_AND_IDLE: Kind = (5, Cow::Borrowed("idle exit and migration"));
+
+/// The baseline as a part. Where hops go and nobody waits for anybody, it is the input and output.
+fn baseline(bench: &Bench) -> Kind {
+    let name = bench.name();
+    let input_and_output = bench.line().unit == Unit::Hop && !waits(bench);
+    (0, Cow::Owned(if input_and_output { format!("input and output ({name})") } else { format!("baseline ({name})") }))
+}
 
 /// The figure; `None` where nothing has more than one part.
 pub(in crate::report) fn decomposition(subject: Subject) -> Option<Figure> {
@@ -76,11 +84,11 @@ impl<'a> Chain<'a> {
     fn parts(&self) -> Vec<(Kind, &'a Bench<'a>, f64, bool)> {
         let mut before: Option<&Bench> = None;
         let mut parts = Vec::new();
-        for &(kind, bench) in &self.steps {
+        for (kind, bench) in &self.steps {
             let nanos = bench.nanos() - before.map_or(0.0, Bench::nanos);
             // The intervals of independent figures: their half widths add up as standard deviations do.
             let reach = bench.reach().hypot(before.map_or(0.0, Bench::reach));
-            parts.push((kind, bench, nanos, nanos.abs() > reach));
+            parts.push((kind.clone(), *bench, nanos, nanos.abs() > reach));
             before = Some(bench);
         }
         parts
@@ -89,7 +97,7 @@ impl<'a> Chain<'a> {
     fn bar(&self) -> Bar {
         let whole = self.whole();
         let part = |(kind, _, nanos, sure): (Kind, &Bench, f64, bool)| Part {
-            name: kind.1.into(),
+            name: kind.1.into_owned(),
             series: kind.0,
             nanos,
             sure,
@@ -103,12 +111,12 @@ fn chain<'a>(whole: &'a Bench<'a>, all: &[&'a Bench<'a>]) -> Option<Chain<'a>> {
     let mut steps: Vec<(Kind, &Bench)> = Vec::new();
     let own = on_one_cpu.unwrap_or(whole);
     if let Some(base) = base(own, all) {
-        steps.push((if waits(base) { BASE_SWITCH } else { BASE }, base));
+        steps.push((baseline(base), base));
         let below = below_runtime(own, all).filter(|below| below.line().id != base.line().id);
         if let Some(below) = below {
             steps.push((READINESS, below));
         }
-        let switches = waits(own) && own.switches() - base.switches() > A_SWITCH;
+        let switches = waits(own) && !waits(base) && own.switches() - base.switches() > A_SWITCH;
         let kind = match below {
             Some(_) => RUNTIME,
             None if switches => SWITCH,
@@ -118,16 +126,7 @@ fn chain<'a>(whole: &'a Bench<'a>, all: &[&'a Bench<'a>]) -> Option<Chain<'a>> {
         steps.push((kind, own));
     } else {
         let is_base = own.line().mechanism == own.line().baseline;
-        steps.push((
-            if waits(own) {
-                BASE_SWITCH
-            } else if is_base {
-                BASE
-            } else {
-                OWN
-            },
-            own,
-        ));
+        steps.push((if is_base { baseline(own) } else { OWN }, own));
     }
     if own.line().id != whole.line().id {
         match polling(whole, all) {

@@ -44,7 +44,9 @@ fn bands(group: &str, studies: &[Study]) -> Vec<Band> {
             }
         }
     }
-    bands.into_iter().map(|(_, band)| band).collect()
+    // What only one run has stands in that run's tables; here it would hide what can be compared.
+    let common = bands.iter().any(|(_, band)| band.rows.len() > 1);
+    bands.into_iter().map(|(_, band)| band).filter(|band| !common || band.rows.len() > 1).collect()
 }
 
 /// The middle and the ends of the ratios of the last run to the first.
@@ -69,7 +71,7 @@ fn says(group: &str, studies: &[Study]) -> String {
     };
     format!(
         "Over {} common benchmarks {} takes {} the time of {} in the middle, from {} ({}) to {} ({}); \
-         `switchcost compare` says which of these differences hold.",
+         switchcost compare says which of these differences hold.",
         values.len(),
         last.name,
         text::times(middle),
