@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use switchcost::record::{Outcome, Run, read};
 use switchcost::report::{Catalogue, File, PAGE, files};
+use switchcost::units::CpuId;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report").join(name)
@@ -85,6 +86,25 @@ fn a_whole_run_has_every_kind_of_figure() {
 }
 
 #[test]
+fn pairs_of_cpus_become_a_map_when_most_were_measured() {
+    let mut run = run("three-rounds");
+    let line = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-llc").unwrap().clone();
+    run.benchmarks = [[0, 1], [0, 2], [1, 2]]
+        .map(|[from, to]| {
+            let mut line = line.clone();
+            line.id = format!("handoff/futex/same-llc/cpus={from}-{to}");
+            line.setting.cpus = vec![CpuId(from), CpuId(to)];
+            line
+        })
+        .into();
+    let files = files(&[run], &catalogue());
+    assert!(text(&files, "figures/pairs-handoff-futex.svg").contains("CPU to CPU"));
+    assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
+    // The placements' own pairs are no map.
+    assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
+}
+
+#[test]
 fn the_parts_of_a_cost_add_up_to_it() {
     let (_, files) = &reports()[0];
     let of = |path: &str, id: &str, column: usize| -> Vec<f64> {
@@ -108,13 +128,13 @@ fn pictures_are_well_formed_and_stay_on_their_canvas() {
             let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{name} {figure}: {error}"));
             let number = |node: &roxmltree::Node, name: &str| node.attribute(name).map(|v| v.parse::<f64>().unwrap());
             let root = document.root_element();
-            let (width, height) = (number(&root, "width").unwrap(), number(&root, "height").unwrap());
+            let (width, height) = (number(&root, "width").unwrap() - 16.0, number(&root, "height").unwrap() - 16.0);
             for node in document.descendants().filter(roxmltree::Node::is_element) {
                 for (attribute, most) in
                     [("x", width), ("x1", width), ("cx", width), ("y", height), ("y2", height), ("cy", height)]
                 {
                     let Some(value) = number(&node, attribute) else { continue };
-                    assert!((-0.5..=most + 0.5).contains(&value), "{name} {figure}: {attribute}={value}, {most}");
+                    assert!((-16.0..=most).contains(&value), "{name} {figure}: {attribute}={value}, {most}");
                 }
             }
         }

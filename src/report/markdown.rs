@@ -24,8 +24,14 @@ pub(super) fn markdown(outline: &Outline) -> String {
             out.line(figure.says.clone());
             out.line(format!("![{}](figures/{}.svg)", figure.title, figure.id));
             let key = figure.key.as_ref().map(|key| format!("{key} ")).unwrap_or_default();
-            let made = commands.iter().map(|command| format!("`{command}`")).collect::<Vec<_>>();
-            let made = if made.is_empty() { String::new() } else { format!(", made by {}", text::list(&made)) };
+            let made = match commands.as_slice() {
+                [] => String::new(),
+                [only] => format!(", made by `{only}`"),
+                [first, others @ ..] => {
+                    let others = text::count(others.len(), "other command");
+                    format!(", made by `{first}` and {others} ([below](#how-it-was-made))")
+                }
+            };
             out.line(format!("{key}[Data](data/{}.csv){made}.", figure.id));
         }
         for study in &outline.studies {

@@ -25,6 +25,9 @@ pub(super) const MARKS: &str = include_str!("marks.css");
 /// Distinct colours that there are for series; further ones start over.
 pub const SERIES: usize = 7;
 
+/// Around a picture that is a file of its own: no page keeps it from the edge.
+const MARGIN: f64 = 16.0;
+
 /// The canvas's width in pixels, and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Frame {
@@ -89,15 +92,16 @@ impl Figure {
     pub fn file(&self) -> String {
         let frame = Frame::WIDE;
         let drawing = self.picture.draw(frame);
-        let (width, height) = (px(frame.width), px(drawing.height));
+        let (width, height) = (px(frame.width + 2.0 * MARGIN), px(drawing.height + 2.0 * MARGIN));
+        let from = px(-MARGIN);
         html! {
-            svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) viewBox=(view_box(frame, &drawing))
-                role="img" aria-label=(self.label()) {
+            svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height)
+                viewBox=(format!("{from} {from} {width} {height}")) role="img" aria-label=(self.label()) {
                 title { (self.title) }
                 style { (TOKENS) (MARKS) }
                 // The page around the file may be dark where the reader's system is light; its own ground keeps the
                 // ink legible.
-                rect.paper width=(width) height=(height) {}
+                rect.paper x=(from) y=(from) width=(width) height=(height) {}
                 (drawing.body)
             }
         }

@@ -9,8 +9,11 @@ use crate::report::figure::{Figure, Line, Lines, Point};
 use crate::report::study::Bench;
 use crate::report::text;
 
-/// A label, and the amounts with what was measured at each.
-type Curve<'a> = (String, Vec<(u64, &'a Bench<'a>)>);
+/// Amounts, and what was measured at each.
+type Points<'a> = Vec<(u64, &'a Bench<'a>)>;
+
+/// A label, and its points.
+type Curve<'a> = (String, Points<'a>);
 
 /// The value of `parameter` in a benchmark, if it is a number.
 fn amount(bench: &Bench, parameter: &str) -> Option<u64> {
@@ -51,7 +54,7 @@ fn is_default(bench: &Bench, parameter: &str) -> bool {
 
 /// One figure for each placement and number that takes several values there.
 pub(in crate::report) fn scaling(subject: Subject) -> Vec<Figure> {
-    let mut curves: BTreeMap<(&str, &str), BTreeMap<String, Vec<(u64, &Bench)>>> = BTreeMap::new();
+    let mut curves: BTreeMap<(&str, &str), BTreeMap<String, Points>> = BTreeMap::new();
     for bench in subject.benches {
         let setting = &bench.line().setting;
         for (name, value) in setting.parameters.iter() {
