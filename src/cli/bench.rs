@@ -42,6 +42,9 @@ struct Own {
     no_counters: bool,
     no_audit: bool,
     out: Option<PathBuf>,
+    /// The command line as given, when this process was started over without its options.
+    #[serde(default)]
+    argv: Vec<String>,
 }
 
 /// What we must know of Criterion's options.
@@ -65,8 +68,9 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         println!("{HELP}");
     }
-    let (own, rest) = split(&arguments)?;
+    let (mut own, rest) = split(&arguments)?;
     if own != Own::default() {
+        own.argv = std::env::args().collect();
         return Err(start_over(&own, &rest)?);
     }
     let own: Own = match std::env::var(OPTIONS) {
@@ -110,7 +114,7 @@ fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {
         moment: Moment::observe(&Root::default()),
         host,
         suite: Suite::current(),
-        argv: std::env::args().collect(),
+        argv: if own.argv.is_empty() { std::env::args().collect() } else { own.argv.clone() },
         started_ms: now_ms(),
     };
     writer.append(&Line::Machine(Box::new(machine)))?;

@@ -12,8 +12,10 @@ mod measuring;
 mod options;
 mod paired;
 mod progress;
+mod report;
 mod run;
 mod show;
+mod splice;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,9 @@ enum Verb {
     Run(Box<run::Run>),
     Compare(Box<compare::Compare>),
     Show(show::Show),
+    Report(report::Report),
+    #[command(hide = true)]
+    Splice(splice::Splice),
 }
 
 /// Runs the command line and returns the status to end with.
@@ -66,6 +71,8 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Compare(compare) => compare.run(),
         Verb::Show(show) => show.run(),
+        Verb::Report(report) => report.run(),
+        Verb::Splice(splice) => splice.run(),
     })
 }
 

@@ -1,42 +1,141 @@
-//! The second table after a group: what was counted per operation, event by event.
+//! What an operation did: the tables of time, switches, system calls and events.
 
-use crate::record::{BenchmarkLine, CounterSummary, Outcome};
-use crate::report::table::plain_table;
+use super::csv::{Csv, number, optional};
+use super::study::Bench;
+use super::text::{self, nanos, rate};
 
-/// Columns that fit beside the ids at 120 columns.
-const EVENTS_PER_TABLE: usize = 6;
+/// One row of the main table, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The mechanism.
+    pub(super) name: String,
+    /// Placement and what was chosen.
+    pub(super) detail: String,
+    /// Time per operation.
+    pub(super) time: String,
+    /// The 95 % interval.
+    pub(super) interval: String,
+    /// CPU time per operation.
+    pub(super) cpu: String,
+    /// Voluntary and involuntary switches per operation.
+    pub(super) switches: String,
+    /// System calls per operation, by name.
+    pub(super) calls: String,
+    /// The audit's verdict.
+    pub(super) audit: &'static str,
+    /// How much slower the counted samples were.
+    pub(super) counting: String,
+}
 
-/// The counted events of the benchmarks, as many tables as their number needs; empty when nothing was counted but what
-/// the first table shows already. What was multiplexed is marked with a tilde: an estimate.
-pub fn counter_tables(lines: &[BenchmarkLine]) -> String {
-    let counted: Vec<(&str, &[CounterSummary])> = lines
-        .iter()
-        .filter_map(|line| match &line.outcome {
-            Outcome::Measured(measured) => Some((line.id.as_str(), measured.counted.counters.as_slice())),
-            _ => None,
-        })
-        .collect();
-    let mut events: Vec<&str> = Vec::new();
-    for counter in counted.iter().flat_map(|(_, counters)| *counters) {
-        if !events.contains(&counter.event.as_str()) {
-            events.push(&counter.event);
+/// The row of a benchmark.
+pub(super) fn row(bench: &Bench) -> Row {
+    let summary = &bench.summary;
+    Row {
+        name: bench.name().into(),
+        detail: bench.detail(),
+        time: nanos(bench.nanos()),
+        interval: interval(bench),
+        cpu: nanos(summary.cpu_nanos),
+        switches: format!("{} + {}", rate(summary.voluntary), rate(summary.involuntary)),
+        calls: calls(bench),
+        audit: summary.audit,
+        counting: summary.counting_cost.map_or("–".into(), signed_percent),
+    }
+}
+
+/// The interval: half its width relative to the figure, or its ends where it is so wide that it is not one about the
+/// figure in any useful sense.
+pub(super) fn interval(bench: &Bench) -> String {
+    const WIDE: f64 = 0.5;
+    let interval = bench.summary.nanos.interval;
+    match interval.relative_half_width() {
+        None => "–".into(),
+        Some(half) if half <= WIDE => format!("±{}", text::percent(half)),
+        Some(_) => format!("{} to {}", nanos(interval.low), nanos(interval.high)),
+    }
+}
+
+fn signed_percent(share: f64) -> String {
+    // "−0 %" says nothing that "0 %" does not.
+    let percent = (share * 100.0).round();
+    match percent {
+        0.0 => "0 %".into(),
+        percent if percent > 0.0 => format!("+{percent} %"),
+        percent => format!("−{} %", -percent),
+    }
+}
+
+/// `read 1, write 1`; those that hardly ever happen come last, together.
+fn calls(bench: &Bench) -> String {
+    const RARE: f64 = 0.0005;
+    // More names than this make a row nobody reads; the data have them all.
+    const NAMED: usize = 5;
+    if bench.summary.calls.is_none() {
+        return "not counted".into();
+    }
+    let calls = bench.calls();
+    let mut often: Vec<(&str, f64)> = calls.into_iter().filter(|(_, rate)| *rate >= RARE).collect();
+    often.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    match often.as_slice() {
+        [] => "none".into(),
+        often => {
+            let mut names: Vec<String> =
+                often.iter().take(NAMED).map(|(name, value)| format!("{name}\u{a0}{}", rate(*value))).collect();
+            if let Some(others) = often.get(NAMED..).filter(|others| !others.is_empty()) {
+                let sum: f64 = others.iter().map(|(_, value)| value).sum();
+                names.push(format!("{} {}", text::count(others.len(), "other"), rate(sum)));
+            }
+            names.join(", ")
         }
     }
-    events.chunks(EVENTS_PER_TABLE).map(|events| table(&counted, events)).collect::<Vec<_>>().join("\n")
 }
 
-fn table(counted: &[(&str, &[CounterSummary])], events: &[&str]) -> String {
-    let header = std::iter::once("per op").chain(events.iter().copied()).map(String::from).collect();
-    let rows = counted.iter().map(|(id, counters)| {
-        let cell = |event: &&str| counters.iter().find(|counter| counter.event == **event).map_or("–".into(), figure);
-        std::iter::once((*id).to_string()).chain(events.iter().map(cell)).collect()
-    });
-    plain_table(header, rows.collect(), 1)
+/// Every event counted in any of `benches`, in alphabetical order.
+pub(super) fn events<'a>(benches: &[&'a Bench<'a>]) -> Vec<&'a str> {
+    let mut events: Vec<&str> = benches.iter().flat_map(|bench| bench.events().into_keys()).collect();
+    events.sort_unstable();
+    events.dedup();
+    events
 }
 
-/// Three decimals: counts that repeat do so to the last digit.
-fn figure(counter: &CounterSummary) -> String {
-    let mark = if counter.estimated { "~" } else { "" };
-    let unit = counter.unit.as_deref().map_or(String::new(), |unit| format!(" {unit}"));
-    format!("{mark}{:.3}{unit}", counter.per_op)
+/// The rates of `events` in a benchmark, in words.
+pub(super) fn event_rates(bench: &Bench, events: &[&str]) -> Vec<String> {
+    let counted = bench.events();
+    let cell = |event: &&str| match counted.get(event) {
+        Some((value, true)) => format!("≈ {}", rate(*value)),
+        Some((value, false)) => rate(*value),
+        None => "–".into(),
+    };
+    events.iter().map(cell).collect()
+}
+
+/// Everything in the tables, to compute with.
+pub(super) fn csv(benches: &[&Bench]) -> String {
+    let events = events(benches);
+    let mut calls: Vec<&str> = benches.iter().flat_map(|bench| bench.calls().into_keys()).collect();
+    calls.sort_unstable();
+    calls.dedup();
+    let named = |prefix: &str, names: &[&str]| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
+    let fixed = ["id", "ns_per_op", "cpu_ns", "voluntary", "involuntary", "calls", "audit", "counting_cost"];
+    let columns = [fixed.map(String::from).to_vec(), named("call:", &calls), named("event:", &events)].concat();
+    let mut csv = Csv::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
+    for bench in benches {
+        let summary = &bench.summary;
+        let (rates, counted) = (bench.calls(), bench.events());
+        let audited = summary.calls.is_some();
+        let start = [
+            bench.line().id.clone(),
+            number(bench.nanos()),
+            number(summary.cpu_nanos),
+            number(summary.voluntary),
+            number(summary.involuntary),
+            optional(summary.calls),
+            summary.audit.into(),
+            optional(summary.counting_cost),
+        ];
+        let of_call = |name: &&str| optional(audited.then(|| rates.get(name).copied().unwrap_or(0.0)));
+        let of_event = |name: &&str| optional(counted.get(name).map(|(value, _)| *value));
+        csv.row(start.into_iter().chain(calls.iter().map(of_call)).chain(events.iter().map(of_event)));
+    }
+    csv.into_text()
 }

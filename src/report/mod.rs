@@ -1,13 +1,74 @@
 //! What people read, from records and statistics alone: pure functions, no system calls.
+//!
+//! For the terminal there are [`group_table`] and [`notes`]. For everything else there is [`files`]: a page, pictures, a
+//! Markdown version and the data, from any number of runs. [`figure`] draws; it knows labels and numbers only.
+
+pub mod figure;
 
 mod counters;
+mod csv;
+mod events_table;
 mod heatmap;
+mod machine;
+mod markdown;
+mod missing;
+mod outline;
+mod page;
 mod rounds_table;
+mod study;
+mod subject;
 mod summary;
 mod table;
+mod text;
 
-pub use counters::counter_tables;
+pub use events_table::counter_tables;
 pub use heatmap::{Heatmap, heatmap};
 pub use rounds_table::rounds_table;
+pub use study::Catalogue;
 pub use summary::{Summary, summarize};
 pub use table::{group_table, notes};
+
+use crate::record::Run;
+use outline::Outline;
+
+/// One file of a report's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its path in the folder: `figures/cost-brigade.svg`.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+}
+
+/// The page of a report.
+pub const PAGE: &str = "index.html";
+
+/// The table of a report's figures that a README shows.
+pub const NUMBERS: &str = "numbers.md";
+
+/// The report of `runs`, as the files of its folder: the page, its Markdown version, the README's table, every figure,
+/// and the data of every figure and table. Runs with failed, unsupported or missing benchmarks have less in it and
+/// say so.
+pub fn files(runs: &[Run], catalogue: &Catalogue) -> Vec<File> {
+    let outline = Outline::new(runs, catalogue);
+    let file = |path: String, text: String| File { path, text };
+    let mut files = vec![
+        file(PAGE.into(), page::page(&outline)),
+        file("report.md".into(), markdown::markdown(&outline)),
+        file(NUMBERS.into(), markdown::numbers(&outline)),
+    ];
+    for figure in outline.figures() {
+        files.push(file(format!("figures/{}.svg", figure.id), figure.file()));
+        files.push(file(format!("data/{}.csv", figure.id), figure.csv.clone()));
+    }
+    for section in &outline.sections {
+        for study in &outline.studies {
+            let benches = study.of_group(&section.group);
+            if !benches.is_empty() {
+                let name = study.anchor(&format!("counts-{}", text::slug(&section.group)));
+                files.push(file(format!("data/{name}.csv"), counters::csv(&benches)));
+            }
+        }
+    }
+    files
+}

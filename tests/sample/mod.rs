@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use switchcost::crew::{Idle, Unsupported};
+use switchcost::crew::{Class, Idle, Policy, Unsupported};
 use switchcost::host::moment::{Moment, Ticks};
 use switchcost::host::{Host, Root};
 use switchcost::mechanism::{Placement, Unit};
 use switchcost::pmu::{CounterSummary, NotCounted};
 use switchcost::record::{
-    AuditRecord, BenchmarkLine, Check, Counted, Line, MachineLine, Measured, Noise, Outcome, Sample, Setting, Suite,
-    Unchecked,
+    AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Line, MachineLine, Measured, Noise, Outcome, Sample,
+    Setting, Suite, Unchecked,
 };
 use switchcost::sys::usage::Usage;
 use switchcost::units::{CpuId, Nanos, Ops};
@@ -70,7 +70,7 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, ou
             placement,
             cpus: vec![CpuId(0)],
             idle: Idle::Default,
-            policy: switchcost::crew::Policy::default(),
+            policy: Policy { class: Class::Batch, slice_us: Some(500) },
             parameters: serde_json::from_value(serde_json::json!({ "tasks": 500, "transport": "pipe" }))
                 .expect("parameters are names and values"),
         },
@@ -78,6 +78,7 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, ou
         machine: machine.into(),
         started_ms: 1_790_000_001_000,
         outcome,
+        circumstances: Some(Circumstances { took_ms: 5_400, discarded: 1, foreign_load: vec!["steal 2.0 %".into()] }),
     }
 }
 
@@ -114,7 +115,12 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
             }],
         },
         audit,
-        noise: Noise { start: moment(), end: moment() },
+        noise: Noise {
+            start: moment(),
+            end: moment(),
+            own_cpu: Some(Nanos(2_500_000_000)),
+            lasted: Some(Nanos(3_000_000_000)),
+        },
     }
 }
 
@@ -143,7 +149,7 @@ fn moment() -> Moment {
         load: Some([0.25, 0.5, 0.125]),
         runnable_tasks: Some(1),
         tasks: Some(312),
-        ticks: Some(Ticks { steal: 7, total: 123_456 }),
+        ticks: Some(Ticks { steal: 7, total: 123_456, busy: Some(4_321) }),
         cpu_mhz: vec![2400.0, 2399.998],
         cpu_pressure_percent: Some(1.5),
     }

@@ -1,0 +1,54 @@
+//! `switchcost report`: a page with pictures and tables, from the records of one run or several.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::mechanism::{GROUPS, registry};
+use crate::record::{Run, read};
+use crate::report::{Catalogue, PAGE, files};
+
+/// Write a page with pictures, tables and data, from the records of one run or several side by side
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// The runs: folders, or their records.jsonl
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Where the report goes; default is `report` in the first run's folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+impl Report {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let runs = self.runs.iter().map(|run| read(run)).collect::<Result<Vec<Run>, _>>()?;
+        let folder = self.out.clone().unwrap_or_else(|| beside(&runs[0]));
+        for file in files(&runs, &catalogue()) {
+            write(&folder.join(&file.path), &file.text)?;
+        }
+        println!("{}", folder.join(PAGE).display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn beside(run: &Run) -> PathBuf {
+    run.path.parent().unwrap_or(Path::new(".")).join("report")
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("writing {}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(failed)?;
+    }
+    std::fs::write(path, text).with_context(failed)
+}
+
+fn catalogue() -> Catalogue {
+    let mechanisms = registry().iter().map(|mechanism| mechanism.descriptor());
+    Catalogue {
+        groups: GROUPS.iter().map(|group| (group.name.into(), group.question.into())).collect(),
+        mechanisms: mechanisms.map(|d| (d.id.into(), d.isolates.into())).collect(),
+    }
+}

@@ -1,0 +1,151 @@
+//! `switchcost splice`: keeps a README's tables in step with the newest report and the registry. `scripts/splice` runs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::FAILED;
+use crate::mechanism::{GROUPS, registry};
+use crate::report::NUMBERS;
+
+/// Put the newest report's figures and the table of mechanisms between a README's markers
+#[derive(Debug, Args)]
+pub(super) struct Splice {
+    /// The page with markers: `<!-- switchcost:numbers -->` … `<!-- /switchcost:numbers -->`, and `mechanisms`
+    #[arg(default_value = "README.md")]
+    page: PathBuf,
+    /// The folder of dated reports
+    #[arg(long, value_name = "FOLDER", default_value = "reports")]
+    reports: PathBuf,
+    /// Change nothing; fail when the page is out of step
+    #[arg(long)]
+    check: bool,
+}
+
+impl Splice {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let failed = |verb: &str| format!("{verb} {}", self.page.display());
+        let old = fs::read_to_string(&self.page).with_context(|| failed("reading"))?;
+        let mut new = old.clone();
+        let mut spliced = false;
+        if has(&old, "numbers") {
+            new = put(&new, "numbers", &self.numbers()?).with_context(|| failed("splicing"))?;
+            spliced = true;
+        }
+        if has(&old, "mechanisms") {
+            new = put(&new, "mechanisms", &mechanisms()).with_context(|| failed("splicing"))?;
+            spliced = true;
+        }
+        if !spliced {
+            bail!(
+                "{}: no marker in it: write {} and {} on lines of their own",
+                self.page.display(),
+                open("numbers"),
+                close("numbers")
+            );
+        }
+        if new == old {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.check {
+            eprintln!(
+                "{} is out of step with {} or the registry; run scripts/splice",
+                self.page.display(),
+                self.reports.display()
+            );
+            return Ok(ExitCode::from(FAILED));
+        }
+        fs::write(&self.page, new).with_context(|| failed("writing"))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The table of the newest report. Its folder's name begins with a date, so that names sort by age.
+    fn numbers(&self) -> anyhow::Result<String> {
+        let entries = fs::read_dir(&self.reports).with_context(|| format!("reading {}", self.reports.display()))?;
+        let dated = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
+        let mut tables: Vec<PathBuf> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .filter(dated)
+            .map(|folder| folder.join(NUMBERS))
+            .filter(|table| table.is_file())
+            .collect();
+        tables.sort();
+        let newest = tables.pop().with_context(|| format!("no report in {}: {}", self.reports.display(), HOW))?;
+        let table = fs::read_to_string(&newest).with_context(|| format!("reading {}", newest.display()))?;
+        let folder = newest.parent().unwrap_or(Path::new(""));
+        Ok(format!("{}\nThe whole report: [{1}]({1}/report.md).", table.trim_end(), folder.display()))
+    }
+}
+
+const HOW: &str = "`switchcost report RUN --out reports/<date>-<host>` makes one";
+
+/// Every mechanism of the registry, by group.
+fn mechanisms() -> String {
+    let mut text = String::new();
+    for group in GROUPS {
+        let members: Vec<_> = registry().iter().map(|m| m.descriptor()).filter(|d| d.group() == group.name).collect();
+        let Some(first) = members.first() else { continue };
+        text.push_str(&format!("\n**{}**: {} Per {}.\n\n", group.name, group.question, first.unit));
+        text.push_str("| mechanism | what its figure isolates |\n| --- | --- |\n");
+        for descriptor in members {
+            let baseline = if descriptor.id == descriptor.baseline { " (the baseline)" } else { "" };
+            let isolates = descriptor.isolates.replace('|', "\\|");
+            text.push_str(&format!("| `{}`{baseline} | {isolates} |\n", descriptor.id));
+        }
+    }
+    text.trim().into()
+}
+
+fn open(name: &str) -> String {
+    format!("<!-- switchcost:{name} -->")
+}
+
+fn close(name: &str) -> String {
+    format!("<!-- /switchcost:{name} -->")
+}
+
+fn has(page: &str, name: &str) -> bool {
+    page.contains(&open(name)) || page.contains(&close(name))
+}
+
+/// `page` with `text` between the markers called `name`.
+fn put(page: &str, name: &str, text: &str) -> anyhow::Result<String> {
+    let (open, close) = (open(name), close(name));
+    let once = |marker: &str| page.matches(marker).count() == 1;
+    if !once(&open) || !once(&close) {
+        bail!("{open} and {close} must each stand there once");
+    }
+    let (before, rest) = page.split_once(&open).with_context(|| format!("{open} is missing"))?;
+    let (_, after) = rest.split_once(&close).with_context(|| format!("{close} must stand behind {open}"))?;
+    Ok(format!("{before}{open}\n\n{text}\n\n{close}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_between_its_markers_and_again_changes_nothing() {
+        let page = "# x\n<!-- switchcost:numbers -->\nold\n<!-- /switchcost:numbers -->\nrest\n";
+        let once = put(page, "numbers", "| a |").unwrap();
+        assert_eq!(once, "# x\n<!-- switchcost:numbers -->\n\n| a |\n\n<!-- /switchcost:numbers -->\nrest\n");
+        assert_eq!(put(&once, "numbers", "| a |").unwrap(), once);
+    }
+
+    #[test]
+    fn broken_markers_are_refused() {
+        for page in ["<!-- switchcost:x -->", "<!-- /switchcost:x --> <!-- switchcost:x -->"] {
+            assert!(put(page, "x", "").is_err(), "{page}");
+        }
+    }
+
+    #[test]
+    fn every_mechanism_is_in_its_table() {
+        let table = mechanisms();
+        assert!(registry().iter().all(|mechanism| table.contains(&format!("`{}`", mechanism.descriptor().id))));
+    }
+}

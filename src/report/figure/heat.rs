@@ -1,0 +1,90 @@
+//! A cost for each pair: from the row's to the column's.
+
+use maud::html;
+
+use super::{Drawing, Frame, Picture, px, width_of};
+use crate::report::text;
+
+/// The picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heat {
+    /// What the rows and columns are: `CPU`.
+    pub axis: String,
+    /// The names of rows and columns.
+    pub labels: Vec<String>,
+    /// Nanoseconds, row by row; `None` where nothing was measured.
+    pub values: Vec<Vec<Option<f64>>>,
+}
+
+/// Beyond this a cell's shade is so strong that ink on it must be paper-coloured.
+const STRONG: f64 = 0.5;
+
+impl Picture for Heat {
+    fn draw(&self, frame: Frame) -> Drawing {
+        let known: Vec<f64> = self.values.iter().flatten().flatten().copied().filter(|value| *value > 0.0).collect();
+        let low = known.iter().copied().fold(f64::MAX, f64::min);
+        let high = known.iter().copied().fold(f64::MIN, f64::max);
+        let left = self.labels.iter().map(|label| width_of(label)).fold(0.0, f64::max) + 10.0;
+        let cell = ((frame.width - left) / self.labels.len().max(1) as f64).min(76.0);
+        let height = cell.min(40.0);
+        // In cells too small for its figures the shade alone speaks; pointing at one still tells.
+        let written = cell >= 52.0;
+        let top = 40.0;
+        let shade = |value: f64| {
+            // Logarithmic, as neighbours and far nodes differ by factors.
+            let share = if high > low { (value / low).ln() / (high / low).ln() } else { 0.0 };
+            0.1 + 0.85 * share.clamp(0.0, 1.0)
+        };
+        let body = html! {
+            text.tick x="0" y="12" { (self.axis) " to " (self.axis) ", darker is dearer: " (range(low, high)) }
+            @for (column, label) in self.labels.iter().enumerate() {
+                text.tick.mid x=(px(left + (column as f64 + 0.5) * cell)) y=(px(top - 7.0)) { (label) }
+            }
+            @for (row, values) in self.values.iter().enumerate() {
+                @let y = top + row as f64 * height;
+                text.tick.end x=(px(left - 7.0)) y=(px(y + height / 2.0 + 4.0)) { (self.labels.get(row).map_or("", String::as_str)) }
+                @for (column, value) in values.iter().enumerate() {
+                    @let x = left + column as f64 * cell;
+                    @match value {
+                        Some(value) => {
+                            rect.s0 x=(px(x + 1.0)) y=(px(y + 1.0)) width=(px(cell - 2.0)) height=(px(height - 2.0)) rx="2"
+                                fill-opacity=(format!("{:.2}", shade(*value))) { title { (text::nanos(*value)) } }
+                            @if written {
+                                text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0)) y=(px(y + height / 2.0 + 4.0)) {
+                                    (text::nanos(*value))
+                                }
+                            }
+                        }
+                        None => rect.track x=(px(x + 1.0)) y=(px(y + 1.0)) width=(px(cell - 2.0)) height=(px(height - 2.0)) rx="2" {}
+                    }
+                }
+            }
+        };
+        Drawing { height: top + self.values.len() as f64 * height + 6.0, body }
+    }
+}
+
+fn range(low: f64, high: f64) -> String {
+    if low <= high { format!("{} to {}", text::nanos(low), text::nanos(high)) } else { "nothing measured".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_has_a_cell_and_unmeasured_ones_no_figure() {
+        let labels = ["0", "1", "2"].map(String::from).to_vec();
+        let values = vec![
+            vec![None, Some(90.0), Some(400.0)],
+            vec![Some(91.0), None, Some(410.0)],
+            vec![Some(400.0), Some(405.0), None],
+        ];
+        let heat = Heat { axis: "CPU".into(), labels, values };
+        let text = heat.draw(Frame::WIDE).body.into_string();
+        assert_eq!((text.matches("class=\"s0\"").count(), text.matches("class=\"track\"").count()), (6, 3));
+        assert!(text.contains("90.0 ns to 410 ns"), "{text}");
+        let empty = Heat { axis: "CPU".into(), labels: vec!["0".into()], values: vec![vec![None]] };
+        assert!(empty.draw(Frame::NARROW).body.into_string().contains("nothing measured"));
+    }
+}

@@ -1,0 +1,196 @@
+//! The report for a repository: Markdown with the figures beside it, and the table that a README shows.
+
+use super::counters;
+use super::machine;
+use super::outline::Outline;
+use super::page::{capitalised, overview};
+use super::study::{Bench, Study};
+use super::text;
+
+/// The report.
+pub(super) fn markdown(outline: &Outline) -> String {
+    let mut out = Lines::default();
+    out.line(format!("# switchcost: {}", outline.title()));
+    for study in &outline.studies {
+        let name =
+            if study.name.is_empty() { String::new() } else { format!("**{}** {}. ", study.name, study.described()) };
+        out.line(format!("{name}{}", overview(study)));
+    }
+    trouble(outline, &mut out);
+    for section in &outline.sections {
+        out.line(format!("## {}: {}", section.group, section.question));
+        for (figure, commands) in &section.figures {
+            out.line(format!("### {}", figure.title));
+            out.line(figure.says.clone());
+            out.line(format!("![{}](figures/{}.svg)", figure.title, figure.id));
+            let key = figure.key.as_ref().map(|key| format!("{key} ")).unwrap_or_default();
+            let made = match commands.as_slice() {
+                [] => String::new(),
+                [only] => format!(", made by `{only}`"),
+                [first, others @ ..] => {
+                    let others = text::count(others.len(), "other command");
+                    format!(", made by `{first}` and {others} ([below](#how-it-was-made))")
+                }
+            };
+            out.line(format!("{key}[Data](data/{}.csv){made}.", figure.id));
+        }
+        for study in &outline.studies {
+            let benches = study.of_group(&section.group);
+            if !benches.is_empty() {
+                out.line(format!("### What a {} does{}", benches[0].line().unit, study.suffix()));
+                out.line(counts(&benches));
+                let file = study.anchor(&format!("counts-{}", text::slug(&section.group)));
+                out.line(format!("[Data](data/{file}.csv), with every counted event."));
+            }
+        }
+    }
+    missing(outline, &mut out);
+    hosts(outline, &mut out);
+    origin(outline, &mut out);
+    out.text
+}
+
+/// The figures for a README: time per operation of every benchmark with default parameters, a column a placement.
+pub(super) fn numbers(outline: &Outline) -> String {
+    let mut out = Lines::default();
+    let Some(study) = outline.studies.first() else { return out.text };
+    let mut placements: Vec<(usize, &str)> =
+        study.benches.iter().map(|bench| (bench.colour(), bench.line().setting.placement.name())).collect();
+    placements.sort_unstable();
+    placements.dedup();
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for section in &outline.sections {
+        for bench in study.of_group(&section.group).into_iter().filter(|bench| bench.chosen().is_none()) {
+            let name = format!("`{}` (per {})", bench.line().mechanism, bench.line().unit);
+            let index = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+                rows.push((name, vec!["–".into(); placements.len()]));
+                rows.len() - 1
+            });
+            if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
+                rows[index].1[column] = format!("{} ({})", text::nanos(bench.nanos()), counters::interval(bench));
+            }
+        }
+    }
+    let mut head = vec!["mechanism".to_string()];
+    head.extend(placements.iter().map(|(_, name)| (*name).to_string()));
+    let body: Vec<Vec<String>> = rows.into_iter().map(|(name, cells)| [vec![name], cells].concat()).collect();
+    out.line(table(&head, 1, &body));
+    let rounds = text::count(study.rounds(), "round");
+    let revision = study.run.machines.first().and_then(|machine| machine.suite.revision.as_deref());
+    let revision =
+        revision.map(|r| format!(", revision {}", r.chars().take(12).collect::<String>())).unwrap_or_default();
+    out.line(format!("Median and 95 % interval over {rounds} on {}{revision}.", study.described()));
+    out.text
+}
+
+/// Paragraphs with an empty line between them.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn line(&mut self, text: impl AsRef<str>) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.text.push_str(text.as_ref().trim_end());
+        self.text.push('\n');
+    }
+}
+
+/// A table whose columns from `numeric` on are set flush right.
+fn table(head: &[String], numeric: usize, rows: &[Vec<String>]) -> String {
+    let row =
+        |cells: &[String]| format!("| {} |\n", cells.iter().map(|cell| escaped(cell)).collect::<Vec<_>>().join(" | "));
+    let rule: Vec<&str> = (0..head.len()).map(|column| if column < numeric { "---" } else { "---:" }).collect();
+    let mut text = row(head);
+    text.push_str(&format!("| {} |\n", rule.join(" | ")));
+    text.extend(rows.iter().map(|cells| row(cells)));
+    text
+}
+
+fn escaped(cell: &str) -> String {
+    cell.replace('|', "\\|").replace('\n', " ")
+}
+
+fn trouble(outline: &Outline, out: &mut Lines) {
+    for study in &outline.studies {
+        for trouble in study.differences() {
+            out.line(format!("**Audit differs**{}: `{}` {}.", study.suffix(), trouble.id, trouble.what));
+        }
+        for trouble in study.failures() {
+            out.line(format!("**Failed**{}: `{}` {}.", study.suffix(), trouble.id, trouble.what));
+        }
+    }
+    if let Some(warning) = outline.single_rounds_warning() {
+        out.line(format!("> {warning} `switchcost run --rounds 5` measures that."));
+    }
+}
+
+fn counts(benches: &[&Bench]) -> String {
+    let head =
+        ["benchmark", "system calls", "audit", "time", "95 %", "CPU time", "switches (vol. + invol.)", "counting"];
+    let rows: Vec<Vec<String>> = benches
+        .iter()
+        .map(|bench| {
+            let row = counters::row(bench);
+            vec![
+                format!("{} {}", row.name, row.detail),
+                row.calls,
+                if row.audit == "DIFFERS" { "**DIFFERS**".into() } else { row.audit.into() },
+                row.time,
+                row.interval,
+                row.cpu,
+                row.switches,
+                row.counting,
+            ]
+        })
+        .collect();
+    table(&head.map(String::from), 3, &rows)
+}
+
+fn missing(outline: &Outline, out: &mut Lines) {
+    out.line("## What this machine cannot tell you");
+    for study in &outline.studies {
+        let gaps = study.gaps();
+        if gaps.is_empty() {
+            out.line(format!("Everything that was asked for was measured, counted and audited{}.", study.suffix()));
+        }
+        for gap in gaps {
+            let (kind, reason) = (capitalised(gap.kind.name()), capitalised(&gap.reason));
+            let what = text::list(&gap.what);
+            out.line(format!("- **{kind}**{}: {what}. {reason}. Remedy: {}.", study.suffix(), gap.remedy));
+        }
+    }
+}
+
+fn hosts(outline: &Outline, out: &mut Lines) {
+    for study in &outline.studies {
+        out.line(format!("## The machine{}", study.suffix()));
+        if let Some(machine) = study.run.machines.first() {
+            let rows: Vec<Vec<String>> =
+                machine::facts(machine).into_iter().map(|(name, value)| vec![name.to_string(), value]).collect();
+            out.line(table(&["what".into(), "value".into()], 2, &rows));
+        }
+        for warning in study.warnings() {
+            out.line(format!("- **{}**: {}. Remedy: {}.", capitalised(&warning.what), warning.why, warning.remedy));
+        }
+    }
+}
+
+fn origin(outline: &Outline, out: &mut Lines) {
+    out.line("## How it was made");
+    for study in &outline.studies {
+        out.line(format!("```sh\n{}\n```", study.commands().join("\n")));
+        out.line(made_by(study));
+    }
+}
+
+fn made_by(study: &Study) -> String {
+    let Some(machine) = study.run.machines.first() else { return String::new() };
+    let suite = &machine.suite;
+    let revision = suite.revision.as_ref().map(|revision| format!(", revision `{revision}`")).unwrap_or_default();
+    let changed = if suite.changed == Some(true) { " with uncommitted changes" } else { "" };
+    format!("switchcost {}{revision}{changed}, {}. Host `{}`.", suite.version, suite.rustc, machine.id)
+}

@@ -1,0 +1,115 @@
+//! What a run does not tell, and why: grouped by the reason, since one setting often hides many things.
+
+use std::collections::BTreeMap;
+
+use super::study::Study;
+use crate::record::{BenchmarkLine, Outcome};
+
+/// Things that are missing for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// What kind of gap it is.
+    pub(super) kind: Kind,
+    /// Events, audited quantities or benchmarks.
+    pub(super) what: Vec<String>,
+    /// Why.
+    pub(super) reason: String,
+    /// What would help.
+    pub(super) remedy: String,
+}
+
+/// Kinds of gaps, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Benchmarks that cannot run here.
+    Unsupported,
+    /// Events that were not counted.
+    NotCounted,
+    /// Quantities that the audit could not check.
+    Unchecked,
+}
+
+impl Kind {
+    /// In words.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unsupported => "cannot run here",
+            Self::NotCounted => "not counted",
+            Self::Unchecked => "not audited",
+        }
+    }
+}
+
+/// All gaps of a run.
+pub(super) fn gaps(study: &Study) -> Vec<Gap> {
+    let mut gaps: BTreeMap<(Kind, String, String), Vec<String>> = BTreeMap::new();
+    let mut add = |kind: Kind, what: &str, reason: String, remedy: &str| {
+        let entry = gaps.entry((kind, reason, remedy.into())).or_default();
+        if !entry.iter().any(|known| known == what) {
+            entry.push(what.into());
+        }
+    };
+    for line in &study.run.benchmarks {
+        match &line.outcome {
+            Outcome::Unsupported(reason) => {
+                let why = format!("needs {}; here: {}", reason.requirement, reason.observed);
+                add(Kind::Unsupported, &line.id, why, &reason.remedy);
+            }
+            Outcome::Failed(_) => {}
+            Outcome::Measured(measured) => {
+                for not in &measured.counted.not_counted {
+                    add(Kind::NotCounted, &not.event, not.reason.clone(), &not.remedy);
+                }
+                for not in &measured.audit.unchecked {
+                    add(Kind::Unchecked, &not.what, not.reason.clone(), &not.remedy);
+                }
+            }
+        }
+    }
+    let gap = |((kind, reason, remedy), what)| Gap { kind, what, reason, remedy };
+    gaps.into_iter().map(gap).collect()
+}
+
+/// A benchmark that should have run and did not, or did something else than its mechanism says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// The benchmark.
+    pub(super) id: String,
+    /// What happened, in a sentence without full stop.
+    pub(super) what: String,
+}
+
+/// Failures, each once.
+pub(super) fn failures(study: &Study) -> Vec<Trouble> {
+    let failed = |line: &BenchmarkLine| match &line.outcome {
+        Outcome::Failed(reason) => Some(Trouble { id: line.id.clone(), what: reason.clone() }),
+        _ => None,
+    };
+    once(study.run.benchmarks.iter().filter_map(failed))
+}
+
+/// Audit differences: each quantity of each benchmark once, as first seen.
+pub(super) fn differences(study: &Study) -> Vec<Trouble> {
+    let mut found: Vec<(String, Trouble)> = Vec::new();
+    for line in &study.run.benchmarks {
+        let Outcome::Measured(measured) = &line.outcome else { continue };
+        for check in measured.audit.differences() {
+            let key = format!("{} {}", line.id, check.what);
+            if !found.iter().any(|(known, _)| *known == key) {
+                let what = format!("{}: {:.4} per operation, expected {}", check.what, check.observed, check.expected);
+                found.push((key, Trouble { id: line.id.clone(), what }));
+            }
+        }
+    }
+    found.into_iter().map(|(_, trouble)| trouble).collect()
+}
+
+fn once(troubles: impl Iterator<Item = Trouble>) -> Vec<Trouble> {
+    let mut all: Vec<Trouble> = Vec::new();
+    for trouble in troubles {
+        if !all.contains(&trouble) {
+            all.push(trouble);
+        }
+    }
+    all
+}

@@ -1,0 +1,234 @@
+//! Runs as a reader asks for them: by group, by benchmark, with all rounds of a benchmark together.
+
+use std::collections::BTreeMap;
+
+use super::{Summary, summarize};
+use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
+
+/// What a report says about groups and mechanisms, which records name only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    /// Names of groups and their questions, in the order in which they are shown.
+    pub groups: Vec<(String, String)>,
+    /// Ids of mechanisms and what they isolate.
+    pub mechanisms: Vec<(String, String)>,
+}
+
+impl Catalogue {
+    /// The question of a group; its name when it is none of this version's.
+    pub(super) fn question<'a>(&'a self, group: &'a str) -> &'a str {
+        self.groups.iter().find(|(name, _)| name == group).map_or(group, |(_, question)| question)
+    }
+
+    /// What a mechanism isolates.
+    pub(super) fn isolates(&self, mechanism: &str) -> Option<&str> {
+        self.mechanisms.iter().find(|(id, _)| id == mechanism).map(|(_, isolates)| isolates.as_str())
+    }
+}
+
+/// A run, sorted out.
+#[derive(Debug)]
+pub(super) struct Study<'a> {
+    /// `A`, `B` … where there are several.
+    pub(super) name: String,
+    /// The run.
+    pub(super) run: &'a Run,
+    /// What was measured, in the order in which it first stands in the record.
+    pub(super) benches: Vec<Bench<'a>>,
+}
+
+/// A benchmark that was measured, with all its rounds.
+#[derive(Debug)]
+pub(super) struct Bench<'a> {
+    /// Its figures.
+    pub(super) summary: Summary,
+    /// Its rounds.
+    pub(super) rounds: Vec<&'a Measured>,
+}
+
+impl<'a> Study<'a> {
+    /// Sorts `run` out.
+    pub(super) fn new(name: String, run: &'a Run) -> Self {
+        let mut by_id: Vec<(&str, Vec<&BenchmarkLine>)> = Vec::new();
+        for line in &run.benchmarks {
+            match by_id.iter_mut().find(|(id, _)| *id == line.id) {
+                Some((_, lines)) => lines.push(line),
+                None => by_id.push((&line.id, vec![line])),
+            }
+        }
+        let benches = by_id.iter().filter_map(|(_, lines)| Bench::new(lines)).collect();
+        Self { name, run, benches }
+    }
+
+    /// The benchmarks of a group, baseline first, then by mechanism and placement.
+    pub(super) fn of_group(&self, group: &str) -> Vec<&Bench<'a>> {
+        let mut benches: Vec<&Bench> = self.benches.iter().filter(|bench| bench.group() == group).collect();
+        benches.sort_by(|a, b| a.order().cmp(&b.order()));
+        benches
+    }
+
+    /// The most rounds that any benchmark has.
+    pub(super) fn rounds(&self) -> usize {
+        self.benches.iter().map(|bench| bench.rounds.len()).max().unwrap_or(0)
+    }
+
+    /// The command lines of the processes that wrote the run, each once, as a user would type them.
+    pub(super) fn commands(&self) -> Vec<String> {
+        let mut commands = Vec::new();
+        for machine in &self.run.machines {
+            let command = command(&machine.argv);
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+
+    /// Those of the commands that `group` came from.
+    pub(super) fn commands_of(&self, group: &str) -> Vec<String> {
+        let all = self.commands();
+        let own = format!("--bench {group}");
+        let of_group: Vec<String> = all.iter().filter(|command| command.contains(&own)).cloned().collect();
+        // Only a bench target's command names its group; all others measure several.
+        if of_group.is_empty() { all } else { of_group }
+    }
+}
+
+impl<'a> Bench<'a> {
+    fn new(lines: &[&'a BenchmarkLine]) -> Option<Self> {
+        let measured = lines.iter().filter_map(|line| match &line.outcome {
+            Outcome::Measured(measured) => Some(&**measured),
+            _ => None,
+        });
+        Some(Self { summary: summarize(lines)?, rounds: measured.collect() })
+    }
+
+    /// What does not vary between its rounds.
+    pub(super) fn line(&self) -> &BenchmarkLine {
+        &self.summary.line
+    }
+
+    /// The part of the id before the slash.
+    pub(super) fn group(&self) -> &str {
+        self.line().mechanism.split('/').next().unwrap_or_default()
+    }
+
+    /// The part of the mechanism's id behind the slash.
+    pub(super) fn name(&self) -> &str {
+        self.line().mechanism.split_once('/').map_or(self.line().mechanism.as_str(), |(_, name)| name)
+    }
+
+    /// What stands behind the placement in the id: what differs from the defaults.
+    pub(super) fn chosen(&self) -> Option<&str> {
+        self.line().id.splitn(4, '/').nth(3)
+    }
+
+    /// The placement, and what was chosen, as far as it is not the default.
+    pub(super) fn detail(&self) -> String {
+        let placement = self.line().setting.placement.name();
+        self.chosen().map_or_else(|| placement.into(), |chosen| format!("{placement}, {chosen}"))
+    }
+
+    /// Nanoseconds per operation.
+    pub(super) fn nanos(&self) -> f64 {
+        self.summary.nanos.interval.estimate
+    }
+
+    /// Half the width of the interval, in nanoseconds.
+    pub(super) fn reach(&self) -> f64 {
+        (self.summary.nanos.interval.high - self.summary.nanos.interval.low) / 2.0
+    }
+
+    /// Context switches per operation, of either kind.
+    pub(super) fn switches(&self) -> f64 {
+        self.summary.voluntary + self.summary.involuntary
+    }
+
+    /// Nanoseconds per operation of each bare sample, round by round.
+    pub(super) fn samples(&self) -> Vec<Vec<f64>> {
+        let of_round = |round: &&Measured| round.samples.iter().map(|sample: &Sample| sample.per_op()).collect();
+        self.rounds.iter().map(of_round).collect()
+    }
+
+    /// System calls per operation by name, averaged over the rounds in which they were counted.
+    pub(super) fn calls(&self) -> BTreeMap<&str, f64> {
+        let counted: Vec<_> = self.rounds.iter().filter(|round| round.audit.calls_per_op().is_some()).collect();
+        let mut calls: BTreeMap<&str, f64> = BTreeMap::new();
+        for (name, rate) in counted.iter().flat_map(|round| &round.audit.calls) {
+            *calls.entry(name).or_default() += rate / counted.len() as f64;
+        }
+        calls
+    }
+
+    /// Each counted event per operation, averaged over the rounds that have it, and whether it is an estimate.
+    pub(super) fn events(&self) -> BTreeMap<&str, (f64, bool)> {
+        let mut sums: BTreeMap<&str, (f64, usize, bool)> = BTreeMap::new();
+        for counter in self.rounds.iter().flat_map(|round| &round.counted.counters) {
+            let sum = sums.entry(&counter.event).or_default();
+            *sum = (sum.0 + counter.per_op, sum.1 + 1, sum.2 || counter.estimated);
+        }
+        sums.into_iter().map(|(event, (sum, rounds, estimated))| (event, (sum / rounds as f64, estimated))).collect()
+    }
+
+    /// The series that its placement is drawn in.
+    pub(super) fn colour(&self) -> usize {
+        use crate::crew::Placement;
+        Placement::ALL.iter().position(|placement| *placement == self.line().setting.placement).unwrap_or(0)
+    }
+
+    fn order(&self) -> (bool, &str, usize, &str) {
+        let line = self.line();
+        (line.mechanism != line.baseline, &line.mechanism, self.colour(), &line.id)
+    }
+}
+
+/// The groups that any of `studies` has something of: the catalogue's first, unknown ones after them.
+pub(super) fn groups(studies: &[Study], catalogue: &Catalogue) -> Vec<String> {
+    let group = |line: &BenchmarkLine| line.mechanism.split('/').next().unwrap_or_default().to_string();
+    let present: Vec<String> = studies.iter().flat_map(|study| &study.run.benchmarks).map(group).collect();
+    let known = catalogue.groups.iter().map(|(name, _)| name.clone()).filter(|name| present.contains(name));
+    let mut groups: Vec<String> = known.collect();
+    for name in present {
+        if !groups.contains(&name) {
+            groups.push(name);
+        }
+    }
+    groups
+}
+
+/// A command line as a user would type it. Cargo runs bench targets by a path with a hash in it and adds `--bench`.
+fn command(argv: &[String]) -> String {
+    let mut words = argv.iter();
+    let program = words.next().map(|path| path.rsplit('/').next().unwrap_or(path)).unwrap_or_default();
+    let rest: Vec<String> = words.filter(|word| *word != "--bench").map(|word| quoted(word)).collect();
+    let rest = rest.join(" ");
+    let command = match program.rsplit_once('-') {
+        Some((target, hash)) if hash.len() == 16 && hash.chars().all(|c| c.is_ascii_hexdigit()) => {
+            let separator = if rest.is_empty() { "" } else { " --" };
+            format!("cargo bench --bench {target}{separator} {rest}")
+        }
+        _ => format!("{program} {rest}"),
+    };
+    command.trim().into()
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_read_as_they_are_typed() {
+        let argv = |words: &[&str]| words.iter().map(|word| (*word).to_string()).collect::<Vec<_>>();
+        let bench = argv(&["target/release/deps/handoff-0123456789abcdef", "--bench", "futex|pipe", "--quick"]);
+        assert_eq!(command(&bench), "cargo bench --bench handoff -- 'futex|pipe' --quick");
+        let bare = argv(&["/x/deps/handoff-0123456789abcdef", "--bench"]);
+        assert_eq!(command(&bare), "cargo bench --bench handoff");
+        assert_eq!(command(&argv(&["/usr/bin/switchcost", "run", "--rounds", "5"])), "switchcost run --rounds 5");
+        assert_eq!(command(&[]), "");
+    }
+}

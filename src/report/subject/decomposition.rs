@@ -1,0 +1,234 @@
+//! What a cost is made of, by subtraction.
+//!
+//! A benchmark is led up to by others that do less, one step at a time: the baseline, the event loop below a runtime,
+//! the same mechanism on one CPU, the same placement with idle CPUs that poll. Each part is one benchmark minus the one
+//! before, so the parts add up to the figure exactly. What came out negative is a finding and stays in.
+//!
+//! Subtraction assumes that the smaller work is wholly inside the larger one. A baseline is therefore used only where
+//! the mechanism switches at least as often as it does; a channel that spins does not contain a futex's sleep.
+
+use std::borrow::Cow;
+
+use super::{Subject, named};
+use crate::crew::{Idle, Placement};
+use crate::mechanism::Unit;
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Bar, Bars, Figure, Part};
+use crate::report::study::Bench;
+use crate::report::text;
+
+/// Switches per operation by which a step must exceed the one before to be called a switch.
+const A_SWITCH: f64 = 0.3;
+
+/// Runtimes whose own event loop is epoll behind mio or the like: [`LOOP`] is inside them.
+const RUNTIMES: [&str; 2] = ["tokio", "smol"];
+
+/// The event loop without a runtime.
+const LOOP: &str = "mio";
+
+/// A kind of part: its colour, and its name.
+type Kind = (usize, Cow<'static, str>);
+const SWITCH: Kind = (1, Cow::Borrowed("handoff (switch)"));
+const READINESS: Kind = (2, Cow::Borrowed("finding who is ready"));
+const RUNTIME: Kind = (3, Cow::Borrowed("runtime"));
+const OWN: Kind = (4, Cow::Borrowed("the mechanism itself"));
+const CROSSING: Kind = (6, Cow::Borrowed("other CPUs, migration"));
+const IDLE: Kind = (5, Cow::Borrowed("leaving idle"));
+const CROSSING_AND_IDLE: Kind = (5, Cow::Borrowed("idle exit and migration"));
+
+/// The baseline as a part. Where hops go and nobody waits for anybody, it is the input and output.
+fn baseline(bench: &Bench) -> Kind {
+    let name = bench.name();
+    let input_and_output = bench.line().unit == Unit::Hop && !waits(bench);
+    (0, Cow::Owned(if input_and_output { format!("input and output ({name})") } else { format!("baseline ({name})") }))
+}
+
+/// The figure; `None` where nothing has more than one part.
+pub(in crate::report) fn decomposition(subject: Subject) -> Option<Figure> {
+    // Polling is a step on the way to another benchmark.
+    let wholes = subject.apart_from_curves().into_iter().filter(|bench| bench.line().setting.idle == Idle::Default);
+    let chains: Vec<Chain> = wholes.filter_map(|bench| chain(bench, subject.benches)).collect();
+    if chains.is_empty() {
+        return None;
+    }
+    let unit = subject.unit();
+    Some(Figure {
+        id: subject.anchor("parts"),
+        title: subject.title(&format!("What a {unit} is made of")),
+        says: says(&chains, unit),
+        key: Some(
+            "Each part is one benchmark minus the one that does a step less; the line across a bar is the whole. Outlined parts \
+             left of 0 are negative: that step made the operation cheaper. Pale parts are not told apart from 0. Bars too short for one \
+             scale have one of their own below."
+                .into(),
+        ),
+        picture: Box::new(Bars {
+            axis: format!("time per {unit}"),
+            rows: chains.iter().map(Chain::bar).collect(),
+        }),
+        csv: csv(&chains),
+    })
+}
+
+/// A benchmark and those that lead up to it, the least first.
+struct Chain<'a> {
+    steps: Vec<(Kind, &'a Bench<'a>)>,
+}
+
+impl<'a> Chain<'a> {
+    fn whole(&self) -> &'a Bench<'a> {
+        self.steps[self.steps.len() - 1].1
+    }
+
+    /// Kind, the benchmark, what it adds, and whether that is told from 0.
+    fn parts(&self) -> Vec<(Kind, &'a Bench<'a>, f64, bool)> {
+        let mut before: Option<&Bench> = None;
+        let mut parts = Vec::new();
+        for (kind, bench) in &self.steps {
+            let nanos = bench.nanos() - before.map_or(0.0, Bench::nanos);
+            // The intervals of independent figures: their half widths add up as standard deviations do.
+            let reach = bench.reach().hypot(before.map_or(0.0, Bench::reach));
+            parts.push((kind.clone(), *bench, nanos, nanos.abs() > reach));
+            before = Some(bench);
+        }
+        parts
+    }
+
+    fn bar(&self) -> Bar {
+        let whole = self.whole();
+        let part = |(kind, _, nanos, sure): (Kind, &Bench, f64, bool)| Part {
+            name: kind.1.into_owned(),
+            series: kind.0,
+            nanos,
+            sure,
+        };
+        Bar { label: whole.name().into(), detail: whole.detail(), parts: self.parts().into_iter().map(part).collect() }
+    }
+}
+
+fn chain<'a>(whole: &'a Bench<'a>, all: &[&'a Bench<'a>]) -> Option<Chain<'a>> {
+    let on_one_cpu = one_cpu(whole, all);
+    let mut steps: Vec<(Kind, &Bench)> = Vec::new();
+    let own = on_one_cpu.unwrap_or(whole);
+    if let Some(base) = base(own, all) {
+        steps.push((baseline(base), base));
+        let below = below_runtime(own, all).filter(|below| below.line().id != base.line().id);
+        if let Some(below) = below {
+            steps.push((READINESS, below));
+        }
+        let switches = waits(own) && !waits(base) && own.switches() - base.switches() > A_SWITCH;
+        let kind = match below {
+            Some(_) => RUNTIME,
+            None if switches => SWITCH,
+            None if own.name().starts_with(LOOP) => READINESS,
+            None => OWN,
+        };
+        steps.push((kind, own));
+    } else {
+        let is_base = own.line().mechanism == own.line().baseline;
+        steps.push((if is_base { baseline(own) } else { OWN }, own));
+    }
+    if own.line().id != whole.line().id {
+        match polling(whole, all) {
+            Some(polling) => steps.extend([(CROSSING, polling), (IDLE, whole)]),
+            None => steps.push((CROSSING_AND_IDLE, whole)),
+        }
+    }
+    (steps.len() > 1).then_some(Chain { steps })
+}
+
+/// Whether its tasks give up their CPU. Those that never do are switched by the scheduler alone, for the sake of others.
+fn waits(bench: &Bench) -> bool {
+    bench.summary.voluntary > A_SWITCH
+}
+
+/// The same mechanism with the same parameters, all on one CPU: what `whole` adds is where it runs.
+fn one_cpu<'a>(whole: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
+    let same = |bench: &&&Bench| {
+        let (a, b) = (&bench.line().setting, &whole.line().setting);
+        bench.line().mechanism == whole.line().mechanism
+            && a.parameters == b.parameters
+            && a.placement == Placement::SameCpu
+            && a.idle == Idle::Default
+    };
+    all.iter().find(same).copied()
+}
+
+/// The same benchmark with idle CPUs that poll.
+fn polling<'a>(whole: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
+    let same = |bench: &&&Bench| {
+        let (a, b) = (&bench.line().setting, &whole.line().setting);
+        bench.line().mechanism == whole.line().mechanism
+            && a.parameters == b.parameters
+            && a.placement == b.placement
+            && (a.idle, b.idle) == (Idle::Poll, Idle::Default)
+    };
+    all.iter().find(same).copied()
+}
+
+/// The baseline on one CPU, if `own` can be thought to contain it.
+fn base<'a>(own: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
+    let line = own.line();
+    let base = (line.mechanism != line.baseline).then(|| alike(own, &line.baseline, all)).flatten()?;
+    (base.switches() <= own.switches() + 0.1 && (waits(own) || !waits(base))).then_some(base)
+}
+
+/// The event loop that a runtime is built on.
+fn below_runtime<'a>(own: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
+    let runtime = RUNTIMES.iter().any(|runtime| own.name().starts_with(runtime));
+    if runtime { alike(own, &format!("{}/{LOOP}", own.group()), all) } else { None }
+}
+
+/// `mechanism` on one CPU, or in `own`'s placement, with the values that `own` has of the parameters they share.
+fn alike<'a>(own: &Bench, mechanism: &str, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
+    let agrees = |bench: &&Bench| {
+        let theirs: Vec<_> = bench.line().setting.parameters.iter().collect();
+        own.line()
+            .setting
+            .parameters
+            .iter()
+            .all(|(name, value)| theirs.iter().all(|(other, other_value)| *other != name || *other_value == value))
+    };
+    let candidates = || {
+        let idle = |bench: &&Bench| bench.line().setting.idle == Idle::Default;
+        all.iter().copied().filter(|bench| bench.line().mechanism == mechanism).filter(agrees).filter(idle)
+    };
+    let placed = |placement: Placement| candidates().find(|bench| bench.line().setting.placement == placement);
+    placed(Placement::SameCpu).or_else(|| placed(own.line().setting.placement)).or_else(|| placed(Placement::Unpinned))
+}
+
+/// The largest part of the dearest benchmark, and how many parts are negative.
+fn says(chains: &[Chain], unit: &str) -> String {
+    let Some(dearest) = chains.iter().max_by(|a, b| a.whole().nanos().total_cmp(&b.whole().nanos())) else {
+        return String::new();
+    };
+    let whole = dearest.whole();
+    let Some((kind, _, nanos, _)) = dearest.parts().into_iter().max_by(|a, b| a.2.total_cmp(&b.2)) else {
+        return String::new();
+    };
+    let negative = chains.iter().flat_map(Chain::parts).filter(|part| part.2 < 0.0).count();
+    let below = match negative {
+        0 => String::new(),
+        1 => " One part is negative and shown as such.".into(),
+        several => format!(" {several} parts are negative and shown as such."),
+    };
+    format!(
+        "Of the {} per {unit} of {}, {} ({}) is {}.{below}",
+        text::nanos(whole.nanos()),
+        named(whole),
+        text::percent(nanos / whole.nanos()),
+        text::nanos(nanos),
+        kind.1,
+    )
+}
+
+fn csv(chains: &[Chain]) -> String {
+    let mut csv = Csv::new(&["id", "part", "ns_per_op", "told_from_0", "up_to"]);
+    for chain in chains {
+        for (kind, bench, nanos, sure) in chain.parts() {
+            let id = chain.whole().line().id.clone();
+            csv.row([id, kind.1.into(), number(nanos), sure.to_string(), bench.line().id.clone()]);
+        }
+    }
+    csv.into_text()
+}

@@ -1,0 +1,82 @@
+//! From a run to the figures of its report: each file selects the data of one kind of picture and says what it shows.
+
+mod costs;
+mod decomposition;
+mod pairs;
+mod scaling;
+mod scatter;
+mod side_by_side;
+
+pub(super) use costs::costs;
+pub(super) use decomposition::decomposition;
+pub(super) use pairs::pairs;
+pub(super) use scaling::scaling;
+pub(super) use scatter::scatter;
+pub(super) use side_by_side::side_by_side;
+
+use super::study::{Bench, Study};
+use crate::stats::Basis;
+
+/// A group's benchmarks in one run, and how its figures are called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// The group.
+    pub(super) group: &'a str,
+    /// The benchmarks, in their order.
+    pub(super) benches: &'a [&'a Bench<'a>],
+    /// The run's name, where there are several.
+    pub(super) run: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// The anchor of a figure: `cost-brigade`, `cost-brigade-a`.
+    fn anchor(&self, kind: &str) -> String {
+        let of_run = self.run.map(|run| format!("-{}", super::text::slug(run))).unwrap_or_default();
+        format!("{kind}-{}{of_run}", super::text::slug(self.group))
+    }
+
+    /// A title, with the run where there are several.
+    fn title(&self, text: &str) -> String {
+        self.run.map_or_else(|| text.into(), |run| format!("{text}, run {run}"))
+    }
+
+    /// What one operation is called.
+    fn unit(&self) -> &'static str {
+        unit(self.benches)
+    }
+}
+
+fn unit(benches: &[&Bench]) -> &'static str {
+    benches.first().map_or("operation", |bench| bench.line().unit.name())
+}
+
+fn is_within_only(bench: &Bench) -> bool {
+    bench.summary.nanos.basis == Basis::WithinRunOnly
+}
+
+/// A benchmark in a sentence: `thread unpinned`.
+fn named(bench: &Bench) -> String {
+    format!("{} {}", bench.name(), bench.detail())
+}
+
+/// How marks with and without the scatter between processes are told apart, as far as both occur.
+fn key(benches: &[&Bench], studies: usize) -> Option<String> {
+    let single = benches.iter().any(|bench| is_within_only(bench));
+    let differs = benches.iter().any(|bench| bench.summary.audit == "DIFFERS");
+    let mut key = Vec::new();
+    if single {
+        key.push("Hollow dots with dashed lines: one round, so the interval leaves out how far processes differ.");
+    }
+    if differs {
+        key.push("†: the audit found something else than the mechanism says it does.");
+    }
+    if studies > 1 {
+        key.push("Letters are the runs, described at the top.");
+    }
+    (!key.is_empty()).then(|| key.join(" "))
+}
+
+/// The benchmarks of all studies in a group.
+fn all_of_group<'a>(studies: &'a [Study<'a>], group: &str) -> Vec<&'a Bench<'a>> {
+    studies.iter().flat_map(|study| study.of_group(group)).collect()
+}

@@ -1,0 +1,142 @@
+//! How a cost grows with an amount: every number that a run has several values of.
+
+use std::collections::BTreeMap;
+
+use super::Subject;
+use crate::mechanism::Value;
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, Line, Lines, Point};
+use crate::report::study::Bench;
+use crate::report::text;
+
+/// Amounts, and what was measured at each.
+type Points<'a> = Vec<(u64, &'a Bench<'a>)>;
+
+/// A label, and its points.
+type Curve<'a> = (String, Points<'a>);
+
+/// The value of `parameter` in a benchmark, if it is a number.
+fn amount(bench: &Bench, parameter: &str) -> Option<u64> {
+    let value = bench.line().setting.parameters.iter().find(|(name, _)| *name == parameter)?.1;
+    match value {
+        Value::Number(amount) => Some(*amount),
+        Value::Word(_) => None,
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// The benchmarks without those that differ from another one by a number alone: as points of a curve they are
+    /// told from one another, as rows of every picture they hide what else there is.
+    pub(super) fn apart_from_curves(&self) -> Vec<&'a Bench<'a>> {
+        let default = |bench: &Bench, parameter: &str| {
+            self.benches.iter().any(|other| {
+                let (a, b) = (&bench.line().setting, &other.line().setting);
+                other.line().mechanism == bench.line().mechanism
+                    && (a.placement, a.idle) == (b.placement, b.idle)
+                    && label(other, parameter) == label(bench, parameter)
+                    && is_default(other, parameter)
+            })
+        };
+        let on_a_curve = |bench: &&&Bench| {
+            let chosen = bench.chosen().unwrap_or_default().split(',');
+            let mut numbers =
+                chosen.filter_map(|pair| pair.split('=').next()).filter(|name| amount(bench, name).is_some());
+            numbers.any(|parameter| default(bench, parameter))
+        };
+        self.benches.iter().filter(|bench| !on_a_curve(bench)).copied().collect()
+    }
+}
+
+/// Ids name what differs from the default.
+fn is_default(bench: &Bench, parameter: &str) -> bool {
+    !bench.chosen().unwrap_or_default().split(',').any(|pair| pair.split('=').next() == Some(parameter))
+}
+
+/// One figure for each placement and number that takes several values there.
+pub(in crate::report) fn scaling(subject: Subject) -> Vec<Figure> {
+    let mut curves: BTreeMap<(&str, &str), BTreeMap<String, Points>> = BTreeMap::new();
+    for bench in subject.benches {
+        let setting = &bench.line().setting;
+        for (name, value) in setting.parameters.iter() {
+            let Value::Number(amount) = value else { continue };
+            let curve = curves.entry((name, setting.placement.name())).or_default();
+            curve.entry(label(bench, name)).or_default().push((*amount, bench));
+        }
+    }
+    let figures = curves.into_iter().filter_map(|((parameter, placement), lines)| {
+        let lines: Vec<Curve> = lines.into_iter().filter_map(curve).collect();
+        (!lines.is_empty()).then(|| figure(subject, parameter, placement, &lines))
+    });
+    figures.collect()
+}
+
+/// The mechanism, and what else differs from the defaults.
+fn label(bench: &Bench, varied: &str) -> String {
+    let others = bench
+        .chosen()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(varied));
+    let others: Vec<&str> = others.collect();
+    if others.is_empty() { bench.name().into() } else { format!("{} {}", bench.name(), others.join(",")) }
+}
+
+/// By rising amount; one amount is no curve.
+fn curve<'a>((label, mut points): Curve<'a>) -> Option<Curve<'a>> {
+    points.sort_by_key(|(amount, _)| *amount);
+    points.dedup_by_key(|(amount, _)| *amount);
+    (points.len() > 1).then_some((label, points))
+}
+
+fn figure(subject: Subject, parameter: &str, placement: &str, lines: &[Curve]) -> Figure {
+    let unit = subject.unit();
+    let point = |(amount, bench): &(u64, &Bench)| {
+        let interval = bench.summary.nanos.interval;
+        Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
+    };
+    let line = |(label, points): &Curve| Line { label: label.clone(), points: points.iter().map(point).collect() };
+    Figure {
+        id: subject.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
+        title: subject.title(&format!("Time per {unit} over {parameter}, {placement}")),
+        says: says(parameter, unit, lines),
+        key: None,
+        picture: Box::new(Lines {
+            across: parameter.into(),
+            upwards: format!("time per {unit}"),
+            lines: lines.iter().map(line).collect(),
+        }),
+        csv: csv(parameter, lines),
+    }
+}
+
+/// The curve that climbs most.
+fn says(parameter: &str, unit: &str, lines: &[Curve]) -> String {
+    let climb = |points: &[(u64, &Bench)]| match (points.first(), points.last()) {
+        (Some((_, first)), Some((_, last))) => last.nanos() / first.nanos(),
+        _ => 1.0,
+    };
+    let steepest = lines.iter().max_by(|a, b| climb(&a.1).total_cmp(&climb(&b.1)));
+    let Some((label, points)) = steepest else { return String::new() };
+    let ((from, first), (to, last)) = (points[0], points[points.len() - 1]);
+    let change = format!("{} to {}", text::nanos(first.nanos()), text::nanos(last.nanos()));
+    let factor = climb(points);
+    let verb = match lines.len() {
+        1 => "",
+        _ if factor > 1.0 => " climbs most",
+        _ => " falls least",
+    };
+    format!("{label}{verb}: from {from} to {to} {parameter} a {unit} goes from {change}, {}.", text::times(factor))
+}
+
+fn csv(parameter: &str, lines: &[Curve]) -> String {
+    let mut csv = Csv::new(&["curve", parameter, "ns_per_op", "low_95", "high_95", "id"]);
+    for (label, points) in lines {
+        for (amount, bench) in points {
+            let interval = bench.summary.nanos.interval;
+            let figures = [interval.estimate, interval.low, interval.high].map(number);
+            let start = [label.clone(), amount.to_string()];
+            csv.row(start.into_iter().chain(figures).chain([bench.line().id.clone()]));
+        }
+    }
+    csv.into_text()
+}

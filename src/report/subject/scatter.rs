@@ -1,0 +1,102 @@
+//! How samples scatter within a round, and rounds among themselves.
+
+use super::{Subject, named};
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, Strip, Strips, Whisker};
+use crate::report::study::Bench;
+use crate::report::text;
+use crate::stats::{Modes, median, modes, quantile};
+
+/// The figure; `None` where nothing was measured.
+pub(in crate::report) fn scatter(subject: Subject) -> Option<Figure> {
+    let benches = &subject.apart_from_curves();
+    let rows: Vec<Strip> = benches.iter().map(|bench| strip(bench)).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let triangles = rows.iter().any(|row| !row.modes.is_empty());
+    let mut key = "One strip a round: thin line from the 5th to the 95th percentile of its samples, box between the \
+                   quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the only round's samples. \
+                   What lies beyond 0.1× or 10× is drawn at the edge."
+        .to_string();
+    if triangles {
+        key.push_str(" Triangles mark modes.");
+    }
+    Some(Figure {
+        id: subject.anchor("rounds"),
+        title: subject.title("How samples and rounds scatter"),
+        says: says(benches),
+        key: Some(key),
+        picture: Box::new(Strips { rows }),
+        csv: csv(benches),
+    })
+}
+
+fn strip(bench: &Bench) -> Strip {
+    let figure = bench.nanos();
+    let several = modes_of(bench).filter(|modes| modes.count > 1);
+    let spread = bench.summary.nanos.between_round_cv.or(bench.summary.nanos.within_round_cv);
+    Strip {
+        label: bench.name().into(),
+        detail: bench.detail(),
+        series: bench.colour(),
+        rounds: bench.samples().iter().filter_map(|round| whisker(round, figure)).collect(),
+        modes: several.map(|modes| modes.centres.iter().map(|centre| centre / figure).collect()).unwrap_or_default(),
+        value: spread.map_or("–".into(), text::percent),
+    }
+}
+
+fn whisker(round: &[f64], figure: f64) -> Option<Whisker> {
+    let at = |share: f64| quantile(round, share).map(|value| value / figure).filter(|ratio| *ratio > 0.0);
+    Some(Whisker { low: at(0.05)?, lower: at(0.25)?, median: at(0.5)?, upper: at(0.75)?, high: at(0.95)? })
+}
+
+/// The modes of the rounds where there are enough of them to tell, else of the samples.
+fn modes_of(bench: &Bench) -> Option<Modes> {
+    let samples = bench.samples();
+    let medians: Vec<f64> = samples.iter().filter_map(|round| median(round)).collect();
+    let of_rounds = modes(&medians).filter(|modes| modes.count > 1);
+    of_rounds.or_else(|| modes(&samples.concat()))
+}
+
+fn says(benches: &[&Bench]) -> String {
+    let several: Vec<String> = benches
+        .iter()
+        .filter_map(|bench| {
+            let modes = modes_of(bench).filter(|modes| modes.count > 1)?;
+            let centres: Vec<String> = modes.centres.iter().map(|centre| text::nanos(*centre)).collect();
+            Some(format!("{} has {} modes ({})", named(bench), modes.count, text::list(&centres)))
+        })
+        .collect();
+    let scatter = |bench: &&&Bench| bench.summary.nanos.between_round_cv;
+    let widest = benches
+        .iter()
+        .filter(|bench| scatter(bench).is_some())
+        .max_by(|a, b| scatter(a).unwrap_or_default().total_cmp(&scatter(b).unwrap_or_default()));
+    let spread = match widest {
+        Some(bench) => format!(
+            "Medians of the rounds vary most for {}, by {}",
+            named(bench),
+            text::percent(scatter(&bench).unwrap_or_default())
+        ),
+        None => "There is one round, so only the scatter within one process is known".into(),
+    };
+    match several.as_slice() {
+        [] => format!("{spread}; no benchmark shows more than one mode."),
+        [first] => format!("{spread}; {first}, which one figure does not describe."),
+        [first, ..] => format!("{spread}; {} benchmarks show several modes: {first}, for one.", several.len()),
+    }
+}
+
+fn csv(benches: &[&Bench]) -> String {
+    let mut csv =
+        Csv::new(&["id", "round", "samples", "min_ns", "p5_ns", "p25_ns", "median_ns", "p75_ns", "p95_ns", "max_ns"]);
+    for bench in benches {
+        for (index, round) in bench.samples().iter().enumerate() {
+            let quantiles = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0]
+                .map(|share| quantile(round, share).map(number).unwrap_or_default());
+            csv.row([bench.line().id.clone(), index.to_string(), round.len().to_string()].into_iter().chain(quantiles));
+        }
+    }
+    csv.into_text()
+}

@@ -1,0 +1,136 @@
+//! Numbers as people read them, and the words around them.
+
+/// A time in nanoseconds with three significant digits and the unit that keeps it below 1000: `4.12 µs`.
+pub(super) fn nanos(value: f64) -> String {
+    let (scaled, unit) = scaled(value);
+    format!("{} {unit}", significant(scaled))
+}
+
+/// A round time for an axis: `5 µs`, without digits that say nothing.
+pub(super) fn tick(value: f64) -> String {
+    let (scaled, unit) = scaled(value);
+    format!("{} {unit}", plain(scaled))
+}
+
+/// A number without trailing zeros, at most three decimals, with a true minus sign.
+pub(super) fn plain(value: f64) -> String {
+    let text = format!("{:.3}", value.abs());
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if value < 0.0 && text != "0" { format!("−{text}") } else { text.into() }
+}
+
+fn scaled(value: f64) -> (f64, &'static str) {
+    // 999.6 would round up to 1000 of its unit.
+    match value.abs() {
+        size if size < 999.5 => (value, "ns"),
+        size if size < 999.5e3 => (value / 1e3, "µs"),
+        size if size < 999.5e6 => (value / 1e6, "ms"),
+        _ => (value / 1e9, "s"),
+    }
+}
+
+/// Three significant digits; what is below a thousandth is 0, because no counter and no clock here resolves it.
+pub(super) fn significant(value: f64) -> String {
+    let size = value.abs();
+    let digits = match size {
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        size if size >= 0.9995 => 2,
+        _ => 3,
+    };
+    let text = format!("{size:.digits$}");
+    let sign = if value < 0.0 && text.chars().any(|c| c.is_ascii_digit() && c != '0') { "−" } else { "" };
+    format!("{sign}{text}")
+}
+
+/// A rate per operation: whole ones as such, small ones not rounded to nothing.
+pub(super) fn rate(value: f64) -> String {
+    match value {
+        value if (value - value.round()).abs() < 5e-4 => plain(value.round()),
+        value if value.abs() >= 1000.0 => format!("{value:.0}"),
+        value => significant(value),
+    }
+}
+
+/// A share as a percentage: `12 %`, `0.4 %`.
+pub(super) fn percent(share: f64) -> String {
+    let value = share * 100.0;
+    if value.abs() >= 9.5 { format!("{value:.0} %") } else { format!("{value:.1} %") }.replace('-', "−")
+}
+
+/// How many times: `3.4×`, `120×`.
+pub(super) fn times(ratio: f64) -> String {
+    format!("{}×", significant(ratio))
+}
+
+/// `1 round`, `3 rounds`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn list(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// The text with numbers kept on one line with their units.
+pub(super) fn unbroken(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let after_digit = kept.ends_with(|last: char| last.is_ascii_digit());
+        let mut before_unit = || rest.peek().is_some_and(|next| "%nµmC".contains(*next));
+        kept.push(if character == ' ' && after_digit && before_unit() { '\u{a0}' } else { character });
+    }
+    kept
+}
+
+/// A word that may stand in an anchor, a file name and a URL: lower case letters, digits and hyphens.
+pub(super) fn slug(text: &str) -> String {
+    let mut slug = String::new();
+    for character in text.chars() {
+        match character.to_ascii_lowercase() {
+            character if character.is_ascii_alphanumeric() => slug.push(character),
+            _ if slug.ends_with('-') || slug.is_empty() => {}
+            _ => slug.push('-'),
+        }
+    }
+    slug.trim_end_matches('-').into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits_and_a_fitting_unit() {
+        for (value, text) in
+            [(0.4, "0.400 ns"), (96.34, "96.3 ns"), (999.7, "1.00 µs"), (4117.0, "4.12 µs"), (-52_300.0, "−52.3 µs")]
+        {
+            assert_eq!(nanos(value), text);
+        }
+        assert_eq!((tick(500.0), tick(20_000.0), tick(0.0)), ("500 ns".into(), "20 µs".into(), "0 ns".into()));
+    }
+
+    #[test]
+    fn rates_are_not_rounded_to_nothing() {
+        assert_eq!([2.000_01, 0.002, 1.333, 5210.4, -0.0].map(rate), ["2", "0.002", "1.33", "5210", "0"]);
+    }
+
+    #[test]
+    fn numbers_stay_with_their_units() {
+        assert_eq!(unbroken("2 CPUs take 4.12 µs, 84 % of it"), "2\u{a0}CPUs take 4.12\u{a0}µs, 84\u{a0}% of it");
+        assert_eq!(unbroken("from 10 to 1000"), "from 10 to 1000");
+    }
+
+    #[test]
+    fn words_are_joined_and_made_into_anchors() {
+        assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+        assert_eq!(slug("brigade/thread, tasks=64"), "brigade-thread-tasks-64");
+        assert_eq!((count(1, "round"), count(3, "round")), ("1 round".into(), "3 rounds".into()));
+    }
+}

@@ -1,0 +1,290 @@
+//! The report: whole and well formed from a full run, a run with half of it missing, several runs and none.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use switchcost::record::{Outcome, Run, read};
+use switchcost::report::{Catalogue, File, PAGE, files};
+use switchcost::units::CpuId;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report").join(name)
+}
+
+fn run(name: &str) -> Run {
+    read(&fixture(name)).unwrap()
+}
+
+fn catalogue() -> Catalogue {
+    Catalogue {
+        groups: vec![("brigade".into(), "What does a byte cost?".into()), ("handoff".into(), "And a wakeup?".into())],
+        mechanisms: vec![("brigade/thread".into(), "a thread per task".into())],
+    }
+}
+
+/// Every shape a report takes.
+fn reports() -> Vec<(&'static str, Vec<File>)> {
+    let (whole, half) = (run("three-rounds"), run("half-missing"));
+    let machine_only = Run { benchmarks: Vec::new(), ..whole.clone() };
+    let no_machine = Run { machines: Vec::new(), ..half.clone() };
+    let mut failed = half.clone();
+    failed.benchmarks.retain(|line| !matches!(line.outcome, Outcome::Measured(_)));
+    [
+        ("whole", vec![whole.clone()]),
+        ("half", vec![half.clone()]),
+        ("two", vec![whole, half]),
+        ("no benchmark", vec![machine_only]),
+        ("no machine", vec![no_machine]),
+        ("nothing measured", vec![failed]),
+    ]
+    .map(|(name, runs)| (name, files(&runs, &catalogue())))
+    .into()
+}
+
+fn text<'a>(files: &'a [File], path: &str) -> &'a str {
+    &files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("no {path}")).text
+}
+
+fn figures(files: &[File]) -> Vec<&str> {
+    let name = |file: &'_ File| -> Option<(usize, usize)> {
+        file.path.strip_prefix("figures/")?.strip_suffix(".svg").map(|name| (8, name.len()))
+    };
+    files.iter().filter_map(|file| name(file).map(|(start, length)| &file.path[start..start + length])).collect()
+}
+
+/// The values of an attribute in a page.
+fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    let start = format!(" {name}=\"");
+    page.split(start.as_str()).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_figure_is_on_the_page_and_beside_it() {
+    for (name, files) in reports() {
+        let (page, markdown) = (text(&files, PAGE), text(&files, "report.md"));
+        for figure in figures(&files) {
+            assert!(page.contains(&format!("<figure id=\"{figure}\"")), "{name}: {figure}");
+            assert!(page.contains(&format!("download=\"{figure}.csv\"")), "{name}: {figure}");
+            assert!(markdown.contains(&format!("(figures/{figure}.svg)")), "{name}: {figure}");
+            assert!(text(&files, &format!("data/{figure}.csv")).lines().count() > 1, "{name}: {figure}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_run_has_every_kind_of_figure() {
+    let (_, files) = &reports()[0];
+    for kind in ["cost-brigade", "parts-brigade", "scaling-tasks-same-cpu-brigade", "rounds-brigade", "cost-creation"] {
+        assert!(figures(files).contains(&kind), "{kind}: {:?}", figures(files));
+    }
+    let (_, two) = &reports()[2];
+    for kind in ["runs-brigade", "parts-brigade-a", "rounds-handoff-a", "rounds-handoff-b", "runs-creation"] {
+        assert!(figures(two).contains(&kind), "{kind}: {:?}", figures(two));
+    }
+}
+
+#[test]
+fn pairs_of_cpus_become_a_map_when_most_were_measured() {
+    let mut run = run("three-rounds");
+    let line = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-llc").unwrap().clone();
+    run.benchmarks = [[0, 1], [0, 2], [1, 2]]
+        .map(|[from, to]| {
+            let mut line = line.clone();
+            line.id = format!("handoff/futex/same-llc/cpus={from}-{to}");
+            line.setting.cpus = vec![CpuId(from), CpuId(to)];
+            line
+        })
+        .into();
+    let files = files(&[run], &catalogue());
+    assert!(text(&files, "figures/pairs-handoff-futex.svg").contains("CPU to CPU"));
+    assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
+    // The placements' own pairs are no map.
+    assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
+}
+
+#[test]
+fn the_parts_of_a_cost_add_up_to_it() {
+    let (_, files) = &reports()[0];
+    let of = |path: &str, id: &str, column: usize| -> Vec<f64> {
+        let rows = text(files, path).lines().filter(|line| line.split(',').next() == Some(id));
+        rows.map(|line| line.split(',').nth(column).unwrap().parse().unwrap()).collect()
+    };
+    for id in ["brigade/thread/same-llc", "brigade/tokio_multi_thread/unpinned"] {
+        let parts = of("data/parts-brigade.csv", id, 2);
+        let whole = of("data/cost-brigade.csv", id, 3)[0];
+        assert!(parts.len() > 2 && (parts.iter().sum::<f64>() - whole).abs() < 0.01, "{id}: {parts:?} {whole}");
+    }
+    // The same placement was measured with idle CPUs that poll: what idle costs stands apart.
+    assert!(text(files, "data/parts-handoff.csv").contains("leaving idle"));
+}
+
+#[test]
+fn pictures_are_well_formed_and_stay_on_their_canvas() {
+    for (name, files) in reports() {
+        for figure in figures(&files) {
+            let svg = text(&files, &format!("figures/{figure}.svg"));
+            let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{name} {figure}: {error}"));
+            let number = |node: &roxmltree::Node, name: &str| node.attribute(name).map(|v| v.parse::<f64>().unwrap());
+            let root = document.root_element();
+            let (width, height) = (number(&root, "width").unwrap() - 16.0, number(&root, "height").unwrap() - 16.0);
+            for node in document.descendants().filter(roxmltree::Node::is_element) {
+                for (attribute, most) in
+                    [("x", width), ("x1", width), ("cx", width), ("y", height), ("y2", height), ("cy", height)]
+                {
+                    let Some(value) = number(&node, attribute) else { continue };
+                    assert!((-16.0..=most).contains(&value), "{name} {figure}: {attribute}={value}, {most}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_is_well_formed_and_loads_nothing() {
+    for (name, files) in reports() {
+        let page = text(&files, PAGE);
+        balanced(page).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for forbidden in ["<script", "http://", "https://", "url(", "@import", "<iframe", "<img", " onload"] {
+            assert!(!page.contains(forbidden), "{name}: {forbidden}");
+        }
+        let ids = attributes(page, "id");
+        let unique: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), unique.len(), "{name}: an id twice: {ids:?}");
+        for href in attributes(page, "href") {
+            let known = href.strip_prefix('#').is_some_and(|anchor| unique.contains(anchor));
+            assert!(known || href.starts_with("data:"), "{name}: {href}");
+        }
+    }
+}
+
+/// Every element that begins ends, in order.
+fn balanced(page: &str) -> Result<(), String> {
+    const VOID: [&str; 5] = ["!DOCTYPE", "meta", "link", "br", "hr"];
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').ok_or_else(|| format!("no end: {tag}"))?;
+        let name = tag.split([' ', '/']).find(|word| !word.is_empty()).unwrap_or_default();
+        match tag.strip_prefix('/') {
+            Some(_) if open.pop() != Some(name) => return Err(format!("</{name}> within {open:?}")),
+            None if !VOID.contains(&name) => open.push(name),
+            _ => {}
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(format!("still open: {open:?}")) }
+}
+
+#[test]
+fn troubles_are_told_first_and_gaps_with_their_remedy() {
+    let (_, files) = &reports()[1];
+    for path in [PAGE, "report.md"] {
+        let text = text(files, path);
+        for words in
+            ["brigade/thread/same-cpu", "read: 2.0000 per operation, expected exactly 1", "did not finish within 10s"]
+        {
+            assert!(text.contains(words), "{path}: {words}");
+        }
+        let differs = text.find("expected exactly 1").unwrap();
+        assert!(differs < text.find("What does a byte cost?").unwrap(), "{path}: it stands behind the figures");
+        assert!(text.contains("run on a machine with several"), "{path}");
+        assert!(text.contains("within that process only"), "{path}: one round is labelled");
+    }
+    assert!(text(files, PAGE).contains("&lt;different&gt; caches &amp; "));
+    let (_, whole) = &reports()[0];
+    assert!(text(whole, PAGE).contains("No PMU of the CPU cores") && text(whole, PAGE).contains("Remedy: "));
+}
+
+#[test]
+fn every_figure_says_what_made_it() {
+    let (_, files) = &reports()[0];
+    assert!(text(files, PAGE).contains("cargo bench --bench handoff -- --measurement-time 0.3"));
+    assert!(text(files, "report.md").contains("`cargo bench --bench brigade -- --measurement-time 0.3"));
+}
+
+#[test]
+fn the_table_for_a_readme_has_a_column_for_each_placement() {
+    let (_, files) = &reports()[0];
+    let numbers = text(files, "numbers.md");
+    assert!(numbers.starts_with("| mechanism | unpinned | same-cpu | same-llc |\n| --- | ---: |"), "{numbers}");
+    assert!(numbers.contains("| `brigade/one_thread` (per hop) | ") && numbers.contains("µs (±"), "{numbers}");
+    assert!(!numbers.contains("tasks="), "{numbers}");
+}
+
+fn switchcost(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_switchcost")).args(arguments).output().unwrap()
+}
+
+fn status(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+#[test]
+fn the_command_writes_a_folder_and_names_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    let done = switchcost(&["report", fixture("three-rounds").to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert_eq!(status(&done), Some(0), "{done:?}");
+    assert_eq!(String::from_utf8(done.stdout).unwrap().trim(), out.join(PAGE).to_str().unwrap());
+    for path in [PAGE, "report.md", "figures/cost-brigade.svg", "data/counts-handoff.csv"] {
+        assert!(out.join(path).is_file(), "{path}");
+    }
+    let missing = switchcost(&["report", folder.path().to_str().unwrap()]);
+    assert_eq!((status(&missing), missing.stdout.len()), (Some(2), 0), "{missing:?}");
+}
+
+#[test]
+fn a_readme_is_spliced_checked_and_found_out_of_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path).to_str().unwrap().to_string();
+    for (name, table) in [("2026-01-31-old", "| old |"), ("2026-02-01-new", "| new |")] {
+        std::fs::create_dir_all(at(&format!("reports/{name}"))).unwrap();
+        std::fs::write(at(&format!("reports/{name}/numbers.md")), format!("{table}\n")).unwrap();
+    }
+    let page = "# x\n\n<!-- switchcost:numbers -->\n<!-- /switchcost:numbers -->\n\ntext\n\n\
+                <!-- switchcost:mechanisms -->\n<!-- /switchcost:mechanisms -->\n";
+    std::fs::write(at("README.md"), page).unwrap();
+    let (page, reports) = (at("README.md"), at("reports"));
+    let splice = |check: &[&str]| switchcost(&[&["splice", &page, "--reports", &reports], check].concat());
+    assert_eq!(status(&splice(&["--check"])), Some(1));
+    assert_eq!(status(&splice(&[])), Some(0));
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("| new |") && !text.contains("| old |") && text.contains("`brigade/thread`"), "{text}");
+    assert!(text.starts_with("# x\n") && text.contains("\n\ntext\n\n"), "{text}");
+    assert_eq!(status(&splice(&["--check"])), Some(0));
+    std::fs::write(at("reports/2026-02-01-new/numbers.md"), "| newer |\n").unwrap();
+    let out_of_step = splice(&["--check"]);
+    assert_eq!(status(&out_of_step), Some(1));
+    assert!(String::from_utf8(out_of_step.stderr).unwrap().contains("scripts/splice"));
+}
+
+/// A browser says what no parser does: styles that do not apply, and whatever it complains about.
+#[test]
+fn a_browser_finds_every_figure_and_complains_about_nothing() {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let runs = |name: &&&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let Some(browser) = names.iter().find(runs) else {
+        println!("not checked: none of {} is here", names.join(", "));
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (index, (name, files)) in reports().into_iter().enumerate().take(3) {
+        let page = folder.path().join(format!("{index}.html"));
+        std::fs::write(&page, text(&files, PAGE)).unwrap();
+        let profile = format!("--user-data-dir={}", folder.path().join(format!("profile-{index}")).display());
+        let output = Command::new("timeout")
+            .args(["90", browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args(["--enable-logging=stderr", "--window-size=390,844", &profile, "--dump-dom"])
+            .arg(format!("file://{}", page.display()))
+            .output()
+            .unwrap();
+        let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && dom.len() > 10_000, "{name}: {:?} {log}", output.status);
+        for figure in figures(&files) {
+            assert!(dom.contains(&format!("<figure id=\"{figure}\"")), "{name}: {figure}");
+        }
+        let complaints: Vec<&str> = log.lines().filter(|line| line.contains(":CONSOLE")).collect();
+        assert!(complaints.is_empty(), "{name}: {complaints:?}");
+    }
+}
