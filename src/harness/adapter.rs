@@ -59,11 +59,11 @@ pub struct Timing {
     pub samples: usize,
 }
 
-/// Some five seconds for each benchmark: the samples of one process agree with each other far better than those of two
+/// Some three seconds for each benchmark: the samples of one process agree with each other far better than those of two
 /// do, so time is better spent on rounds than on longer ones.
 impl Default for Timing {
     fn default() -> Self {
-        Self { warm_up: Duration::from_millis(700), measure: Duration::from_millis(2500), samples: 50 }
+        Self { warm_up: Duration::from_millis(300), measure: Duration::from_millis(1200), samples: 40 }
     }
 }
 

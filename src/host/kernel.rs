@@ -22,7 +22,7 @@ pub struct Kernel {
     pub version: Option<String>,
     /// `uname -m`.
     pub architecture: Option<String>,
-    /// The boot parameters.
+    /// The boot parameters that are the kernel's own: without the program it starts first, and what that is handed.
     pub command_line: Option<String>,
     /// When a running task can be made to yield inside the kernel.
     pub preemption: Option<Preemption>,
@@ -70,7 +70,7 @@ impl Kernel {
     pub(super) fn observe(observer: &mut Observer<'_>) -> Self {
         let release = observer.text("kernel release", "/proc/sys/kernel/osrelease");
         let version = observer.text("kernel version", "/proc/sys/kernel/version");
-        let command_line = observer.text("kernel command line", "/proc/cmdline");
+        let command_line = observer.text("kernel command line", "/proc/cmdline").map(|line| of_the_kernel(&line));
         let config = config_text(observer.root, release.as_deref());
         if config.is_none() {
             let reason = "not there, nor below /boot or /lib/modules under this release";
@@ -152,6 +152,14 @@ fn architecture(observer: &mut Observer<'_>) -> Option<String> {
         return Some(name.machine().to_string_lossy().into_owned());
     }
     observer.text("architecture", PATH)
+}
+
+/// The boot parameters without what is not the kernel's: everything behind `--` goes to the first program
+/// (Documentation/admin-guide/kernel-parameters.rst), and which program that is changes no figure. Both tell of a site
+/// what does not belong into a record that is passed on.
+fn of_the_kernel(line: &str) -> String {
+    let own = line.split_whitespace().take_while(|word| *word != "--");
+    own.filter(|word| !word.starts_with("init=") && !word.starts_with("rdinit=")).collect::<Vec<_>>().join(" ")
 }
 
 /// Asks in the order of trust: the switch in force, the boot parameter that set it, the build's default, and the

@@ -237,6 +237,9 @@ pub struct Unchecked {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditRecord {
+    /// How many attempts it took; 0 when nothing was audited.
+    #[serde(default)]
+    pub attempts: u32,
     /// Everything that was checked.
     pub checks: Vec<Check>,
     /// Everything that was not.

@@ -126,6 +126,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
 
 fn agreeing() -> AuditRecord {
     AuditRecord {
+        attempts: 1,
         checks: vec![
             Check { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true },
             Check { what: "other calls".into(), observed: 0.0, expected: "exactly 0".into(), holds: true },

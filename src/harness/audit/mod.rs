@@ -23,8 +23,11 @@ pub use child::answer_audit_request;
 use super::Benchmark;
 use super::benchmark::Chosen;
 use crate::crew::Failure;
-use crate::mechanism::{Bound, Expectation};
+use crate::mechanism::{Bound, Expectation, Tasks};
 use crate::record::{AuditRecord, Check, Unchecked};
+
+/// How often an audit that differs is made, at the most.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// The variable that tells a fresh process of this program that it is an audit's.
 const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
@@ -115,11 +118,25 @@ impl Auditor {
     }
 
     /// Audits one benchmark. What could not be watched is in [`AuditRecord::unchecked`].
+    ///
+    /// A neighbour that takes the CPU at the wrong moment moves a count; a mechanism that is wrong is wrong every time.
+    /// So an audit that differs is repeated, and the record tells how often.
     pub fn audit(&self, benchmark: &Benchmark) -> AuditRecord {
+        let mut attempts = 1;
+        loop {
+            let record = AuditRecord { attempts, ..self.attempt(benchmark) };
+            if attempts == MOST_ATTEMPTS || record.differences().next().is_none() {
+                return record;
+            }
+            attempts += 1;
+        }
+    }
+
+    fn attempt(&self, benchmark: &Benchmark) -> AuditRecord {
         let expected = (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.seating.placement());
         let mut record = AuditRecord::default();
         match self.watch_calls(benchmark) {
-            Ok(calls) => judge_calls(&expected, &calls, &mut record),
+            Ok((calls, ops)) => judge_calls(&expected, &calls, edges(benchmark, ops), &mut record),
             Err(Trouble::Failed(reason)) => record.checks.push(failed(&reason)),
             Err(Trouble::Unwatched(reason)) => record.unchecked.push(Unchecked {
                 what: "system calls".into(),
@@ -141,11 +158,11 @@ impl Auditor {
         record
     }
 
-    fn watch_calls(&self, benchmark: &Benchmark) -> Result<Calls, Trouble> {
+    fn watch_calls(&self, benchmark: &Benchmark) -> Result<(Calls, u64), Trouble> {
         // Each traced call stops its thread twice, some 20 µs: a few hundred are enough, since they do not vary.
         let first = benchmark.whole_laps(64);
         let request = request(benchmark, Watch::Calls, [first, 3 * first]);
-        tracer::watch(self.command(&request), request.batches)
+        Ok((tracer::watch(self.command(&request), request.batches)?, 2 * first))
     }
 
     fn watch_switches(&self, benchmark: &Benchmark) -> Result<(Switches, u64), Trouble> {
@@ -176,15 +193,29 @@ fn failed(reason: &str) -> Check {
     Check { what: "runs to its end".into(), observed: 0.0, expected, holds: false }
 }
 
-fn judge_calls(expected: &Expectation, calls: &Calls, record: &mut AuditRecord) {
+/// How far a rate of calls may be off. The driver marks its batches, so one thread's calls are exact; other tasks enter
+/// their next wait after the driver has its answer, and one that a slow machine has not let do so by the end of the
+/// batch is counted in the next.
+fn edges(benchmark: &Benchmark, ops: u64) -> f64 {
+    match benchmark.descriptor().tasks {
+        Tasks::OneThread => 1e-9,
+        Tasks::Several | Tasks::Simultaneous | Tasks::TakingTurns => 2.0 / ops as f64,
+    }
+}
+
+/// A call that is none where the clock source can be read in user mode, and one where it cannot (vdso(7)): which of the
+/// two is the host's business, not the mechanism's. Judged only where a mechanism names it.
+const VDSO: &str = "clock_gettime";
+
+fn judge_calls(expected: &Expectation, calls: &Calls, slack: f64, record: &mut AuditRecord) {
     let mut check = |what: String, observed: f64, bound: Bound| {
-        record.checks.push(Check { what, observed, expected: bound.to_string(), holds: bound.holds(observed, 1e-9) });
+        record.checks.push(Check { what, observed, expected: bound.to_string(), holds: bound.holds(observed, slack) });
     };
     for (name, bound) in &expected.calls {
         check(name.clone(), calls.per_op.get(name).copied().unwrap_or(0.0), *bound);
     }
     let named = |name: &String| expected.calls.iter().any(|(expected, _)| expected == name);
-    let others = calls.per_op.iter().filter(|(name, _)| !named(name)).map(|(_, rate)| rate).sum();
+    let others = calls.per_op.iter().filter(|(name, _)| !named(name) && *name != VDSO).map(|(_, rate)| rate).sum();
     check("other calls".into(), others, expected.others);
     for (name, bound) in &expected.set_up {
         check(format!("set-up {name}"), calls.set_up.get(name).copied().unwrap_or(0) as f64, *bound);
@@ -228,7 +259,7 @@ mod tests {
 
     fn judged(expected: &Expectation, calls: &Calls) -> AuditRecord {
         let mut record = AuditRecord::default();
-        judge_calls(expected, calls, &mut record);
+        judge_calls(expected, calls, 1e-9, &mut record);
         record
     }
 
