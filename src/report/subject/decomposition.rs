@@ -166,7 +166,7 @@ fn polling<'a>(whole: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
     all.iter().find(same).copied()
 }
 
-/// The baseline on one CPU, if `own` can be thought to contain it.
+/// The baseline beside `own`, if `own` can be thought to contain it.
 fn base<'a>(own: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
     let line = own.line();
     let base = (line.mechanism != line.baseline).then(|| alike(own, &line.baseline, all)).flatten()?;
@@ -179,22 +179,18 @@ fn below_runtime<'a>(own: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>
     if runtime { alike(own, &format!("{}/{LOOP}", own.group()), all) } else { None }
 }
 
-/// `mechanism` on one CPU, or in `own`'s placement, with the values that `own` has of the parameters they share.
+/// `mechanism` in `own`'s placement, with the values that `own` has of the parameters they share. In another placement
+/// the difference would be of two things at once.
 fn alike<'a>(own: &Bench, mechanism: &str, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
-    let agrees = |bench: &&Bench| {
-        let theirs: Vec<_> = bench.line().setting.parameters.iter().collect();
-        own.line()
-            .setting
-            .parameters
-            .iter()
-            .all(|(name, value)| theirs.iter().all(|(other, other_value)| *other != name || *other_value == value))
+    let (mine, placement) = (&own.line().setting.parameters, own.line().setting.placement);
+    let agrees = |bench: &&&Bench| {
+        let theirs = &bench.line().setting;
+        let shared = |name: &str| theirs.parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| value);
+        bench.line().mechanism == mechanism
+            && (theirs.placement, theirs.idle) == (placement, Idle::Default)
+            && mine.iter().all(|(name, value)| shared(name).is_none_or(|other| other == value))
     };
-    let candidates = || {
-        let idle = |bench: &&Bench| bench.line().setting.idle == Idle::Default;
-        all.iter().copied().filter(|bench| bench.line().mechanism == mechanism).filter(agrees).filter(idle)
-    };
-    let placed = |placement: Placement| candidates().find(|bench| bench.line().setting.placement == placement);
-    placed(Placement::SameCpu).or_else(|| placed(own.line().setting.placement)).or_else(|| placed(Placement::Unpinned))
+    all.iter().find(agrees).copied()
 }
 
 /// The largest part of the dearest benchmark, and how many parts are negative.
