@@ -254,4 +254,8 @@ fn two_sides_are_measured_next_to_each_other() {
     let resumed = run(&["compare", "--resume", out.to_str().unwrap()]);
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
     assert_refused(&run(&["run", "--resume", out.to_str().unwrap()]), "paired");
+    let other = folder.path().join("other");
+    let mut command = switchcost(&["compare", "--paired", "--b-program", "/bin/true", "--out"]);
+    assert_refused(&command.arg(&other).arg("^handoff/pipe/same-cpu").output().unwrap(), "as a switchcost does");
+    assert!(!other.exists());
 }
