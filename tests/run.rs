@@ -234,6 +234,7 @@ fn bad_requests_are_refused_before_anything_is_measured() {
     assert_refused(&run(&["run", "--profile", "no-such-file", "--out", out]), "a profile is");
     assert_refused(&run(&["run", "--events", "no-such-event", "--out", out]), "no-such-event");
     assert_refused(&run(&["run", "--resume", out]), "no run to resume");
+    assert_refused(&run(&["run", "--resume", out, "--rounds", "9"]), "leave the other options out");
     for wrong in [["--until", "1"], ["--budget", "soon"], ["--rounds", "0"], ["--samples", "3"]] {
         assert_eq!(run(&["run", wrong[0], wrong[1], "--out", out]).status.code(), Some(2), "{wrong:?}");
     }
