@@ -234,6 +234,7 @@ fn bad_requests_are_refused_before_anything_is_measured() {
     assert_refused(&run(&["run", "--profile", "no-such-file", "--out", out]), "a profile is");
     assert_refused(&run(&["run", "--events", "no-such-event", "--out", out]), "no-such-event");
     assert_refused(&run(&["run", "--resume", out]), "no run to resume");
+    assert_refused(&run(&["run", "--resume", out, "--rounds", "9"]), "leave the other options out");
     for wrong in [["--until", "1"], ["--budget", "soon"], ["--rounds", "0"], ["--samples", "3"]] {
         assert_eq!(run(&["run", wrong[0], wrong[1], "--out", out]).status.code(), Some(2), "{wrong:?}");
     }
@@ -254,4 +255,8 @@ fn two_sides_are_measured_next_to_each_other() {
     let resumed = run(&["compare", "--resume", out.to_str().unwrap()]);
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
     assert_refused(&run(&["run", "--resume", out.to_str().unwrap()]), "paired");
+    let other = folder.path().join("other");
+    let mut command = switchcost(&["compare", "--paired", "--b-program", "/bin/true", "--out"]);
+    assert_refused(&command.arg(&other).arg("^handoff/pipe/same-cpu").output().unwrap(), "as a switchcost does");
+    assert!(!other.exists());
 }

@@ -59,7 +59,7 @@ pub(super) struct Compare {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a paired comparison
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile", "runs"])]
     resume: Option<PathBuf>,
 }
 
@@ -125,7 +125,10 @@ impl Compare {
             return Err(Usage::Unknown("--paired takes one filter, not several".into()).into());
         }
         let paired = match &self.resume {
-            Some(folder) => Paired::resume(folder.clone())?,
+            Some(folder) => {
+                self.how.refuse_with_resume(&self.what)?;
+                Paired::resume(folder.clone())?
+            }
             None => Paired::begin(
                 &self.sides,
                 &self.what,

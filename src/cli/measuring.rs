@@ -30,23 +30,28 @@ pub(super) struct Measuring {
 impl Measuring {
     /// Begins a run in `folder`.
     pub(super) fn begin(asked: Asked, folder: PathBuf) -> anyhow::Result<Self> {
+        // Before the plan, so that a program that is none leaves no run behind.
+        let suites = suites(&asked, &folder).inspect_err(|_| {
+            // Fails when it holds something, which is then somebody's.
+            let _ = std::fs::remove_dir(&folder);
+        })?;
         let held = asked.begin(&folder)?;
-        Self::open(asked, folder, held)
+        Self::open(asked, folder, held, suites)
     }
 
     /// Goes on with the run in `folder`.
     pub(super) fn resume(folder: PathBuf) -> anyhow::Result<Self> {
         let (asked, held) = Asked::resume(&folder)?;
-        Self::open(asked, folder, held)
+        let suites = suites(&asked, &folder)?;
+        Self::open(asked, folder, held, suites)
     }
 
-    fn open(asked: Asked, folder: PathBuf, held: Held) -> anyhow::Result<Self> {
+    fn open(asked: Asked, folder: PathBuf, held: Held, suites: Vec<Suite>) -> anyhow::Result<Self> {
         let host = Host::observe(&Root::default());
         let machine = host.id();
         let mut standing = Standing::default();
         let mut writers = Vec::new();
-        for (side, path) in asked.folders(&folder).iter().enumerate() {
-            let suite = suite(&asked.programs, side, &folder)?;
+        for (side, (path, suite)) in asked.folders(&folder).iter().zip(suites).enumerate() {
             let mut writer = Writer::open(path)?;
             let before = if writer.is_new() { Run::default() } else { read(path)? };
             check_same(&before, &host, &suite, &folder)?;
@@ -68,7 +73,7 @@ impl Measuring {
     /// Measures what is not in the record yet.
     pub(super) fn go_on(&mut self) -> anyhow::Result<Conclusion> {
         let interrupts = Interrupts::take_over()?;
-        let progress = Progress::new(self.asked.rounds);
+        let progress = Progress::new(&self.asked);
         let ticking = progress.clone();
         let stopping = progress.clone();
         let mut processes = Processes::new(
@@ -91,12 +96,17 @@ impl Measuring {
     }
 }
 
-fn suite(programs: &Programs, side: usize, folder: &Path) -> anyhow::Result<Suite> {
-    let program = &programs.0[side % 2];
-    if *program == Programs::default().0[0] {
-        return Ok(Suite::current());
-    }
-    introduce(program, folder).map_err(|reason| Usage::Unknown(reason).into())
+/// The builds that measure, by side.
+fn suites(asked: &Asked, folder: &Path) -> anyhow::Result<Vec<Suite>> {
+    let here = &Programs::default().0[0];
+    let suite = |program: &PathBuf| -> anyhow::Result<Suite> {
+        if program == here {
+            return Ok(Suite::current());
+        }
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        introduce(program, folder).map_err(|reason| Usage::Unknown(reason).into())
+    };
+    asked.programs.0.iter().take(asked.sides()).map(suite).collect()
 }
 
 fn machine_line(asked: &Asked, host: &Host, suite: Suite) -> MachineLine {

@@ -5,37 +5,39 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::harness::rounds::{Job, Outlook};
+use crate::harness::rounds::{Asked, Job, Outlook};
 
 /// A bar or lines, on standard error.
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     rounds: u32,
+    paired: bool,
 }
 
 impl Progress {
-    /// For a run of this many rounds.
-    pub(super) fn new(rounds: u32) -> Self {
+    /// For what was asked.
+    pub(super) fn new(asked: &Asked) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
             // The template is a constant; were it wrong, the bar would be a plain one.
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, rounds }
+        Self { bar, rounds: asked.rounds, paired: asked.sides() > 1 }
     }
 
     /// A job begins.
     pub(super) fn begins(&self, job: &Job<'_>, outlook: &Outlook) {
         let round = format!("round {}/{}", job.round + 1, self.rounds.max(job.round + 1));
-        let left = time(outlook.left);
+        let side = if self.paired { [", side A", ", side B"][job.entry.side % 2] } else { "" };
+        let (id, left) = (&job.entry.id, time(outlook.left));
         match &self.bar {
             Some(bar) => {
                 bar.set_length(outlook.all);
                 bar.set_position(outlook.done);
-                bar.set_message(format!("{round}, {left} left: {}", job.entry.id));
+                bar.set_message(format!("{round}, {left} left: {id}{side}"));
             }
-            None => eprintln!("{round}, {}/{}, {left} left: {}", outlook.done + 1, outlook.all, job.entry.id),
+            None => eprintln!("{round}, {}/{}, {left} left: {id}{side}", outlook.done + 1, outlook.all),
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a run: this one, or the newest
-    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "out"])]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "out", "profile"])]
     resume: Option<Option<PathBuf>>,
 }
 
@@ -78,6 +78,16 @@ pub(super) struct How {
 }
 
 impl How {
+    /// A run goes on as it was begun: options that would be passed over are refused.
+    pub(super) fn refuse_with_resume(&self, what: &What) -> Result<(), Usage> {
+        if *self == Self::default() && *what == What::default() {
+            return Ok(());
+        }
+        Err(Usage::Unknown(
+            "--resume goes on with what was asked when the run began; leave the other options out".into(),
+        ))
+    }
+
     /// What is asked for by these options and the profile's, without the benchmarks.
     pub(super) fn asked(&self, profile: &Profile) -> Result<Asked, Usage> {
         counter_plan(self.events.as_deref())?;
@@ -109,6 +119,9 @@ impl How {
 
 impl Run {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if self.resume.is_some() {
+            self.how.refuse_with_resume(&self.what)?;
+        }
         let mut measuring = match &self.resume {
             Some(folder) => Measuring::resume(self.to_resume(folder.as_ref())?)?,
             None => Measuring::begin(self.asked()?, self.out.clone().unwrap_or_else(folder::of_this_run))?,
