@@ -112,7 +112,7 @@ fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {
     let machine = MachineLine {
         id: host.id(),
         moment: Moment::observe(&Root::default()),
-        host,
+        host: host.for_the_record(),
         suite: Suite::current(),
         argv: if own.argv.is_empty() { std::env::args().collect() } else { own.argv.clone() },
         started_ms: now_ms(),

@@ -112,7 +112,7 @@ fn suites(asked: &Asked, folder: &Path) -> anyhow::Result<Vec<Suite>> {
 fn machine_line(asked: &Asked, host: &Host, suite: Suite) -> MachineLine {
     MachineLine {
         id: host.id(),
-        host: host.clone(),
+        host: host.clone().for_the_record(),
         moment: Moment::observe(&Root::default()),
         suite,
         argv: asked.argv.clone(),

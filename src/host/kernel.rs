@@ -227,6 +227,12 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn what_is_handed_to_the_first_program_is_left_out() {
+        let line = "quiet init=/sbin/start mitigations=auto rdinit=/go -- --listen 0.0.0.0:1";
+        assert_eq!(of_the_kernel(line), "quiet mitigations=auto");
+    }
+
     fn model(files: &[(&str, &[u8])], command_line: &str, version: &str) -> Option<(PreemptionModel, String)> {
         let tree = tempfile::tempdir().unwrap();
         for (path, contents) in files {
