@@ -118,6 +118,42 @@ fn a_second_ctrl_c_stops_at_once() {
     assert_eq!(lines(&out).len(), 1, "what was not finished is not in the record");
 }
 
+/// The process that `parent` has started, as soon as there is one.
+fn child_of(parent: u32) -> Pid {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let processes = procfs::process::all_processes().unwrap().flatten();
+        let child = processes.filter_map(|process| process.stat().ok()).find(|stat| stat.ppid == parent as i32);
+        if let Some(stat) = child {
+            return Pid::from_raw(stat.pid);
+        }
+        assert!(Instant::now() < deadline, "no child within a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_crash_costs_only_itself() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let long = ["run", TWO, "--warm-up", "100s", "--no-counters", "--no-audit", "--out", out.to_str().unwrap()];
+    let mut run = switchcost(&long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    await_lines(&out, 1, &mut run);
+    kill(child_of(run.id()), Signal::SIGABRT).unwrap();
+    await_lines(&out, 2, &mut run);
+    let failed = lines(&out)[1]["benchmark"]["outcome"]["failed"].as_str().unwrap().to_string();
+    assert!(failed.contains("SIGABRT"), "{failed}");
+    let next = child_of(run.id());
+    run.kill().unwrap();
+    run.wait().unwrap();
+    // Nobody wants its answer, and measuring on would disturb whoever comes next.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while kill(next, None).is_ok() {
+        assert!(Instant::now() < deadline, "the round's process outlives its run");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn what_hangs_costs_only_itself() {
     let folder = TempDir::new().unwrap();
@@ -169,7 +205,9 @@ fn compare(runs: &[&Path], options: &[&str]) -> Output {
 fn show_tells_rounds_apart_from_samples() {
     let output = run(&["show", recorded().join("run").to_str().unwrap()]);
     let printed = text(&output.stdout);
-    assert!(printed.contains("between") && printed.contains("within") && !printed.contains("DIFFERS"), "{printed}");
+    assert!(printed.contains("between") && printed.contains("within"), "{printed}");
+    // The rounds that were not audited spoil no verdict. Which verdict it is, the load of this machine may decide.
+    assert!(!printed.contains("  none  "), "{printed}");
     assert_eq!(printed.matches("futex").count(), 2, "one row in each table: {printed}");
 }
 

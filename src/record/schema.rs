@@ -274,6 +274,7 @@ impl AuditRecord {
     /// All system calls per operation; `None` when they were not counted.
     pub fn calls_per_op(&self) -> Option<f64> {
         let audited = self.checks.iter().any(|check| check.what == "other calls");
-        audited.then(|| self.calls.values().sum())
+        // The sum of no numbers is -0.0, which would be shown as such.
+        audited.then(|| self.calls.values().sum::<f64>() + 0.0)
     }
 }
