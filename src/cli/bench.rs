@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::options::{Filter, Usage, What, counter_plan};
-use super::{FAILED, conclude, folder};
+use super::{FAILED, command_line, conclude, folder};
 use crate::harness::{Auditor, Mode, Observer, Planned, Settings, answer_audit_request, measure, now_ms, plan};
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
@@ -70,7 +70,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     }
     let (mut own, rest) = split(&arguments)?;
     if own != Own::default() {
-        own.argv = std::env::args().collect();
+        own.argv = command_line();
         return Err(start_over(&own, &rest)?);
     }
     let own: Own = match std::env::var(OPTIONS) {
@@ -114,7 +114,7 @@ fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {
         moment: Moment::observe(&Root::default()),
         host: host.for_the_record(),
         suite: Suite::current(),
-        argv: if own.argv.is_empty() { std::env::args().collect() } else { own.argv.clone() },
+        argv: if own.argv.is_empty() { command_line() } else { own.argv.clone() },
         started_ms: now_ms(),
     };
     writer.append(&Line::Machine(Box::new(machine)))?;

@@ -17,6 +17,7 @@ mod run;
 mod show;
 mod splice;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -74,6 +75,14 @@ pub fn main() -> ExitCode {
         Verb::Report(report) => report.run(),
         Verb::Splice(splice) => splice.run(),
     })
+}
+
+/// The arguments of this process for the record, which is passed on: without the folder that the program lies in.
+fn command_line() -> Vec<String> {
+    let mut arguments = std::env::args();
+    let program = arguments.next().map(PathBuf::from);
+    let name = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.into_iter().chain(arguments).collect()
 }
 
 /// Prints an error once, and turns it into a status.

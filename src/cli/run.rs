@@ -99,7 +99,7 @@ impl How {
         let patience = (timing.warm_up + timing.measure) * 10 + Duration::from_secs(180);
         Ok(Asked {
             schema: SCHEMA,
-            argv: std::env::args().collect(),
+            argv: super::command_line(),
             rounds: self.rounds.unwrap_or(profile.rounds),
             until: self.until,
             budget: self.budget,
