@@ -3,13 +3,14 @@
 //!
 //! Timed: per hop one io_uring_enter that submits the write and the next read and waits for both, the wakeup of the next
 //! task, the switch. Not timed: creating the threads and their rings.
-//! Distortions: as in `brigade/thread`; the read of a task that waits is finished by task work in its own thread.
+//! Distortions: as in `brigade/thread`; the read of a task that waits is finished by task work in its own thread, and
+//! before Linux 6.4 that of a pipe by a kernel worker.
 
 use std::os::fd::OwnedFd;
 
 use super::blocking::{Port, lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
-use super::rings::{TASKRUN, probe, setup, supports};
+use super::rings::{TASKRUN, adapted, probe, setup, supports};
 use super::{Place, TASKS, TRANSPORT, channels, descriptors, places};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
@@ -32,13 +33,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
         threads: parameters.number(TASKS.name),
         processes: 0,
     },
-    expects: |_, placement| {
+    expects: |parameters, placement| {
         // A token that waits already is read at once.
         let calls = Expectation::nothing().call("io_uring_enter", Bound::Between(0.9, 1.1));
-        match placement {
-            Placement::SameCpu => calls.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0)),
-            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
-        }
+        let most = Bound::AtMost(if placement == Placement::SameCpu { 1.0 } else { 3.0 });
+        adapted(parameters, calls.voluntary(most).wakeups(most))
     },
 };
 
