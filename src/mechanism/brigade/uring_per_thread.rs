@@ -67,20 +67,19 @@ impl Mechanism for UringPerThread {
         for (index, place) in places.enumerate() {
             crew.spawn(index + 1, move |ready| {
                 // Made by the thread that uses it, which a ring of a single issuer demands.
-                let mut port = RingPort::new(place, setup)?;
+                let mut port = RingPort::new(place, setup, &load)?;
                 let mut chore = load.chore();
                 ready.signal();
                 pass_on(&mut port, &mut chore)
             })?;
         }
-        Ok(lead(RingPort::new(driver, setup)?, load))
+        Ok(lead(RingPort::new(driver, setup, &load)?, load))
     }
 }
 
 const READ: usize = 0;
 /// Writes take the slots and tags behind the read's in turn: a driver sends all its tokens before it waits.
 const FIRST_WRITE: usize = 1;
-const WRITES: usize = 64;
 
 struct RingPort {
     // Before the descriptors: dropping the ring cancels what waits on them.
@@ -91,9 +90,11 @@ struct RingPort {
 }
 
 impl RingPort {
-    fn new(place: Place<OwnedFd>, setup: Setup) -> Result<Self, Failure> {
-        let slots = FIRST_WRITE + WRITES;
-        Ok(Self { ring: Ring::new(2 * WRITES as u32, slots, slots, setup)?, place, writes: 0 })
+    fn new(place: Place<OwnedFd>, setup: Setup, load: &Load) -> Result<Self, Failure> {
+        // As small as it can be: hundreds of rings share the caches.
+        let slots = FIRST_WRITE + load.tokens as usize;
+        let ring = Ring::new(slots.next_power_of_two() as u32, slots, slots, setup)?;
+        Ok(Self { ring, place, writes: 0 })
     }
 }
 
