@@ -1,6 +1,7 @@
 //! Byte channels with two ends: pipe(2) and socketpair(2), and the whole-byte reads and writes over them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -141,6 +142,34 @@ pub fn make_room(pipe: impl AsFd, messages: usize, bytes: usize) -> Result<(), S
     }
     let size = libc::c_int::try_from(needed).unwrap_or(libc::c_int::MAX);
     fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(size)).map(drop).map_err(failed("F_SETPIPE_SZ"))
+}
+
+/// Whether the kernel can read a pipe without waiting whatever the descriptor's flags say (`FMODE_NOWAIT` on pipes, Linux
+/// 6.4). Where it cannot, io_uring hands every request on a pipe to a kernel worker that blocks in its place.
+pub fn pipes_can_be_asked() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| pipe(false).is_ok_and(|ends| read_at_once(&ends.reader) == Err(Errno::EAGAIN)))
+}
+
+/// preadv2(2) with `RWF_NOWAIT`, of a byte that is thrown away.
+fn read_at_once(from: &OwnedFd) -> Result<libc::c_long, Errno> {
+    let mut byte = 0_u8;
+    let buffer = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    // The file's own position, in two halves where a long is too short for it.
+    let position = -1_isize;
+    // SAFETY: the one buffer is a byte that outlives the call.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_preadv2,
+            from.as_raw_fd(),
+            &raw const buffer,
+            1_usize,
+            position,
+            position,
+            libc::RWF_NOWAIT,
+        )
+    };
+    Errno::result(answer)
 }
 
 #[cfg(test)]

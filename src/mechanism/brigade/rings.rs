@@ -4,8 +4,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use super::Transport;
 use crate::mechanism::{Bound, Domain, Expectation, Failure, Parameter, Parameters, Unsupported};
 use crate::sys::SysError;
+use crate::sys::channel::pipes_can_be_asked;
 use crate::sys::uring::{Ring, Setup, Target};
 
 pub(super) const TASKRUN: Parameter = Parameter {
@@ -78,13 +80,36 @@ pub(super) fn setup(parameters: &Parameters) -> Setup {
     Setup { defer_taskrun: says(TASKRUN.name, "defer"), sqpoll: says(SQPOLL.name, "on") }
 }
 
-/// The same calls, or, where a kernel thread submits, whatever it leaves to do: the task enters the kernel to sleep or to
-/// wake that thread, and each may find the other awake.
-pub(super) fn adapted(parameters: &Parameters, calls: Expectation) -> Expectation {
-    if !setup(parameters).sqpoll {
-        return calls;
+/// The expectation where nothing comes between the task and its ring, adapted to what does.
+pub(super) fn adapted(parameters: &Parameters, expected: Expectation) -> Expectation {
+    if setup(parameters).sqpoll {
+        // The task enters the kernel to sleep or to wake the thread that submits, and each may find the other awake.
+        return Expectation::nothing()
+            .call("io_uring_enter", Bound::Depends)
+            .voluntary(Bound::Depends)
+            .wakeups(Bound::Depends);
     }
-    Expectation::nothing().call("io_uring_enter", Bound::Depends).voluntary(Bound::Depends).wakeups(Bound::Depends)
+    if needs_workers(parameters) {
+        return expected.voluntary(Bound::Depends).wakeups(Bound::Depends);
+    }
+    expected
+}
+
+/// Whether kernel workers do what the ring is asked, since it cannot ask the channels itself.
+fn needs_workers(parameters: &Parameters) -> bool {
+    Transport::of(parameters) == Transport::Pipe && !pipes_can_be_asked()
+}
+
+/// Whether requests that are not linked are done in the order of the queue: as long as each is done at once.
+pub(super) fn supports_order_without_links(parameters: &Parameters) -> Result<(), Unsupported> {
+    if !needs_workers(parameters) {
+        return Ok(());
+    }
+    Err(Unsupported::new(
+        "pipes that io_uring reads without a kernel worker (Linux 6.4), for requests to keep their order unlinked",
+        "preadv2 of a pipe with RWF_NOWAIT: EOPNOTSUPP",
+        "transport=socketpair, link=linked, or a newer kernel",
+    ))
 }
 
 /// What requests on the channels of a ring name: descriptors, or places in the list of registered files.

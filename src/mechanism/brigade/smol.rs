@@ -45,6 +45,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("futex:wait", Bound::Depends)
             .call("futex:wake", Bound::Depends)
             .others(Bound::AtMost(0.5))
+            // The helper thread's, every 10 ms: next to none, except on a machine that takes that long for a hop.
+            .voluntary(Bound::AtMost(1.0))
+            .wakeups(Bound::AtMost(1.0))
     },
 };
 

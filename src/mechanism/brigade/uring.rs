@@ -5,7 +5,8 @@
 //! the read stays armed and takes its buffer from a ring of provided ones. Not timed: opening the channels, creating the
 //! ring, arming the first reads.
 //! Distortions: a read on an empty channel is parked as a poll request and finished by task work when the write
-//! arrives, all in the same thread; a kernel worker is never needed. With `sqpoll=on` a kernel thread of this process
+//! arrives, all in the same thread. Before Linux 6.4 that needs `transport=socketpair`: of pipes the ring cannot ask whether
+//! they would block, and hands each request to a kernel worker that does. With `sqpoll=on` a kernel thread of this process
 //! does the work: its CPU time is in the usage, its wakeups and switches are in the time.
 
 use std::os::fd::OwnedFd;

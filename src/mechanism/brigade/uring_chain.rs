@@ -3,7 +3,7 @@
 //!
 //! Timed: queueing the lap, submitting it, waiting for the last completion, reading all of them. Not timed: opening
 //! the channels and creating the ring.
-//! Distortions: the program sees the byte only at the end, so nothing could be computed from it on the way.
+//! Distortions: before Linux 6.4 pipes are served by kernel workers, as in `brigade/uring`; the program sees the byte only at the end, so nothing could be computed from it on the way.
 //!
 //! With `link=linked` the kernel starts each request when the one before has succeeded. With `link=unlinked` it is only
 //! told them in order, and keeps to it because each can be done at once: a write to a channel with room, then a read from
@@ -11,7 +11,7 @@
 //! that overtook the read before it would send the byte of the last lap, and completions must come in the order of the
 //! queue.
 
-use super::rings::{FILES, Files, SQPOLL, TASKRUN, adapted, probe, setup, supports};
+use super::rings::{FILES, Files, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_order_without_links};
 use super::{TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, verify};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
@@ -62,7 +62,8 @@ impl Mechanism for UringChain {
     }
 
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
-        supports(setup(parameters))
+        supports(setup(parameters))?;
+        if parameters.word(LINK.name) == "linked" { Ok(()) } else { supports_order_without_links(parameters) }
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

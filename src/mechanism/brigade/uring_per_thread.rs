@@ -3,13 +3,14 @@
 //!
 //! Timed: per hop one io_uring_enter that submits the write and the next read and waits for both, the wakeup of the next
 //! task, the switch. Not timed: creating the threads and their rings.
-//! Distortions: as in `brigade/thread`; the read of a task that waits is finished by task work in its own thread.
+//! Distortions: as in `brigade/thread`; the read of a task that waits is finished by task work in its own thread, and
+//! before Linux 6.4 that of a pipe by a kernel worker.
 
 use std::os::fd::OwnedFd;
 
 use super::blocking::{Port, lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
-use super::rings::{TASKRUN, probe, setup, supports};
+use super::rings::{TASKRUN, adapted, probe, setup, supports};
 use super::{Place, TASKS, TRANSPORT, channels, descriptors, places};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
@@ -32,13 +33,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
         threads: parameters.number(TASKS.name),
         processes: 0,
     },
-    expects: |_, placement| {
+    expects: |parameters, placement| {
         // A token that waits already is read at once.
         let calls = Expectation::nothing().call("io_uring_enter", Bound::Between(0.9, 1.1));
-        match placement {
-            Placement::SameCpu => calls.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0)),
-            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
-        }
+        let most = Bound::AtMost(if placement == Placement::SameCpu { 1.0 } else { 3.0 });
+        adapted(parameters, calls.voluntary(most).wakeups(most))
     },
 };
 
@@ -68,20 +67,19 @@ impl Mechanism for UringPerThread {
         for (index, place) in places.enumerate() {
             crew.spawn(index + 1, move |ready| {
                 // Made by the thread that uses it, which a ring of a single issuer demands.
-                let mut port = RingPort::new(place, setup)?;
+                let mut port = RingPort::new(place, setup, &load)?;
                 let mut chore = load.chore();
                 ready.signal();
                 pass_on(&mut port, &mut chore)
             })?;
         }
-        Ok(lead(RingPort::new(driver, setup)?, load))
+        Ok(lead(RingPort::new(driver, setup, &load)?, load))
     }
 }
 
 const READ: usize = 0;
 /// Writes take the slots and tags behind the read's in turn: a driver sends all its tokens before it waits.
 const FIRST_WRITE: usize = 1;
-const WRITES: usize = 64;
 
 struct RingPort {
     // Before the descriptors: dropping the ring cancels what waits on them.
@@ -92,9 +90,11 @@ struct RingPort {
 }
 
 impl RingPort {
-    fn new(place: Place<OwnedFd>, setup: Setup) -> Result<Self, Failure> {
-        let slots = FIRST_WRITE + WRITES;
-        Ok(Self { ring: Ring::new(2 * WRITES as u32, slots, slots, setup)?, place, writes: 0 })
+    fn new(place: Place<OwnedFd>, setup: Setup, load: &Load) -> Result<Self, Failure> {
+        // As small as it can be: hundreds of rings share the caches.
+        let slots = FIRST_WRITE + load.tokens as usize;
+        let ring = Ring::new(slots.next_power_of_two() as u32, slots, slots, setup)?;
+        Ok(Self { ring, place, writes: 0 })
     }
 }
 
