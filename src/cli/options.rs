@@ -167,3 +167,29 @@ impl Filter {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(set: &[&str], policy: Option<&str>, slice_us: Option<u64>) -> Result<Choice, Usage> {
+        let set = set.iter().map(ToString::to_string).collect();
+        What { set, policy: policy.map(Into::into), slice_us, ..What::default() }.choice()
+    }
+
+    #[test]
+    fn a_policy_is_an_option_and_what_the_ids_say() {
+        let asked = Policy { class: Class::Batch, slice_us: Some(300) };
+        assert_eq!(what(&[], Some("batch"), Some(300)).unwrap().policy, asked);
+        let choice = what(&["policy=batch", "slice_us=300", "tasks=4"], None, None).unwrap();
+        assert_eq!((choice.policy, choice.parameters.len()), (asked, 1));
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_is_bad_usage() {
+        assert!(what(&[], Some("realtime"), None).is_err());
+        assert!(what(&[], Some("fifo"), Some(300)).is_err(), "real-time policies have no slice");
+        assert!(what(&[], None, Some(50)).is_err(), "shorter than any");
+        assert!(what(&["slice_us=soon"], None, None).is_err());
+    }
+}

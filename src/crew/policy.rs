@@ -134,3 +134,40 @@ impl Policy {
         Unsupported::new(requirement, error.to_string(), remedy).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_stands_in_ids() {
+        assert!(Policy::default().differing_from_default().is_empty());
+        let policy = Policy { class: Class::Batch, slice_us: Some(200) };
+        assert_eq!(policy.differing_from_default(), ["policy=batch", "slice_us=200"]);
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for class in Class::ALL {
+            assert_eq!(class.name().parse(), Ok(class));
+        }
+        let error = "FIFO".parse::<Class>().unwrap_err().to_string();
+        assert!(error.contains("`FIFO`") && error.contains("fifo"), "{error}");
+    }
+
+    #[test]
+    fn a_policy_is_adopted_and_inherited() {
+        let policy = Policy { class: Class::Batch, slice_us: None };
+        let adopting = std::thread::spawn(move || {
+            policy.adopt().unwrap();
+            std::thread::spawn(|| sched::get(Pid::from_raw(0)).unwrap().policy).join().unwrap()
+        });
+        assert_eq!(adopting.join().unwrap(), Class::Batch.number());
+    }
+
+    #[test]
+    fn what_is_not_permitted_is_unsupported_and_not_an_error() {
+        let adopted = std::thread::spawn(|| Policy { class: Class::Fifo, slice_us: None }.adopt()).join().unwrap();
+        assert!(matches!(adopted, Ok(()) | Err(Failure::Unsupported(_))), "{adopted:?}");
+    }
+}

@@ -196,7 +196,9 @@ mod tests {
         }
         let (mut from, mut to) = (BareRing::new(2).unwrap(), BareRing::new(2).unwrap());
         let sent = Arrival { tag: 7, result: 9 };
-        from.push_message(&to.address().unwrap(), sent, 1).unwrap();
+        // Open until the message is sent: the request names it by number.
+        let address = to.address().unwrap();
+        from.push_message(&address, sent, 1).unwrap();
         from.submit_and_wait(0).unwrap();
         to.submit_and_wait(1).unwrap();
         assert_eq!((to.arrival(), from.arrival()), (Some(sent), None));

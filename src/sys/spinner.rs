@@ -55,3 +55,23 @@ impl Drop for Spinner {
         end_by(self.0, Instant::now() + Duration::from_secs(5));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::affinity::allowed_cpus;
+
+    #[test]
+    fn it_spins_under_sched_idle_and_is_gone_afterwards() {
+        let spinner = Spinner::start(allowed_cpus().unwrap()[0]).unwrap();
+        let process = spinner.0;
+        assert_eq!(sched::get(process).unwrap().policy, libc::SCHED_IDLE.unsigned_abs());
+        drop(spinner);
+        assert!(sched::get(process).is_err());
+    }
+
+    #[test]
+    fn a_cpu_that_is_not_there_is_an_error() {
+        assert!(Spinner::start(CpuId(1023)).is_err());
+    }
+}
