@@ -49,6 +49,9 @@ fn describe(mechanism: &dyn Mechanism, out: &mut impl Write) -> std::io::Result<
     let descriptor = mechanism.descriptor();
     writeln!(out, "  {}", descriptor.id)?;
     writeln!(out, "      isolates   {}", descriptor.isolates)?;
+    if descriptor.baseline != descriptor.id {
+        writeln!(out, "      baseline   {}", descriptor.baseline)?;
+    }
     for parameter in descriptor.parameters {
         writeln!(out, "      --set      {} = {}  ({})", parameter.name, domain(parameter.domain), parameter.meaning)?;
     }

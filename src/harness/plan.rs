@@ -334,8 +334,8 @@ mod tests {
         let told = |choice| plan(&choice, |_| true).unwrap_err().to_string();
         let unknown = told(set("task", "64"));
         assert!(unknown.contains("`task`") && unknown.contains("tasks"), "{unknown}");
-        assert_eq!(told(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 1000000");
-        assert_eq!(told(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 1000000");
+        assert_eq!(told(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 10000000");
+        assert_eq!(told(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 10000000");
         assert_eq!(told(set("transport", "fifo")), "transport=fifo: transport is one of pipe, socketpair");
     }
 

@@ -355,7 +355,7 @@ set = { tasks = 64, transport = "socketpair" }
     let profile = Profile::parse(text, Path::new("p.toml")).unwrap();
     assert_eq!(profile.rounds, 7);
     assert_eq!(profile.timing.measure, Duration::from_millis(1500));
-    assert_eq!((profile.timing.warm_up, profile.timing.samples), (Duration::from_millis(200), 50));
+    assert_eq!((profile.timing.warm_up, profile.timing.samples), (Duration::from_millis(200), 40));
     let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
     let ids: Vec<String> = planned.iter().map(crate::harness::Planned::id).collect();
     assert_eq!(ids, ["handoff/futex/same-cpu", "brigade/thread/same-cpu/tasks=64,transport=socketpair,idle=poll"]);

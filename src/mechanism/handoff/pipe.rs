@@ -6,7 +6,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
@@ -26,8 +26,12 @@ static DESCRIPTOR: Descriptor = Descriptor {
     expects: |_, placement| {
         let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
         match placement {
-            Placement::SameCpu => switched_once(calls, placement),
-            // Reader and writer also meet at the pipe's mutex, and either may sleep there.
+            // One switch, and now and then another: a writer that is preempted while it holds the pipe's mutex leaves
+            // the reader it has woken to sleep there.
+            Placement::SameCpu => {
+                calls.voluntary(Bound::AtMost(1.25)).switches(Bound::Between(1.0, 1.25)).wakeups(Bound::AtMost(1.25))
+            }
+            // Side by side they meet at that mutex often, and either may sleep there.
             _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
         }
     },
