@@ -1,8 +1,10 @@
 //! The front door: what a bench target runs. Criterion's own options work as everywhere; ours stand beside them.
 
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -77,6 +79,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
         Ok(options) => serde_json::from_str(&options).context("reading the options of the process before this")?,
         Err(_) => own,
     };
+    check_numbers(&rest)?;
     let theirs = theirs(&rest);
     let mode = theirs.mode.unwrap_or(Mode::Measure);
     let filter = Filter::new(theirs.filter.as_deref(), theirs.exact)?;
@@ -102,8 +105,56 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     if mode == Mode::Measure {
         keeper.writer = Some(open_record(&own, host)?);
     }
-    measure(mine.name, &planned, &settings, &mut keeper);
-    keeper.conclude(mode)
+    let measured = without_backtrace(|| measure(mine.name, &planned, &settings, &mut keeper));
+    let status = keeper.conclude(mode)?;
+    measured.map(|()| status)
+}
+
+/// Criterion panics where it is given what it cannot do: a baseline that was never saved. That is one line here, and
+/// what was measured before it stands.
+fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
+    let told = Arc::<Mutex<Option<String>>>::default();
+    let hook = Arc::clone(&told);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // `panicked at FILE:LINE:` and, behind it, what happened.
+        let text = panic.to_string().lines().nth(1).unwrap_or("it panicked").to_string();
+        hook.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+    }));
+    let done = catch_unwind(AssertUnwindSafe(work));
+    std::panic::set_hook(before);
+    done.map_err(|_| {
+        let text = told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Usage::Unknown(format!("Criterion stopped: {}", text.unwrap_or_default())).into()
+    })
+}
+
+/// The numbers that Criterion takes, with the least that it accepts; it would panic below.
+const NUMBERS: [(&str, f64, f64); 7] = [
+    ("--sample-size", 10.0, 1e9),
+    ("--warm-up-time", 1e-9, 1e9),
+    ("--measurement-time", 1e-9, 1e9),
+    ("--nresamples", 1.0, 1e9),
+    ("--noise-threshold", 0.0, 1e9),
+    ("--confidence-level", 1e-9, 1.0 - 1e-9),
+    ("--significance-level", 1e-9, 1.0 - 1e-9),
+];
+
+fn check_numbers(rest: &[String]) -> Result<(), Usage> {
+    for (index, argument) in rest.iter().enumerate() {
+        let (name, attached) = argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v)));
+        let Some((_, least, most)) = NUMBERS.iter().find(|(number, ..)| *number == name) else { continue };
+        let given = attached.or_else(|| rest.get(index + 1).map(String::as_str)).unwrap_or_default();
+        if !given.parse::<f64>().is_ok_and(|value| (*least..=*most).contains(&value)) {
+            let bound = match *least {
+                least if least >= 1.0 => format!("at least {least}"),
+                _ if *most < 1.0 => "between 0 and 1".into(),
+                _ => "above 0".into(),
+            };
+            return Err(Usage::Unknown(format!("{name} {given}: it is a number {bound}")));
+        }
+    }
+    Ok(())
 }
 
 fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {

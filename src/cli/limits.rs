@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use super::FAILED;
 use super::options::Usage;
+use crate::harness::INSTANCES;
 use crate::host::Root;
 use crate::host::limits::{self, Judgement, Resource};
 use crate::mechanism::{Demand, Mechanism, Parameters, find};
@@ -70,7 +71,7 @@ impl Limits {
     fn demand(&self) -> Result<limits::Demand, Usage> {
         let demand = match &self.mechanism {
             None => Demand { threads: self.tasks, ..Demand::default() },
-            Some(id) => demand_of(mechanism(id)?, self.tasks)?,
+            Some(id) => of_all_instances(demand_of(mechanism(id)?, self.tasks)?),
         };
         let Demand { descriptors, threads, processes } = demand;
         let bytes = threads.saturating_add(processes).saturating_mul(BYTES_PER_THREAD);
@@ -80,6 +81,13 @@ impl Limits {
 
 fn mechanism(id: &str) -> Result<&'static dyn Mechanism, Usage> {
     find(id).ok_or_else(|| Usage::Unknown(format!("no mechanism is called `{id}`; `switchcost list` prints them")))
+}
+
+/// What measuring takes: as much as [`crate::harness::plan`] asks for.
+fn of_all_instances(demand: Demand) -> Demand {
+    let Demand { descriptors, threads, processes } = demand;
+    let all = |count: u64| count.saturating_mul(INSTANCES);
+    Demand { descriptors: all(descriptors), threads: all(threads), processes: all(processes) }
 }
 
 /// What one instance takes with that many tasks.

@@ -12,5 +12,5 @@ pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
 pub use audit::{Auditor, answer_audit_request};
 pub use benchmark::{Benchmark, Chosen};
 pub use matrix::{Cell, Sampling, matrix, pairs};
-pub use plan::{Choice, PlanError, Planned, plan};
+pub use plan::{Choice, INSTANCES, PlanError, Planned, plan};
 pub use session::{Session, Taken};

@@ -204,7 +204,7 @@ fn parameters(choice: &Choice, mechanism: &dyn Mechanism) -> Result<Parameters, 
 }
 
 /// Measuring holds two instances at once, a bare and a counted one.
-const INSTANCES: u64 = 2;
+pub const INSTANCES: u64 = 2;
 
 fn check_limits(machine: &Limits, id: &str, demand: Demand) -> Result<(), PlanError> {
     let demand = limits::Demand {

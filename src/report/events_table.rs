@@ -11,6 +11,10 @@ const EVENTS_PER_TABLE: usize = 6;
 pub fn counter_tables(lines: &[BenchmarkLine]) -> String {
     let counted: Vec<(&str, &[CounterSummary])> = lines
         .iter()
+        .enumerate()
+        // Counts hardly vary between rounds: the first that was measured stands for all.
+        .filter(|(index, line)| !lines[..*index].iter().any(|earlier| earlier.id == line.id && is_measured(earlier)))
+        .map(|(_, line)| line)
         .filter_map(|line| match &line.outcome {
             Outcome::Measured(measured) => Some((line.id.as_str(), measured.counted.counters.as_slice())),
             _ => None,
@@ -23,6 +27,10 @@ pub fn counter_tables(lines: &[BenchmarkLine]) -> String {
         }
     }
     events.chunks(EVENTS_PER_TABLE).map(|events| table(&counted, events)).collect::<Vec<_>>().join("\n")
+}
+
+fn is_measured(line: &BenchmarkLine) -> bool {
+    matches!(line.outcome, Outcome::Measured(_))
 }
 
 fn table(counted: &[(&str, &[CounterSummary])], events: &[&str]) -> String {

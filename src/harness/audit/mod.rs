@@ -22,9 +22,13 @@ pub use child::answer_audit_request;
 
 use super::Benchmark;
 use super::benchmark::Chosen;
-use crate::crew::Failure;
+use crate::crew::{Failure, Unsupported};
 use crate::mechanism::{Bound, Expectation, Tasks};
 use crate::record::{AuditRecord, Check, Unchecked};
+
+/// What helps where system calls cannot be watched.
+const PTRACE: &str = "allow ptrace for one's own children: `sysctl kernel.yama.ptrace_scope=1`, or a container profile \
+                      with ptrace";
 
 /// How often an audit that differs is made, at the most.
 const MOST_ATTEMPTS: u32 = 3;
@@ -54,14 +58,28 @@ enum Watch {
 enum Trouble {
     /// This machine does not let it be watched, or run.
     Unwatched(String),
+    /// This machine cannot run it as it was asked for.
+    Unsupported(Unsupported),
     /// The mechanism failed.
     Failed(String),
+}
+
+impl Trouble {
+    /// What the record says of `what`, which could not be audited for this reason; `remedy` helps against being unwatched.
+    fn told(self, what: &str, remedy: &str, record: &mut AuditRecord) {
+        let (reason, remedy) = match self {
+            Self::Failed(reason) => return record.checks.push(failed(&reason)),
+            Self::Unwatched(reason) => (reason, remedy.into()),
+            Self::Unsupported(not) => (format!("needs {}; here: {}", not.requirement, not.observed), not.remedy),
+        };
+        record.unchecked.push(Unchecked { what: what.into(), reason, remedy });
+    }
 }
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Unsupported(reason) => Self::Unwatched(reason.to_string()),
+            Failure::Unsupported(reason) => Self::Unsupported(reason),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -137,23 +155,11 @@ impl Auditor {
         let mut record = AuditRecord::default();
         match self.watch_calls(benchmark) {
             Ok((calls, ops)) => judge_calls(&expected, &calls, edges(benchmark, ops), &mut record),
-            Err(Trouble::Failed(reason)) => record.checks.push(failed(&reason)),
-            Err(Trouble::Unwatched(reason)) => record.unchecked.push(Unchecked {
-                what: "system calls".into(),
-                reason,
-                remedy: "allow ptrace for one's own children: `sysctl kernel.yama.ptrace_scope=1`, or a container \
-                         profile with ptrace"
-                    .into(),
-            }),
+            Err(trouble) => trouble.told("system calls", PTRACE, &mut record),
         }
         match self.watch_switches(benchmark) {
             Ok((switches, ops)) => judge_switches(&expected, switches, ops, &mut record),
-            Err(Trouble::Failed(reason)) => record.checks.push(failed(&reason)),
-            Err(Trouble::Unwatched(reason)) => record.unchecked.push(Unchecked {
-                what: "voluntary switches and wakeups".into(),
-                reason,
-                remedy: "run `switchcost audit` on this benchmark alone".into(),
-            }),
+            Err(trouble) => trouble.told("voluntary switches and wakeups", "run it again", &mut record),
         }
         record
     }
@@ -338,7 +344,7 @@ mod tests {
         let trouble = read_answer(&written, "exit status 1").unwrap_err();
         assert_eq!(trouble, Trouble::Failed("asked for 8 operations, 7 were done".into()));
         let unsupported = crate::crew::Unsupported::new("a ring", "none", "a newer kernel");
-        assert!(matches!(Trouble::from(Failure::from(unsupported)), Trouble::Unwatched(_)));
+        assert!(matches!(Trouble::from(Failure::from(unsupported)), Trouble::Unsupported(_)));
         let trouble = read_answer(b"", "by a signal").unwrap_err();
         assert!(matches!(&trouble, Trouble::Failed(reason) if reason.contains("by a signal")), "{trouble:?}");
         assert!(!failed("because").holds);
