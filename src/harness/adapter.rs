@@ -63,7 +63,7 @@ pub struct Timing {
 /// do, so time is better spent on rounds than on longer ones.
 impl Default for Timing {
     fn default() -> Self {
-        Self { warm_up: Duration::from_millis(300), measure: Duration::from_millis(1200), samples: 40 }
+        Self { warm_up: Duration::from_millis(200), measure: Duration::from_millis(900), samples: 40 }
     }
 }
 
