@@ -19,6 +19,37 @@ pub struct Ops(pub u64);
 #[serde(transparent)]
 pub struct CpuId(pub usize);
 
+/// What kind of number a figure is, for those who print it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantity {
+    /// Time in nanoseconds.
+    #[default]
+    Nanoseconds,
+    /// Memory or payload in bytes.
+    Bytes,
+    /// A share: 1 is all of it.
+    Share,
+    /// A plain number.
+    Number,
+}
+
+impl Quantity {
+    /// Whether this is time, the default that records leave out.
+    pub fn is_time(&self) -> bool {
+        *self == Self::Nanoseconds
+    }
+
+    /// The unit behind a number of it: `ns`, `B`; nothing behind shares and plain numbers.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Bytes => "B",
+            Self::Share | Self::Number => "",
+        }
+    }
+}
+
 impl Nanos {
     /// Nanoseconds per operation. `None` when no operation was done.
     pub fn per(self, ops: Ops) -> Option<f64> {

@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[Sees])] = &[
 /// A record is made of the other rooms' plain data, and calls none of them.
 const KEPT: &[Sees] = &[
     Room("units"),
-    Only("crew", &["Idle", "Placement", "Policy", "Unsupported"]),
+    Only("crew", &["Finding", "Idle", "Placement", "Policy", "Unsupported"]),
     Only("host", &["Host", "moment"]),
     Only("mechanism", &["Parameters", "Unit", "Value"]),
     Only("pmu", &["CounterSummary", "NotCounted"]),
@@ -62,7 +62,10 @@ const READERS: &[Sees] = &[
     Room("units"),
     Room("report"),
     Room("compare"),
-    Only("crew", &["Idle", "Placement", "Policy", "Unsupported"]),
+    Only(
+        "crew",
+        &["Axis", "Curve", "Distribution", "Figure", "Finding", "Idle", "Placement", "Policy", "Unsupported", "Values"],
+    ),
     // And what makes a host noisy, which is a pure function of it.
     Only("host", &["Host", "kernel", "moment", "noise"]),
     Only("mechanism", &["Group", "GROUPS", "Parameters", "Unit", "Value"]),

@@ -16,7 +16,7 @@ use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::group;
 use crate::record::{BenchmarkLine, Line, MachineLine, Outcome, Suite, Writer};
-use crate::report::{counter_tables, group_table, notes};
+use crate::report::{counter_tables, findings_tables, group_table, notes};
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
@@ -279,7 +279,10 @@ impl Keeper {
             return Ok(ExitCode::SUCCESS);
         }
         if mode == Mode::Measure {
-            println!("\n{}\n\n{}", group_table(&self.lines), counter_tables(&self.lines));
+            let tables = [group_table(&self.lines), counter_tables(&self.lines), findings_tables(&self.lines)];
+            for table in tables.iter().filter(|table| !table.is_empty()) {
+                println!("\n{table}");
+            }
         }
         for note in notes(&self.lines) {
             println!("{note}");

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
-use crate::report::{counter_tables, group_table, notes, rounds_table};
+use crate::report::{counter_tables, findings_tables, group_table, notes, rounds_table};
 
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
@@ -40,10 +40,9 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
             continue;
         }
         writeln!(out, "{}: {}\n{}", group.name, group.question, group_table(&lines))?;
-        writeln!(out, "\n{}", counter_tables(&lines))?;
-        let rounds = rounds_table(&lines);
-        if !rounds.is_empty() {
-            writeln!(out, "\n{rounds}")?;
+        let further = [counter_tables(&lines), findings_tables(&lines), rounds_table(&lines)];
+        for table in further.iter().filter(|table| !table.is_empty()) {
+            writeln!(out, "\n{table}")?;
         }
         for note in notes(&lines) {
             writeln!(out, "{note}")?;

@@ -7,7 +7,7 @@ use crate::host::{Host, Root};
 use crate::mechanism::{Parameters, Unit, find};
 use crate::record::{AuditRecord, Counted, MachineLine, Noise, Sample, Setting, Suite};
 use crate::sys::usage::Usage;
-use crate::units::{CpuId, Nanos, Ops};
+use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
     let parameters = Parameters::defaults(find("handoff/futex").unwrap().descriptor());
@@ -15,6 +15,7 @@ fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
         samples: (0..5).map(|i| Sample(Ops(10), Nanos(10 * nanos + i))).collect(),
         usage: Usage::default(),
         counted: Counted::default(),
+        findings: Vec::new(),
         audit: AuditRecord::default(),
         noise: Noise { start: Moment::default(), end: Moment::default(), own_cpu: None, lasted: None },
     };
@@ -22,6 +23,7 @@ fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
         id: id.into(),
         mechanism: id.split('/').take(2).collect::<Vec<_>>().join("/"),
         unit: Unit::Handoff,
+        measures: Quantity::Nanoseconds,
         baseline: "handoff/futex".into(),
         setting: Setting {
             placement: Placement::SameCpu,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::processes::Children;
-use super::{Crew, Failure, Policy, Seating, lock, panic_text};
+use super::{Crew, Failure, Finding, Policy, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
@@ -62,6 +62,15 @@ pub trait Operation {
     /// # Errors
     /// Whatever kept it from doing all of them.
     fn run(&mut self, ops: u64) -> Result<Batch, Failure>;
+
+    /// Takes what was found out over the batches since this was last called: nothing for most mechanisms, whose whole
+    /// result is the time of a batch.
+    ///
+    /// # Errors
+    /// Whatever kept it from telling.
+    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        Ok(Vec::new())
+    }
 }
 
 impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
@@ -106,10 +115,18 @@ enum State {
     #[default]
     SettingUp,
     Idle,
-    Asked(u64),
+    Asked(Request),
     Answered(Result<Batch, Failure>),
+    Told(Result<Vec<Finding>, Failure>),
     Stopping,
     Ended(Result<(), Failure>),
+}
+
+/// What the main thread asks of a driver.
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    Batch(u64),
+    Findings,
 }
 
 impl Driver {
@@ -161,13 +178,29 @@ impl Driver {
     /// The operation's, a count that differs from `ops`, and the roster's patience. After an error the instance is
     /// not to be used again.
     pub fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        self.link.put(State::Asked(ops));
+        self.link.put(State::Asked(Request::Batch(ops)));
         let answered = |state: &State| matches!(state, State::Answered(_) | State::Ended(_));
         match self.await_change("a batch", answered)? {
             State::Answered(answer) => {
                 self.link.put(State::Idle);
                 let batch = answer?;
                 if batch.ops.0 == ops { Ok(batch) } else { Err(Failure::Miscounted { asked: ops, done: batch.ops.0 }) }
+            }
+            State::Ended(outcome) => Err(self.reap(outcome)),
+            _ => unreachable!("await_change returns only what it was asked for"),
+        }
+    }
+
+    /// Takes what the operation found out since this was last called.
+    ///
+    /// # Errors
+    /// The operation's, and the roster's patience.
+    pub fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        self.link.put(State::Asked(Request::Findings));
+        match self.await_change("its findings", |state| matches!(state, State::Told(_) | State::Ended(_)))? {
+            State::Told(findings) => {
+                self.link.put(State::Idle);
+                findings
             }
             State::Ended(outcome) => Err(self.reap(outcome)),
             _ => unreachable!("await_change returns only what it was asked for"),
@@ -267,11 +300,11 @@ impl Link {
         self.changed.notify_all();
     }
 
-    fn next(&self) -> Option<u64> {
+    fn next(&self) -> Option<Request> {
         let mut state = lock(&self.state);
         loop {
             match *state {
-                State::Asked(ops) => return Some(ops),
+                State::Asked(request) => return Some(request),
                 State::Stopping => return None,
                 _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
@@ -294,11 +327,14 @@ fn serve(
         }
     };
     link.put(State::Idle);
-    while let Some(ops) = link.next() {
-        let answer = if marked { run_marked(&mut *operation, ops) } else { operation.run(ops) };
+    while let Some(request) = link.next() {
         // A task's failure explains the driver's better than the broken channel that the driver saw.
-        let answer = answer.map_err(|failure| crew.failure().unwrap_or(failure));
-        link.put(State::Answered(answer));
+        let explained = |failure| crew.failure().unwrap_or(failure);
+        link.put(match request {
+            Request::Batch(ops) if marked => State::Answered(run_marked(&mut *operation, ops).map_err(explained)),
+            Request::Batch(ops) => State::Answered(operation.run(ops).map_err(explained)),
+            Request::Findings => State::Told(operation.findings().map_err(explained)),
+        });
     }
     drop(operation);
     crew.dismiss()
@@ -325,6 +361,7 @@ mod tests {
     use super::*;
     use crate::crew::{Placement, Seating};
     use crate::sys::affinity::allowed_cpus;
+    use crate::units::Quantity;
     use std::sync::mpsc;
 
     fn roster(patience: Duration) -> Roster {
@@ -341,6 +378,32 @@ mod tests {
         let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
         assert_eq!(driver.run(7).unwrap().ops, Ops(7));
         assert_eq!(driver.run(9).unwrap().ops, Ops(9));
+        driver.stop().unwrap();
+    }
+
+    /// Finds out how many operations it did.
+    struct Finder(u64);
+
+    impl Operation for Finder {
+        fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+            self.0 += ops;
+            Batch::timed(|| Ok(ops))
+        }
+
+        fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+            Ok(vec![Finding::figure("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
+        }
+    }
+
+    #[test]
+    fn findings_are_those_since_they_were_last_taken() {
+        let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(Finder(0))) };
+        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+        driver.run(7).unwrap();
+        driver.run(9).unwrap();
+        let found = |number| vec![Finding::figure("operations", Quantity::Number, number)];
+        assert_eq!(driver.findings().unwrap(), found(16.0));
+        assert_eq!(driver.findings().unwrap(), found(0.0));
         driver.stop().unwrap();
     }
 

@@ -9,6 +9,7 @@
 
 mod driver;
 mod failure;
+mod finding;
 mod idle;
 mod placement;
 mod policy;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use driver::{Batch, Driver, Operation, Roster};
 pub use failure::{Failure, Unsupported};
+pub use finding::{Axis, Curve, Distribution, Figure, Finding, Values};
 pub use idle::{Held, Idle, UnknownIdle};
 pub use placement::{Placement, Seat, Seating, UnknownPlacement};
 pub use policy::{Class, Policy, SLICES_US, UnknownClass};

@@ -15,10 +15,11 @@ use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
 use crate::host::Root;
 use crate::host::moment::Moment;
+use crate::mechanism::group;
 use crate::pmu::Plan;
 use crate::record::{BenchmarkLine, Measured, Noise, Outcome, Sample};
 use crate::sys::usage::Usage;
-use crate::units::Nanos;
+use crate::units::{Nanos, Quantity};
 
 /// What Criterion is asked to do with benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +206,7 @@ pub(super) fn line(planned: &Planned, round: u32, machine: &str, started_ms: u64
         id: planned.id(),
         mechanism: descriptor.id.into(),
         unit: descriptor.unit,
+        measures: group(descriptor.group()).map_or(Quantity::default(), |group| group.measures),
         baseline: descriptor.baseline.into(),
         setting: planned.setting(),
         round,
@@ -251,8 +253,8 @@ fn attempt(
         Ok(session) => session,
         Err(failure) => return Some(told(failure)),
     };
-    let counted = match run(group, session, taken).and_then(Session::close) {
-        Ok(counted) => counted,
+    let (counted, findings) = match run(group, session, taken).and_then(Session::close) {
+        Ok(closed) => closed,
         Err(failure) => return Some(told(failure)),
     };
     if settings.mode == Mode::Profile {
@@ -266,7 +268,7 @@ fn attempt(
     let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
     let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
     let noise = Noise { start, end, own_cpu, lasted: Some(lasted) };
-    Some(Outcome::Measured(Box::new(Measured { samples, usage, counted, audit, noise })))
+    Some(Outcome::Measured(Box::new(Measured { samples, usage, counted, findings, audit, noise })))
 }
 
 /// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
@@ -287,10 +289,9 @@ fn run(
     let measuring = catch_unwind(AssertUnwindSafe(|| {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
-                if std::mem::replace(&mut warm, taken.borrow().is_empty()) && !warm {
-                    session.forget_counts();
-                }
-                match session.sample(iterations) {
+                let warmed_up = std::mem::replace(&mut warm, taken.borrow().is_empty()) && !warm;
+                let forgotten = if warmed_up { session.forget() } else { Ok(()) };
+                match forgotten.and_then(|()| session.sample(iterations)) {
                     Ok(taken) => Timed::of(taken, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
                 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use super::Benchmark;
-use crate::crew::{Batch, Driver, Failure, Held};
+use crate::crew::{Batch, Driver, Failure, Finding, Held};
 use crate::pmu::{Counters, NotCounted, Plan, Tally};
 use crate::record::{Counted, Sample};
 use crate::sys::usage::Usage;
@@ -80,26 +80,31 @@ impl Session {
         Ok(Taken { batch, usage })
     }
 
-    /// Forgets what was counted so far: the end of warming up.
-    pub fn forget_counts(&mut self) {
+    /// Forgets what was counted and found out so far: the end of warming up.
+    ///
+    /// # Errors
+    /// A mechanism that failed, or hung.
+    pub fn forget(&mut self) -> Result<(), Failure> {
         if let Some(counting) = &mut self.counting {
             counting.tally = Tally::default();
             counting.samples.clear();
         }
+        self.bare.findings().map(drop)
     }
 
-    /// Takes the instances down and returns what was counted.
+    /// Takes the instances down and returns what was counted, and what the bare one found out.
     ///
     /// # Errors
     /// A task that failed, or did not end.
-    pub fn close(self) -> Result<Counted, Failure> {
+    pub fn close(mut self) -> Result<(Counted, Vec<Finding>), Failure> {
+        let findings = self.bare.findings()?;
         self.bare.stop()?;
-        let Some(counting) = self.counting else { return Ok(uncounted(&self.benchmark)) };
+        let Some(counting) = self.counting else { return Ok((uncounted(&self.benchmark), findings)) };
         counting.driver.stop()?;
         let mut not_counted = counting.counters.not_counted().to_vec();
         not_counted.extend(counting.tally.not_counted());
         not_counted.extend(counting.trouble);
-        Ok(Counted { samples: counting.samples, counters: counting.tally.summaries(), not_counted })
+        Ok((Counted { samples: counting.samples, counters: counting.tally.summaries(), not_counted }, findings))
     }
 }
 
@@ -222,7 +227,7 @@ mod tests {
         let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), None).unwrap();
         assert_eq!(session.sample(5).unwrap().batch.ops.0, 8);
         assert_eq!(session.sample(8).unwrap().batch.ops.0, 8);
-        assert_eq!(session.close().unwrap(), Counted::default());
+        assert_eq!(session.close().unwrap(), (Counted::default(), Vec::new()));
     }
 
     #[test]
@@ -231,11 +236,11 @@ mod tests {
         session.sample(4).unwrap();
         session.sample(4).unwrap();
         session.sample(4).unwrap();
-        session.forget_counts();
+        session.forget().unwrap();
         for _ in 0..6 {
             session.sample(4).unwrap();
         }
-        let counted = session.close().unwrap();
+        let (counted, _) = session.close().unwrap();
         match counted.samples.len() {
             0 => assert!(!counted.not_counted.is_empty()),
             samples => assert_eq!(samples, 2, "what was counted while warming up is forgotten"),

@@ -18,7 +18,8 @@ use std::sync::OnceLock;
 pub use descriptor::{Bound, Demand, Descriptor, Expectation, Tasks, Unit};
 pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 
-pub use crate::crew::{Batch, Crew, Failure, Operation, Placement, Seating, Unsupported};
+pub use crate::crew::{Batch, Crew, Failure, Finding, Operation, Placement, Seating, Unsupported};
+use crate::units::Quantity;
 
 /// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.
 pub trait Mechanism: Sync {
@@ -62,6 +63,8 @@ pub struct Group {
     pub name: &'static str,
     /// The question.
     pub question: &'static str,
+    /// What is measured of each operation: time, unless the group says otherwise.
+    pub measures: Quantity,
 }
 
 /// Every group, in the order in which they are listed and run.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crew::{Idle, Placement, Policy, Unsupported};
+use crate::crew::{Finding, Idle, Placement, Policy, Unsupported};
 use crate::host::Host;
 use crate::host::moment::Moment;
 use crate::mechanism::{Parameters, Unit};
 use crate::pmu::{CounterSummary, NotCounted};
 use crate::sys::usage::Usage;
-use crate::units::{CpuId, Nanos, Ops};
+use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 /// The version of the schema. It rises with every change that a reader of the last one would misread.
 pub const SCHEMA: u32 = 1;
@@ -104,6 +104,9 @@ pub struct BenchmarkLine {
     pub mechanism: String,
     /// What one operation is.
     pub unit: Unit,
+    /// What was measured of each; absent is time.
+    #[serde(default, skip_serializing_if = "Quantity::is_time")]
+    pub measures: Quantity,
     /// The mechanism it is compared with.
     pub baseline: String,
     /// What was chosen.
@@ -145,7 +148,8 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// One bare or counted sample: operations, and the nanoseconds they took. `[ops, ns]` in the file.
+/// One bare or counted sample: operations, and the nanoseconds they took. `[ops, ns]` in the file. Where the benchmark
+/// measures something else than time, the second number is that: its [`BenchmarkLine::measures`] says what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample(pub Ops, pub Nanos);
 
@@ -166,6 +170,9 @@ pub struct Measured {
     pub usage: Usage,
     /// The counted samples.
     pub counted: Counted,
+    /// What the mechanism found out over the bare samples beyond their times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Whether the mechanism did what its descriptor says.
     pub audit: AuditRecord,
     /// What disturbed the measurement.

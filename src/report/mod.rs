@@ -8,6 +8,8 @@ pub mod figure;
 mod counters;
 mod csv;
 mod events_table;
+mod findings_table;
+mod found;
 mod heatmap;
 mod machine;
 mod markdown;
@@ -22,6 +24,8 @@ mod table;
 mod text;
 
 pub use events_table::counter_tables;
+pub use findings_table::findings_tables;
+pub use found::found;
 pub use heatmap::{Heatmap, heatmap};
 pub use rounds_table::rounds_table;
 pub use study::Catalogue;

@@ -4,10 +4,10 @@ use crate::record::{BenchmarkLine, Measured, Outcome};
 use crate::stats::{Estimate, Modes, median, modes, rounds_interval};
 
 /// The confidence of every interval shown.
-const CONFIDENCE: f64 = 0.95;
+pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
-const SEED: u64 = 0x5343;
+pub(super) const SEED: u64 = 0x5343;
 
 /// A benchmark that ran.
 #[derive(Debug, Clone, PartialEq)]

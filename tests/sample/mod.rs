@@ -12,7 +12,7 @@ use switchcost::record::{
     Setting, Suite, Unchecked,
 };
 use switchcost::sys::usage::Usage;
-use switchcost::units::{CpuId, Nanos, Ops};
+use switchcost::units::{CpuId, Nanos, Ops, Quantity};
 
 /// The folder of a fixture.
 pub(crate) fn fixture(path: &str) -> PathBuf {
@@ -65,6 +65,7 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, ou
         id: format!("{mechanism}/{placement}"),
         mechanism: mechanism.into(),
         unit: Unit::Hop,
+        measures: Quantity::Nanoseconds,
         baseline: "brigade/one_thread".into(),
         setting: Setting {
             placement,
@@ -114,6 +115,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
                 remedy: "none".into(),
             }],
         },
+        findings: Vec::new(),
         audit,
         noise: Noise {
             start: moment(),

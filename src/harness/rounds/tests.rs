@@ -13,7 +13,7 @@ use crate::record::{
     AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Measured, Noise, Outcome, RecordError, SCHEMA, Sample,
 };
 use crate::sys::usage::Usage;
-use crate::units::{CpuId, Nanos, Ops};
+use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 fn chosen(mechanism: &str) -> Chosen {
     let descriptor = find(mechanism).unwrap().descriptor();
@@ -93,6 +93,7 @@ impl Runner for Fake {
             samples,
             usage: Usage::default(),
             counted: Counted::default(),
+            findings: Vec::new(),
             audit,
             noise: noise(self.foreign),
         };
@@ -101,6 +102,7 @@ impl Runner for Fake {
             id: job.entry.id.clone(),
             mechanism: job.entry.chosen.mechanism.clone(),
             unit: benchmark.descriptor().unit,
+            measures: Quantity::Nanoseconds,
             baseline: benchmark.descriptor().baseline.into(),
             setting: benchmark.setting(),
             round: job.round,

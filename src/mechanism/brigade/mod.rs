@@ -9,6 +9,7 @@
 use super::{Demand, Domain, Failure, Group, Parameter, Parameters};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, make_room, pipe, socket_pair};
+use crate::units::Quantity;
 use load::Load;
 
 mod asynchronous;
@@ -41,7 +42,11 @@ mod uring_chain;
 mod uring_per_thread;
 
 /// The group.
-pub const GROUP: Group = Group { name: "brigade", question: "What does it cost to pass a byte along a line of tasks?" };
+pub const GROUP: Group = Group {
+    name: "brigade",
+    question: "What does it cost to pass a byte along a line of tasks?",
+    measures: Quantity::Nanoseconds,
+};
 
 const TASKS: Parameter = Parameter {
     name: "tasks",

@@ -16,6 +16,7 @@ use std::time::Instant;
 use super::{Batch, Domain, Failure, Group, Parameter, Parameters};
 use crate::sys::shared::Shared;
 use crate::units::Nanos;
+use crate::units::Quantity;
 
 mod boxed_future;
 mod clone3;
@@ -30,8 +31,11 @@ mod tokio_task;
 mod vfork_exec;
 
 /// The group.
-pub const GROUP: Group =
-    Group { name: "creation", question: "What does it cost to create a task, run it and reap it?" };
+pub const GROUP: Group = Group {
+    name: "creation",
+    question: "What does it cost to create a task, run it and reap it?",
+    measures: Quantity::Nanoseconds,
+};
 
 const ALIVE: Parameter = Parameter {
     name: "alive",

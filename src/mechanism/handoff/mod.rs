@@ -8,6 +8,7 @@ use std::sync::Arc;
 use self::baton::Baton;
 use super::shift::{Foreman, Shift};
 use super::{Batch, Bound, Crew, Demand, Expectation, Failure, Group, Operation, Parameters, Placement};
+use crate::units::Quantity;
 
 mod baton;
 mod child;
@@ -35,7 +36,11 @@ mod uring_futex;
 mod uring_msg_ring;
 
 /// The group.
-pub const GROUP: Group = Group { name: "handoff", question: "What does it cost to make another task run, one way?" };
+pub const GROUP: Group = Group {
+    name: "handoff",
+    question: "What does it cost to make another task run, one way?",
+    measures: Quantity::Nanoseconds,
+};
 
 /// Handoffs in a round trip.
 const ROUND_TRIP: u64 = 2;

@@ -4,6 +4,7 @@
 //! costs beyond its calls is switching.
 
 use super::{Batch, Demand, Failure, Group, Operation, Parameters};
+use crate::units::Quantity;
 
 mod clock_gettime;
 mod epoll_wait;
@@ -16,7 +17,8 @@ mod membarrier;
 mod uring_nop;
 
 /// The group.
-pub const GROUP: Group = Group { name: "syscall", question: "What does one call into the kernel cost?" };
+pub const GROUP: Group =
+    Group { name: "syscall", question: "What does one call into the kernel cost?", measures: Quantity::Nanoseconds };
 
 /// Makes `call` once for each operation.
 fn repeat(mut call: impl FnMut() -> Result<(), Failure> + 'static) -> Box<dyn Operation> {
