@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::record::{BenchmarkLine, Measured, Outcome, Run};
-use crate::stats::{Basis, Estimate, Ratio, Verdict, median, modes, ratio_interval, rounds_interval};
+use crate::stats::{
+    Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, median, modes, ratio_interval, rounds_interval,
+};
 
 pub use difference::{Difference, differences};
 pub use format::{bencher, csv, json, markdown, table};
@@ -156,7 +158,7 @@ fn row(
     smallest_effect: f64,
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let (a, b) = (samples(&first), samples(&other));
+    let (a, b) = both_screened(&first, &other, paired);
     let ratio = ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?;
     let mut notes = Vec::new();
     for (name, lines) in [("first", &first), ("other", &other)] {
@@ -198,18 +200,29 @@ fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measure
     })
 }
 
-fn samples(lines: &[&BenchmarkLine]) -> Vec<Vec<f64>> {
-    measured(lines).map(|measured| measured.samples.iter().map(|sample| sample.per_op()).collect()).collect()
+/// The rounds of one side, those samples of them that count; empty where none of a round's do.
+fn screened(lines: &[&BenchmarkLine]) -> Screened {
+    let paced = |measured: &Measured| measured.paced().map(|(value, pace)| Paced { value, pace }).collect();
+    at_best_pace(&measured(lines).map(paced).collect::<Vec<_>>())
+}
+
+/// The rounds of both sides that have samples which count. Of a pair that has them on one side only, neither is kept.
+fn both_screened(first: &[&BenchmarkLine], other: &[&BenchmarkLine], paired: bool) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    let (first, other) = (screened(first), screened(other));
+    if !paired {
+        return (first.kept(), other.kept());
+    }
+    first.rounds.into_iter().zip(other.rounds).filter(|(a, b)| !a.is_empty() && !b.is_empty()).unzip()
 }
 
 /// The figure of one benchmark; `None` when its samples allow none.
 fn figure(lines: &[&BenchmarkLine]) -> Option<Estimate> {
-    rounds_interval(&samples(lines), CONFIDENCE, SEED)
+    rounds_interval(&screened(lines).kept(), CONFIDENCE, SEED)
 }
 
 fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     let mut warnings = Vec::new();
-    let medians: Vec<f64> = samples(lines).iter().filter_map(|round| median(round)).collect();
+    let medians: Vec<f64> = screened(lines).kept().iter().filter_map(|round| median(round)).collect();
     if let Some(modes) = modes(&medians).filter(|modes| modes.count > 1) {
         let centres = modes.centres.iter().zip(&modes.shares);
         let centres = centres.map(|(ns, share)| format!("{ns:.0} ns in {:.0} %", share * 100.0));

@@ -13,6 +13,7 @@ use super::{Crew, Failure, Finding, Policy, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
+use crate::sys::pace::pace;
 use crate::sys::process::name_current_thread;
 use crate::sys::usage::Usage;
 use crate::units::{Nanos, Ops};
@@ -118,6 +119,7 @@ enum State {
     Asked(Request),
     Answered(Result<Batch, Failure>),
     Told(Result<Vec<Finding>, Failure>),
+    Paced(Nanos),
     Stopping,
     Ended(Result<(), Failure>),
 }
@@ -127,6 +129,7 @@ enum State {
 enum Request {
     Batch(u64),
     Findings,
+    Pace,
 }
 
 impl Driver {
@@ -201,6 +204,26 @@ impl Driver {
             State::Told(findings) => {
                 self.link.put(State::Idle);
                 findings
+            }
+            State::Ended(outcome) => Err(self.reap(outcome)),
+            _ => unreachable!("await_change returns only what it was asked for"),
+        }
+    }
+
+    /// How fast the driver's CPU runs at the moment: see [`pace`]. `None` where the driver may run on several CPUs,
+    /// which need not be equally fast.
+    ///
+    /// # Errors
+    /// The roster's patience.
+    pub fn pace(&mut self) -> Result<Option<Nanos>, Failure> {
+        if self.roster.seating.seat(0).cpus.len() > 1 {
+            return Ok(None);
+        }
+        self.link.put(State::Asked(Request::Pace));
+        match self.await_change("a reading of its pace", |state| matches!(state, State::Paced(_) | State::Ended(_)))? {
+            State::Paced(pace) => {
+                self.link.put(State::Idle);
+                Ok(Some(pace))
             }
             State::Ended(outcome) => Err(self.reap(outcome)),
             _ => unreachable!("await_change returns only what it was asked for"),
@@ -333,6 +356,7 @@ fn serve(
         link.put(match request {
             Request::Batch(ops) if marked => State::Answered(run_marked(&mut *operation, ops).map_err(explained)),
             Request::Batch(ops) => State::Answered(operation.run(ops).map_err(explained)),
+            Request::Pace => State::Paced(pace()),
             Request::Findings => State::Told(operation.findings().map_err(explained)),
         });
     }

@@ -267,8 +267,9 @@ fn attempt(
     let audit = settings.auditor.as_ref().map(|auditor| auditor.audit(benchmark)).unwrap_or_default();
     let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
     let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
+    let paces = taken.iter().filter_map(|taken| taken.pace).collect();
     let noise = Noise { start, end, own_cpu, lasted: Some(lasted) };
-    Some(Outcome::Measured(Box::new(Measured { samples, usage, counted, findings, audit, noise })))
+    Some(Outcome::Measured(Box::new(Measured { samples, paces, usage, counted, findings, audit, noise })))
 }
 
 /// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
@@ -320,7 +321,7 @@ mod tests {
     use crate::units::{Nanos, Ops};
 
     fn taken(ops: u64, nanos: u64) -> Taken {
-        Taken { batch: Batch { ops: Ops(ops), elapsed: Nanos(nanos) }, usage: Usage::default() }
+        Taken { batch: Batch { ops: Ops(ops), elapsed: Nanos(nanos) }, usage: Usage::default(), pace: None }
     }
 
     #[test]

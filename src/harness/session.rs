@@ -7,6 +7,7 @@ use crate::crew::{Batch, Driver, Failure, Finding, Held};
 use crate::pmu::{Counters, NotCounted, Plan, Tally};
 use crate::record::{Counted, Sample};
 use crate::sys::usage::Usage;
+use crate::units::Nanos;
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
 /// into the figures that are shown.
@@ -19,6 +20,8 @@ pub struct Taken {
     pub batch: Batch,
     /// What the mechanism's tasks used.
     pub usage: Usage,
+    /// How long a fixed stretch of work took on the driver's CPU, before or after, whichever was longer.
+    pub pace: Option<Nanos>,
 }
 
 /// A benchmark that is set up twice: without counters, for the times, and with them, for the counts.
@@ -68,16 +71,18 @@ impl Session {
     /// A mechanism that failed, hung, or did not do what it was asked.
     pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
         let ops = self.benchmark.whole_laps(ops);
+        let pace = self.bare.pace()?;
         let before = self.bare.usage()?;
         let batch = self.bare.run(ops)?;
         let usage = self.bare.usage()?.since(before);
+        let pace = pace.max(self.bare.pace()?);
         self.calls += 1;
         if self.calls.is_multiple_of(BARE_PER_COUNTED)
             && let Some(counting) = &mut self.counting
         {
             counting.sample(ops)?;
         }
-        Ok(Taken { batch, usage })
+        Ok(Taken { batch, usage, pace })
     }
 
     /// Forgets what was counted and found out so far: the end of warming up.

@@ -166,6 +166,10 @@ impl Sample {
 pub struct Measured {
     /// The bare samples, in the order in which they were taken. All times come from these.
     pub samples: Vec<Sample>,
+    /// How long a fixed stretch of kernel entries took on the first task's CPU beside each sample, before or after it,
+    /// whichever was longer, in nanoseconds; empty where the task was not confined to one CPU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paces: Vec<Nanos>,
     /// What the kernel accounted to the mechanism's tasks over the bare samples.
     pub usage: Usage,
     /// The counted samples.
@@ -177,6 +181,15 @@ pub struct Measured {
     pub audit: AuditRecord,
     /// What disturbed the measurement.
     pub noise: Noise,
+}
+
+impl Measured {
+    /// The time per operation of each sample, and the pace beside it.
+    pub fn paced(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
+        let paced = self.paces.len() == self.samples.len();
+        let pace = move |index: usize| paced.then(|| self.paces[index].0 as f64);
+        self.samples.iter().enumerate().map(move |(index, sample)| (sample.per_op(), pace(index)))
+    }
 }
 
 /// What was counted, in samples of their own.

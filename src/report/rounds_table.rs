@@ -20,11 +20,22 @@ pub fn rounds_table(lines: &[BenchmarkLine]) -> String {
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule)).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(WIDTH);
-    table.set_header(["mechanism", "placement", "rounds", "low", "high", "between", "within", "disturbed", "modes"]);
+    table.set_header([
+        "mechanism",
+        "placement",
+        "rounds",
+        "low",
+        "high",
+        "between",
+        "within",
+        "disturbed",
+        "slowed",
+        "modes",
+    ]);
     for summary in &summaries {
         table.add_row(row(summary));
     }
-    for column in 2..8 {
+    for column in 2..9 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -35,7 +46,7 @@ pub fn rounds_table(lines: &[BenchmarkLine]) -> String {
     table.to_string()
 }
 
-fn row(summary: &Summary) -> [String; 9] {
+fn row(summary: &Summary) -> [String; 10] {
     let line = &summary.line;
     let name = line.mechanism.split_once('/').map_or(line.mechanism.as_str(), |(_, name)| name);
     let spread = |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", share * 100.0));
@@ -49,8 +60,13 @@ fn row(summary: &Summary) -> [String; 9] {
         spread(estimate.between_round_cv),
         spread(estimate.within_round_cv),
         summary.disturbed_rounds.to_string(),
+        slowed(summary.set_aside),
         modes(summary),
     ]
+}
+
+fn slowed(share: f64) -> String {
+    if share > 0.0 { format!("{:.0} %", share * 100.0) } else { "–".into() }
 }
 
 /// The times around which rounds gather, when they are several; otherwise whether samples do.

@@ -1,7 +1,7 @@
 //! One benchmark over all its rounds, in the figures that a table shows.
 
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{Estimate, Modes, median, modes, rounds_interval};
+use crate::stats::{Estimate, Modes, Paced, at_best_pace, median, modes, rounds_interval};
 
 /// The confidence of every interval shown.
 pub(super) const CONFIDENCE: f64 = 0.95;
@@ -38,6 +38,8 @@ pub struct Summary {
     pub rounds_of_several_modes: usize,
     /// In how many rounds something else ran on the machine.
     pub disturbed_rounds: usize,
+    /// Which share of the samples was set aside because the CPU ran slower than at its best: 0.1 is 10 %.
+    pub set_aside: f64,
     /// How much slower the counted samples were: 0.1 is 10 %.
     pub counting_cost: Option<f64>,
 }
@@ -52,8 +54,11 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         })
         .collect();
     let line = (*lines.iter().find(|line| matches!(line.outcome, Outcome::Measured(_)))?).clone();
-    let rounds: Vec<Vec<f64>> =
-        measured.iter().map(|m| m.samples.iter().map(|sample| sample.per_op()).collect()).collect();
+    let paced: Vec<Vec<Paced>> =
+        measured.iter().map(|m| m.paced().map(|(value, pace)| Paced { value, pace }).collect()).collect();
+    let screened = at_best_pace(&paced);
+    let set_aside = screened.set_aside;
+    let rounds = screened.kept();
     let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
     let medians: Vec<f64> = rounds.iter().filter_map(|round| median(round)).collect();
     let ops: u64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.0.0).sum();
@@ -75,6 +80,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         modes: modes(&medians)?,
         rounds_of_several_modes: rounds.iter().filter_map(|r| modes(r)).filter(|modes| modes.count > 1).count(),
         disturbed_rounds: lines.iter().filter(|line| is_disturbed(line)).count(),
+        set_aside,
         counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
         line,
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::summary::is_disturbed;
-use super::{Summary, summarize};
+use super::{Summary, summarize, text};
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::Basis;
 
@@ -160,6 +160,15 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             .into_iter()
             .map(|((reason, remedy), what)| format!("not counted: {}: {reason}; {remedy}", what.join(", "))),
     );
+    let slowed: Vec<f64> =
+        summaries(lines).iter().map(|summary| summary.set_aside).filter(|share| *share > 0.0).collect();
+    if !slowed.is_empty() {
+        notes.push(format!(
+            "a CPU ran slower than at its best during some samples of {}, which are set aside: up to {:.0} % of them",
+            text::count(slowed.len(), "benchmark"),
+            slowed.iter().copied().fold(0.0, f64::max) * 100.0
+        ));
+    }
     let disturbed = lines.iter().filter(|line| is_disturbed(line)).count();
     if disturbed > 0 {
         let all = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).count();

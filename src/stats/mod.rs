@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | what does it cost, and ± what? | [`rounds_interval`]; for one round alone [`samples_interval`] |
 //! | how many times the other one? | [`ratio_interval`], then [`Verdict::of`] |
+//! | which samples count? | [`at_best_pace`] |
 //! | is it one figure or several? | [`modes()`] |
 //! | what does one more task cost? | [`slope()`] |
 //! | how much longer must it run? | [`further_rounds`] |
@@ -21,6 +22,7 @@ mod budget;
 mod coverage;
 mod interval;
 mod modes;
+mod pace;
 mod prng;
 mod quantile;
 mod ranks;
@@ -36,6 +38,7 @@ pub use bootstrap::samples_interval;
 pub use budget::{Budget, further_rounds};
 pub use interval::Interval;
 pub use modes::{Modes, modes};
+pub use pace::{Paced, Screened, at_best_pace, best_pace, slowed_share};
 pub use prng::Prng;
 pub use quantile::{coefficient_of_variation, median, median_absolute_deviation, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mark;
 pub mod membarrier;
 pub mod memory;
+pub mod pace;
 pub mod perf;
 pub mod poll;
 pub mod process;

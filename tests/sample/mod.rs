@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use switchcost::crew::{Class, Idle, Policy, Unsupported};
+use switchcost::crew::{Axis, Class, Curve, Figure, Finding, Idle, Policy, Unsupported, Values};
 use switchcost::host::moment::{Moment, Ticks};
 use switchcost::host::{Host, Root};
 use switchcost::mechanism::{Placement, Unit};
@@ -89,6 +89,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
     let samples = (0..10).map(|step| sample(100 * step)).collect();
     Measured {
         samples,
+        paces: vec![Nanos(11_000); 10],
         usage: Usage {
             user: Nanos(2_000 * nanos),
             system: Nanos(8_000 * nanos),
@@ -115,7 +116,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
                 remedy: "none".into(),
             }],
         },
-        findings: Vec::new(),
+        findings: findings(),
         audit,
         noise: Noise {
             start: moment(),
@@ -124,6 +125,28 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
             lasted: Some(Nanos(3_000_000_000)),
         },
     }
+}
+
+/// One of each kind.
+fn findings() -> Vec<Finding> {
+    let mut values = Values::new();
+    (1..=100).for_each(|value| values.record(1000 * value));
+    let axis = |of: &str, quantity| Axis { of: of.into(), quantity };
+    vec![
+        Finding::Figure(Figure {
+            of: "kernel stack".into(),
+            quantity: Quantity::Bytes,
+            value: 16_384.0,
+            interval: Some((16_380.5, 16_390.0)),
+        }),
+        Finding::latencies("response time", values),
+        Finding::Curve(Curve {
+            of: "time per block".into(),
+            x: axis("blocks", Quantity::Number),
+            y: axis("time", Quantity::Nanoseconds),
+            points: vec![(0.0, 310.5), (1.0, 250.0)],
+        }),
+    ]
 }
 
 fn agreeing() -> AuditRecord {

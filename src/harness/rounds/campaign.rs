@@ -17,6 +17,9 @@ const MOST_ROUNDS: u32 = 100;
 /// Fewer rounds than these tell little of how rounds scatter: a budget leaves out benchmarks before it goes below.
 const FEWEST_ROUNDS: u32 = 3;
 
+/// Samples taken at a slower pace are set aside; a round of which this share is left has too few for its median.
+const MOST_SLOWED: f64 = 0.75;
+
 /// How often `--strict` tries.
 const MOST_ATTEMPTS: u32 = 4;
 
@@ -234,6 +237,12 @@ impl Campaign<'_> {
             if let Outcome::Measured(measured) = &line.outcome {
                 circumstances.foreign_load = foreign_load(&measured.noise);
             }
+            if let Some(slowed) = Some(self.standing.slowed(&line)).filter(|slowed| *slowed > MOST_SLOWED) {
+                let slowed =
+                    format!("its CPU ran slower than at its best beside {:.0} % of the samples", slowed * 100.0);
+                line.circumstances.get_or_insert_default().foreign_load.push(slowed);
+            }
+            let circumstances = line.circumstances.get_or_insert_default();
             took_ms += circumstances.took_ms;
             circumstances.took_ms = took_ms;
             circumstances.discarded = discarded;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Entry;
 use crate::record::{BenchmarkLine, Outcome};
-use crate::stats::{Estimate, rounds_interval};
+use crate::stats::{Estimate, Paced, at_best_pace, best_pace, rounds_interval, slowed_share};
+use crate::units::CpuId;
 
 /// A benchmark that failed this often is not asked again: a crash that is no accident would cost every round.
 const MOST_FAILURES: usize = 2;
@@ -16,12 +17,14 @@ const CONFIDENCE: f64 = 0.95;
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     known: BTreeMap<(usize, String), Known>,
+    /// By the CPUs that a benchmark was confined to.
+    best_paces: BTreeMap<Vec<CpuId>, f64>,
     spent: Duration,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Known {
-    rounds: BTreeMap<u32, Vec<f64>>,
+    rounds: BTreeMap<u32, Vec<Paced>>,
     failures: usize,
     unsupported: bool,
     audited: bool,
@@ -35,8 +38,13 @@ impl Standing {
         let mut samples = Vec::new();
         match &line.outcome {
             Outcome::Measured(measured) => {
-                samples = measured.samples.iter().map(|sample| sample.per_op()).collect();
+                samples = measured.paced().map(|(value, pace)| Paced { value, pace }).collect();
                 known.audited |= measured.audit.was_made();
+                let paces: Vec<f64> = measured.paces.iter().map(|pace| pace.0 as f64).collect();
+                if let Some(pace) = best_pace(&paces) {
+                    let best = self.best_paces.entry(line.setting.cpus.clone()).or_insert(pace);
+                    *best = best.min(pace);
+                }
             }
             Outcome::Unsupported(_) => known.unsupported = true,
             Outcome::Failed(_) => known.failures += 1,
@@ -51,6 +59,13 @@ impl Standing {
 
     fn of(&self, entry: &Entry) -> Option<&Known> {
         self.known.get(&(entry.side, entry.id.clone()))
+    }
+
+    /// Which share of the samples of `line` was taken while its CPU ran slower than at its best in this run.
+    pub fn slowed(&self, line: &BenchmarkLine) -> f64 {
+        let Outcome::Measured(measured) = &line.outcome else { return 0.0 };
+        let paces: Vec<f64> = measured.paces.iter().map(|pace| pace.0 as f64).collect();
+        self.best_paces.get(&line.setting.cpus).map_or(0.0, |best| slowed_share(&paces, *best))
     }
 
     /// Whether the record has an answer for `entry` in `round`, be it that it failed.
@@ -76,9 +91,9 @@ impl Standing {
 
     /// The figure of `entry` so far.
     pub fn estimate(&self, entry: &Entry) -> Option<Estimate> {
-        let rounds: Vec<Vec<f64>> =
+        let rounds: Vec<Vec<Paced>> =
             self.of(entry)?.rounds.values().filter(|samples| !samples.is_empty()).cloned().collect();
-        rounds_interval(&rounds, CONFIDENCE, 0)
+        rounds_interval(&at_best_pace(&rounds).kept(), CONFIDENCE, 0)
     }
 
     /// How long `entry` takes in a round, when it was measured before: the longest of the times, because a budget that

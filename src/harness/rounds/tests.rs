@@ -92,6 +92,7 @@ impl Runner for Fake {
         let measured = Measured {
             samples,
             usage: Usage::default(),
+            paces: Vec::new(),
             counted: Counted::default(),
             findings: Vec::new(),
             audit,
@@ -299,6 +300,21 @@ fn foreign_load_is_marked_and_with_strict_tried_again() {
     assert_eq!((circumstances.discarded, circumstances.took_ms), (3, 40_000));
     let (_, kept) = begin(&asked, &mut Fake::default());
     assert!(kept.lines[0].circumstances.as_ref().unwrap().foreign_load.is_empty());
+}
+
+#[test]
+fn a_round_whose_cpu_was_slow_all_along_is_marked() {
+    let asked = asked(&FOUR[..1], 3);
+    let outcome = |job: &Job<'_>, outcome: Outcome| match outcome {
+        Outcome::Measured(mut measured) => {
+            measured.paces = vec![Nanos(if job.round == 1 { 13_000 } else { 10_000 }); 3];
+            Outcome::Measured(measured)
+        }
+        other => other,
+    };
+    let (_, kept) = begin(&asked, &mut Fake { outcome, ..Fake::default() });
+    let marks = kept.lines.iter().map(|line| line.circumstances.clone().unwrap().foreign_load.len());
+    assert_eq!(marks.collect::<Vec<_>>(), [0, 1, 0]);
 }
 
 #[test]
