@@ -172,3 +172,31 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
     assert_eq!(ran.out.lines().count(), 1);
 }
+
+#[test]
+fn a_wrong_command_line_is_told_in_one_line_that_names_the_help() {
+    for (arguments, said) in [
+        (&["run", "--rounds", "0"][..], "0 is not in 1..=10000; `switchcost run --help`"),
+        (&["frob"], "unrecognized subcommand 'frob'; `switchcost --help`"),
+        (&["show"], "required arguments were not provided"),
+        (&["limits", "--tasks", "x"], "invalid value 'x'"),
+    ] {
+        let told = refused(arguments);
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn choices_that_leave_nothing_or_do_nothing_are_refused() {
+    for (arguments, said) in [
+        (
+            &["audit", "brigade/one_thread", "--placement", "same-llc"][..],
+            "with placement same-llc nothing of it is left",
+        ),
+        (&["run", "syscall/getppid", "--set", "tasks=5"], "has a parameter `tasks`"),
+        (&["audit", "syscall/getppid", "--set", "tasks=5"], "has a parameter `tasks`"),
+    ] {
+        let told = refused(arguments);
+        assert!(told.contains(said), "{told}");
+    }
+}

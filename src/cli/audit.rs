@@ -25,11 +25,12 @@ pub(super) struct Audit {
 impl Audit {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let filter = Filter::new(self.filter.as_deref(), false)?;
-        let planned = plan(&self.what.choice()?, |id| filter.matches(id))?;
-        filter.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
+        let choice = self.what.choice()?;
+        let planned = plan(&choice, |id| filter.matches(id))?;
+        filter.must_leave_something(&choice, &planned)?;
         let auditor = Auditor::with_this_program();
         let mut out = std::io::stdout().lock();
-        let mut status = ExitCode::SUCCESS;
+        let (mut status, mut audited) = (ExitCode::SUCCESS, 0);
         for planned in planned {
             let unsupported = match &planned {
                 Planned::Unsupported { reason, .. } => Some(reason.clone()),
@@ -45,6 +46,7 @@ impl Audit {
             }
             let Planned::Ready(benchmark) = planned else { continue };
             let record = auditor.audit(&benchmark);
+            audited += 1;
             if self.json {
                 writeln!(out, "{}", serde_json::json!({ "id": benchmark.id(), "audit": record }))?;
             } else {
@@ -53,6 +55,9 @@ impl Audit {
             if record.differences().next().is_some() {
                 status = ExitCode::from(FAILED);
             }
+        }
+        if audited == 0 {
+            eprintln!("switchcost: nothing was audited: none of it can run here");
         }
         Ok(status)
     }

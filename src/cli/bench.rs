@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{Filter, Usage, What, counter_plan};
 use super::{FAILED, command_line, conclude, folder};
+use crate::harness::rounds::PLAN_FILE;
 use crate::harness::{Auditor, Mode, Observer, Planned, Settings, answer_audit_request, measure, now_ms, plan};
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::group;
 use crate::record::{BenchmarkLine, Line, MachineLine, Outcome, Suite, Writer};
-use crate::report::{counter_tables, findings_tables, group_table, notes};
+use crate::report::{NOT_COUNTED, counter_tables, findings_tables, group_table, notes};
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
@@ -62,7 +63,23 @@ pub fn main(name: &str) -> ExitCode {
     if let Some(status) = answer_audit_request() {
         return status;
     }
+    end_with_the_reader();
     conclude(run(name))
+}
+
+/// What the standard library's `println!` panics with when the reader has gone.
+const NOBODY_READS: &str = "failed printing to stdout: Broken pipe";
+
+/// `cargo bench | head`: whoever read has seen enough. Criterion prints with a macro that panics then, in places that
+/// cannot unwind; ending by SIGPIPE as other programs do is no choice, because mechanisms write to pipes of their own.
+fn end_with_the_reader() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.to_string().contains(NOBODY_READS) {
+            std::process::exit(0);
+        }
+        before(panic);
+    }));
 }
 
 fn run(name: &str) -> anyhow::Result<ExitCode> {
@@ -87,7 +104,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     let counters = counter_plan(own.events.as_deref())?;
     let mine = group(name).with_context(|| format!("no group is called {name}"))?;
     let everything = plan(&choice, |id| filter.matches(id))?;
-    filter.must_name_something(&everything.iter().map(Planned::id).collect::<Vec<_>>())?;
+    filter.must_leave_something(&choice, &everything)?;
     let planned: Vec<Planned> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
     if planned.is_empty() && mode != Mode::Look {
@@ -117,6 +134,9 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
     let hook = Arc::clone(&told);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if panic.to_string().contains(NOBODY_READS) {
+            std::process::exit(0);
+        }
         // `panicked at FILE:LINE:` and, behind it, what happened.
         let text = panic.to_string().lines().nth(1).unwrap_or("it panicked").to_string();
         hook.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
@@ -159,6 +179,10 @@ fn check_numbers(rest: &[String]) -> Result<(), Usage> {
 
 fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {
     let folder = own.out.clone().unwrap_or_else(folder::of_this_run);
+    if folder.join(PLAN_FILE).exists() {
+        let text = "is a run of `switchcost run`, whose rounds this would be mistaken for: name another folder";
+        return Err(Usage::Unknown(format!("--out {}: {text}", folder.display())).into());
+    }
     let mut writer = Writer::open(&folder)?;
     let machine = MachineLine {
         id: host.id(),
@@ -284,7 +308,7 @@ impl Keeper {
                 println!("\n{table}");
             }
         }
-        for note in notes(&self.lines) {
+        for note in notes(&self.lines).iter().filter(|note| mode == Mode::Measure || !note.starts_with(NOT_COUNTED)) {
             println!("{note}");
         }
         if let Some(writer) = &self.writer {

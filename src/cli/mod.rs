@@ -20,7 +20,7 @@ mod splice;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use options::Usage;
 
@@ -62,7 +62,10 @@ pub fn main() -> ExitCode {
     if let Some(status) = crate::harness::answer_audit_request().or_else(crate::harness::rounds::answer_round_request) {
         return status;
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return tell(&told),
+    };
     conclude(match arguments.verb {
         Verb::List(list) => list.run(),
         Verb::Host(show) => show.run(),
@@ -75,6 +78,25 @@ pub fn main() -> ExitCode {
         Verb::Report(report) => report.run(),
         Verb::Splice(splice) => splice.run(),
     })
+}
+
+/// Prints help where it was asked for, and a wrong command line as every other error is told: in one line, with what
+/// would help.
+fn tell(told: &clap::Error) -> ExitCode {
+    if !told.use_stderr() || told.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Nobody is left to be told that the help could not be printed.
+        let _ = told.print();
+        return if told.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+    }
+    let text = told.to_string();
+    let parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let said = said.collect::<Vec<_>>().join("; ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    let verb = std::env::args().nth(1).filter(|verb| Arguments::command().find_subcommand(verb).is_some());
+    let help = verb.map_or_else(|| "switchcost --help".into(), |verb| format!("switchcost {verb} --help"));
+    eprintln!("switchcost: {said}; `{help}` shows what there is");
+    ExitCode::from(USAGE)
 }
 
 /// The arguments of this process for the record, which is passed on: without the folder that the program lies in.

@@ -4,7 +4,7 @@ use clap::Args;
 use regex::Regex;
 
 use crate::crew::{Class, Idle, Placement, Policy, SLICES_US};
-use crate::harness::Choice;
+use crate::harness::{Choice, Planned};
 use crate::mechanism::registry;
 use crate::pmu::{Event, Plan, PmuError};
 
@@ -146,10 +146,32 @@ impl Filter {
         }
     }
 
+    /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
+    /// parameter of none of it: an option that does nothing was meant to do something.
+    pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[Planned]) -> Result<(), Usage> {
+        self.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
+        if planned.is_empty() {
+            let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
+            let reason = match placements.as_slice() {
+                [] => "this machine has no such placement (`switchcost host` shows its CPUs)".into(),
+                _ => format!("with placement {} nothing of it is left", placements.join(", ")),
+            };
+            return Err(Usage::Unknown(format!("{self} names benchmarks, but {reason}")));
+        }
+        let taken =
+            |name: &str| planned.iter().any(|planned| planned.mechanism().descriptor().parameter(name).is_some());
+        match choice.parameters.iter().find(|(name, _)| !taken(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Usage::Unknown(format!(
+                "nothing that {self} names has a parameter `{name}`; `switchcost list MECHANISM` shows those it has"
+            ))),
+        }
+    }
+
     /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
     ///
     /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
-    pub(super) fn must_name_something(&self, planned: &[String]) -> Result<(), Usage> {
+    fn must_name_something(&self, planned: &[String]) -> Result<(), Usage> {
         let elsewhere = || {
             registry().iter().any(|mechanism| {
                 Placement::ALL
@@ -165,6 +187,16 @@ impl Filter {
             Self::Pattern(pattern) => pattern.to_string(),
             Self::Exact(exact) => exact.clone(),
         }))
+    }
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("the catalogue"),
+            Self::Pattern(pattern) => write!(f, "`{pattern}`"),
+            Self::Exact(exact) => write!(f, "`{exact}`"),
+        }
     }
 }
 

@@ -65,7 +65,9 @@ impl Paired {
         // Placements that both sides set are what is compared; otherwise each is compared with itself.
         let across = a.placements.len() == 1 && b.placements.len() == 1 && a.placements != b.placements;
         let first = profile.plan(&a, |id| filter.matches(id))?;
-        filter.must_name_something(&first.iter().map(Planned::id).collect::<Vec<_>>())?;
+        filter.must_leave_something(&a, &first)?;
+        // What the other side sets must be a parameter of the same mechanisms; its ids differ.
+        filter.must_leave_something(&b, &first)?;
         let second = profile.plan(&b, |_| true)?;
         let second: BTreeMap<String, &Planned> = second.iter().map(|planned| (key(planned, across), planned)).collect();
         let mut asked = how.asked(&profile)?;

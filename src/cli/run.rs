@@ -159,8 +159,9 @@ impl Run {
     fn asked(&self) -> anyhow::Result<Asked> {
         let profile = Profile::named(&self.profile)?;
         let filter = Filter::new(self.filter.as_deref(), false)?;
-        let planned = profile.plan(&self.what.choice()?, |id| filter.matches(id))?;
-        filter.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
+        let choice = self.what.choice()?;
+        let planned = profile.plan(&choice, |id| filter.matches(id))?;
+        filter.must_leave_something(&choice, &planned)?;
         let mut asked = self.how.asked(&profile)?;
         let machine = Host::observe(&Root::default()).id();
         for (number, planned) in planned.iter().enumerate() {

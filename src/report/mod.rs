@@ -30,7 +30,7 @@ pub use heatmap::{Heatmap, heatmap};
 pub use rounds_table::rounds_table;
 pub use study::Catalogue;
 pub use summary::{Summary, summarize};
-pub use table::{group_table, notes};
+pub use table::{NOT_COUNTED, group_table, notes};
 
 use crate::record::Run;
 use outline::Outline;

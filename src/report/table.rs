@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
 use super::summary::is_disturbed;
 use super::{Summary, summarize, text};
@@ -43,6 +43,8 @@ pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: us
     table.load_style(TableStyle::new().header_separator(rule));
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     let columns = header.len();
+    let longest: Vec<u16> =
+        (0..right).map(|column| longest_word(rows.iter().filter_map(|row| row.get(column)))).collect();
     table.set_header(header);
     for row in rows {
         table.add_row(row);
@@ -50,12 +52,23 @@ pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: us
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
     }
+    // Names are not to be broken in the middle of a word.
+    for (column, longest) in longest.into_iter().enumerate() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(longest + 1)));
+        }
+    }
     for column in right..columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table.to_string()
+}
+
+fn longest_word<'a>(cells: impl Iterator<Item = &'a String>) -> u16 {
+    let words = cells.flat_map(|cell| cell.split_whitespace());
+    words.map(|word| word.chars().count() as u16).max().unwrap_or(0).min(WIDTH / 2)
 }
 
 /// One summary for each benchmark that was measured.
@@ -90,7 +103,8 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
         summary.ipc.map_or("–".into(), |ipc| format!("{ipc:.2}")),
         cycles.map_or("–".into(), |(user, kernel)| format!("{}+{}", figure(user), figure(kernel))),
         summary.audit.into(),
-        summary.counting_cost.map_or("–".into(), |cost| format!("{:+.0} %", cost * 100.0)),
+        // Adding 0 makes of the -0 that rounding leaves a 0.
+        summary.counting_cost.map_or("–".into(), |cost| format!("{:+.0} %", (cost * 100.0).round() + 0.0)),
     ]
 }
 
@@ -99,9 +113,11 @@ pub(super) fn chosen(line: &BenchmarkLine) -> Option<&str> {
     line.id.splitn(4, '/').nth(3)
 }
 
-/// Four significant digits, and never an exponent.
+/// Four significant digits, and never an exponent. What is below half a thousandth is 0: nothing here resolves it, and
+/// differences of two counts leave such remainders of either sign.
 pub(super) fn figure(value: f64) -> String {
     match value {
+        value if value.abs() < 5e-4 => "0".into(),
         value if value >= 1000.0 => format!("{value:.0}"),
         value if value >= 100.0 => format!("{value:.1}"),
         value if value >= 10.0 => format!("{value:.2}"),
@@ -126,6 +142,9 @@ fn baseline(summary: &Summary, all: &[Summary]) -> Option<f64> {
     let fallback = || candidates().find(|other| other.line.setting.placement.fits_a_single_task());
     Some(same.or_else(fallback)?.nanos.interval.estimate)
 }
+
+/// What the notes on missing counters begin with.
+pub const NOT_COUNTED: &str = "not counted";
 
 /// What a reader of the table must know: audits that differ, what cannot run, what failed, what was not counted.
 pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
@@ -158,7 +177,7 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     notes.extend(
         missing
             .into_iter()
-            .map(|((reason, remedy), what)| format!("not counted: {}: {reason}; {remedy}", what.join(", "))),
+            .map(|((reason, remedy), what)| format!("{NOT_COUNTED}: {}: {reason}; {remedy}", what.join(", "))),
     );
     let slowed: Vec<f64> =
         summaries(lines).iter().map(|summary| summary.set_aside).filter(|share| *share > 0.0).collect();
