@@ -4,8 +4,39 @@ use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
+use perf_event::events::Software;
+use perf_event::{Builder, Counter};
 
 use super::SysError;
+use crate::units::CpuId;
+
+/// An event that counts on one CPU and can be read from any: the kernel reads it there, by an interrupt, and waits
+/// (perf_event_read in kernel/events/core.c). It counts nothing (`PERF_COUNT_SW_DUMMY`): reading it is its purpose.
+#[derive(Debug)]
+pub struct Remote(Counter);
+
+impl Remote {
+    /// Opens it on `cpu`.
+    ///
+    /// # Errors
+    /// `EACCES` or `EPERM` without `CAP_PERFMON` where `kernel.perf_event_paranoid` is above 0.
+    pub fn open(cpu: CpuId) -> Result<Self, SysError> {
+        let failed = |error: std::io::Error| SysError::from_io("perf_event_open", &error);
+        let mut builder = Builder::new(Software::DUMMY);
+        let mut counter = builder.any_pid().one_cpu(cpu.0).include_kernel().build().map_err(failed)?;
+        counter.enable().map_err(|error| SysError::from_io("ioctl PERF_EVENT_IOC_ENABLE", &error))?;
+        Ok(Self(counter))
+    }
+
+    /// Lets the CPU read it, and waits for the answer.
+    ///
+    /// # Errors
+    /// None that is documented for an event that is open and pinned to no task.
+    #[inline]
+    pub fn call(&mut self) -> Result<(), SysError> {
+        self.0.read().map(drop).map_err(|error| SysError::from_io("read", &error))
+    }
+}
 
 /// `PERF_EVENT_IOC_SET_FILTER`, include/uapi/linux/perf_event.h: `_IOW('$', 6, char *)`. The size in the number
 /// is that of the pointer, although what the kernel reads is the string behind it.
