@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
-use crate::report::{counter_tables, findings_tables, group_table, notes, rounds_table};
+use crate::report::{counter_tables, findings_tables, group_table, notes, parts_tables, rounds_table};
 
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
@@ -48,6 +48,10 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "{note}")?;
         }
         writeln!(out)?;
+    }
+    let parts = parts_tables(&run.benchmarks);
+    if !parts.is_empty() {
+        writeln!(out, "{parts}\n")?;
     }
     if run.torn {
         writeln!(out, "the last line of {} was cut short by a kill and is lost", run.path.display())?;

@@ -16,6 +16,7 @@ mod markdown;
 mod missing;
 mod outline;
 mod page;
+mod parts;
 mod rounds_table;
 mod study;
 mod subject;
@@ -32,8 +33,15 @@ pub use study::Catalogue;
 pub use summary::{Summary, summarize};
 pub use table::{NOT_COUNTED, group_table, notes};
 
-use crate::record::Run;
+use crate::record::{BenchmarkLine, Run};
 use outline::Outline;
+
+/// The tables of where the time of handoffs between CPUs goes, from all lines of a run; empty where it lacks a part.
+pub fn parts_tables(lines: &[BenchmarkLine]) -> String {
+    let run = Run { benchmarks: lines.to_vec(), ..Run::default() };
+    let study = study::Study::new(String::new(), &run);
+    parts::tables(&parts::parts(&study.benches.iter().collect::<Vec<_>>()))
+}
 
 /// One file of a report's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

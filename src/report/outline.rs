@@ -3,7 +3,7 @@
 use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
-use super::subject::{Subject, costs, decomposition, pairs, scaling, scatter, side_by_side};
+use super::subject::{Subject, added_up, costs, decomposition, pairs, scaling, scatter, side_by_side};
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
 use crate::record::{Outcome, Run};
@@ -159,6 +159,11 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
             .chain(pairs(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));
+        if group == "handoff" {
+            let title = subject.title("Where the time of a handoff between CPUs goes");
+            let figure = added_up(study, &title, subject.anchor("added-up"));
+            figures.extend(figure.map(|figure| (figure, study.commands())));
+        }
     }
     figures
 }

@@ -3,6 +3,7 @@
 mod costs;
 mod decomposition;
 mod pairs;
+mod parts;
 mod scaling;
 mod scatter;
 mod side_by_side;
@@ -10,6 +11,7 @@ mod side_by_side;
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
 pub(super) use pairs::pairs;
+pub(super) use parts::added_up;
 pub(super) use scaling::scaling;
 pub(super) use scatter::scatter;
 pub(super) use side_by_side::side_by_side;
@@ -30,13 +32,13 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The anchor of a figure: `cost-brigade`, `cost-brigade-a`.
-    fn anchor(&self, kind: &str) -> String {
+    pub(super) fn anchor(&self, kind: &str) -> String {
         let of_run = self.run.map(|run| format!("-{}", super::text::slug(run))).unwrap_or_default();
         format!("{kind}-{}{of_run}", super::text::slug(self.group))
     }
 
     /// A title, with the run where there are several.
-    fn title(&self, text: &str) -> String {
+    pub(super) fn title(&self, text: &str) -> String {
         self.run.map_or_else(|| text.into(), |run| format!("{text}, run {run}"))
     }
 

@@ -1,0 +1,215 @@
+//! Where the time of a handoff between two CPUs goes: parts that were measured apart from it, added up against the whole.
+//!
+//! | part | measured as |
+//! | --- | --- |
+//! | the call itself | syscall/futex_wake: a wake-up with nobody to wake |
+//! | waking and switching in | the handoff while the other CPU polls for work (`idle=poll`), less the call: neither interrupt nor sleep |
+//! | the interrupt | syscall/membarrier: from CPU to CPU and back, to a CPU that is busy |
+//! | leaving idle | syscall/remote_call to a CPU that sleeps, less that to one that is kept busy: no task is woken |
+//!
+//! Nothing of it is a difference from the whole, so the remainder says how well the whole is explained.
+
+use super::study::Bench;
+use super::table::{figure, plain_table};
+use super::text;
+use crate::crew::{Idle, Placement};
+
+/// The other CPU of these is told apart from the first one.
+const APART: [Placement; 4] = [Placement::SmtSibling, Placement::SameLlc, Placement::CrossLlc, Placement::CrossNode];
+
+/// One part.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    /// What it is.
+    pub(super) name: &'static str,
+    /// Which benchmarks say so.
+    pub(super) from: String,
+    /// Nanoseconds.
+    pub(super) nanos: f64,
+    /// Half the width of its 95 % interval.
+    pub(super) reach: f64,
+}
+
+/// A handoff and what it is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Parts {
+    /// The benchmark's name and placement.
+    pub(super) name: String,
+    /// The id of the whole.
+    pub(super) id: String,
+    /// Nanoseconds of the whole.
+    pub(super) whole: f64,
+    /// Half the width of its interval.
+    pub(super) reach: f64,
+    /// In the order in which they pass.
+    pub(super) parts: Vec<Part>,
+}
+
+impl Parts {
+    /// The sum of the parts.
+    pub(super) fn sum(&self) -> f64 {
+        self.parts.iter().map(|part| part.nanos).sum()
+    }
+
+    /// What the parts leave of the whole; negative when they are more than it.
+    pub(super) fn remainder(&self) -> f64 {
+        self.whole - self.sum()
+    }
+}
+
+/// Every handoff between CPUs of which all parts were measured.
+pub(super) fn parts(benches: &[&Bench]) -> Vec<Parts> {
+    let wholes = benches.iter().filter(|bench| {
+        let setting = &bench.line().setting;
+        bench.group() == "handoff" && APART.contains(&setting.placement) && setting.idle == Idle::Default
+    });
+    wholes.filter_map(|whole| of(whole, benches)).collect()
+}
+
+fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
+    let line = whole.line();
+    let placement = line.setting.placement;
+    let find = |mechanism: &str, placement: Placement, idle: Idle| {
+        all.iter().copied().find(|bench| {
+            let setting = &bench.line().setting;
+            bench.line().mechanism == mechanism && (setting.placement, setting.idle) == (placement, idle)
+        })
+    };
+    let polling = all.iter().copied().find(|bench| {
+        let setting = &bench.line().setting;
+        bench.line().mechanism == line.mechanism
+            && (setting.placement, setting.idle) == (placement, Idle::Poll)
+            && setting.parameters == line.setting.parameters
+            && setting.policy == line.setting.policy
+    })?;
+    let interrupt = find("syscall/membarrier", placement, Idle::Default)?;
+    let asleep = find("syscall/remote_call", placement, Idle::Default)?;
+    let busy = find("syscall/remote_call", placement, Idle::Spinner)?;
+    // A wake-up with nobody to wake is a part of a futex's handoff and of no other's.
+    let call = find("syscall/futex_wake", Placement::SameCpu, Idle::Default)
+        .filter(|_| line.mechanism == "handoff/futex" || line.mechanism == "handoff/process_futex");
+    let mut parts = Vec::new();
+    match call {
+        Some(call) => {
+            parts.push(alone("the call itself", call));
+            parts.push(difference("waking and switching in", polling, call));
+        }
+        None => parts.push(alone("the call, waking and switching in", polling)),
+    }
+    parts.push(alone("the interrupt", interrupt));
+    parts.push(difference("leaving idle", asleep, busy));
+    let name = format!("{} {}", whole.name(), whole.detail());
+    Some(Parts { name, id: line.id.clone(), whole: whole.nanos(), reach: whole.reach(), parts })
+}
+
+fn alone(name: &'static str, bench: &Bench) -> Part {
+    Part { name, from: bench.line().id.clone(), nanos: bench.nanos(), reach: bench.reach() }
+}
+
+fn difference(name: &'static str, bench: &Bench, less: &Bench) -> Part {
+    Part {
+        name,
+        from: format!("{} less {}", bench.line().id, less.line().id),
+        nanos: bench.nanos() - less.nanos(),
+        // Independent figures: their half widths add up as standard deviations do.
+        reach: bench.reach().hypot(less.reach()),
+    }
+}
+
+/// The tables for a terminal, one for each handoff; empty where nothing has all its parts.
+pub(super) fn tables(all: &[Parts]) -> String {
+    let of = |parts: &Parts| {
+        let row = |name: &str, nanos: f64, reach: f64, from: &str| {
+            let share = text::percent(nanos / parts.whole);
+            vec![name.to_string(), from.to_string(), figure(nanos), format!("±{}", figure(reach)), share]
+        };
+        let mut rows: Vec<Vec<String>> =
+            parts.parts.iter().map(|part| row(part.name, part.nanos, part.reach, &part.from)).collect();
+        let reach = parts.parts.iter().map(|part| part.reach).fold(0.0, f64::hypot);
+        rows.push(row("sum", parts.sum(), reach, ""));
+        rows.push(row("remainder", parts.remainder(), reach.hypot(parts.reach), ""));
+        rows.push(row("the whole", parts.whole, parts.reach, &parts.id));
+        let header = ["part", "from", "ns", "95 %", "share"].map(String::from).into();
+        format!("Where the time of handoff/{} goes\n{}", parts.name, plain_table(header, rows, 2))
+    };
+    all.iter().map(of).collect::<Vec<_>>().join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::Policy;
+    use crate::mechanism::{Parameters, Unit};
+    use crate::record::{AuditRecord, BenchmarkLine, Counted, Measured, Noise, Outcome, Run, Sample, Setting};
+    use crate::report::study::Study;
+    use crate::sys::usage::Usage;
+    use crate::units::{Nanos, Ops, Quantity};
+
+    fn line(mechanism: &str, placement: Placement, idle: Idle, nanos: u64) -> BenchmarkLine {
+        let moment = crate::host::moment::Moment::default();
+        let parameters: Parameters = serde_json::from_str("{}").unwrap();
+        BenchmarkLine {
+            id: format!("{mechanism}/{placement}/{idle:?}"),
+            mechanism: mechanism.into(),
+            unit: Unit::Handoff,
+            measures: Quantity::Nanoseconds,
+            baseline: "handoff/futex".into(),
+            setting: Setting { placement, cpus: Vec::new(), idle, policy: Policy::default(), parameters },
+            round: 0,
+            machine: "m".into(),
+            started_ms: 0,
+            outcome: Outcome::Measured(Box::new(Measured {
+                samples: vec![Sample(Ops(1), Nanos(nanos)); 10],
+                paces: Vec::new(),
+                usage: Usage::default(),
+                counted: Counted::default(),
+                findings: Vec::new(),
+                audit: AuditRecord::default(),
+                noise: Noise { start: moment.clone(), end: moment, own_cpu: None, lasted: None },
+            })),
+            circumstances: None,
+        }
+    }
+
+    fn measured() -> Vec<BenchmarkLine> {
+        use Placement::{SameCpu, SameLlc};
+        vec![
+            line("handoff/futex", SameLlc, Idle::Default, 17_500),
+            line("handoff/futex", SameLlc, Idle::Poll, 2_400),
+            line("handoff/pipe", SameLlc, Idle::Default, 18_000),
+            line("handoff/pipe", SameLlc, Idle::Poll, 2_700),
+            line("handoff/spin", SameLlc, Idle::Default, 50),
+            line("syscall/futex_wake", SameCpu, Idle::Default, 200),
+            line("syscall/membarrier", SameLlc, Idle::Default, 7_700),
+            line("syscall/remote_call", SameLlc, Idle::Default, 15_000),
+            line("syscall/remote_call", SameLlc, Idle::Spinner, 8_000),
+        ]
+    }
+
+    fn of_lines(lines: Vec<BenchmarkLine>) -> Vec<Parts> {
+        let run = Run { benchmarks: lines, ..Run::default() };
+        let study = Study::new(String::new(), &run);
+        parts(&study.benches.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn parts_measured_apart_are_added_up_and_the_rest_is_named() {
+        let all = of_lines(measured());
+        let names: Vec<&str> = all.iter().map(|parts| parts.id.as_str()).collect();
+        assert_eq!(names, ["handoff/futex/same-llc/Default", "handoff/pipe/same-llc/Default"]);
+        let nanos: Vec<f64> = all[0].parts.iter().map(|part| part.nanos).collect();
+        assert_eq!(nanos, [200.0, 2_200.0, 7_700.0, 7_000.0]);
+        assert_eq!((all[0].sum(), all[0].remainder()), (17_100.0, 400.0));
+        assert_eq!(all[1].parts.len(), 3, "a pipe is not woken by a futex's call");
+        let text = tables(&all);
+        assert!(text.contains("remainder") && text.contains("2.3 %"), "{text}");
+    }
+
+    #[test]
+    fn what_lacks_a_part_is_left_out() {
+        let without = |id: &str| measured().into_iter().filter(|line| !line.id.starts_with(id)).collect();
+        assert_eq!(of_lines(without("syscall/membarrier")), []);
+        assert_eq!(of_lines(without("syscall/remote_call/same-llc/Spinner")), []);
+        assert_eq!(of_lines(without("handoff/futex/same-llc/Poll")).len(), 1);
+    }
+}
