@@ -4,6 +4,7 @@ mod adapter;
 mod audit;
 mod benchmark;
 mod matrix;
+mod metering;
 mod plan;
 pub mod rounds;
 mod session;

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 
 use super::Benchmark;
+use super::metering::Metering;
 use crate::crew::{Batch, Driver, Failure, Finding, Held};
 use crate::pmu::{Counters, NotCounted, Plan, Tally};
 use crate::record::{Counted, Sample};
@@ -30,6 +31,7 @@ pub struct Session {
     benchmark: Benchmark,
     bare: Driver,
     counting: Option<Counting>,
+    metering: Option<Metering>,
     calls: u64,
     // Last: the machine keeps its idle mode until both instances are gone.
     _idle: Held,
@@ -55,9 +57,10 @@ impl Session {
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
+        let metering = plan.map(|_| Metering::start());
         let plan = plan.filter(|_| benchmark.mechanism.inherits_counters());
         let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
-        Ok(Self { benchmark: benchmark.clone(), bare, counting, calls: 0, _idle: idle })
+        Ok(Self { benchmark: benchmark.clone(), bare, counting, metering, calls: 0, _idle: idle })
     }
 
     /// The benchmark.
@@ -72,9 +75,14 @@ impl Session {
     pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
         let ops = self.benchmark.whole_laps(ops);
         let pace = self.bare.pace()?;
+        let energy = self.metering.as_mut().map(Metering::read);
         let before = self.bare.usage()?;
         let batch = self.bare.run(ops)?;
         let usage = self.bare.usage()?.since(before);
+        if let Some((metering, before)) = self.metering.as_mut().zip(energy) {
+            let after = metering.read();
+            metering.add(&before, &after, batch);
+        }
         let pace = pace.max(self.bare.pace()?);
         self.calls += 1;
         if self.calls.is_multiple_of(BARE_PER_COUNTED)
@@ -94,6 +102,9 @@ impl Session {
             counting.tally = Tally::default();
             counting.samples.clear();
         }
+        if let Some(metering) = &mut self.metering {
+            metering.forget();
+        }
         self.bare.findings().map(drop)
     }
 
@@ -104,12 +115,16 @@ impl Session {
     pub fn close(mut self) -> Result<(Counted, Vec<Finding>), Failure> {
         let findings = self.bare.findings()?;
         self.bare.stop()?;
-        let Some(counting) = self.counting else { return Ok((uncounted(&self.benchmark), findings)) };
-        counting.driver.stop()?;
-        let mut not_counted = counting.counters.not_counted().to_vec();
-        not_counted.extend(counting.tally.not_counted());
-        not_counted.extend(counting.trouble);
-        Ok((Counted { samples: counting.samples, counters: counting.tally.summaries(), not_counted }, findings))
+        let mut counted = match self.counting {
+            Some(counting) => counting.close()?,
+            None => uncounted(&self.benchmark),
+        };
+        if let Some(metering) = self.metering {
+            let (energy, not_metered) = metering.conclude();
+            counted.counters.extend(energy);
+            counted.not_counted.extend(not_metered);
+        }
+        Ok((counted, findings))
     }
 }
 
@@ -138,6 +153,14 @@ impl Counting {
         driver.run(lap)?;
         let counters = opened.recv().map_err(|_| Failure::library("pmu", "the counters were lost"))?;
         Ok(Self { driver, counters, turn: 0, tally: Tally::default(), samples: Vec::new(), trouble: Vec::new() })
+    }
+
+    fn close(self) -> Result<Counted, Failure> {
+        self.driver.stop()?;
+        let mut not_counted = self.counters.not_counted().to_vec();
+        not_counted.extend(self.tally.not_counted());
+        not_counted.extend(self.trouble);
+        Ok(Counted { samples: self.samples, counters: self.tally.summaries(), not_counted })
     }
 
     /// A counted sample with the next set of events.
