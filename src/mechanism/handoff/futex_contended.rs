@@ -1,9 +1,11 @@
 //! futex(2) while another task does the same on another CPU: what they share in the kernel.
 //!
 //! With `what = hash` each task calls `FUTEX_WAIT` on words of its own whose value has changed already, so that every
-//! call hashes, takes the bucket's lock, looks and returns: the tasks share the table and nothing else. With
-//! `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and `FUTEX_UNLOCK_PI`
-//! every time, so that who comes late sleeps: an operation is one of the two calls.
+//! call hashes, takes the bucket's lock, looks and returns: the tasks share the table and nothing else. An operation is
+//! such a call: a handoff whose turn has come before anybody waited for it, and the least that any of them can cost.
+//! With `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and
+//! `FUTEX_UNLOCK_PI` every time. The kernel gives such a lock to whoever sleeps for it (futex(2), "Priority-inheritance
+//! futexes"), so that it goes to the other task and back for each pair of calls: two handoffs, as long as both want it.
 //! Timed: the driver's calls. Not timed: waking the other task, which sleeps between batches.
 //! Distortions: the other task's calls are as many as it manages, and stand in the audit beside the driver's, which
 //! therefore judges only that there are no other calls.
@@ -27,12 +29,12 @@ const WHAT: Parameter = Parameter {
 const HASH: &str = "hash";
 
 static DESCRIPTOR: Descriptor = Descriptor {
-    id: "syscall/futex_contended",
-    isolates: "a futex call while another task makes the same one on another CPU",
-    unit: Unit::Call,
+    id: "handoff/futex_contended",
+    isolates: "futex calls of two CPUs that meet: at the kernel's hash table alone, or at one lock that goes to and fro",
+    unit: Unit::Handoff,
     tasks: Tasks::Simultaneous,
     parameters: &[WHAT],
-    baseline: "syscall/futex_wake",
+    baseline: "handoff/futex",
     requirements: &["two CPUs that this process may use"],
     source: "futex(2), FUTEX_LOCK_PI; Linux tools/perf/bench/futex-hash.c and futex-lock-pi.c",
     lap: |_| PAIR,
@@ -48,7 +50,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     },
 };
 
-/// A lock taken and given back; as many for the other way, so that a lap is the same.
+/// A lock taken and given back, in which time it goes to the other task and back; as many calls for the other way, so that
+/// a lap is the same.
 const PAIR: u64 = 2;
 
 struct FutexContended;
