@@ -348,7 +348,7 @@ mod tests {
         let odd = set("payload", "100");
         assert_eq!(ids(&odd, "brigade/mio/same-cpu"), ["brigade/mio/same-cpu/payload=100"]);
         let error = plan(&odd, |id| id.starts_with("brigade/flume")).unwrap_err().to_string();
-        assert!(error.contains("payload=100") && error.contains("1, 64, 1024, 4096"), "{error}");
+        assert!(error.contains("payload=100") && error.contains("1, 16, 64, 256"), "{error}");
     }
 
     #[test]

@@ -29,20 +29,21 @@ pub(super) const TOUCH: Parameter = Parameter {
     domain: Domain::Number { default: 0, min: 0, max: 64 * 1024 * 1024 },
 };
 
-/// As [`PAYLOAD`], for channels of values: the program is compiled for each of these sizes, see [`by_size`].
+/// As [`PAYLOAD`], for channels of values: the program is compiled for each of these sizes, see [`by_size`]. What is larger
+/// travels as a pointer, which costs what a small message does.
 pub(super) const MESSAGE: Parameter = Parameter {
     name: PAYLOAD.name,
     meaning: "bytes of a message, a value copied into the queue and out of it at every hop",
-    domain: Domain::Word { words: &["1", "64", "1024", "4096"] },
+    domain: Domain::Word { words: &["1", "16", "64", "256"] },
 };
 
 /// Calls a function for the messages that [`MESSAGE`] names: `by_size!(parameters, seat(parameters, crew))`.
 macro_rules! by_size {
     ($parameters:expr, $seat:ident($($argument:expr),*)) => {
         match $parameters.word(crate::mechanism::brigade::load::MESSAGE.name) {
+            "16" => $seat::<16>($($argument),*),
             "64" => $seat::<64>($($argument),*),
-            "1024" => $seat::<1024>($($argument),*),
-            "4096" => $seat::<4096>($($argument),*),
+            "256" => $seat::<256>($($argument),*),
             _ => $seat::<1>($($argument),*),
         }
     };
