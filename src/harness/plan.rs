@@ -156,9 +156,8 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
             Err(error) => {
                 // A value that a mechanism does not take matters where the mechanism is wanted.
                 let defaults = Parameters::defaults(descriptor);
-                let id = |placement: &Placement| {
-                    id(descriptor, placement.name(), &defaults, choice.idle, choice.policy)
-                };
+                let id =
+                    |placement: &Placement| id(descriptor, placement.name(), &defaults, choice.idle, choice.policy);
                 if placements.iter().any(|placement| descriptor.fits(*placement) && wanted(&id(placement))) {
                     return Err(error.into());
                 }

@@ -8,8 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::{ALIVE, Stopwatch, UNTIL, async_laps, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
