@@ -150,8 +150,21 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
     let mut planned = Vec::new();
     for &mechanism in registry() {
         let descriptor = mechanism.descriptor();
-        let parameters = parameters(choice, mechanism)?;
-        for placement in machine.placements(&choice.placements) {
+        let placements = machine.placements(&choice.placements);
+        let parameters = match parameters(choice, mechanism) {
+            Ok(parameters) => parameters,
+            Err(error) => {
+                // A value that a mechanism does not take matters where the mechanism is wanted.
+                let defaults = Parameters::defaults(descriptor);
+                let id =
+                    |placement: &Placement| id(descriptor, placement.name(), &defaults, choice.idle, choice.policy);
+                if placements.iter().any(|placement| descriptor.fits(*placement) && wanted(&id(placement))) {
+                    return Err(error.into());
+                }
+                continue;
+            }
+        };
+        for placement in placements {
             let id = id(descriptor, placement.name(), &parameters, choice.idle, choice.policy);
             if !descriptor.fits(placement) || !wanted(&id) {
                 continue;
@@ -327,6 +340,14 @@ mod tests {
         let few = set("tasks", "64");
         assert_eq!(ids(&few, "brigade/mio/same-cpu"), ["brigade/mio/same-cpu/tasks=64"]);
         assert_eq!(ids(&few, "handoff/pipe/same-cpu"), ["handoff/pipe/same-cpu"]);
+    }
+
+    #[test]
+    fn a_value_must_be_one_for_the_mechanisms_that_are_wanted_alone() {
+        let odd = set("payload", "100");
+        assert_eq!(ids(&odd, "brigade/mio/same-cpu"), ["brigade/mio/same-cpu/payload=100"]);
+        let error = plan(&odd, |id| id.starts_with("brigade/flume")).unwrap_err().to_string();
+        assert!(error.contains("payload=100") && error.contains("1, 16, 64, 256"), "{error}");
     }
 
     #[test]

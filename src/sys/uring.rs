@@ -1,7 +1,8 @@
-//! io_uring(7) for one-byte reads and writes: a ring that owns the bytes its requests point at.
+//! io_uring(7) for reads and writes of tokens: a ring that owns the bytes its requests point at.
 
 mod provided;
 
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -45,6 +46,15 @@ pub enum Link {
     None,
     /// The next request starts when this one has succeeded (`IOSQE_IO_LINK`).
     Next,
+}
+
+/// The bytes that a ring's requests point at: so many tokens of so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slots {
+    /// How many tokens.
+    pub count: usize,
+    /// Bytes of each.
+    pub bytes: usize,
 }
 
 /// How a ring is set up.
@@ -106,11 +116,13 @@ macro_rules! on {
     };
 }
 
-/// A ring, the one-byte slots its requests use, and which tags are still in flight.
+/// A ring, the slots its requests use, and which tags are still in flight.
 pub struct Ring {
     ring: IoUring,
     // Atomic because the kernel stores into them behind the compiler's back; an atomic byte may change at any time.
     slots: Box<[AtomicU8]>,
+    /// Bytes of a slot.
+    width: usize,
     provided: Option<Provided>,
     in_flight: Box<[bool]>,
     pending: usize,
@@ -123,15 +135,16 @@ impl std::fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// A ring with room for `entries` submissions and `slots` bytes, whose requests carry tags below `tags`.
+    /// A ring with room for `entries` submissions and for `slots`, whose requests carry tags below `tags`.
     ///
     /// # Errors
     /// `ENOSYS` where the kernel has none, `EPERM` where `kernel.io_uring_disabled` or seccomp forbids it, `ENOMEM`
     /// where RLIMIT_MEMLOCK is too small (before Linux 5.12), `EINVAL` for a set-up that the kernel does not know.
-    pub fn new(entries: u32, slots: usize, tags: usize, setup: Setup) -> Result<Self, SysError> {
+    pub fn new(entries: u32, slots: Slots, tags: usize, setup: Setup) -> Result<Self, SysError> {
         let ring = setup.build(entries)?;
-        let slots = (0..slots).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self { ring, slots, provided: None, in_flight: vec![false; tags].into_boxed_slice(), pending: 0 })
+        let width = slots.bytes;
+        let slots = (0..slots.count * width).map(|_| AtomicU8::new(0)).collect();
+        Ok(Self { ring, slots, width, provided: None, in_flight: vec![false; tags].into_boxed_slice(), pending: 0 })
     }
 
     /// Registers files, so that requests need not look descriptors up.
@@ -143,12 +156,12 @@ impl Ring {
         registered.map_err(|error| SysError::from_io("io_uring_register IORING_REGISTER_FILES", &error))
     }
 
-    /// Provides `count` one-byte buffers for multishot reads; a power of two.
+    /// Provides `count` buffers, each as large as a slot, for multishot reads; a power of two.
     ///
     /// # Errors
     /// `EINVAL` before Linux 5.19.
     pub fn provide_buffers(&mut self, count: u16) -> Result<(), SysError> {
-        self.provided = Some(Provided::register(&self.ring, count)?);
+        self.provided = Some(Provided::register(&self.ring, count, self.width)?);
         Ok(())
     }
 
@@ -163,17 +176,21 @@ impl Ring {
         Ok(probe.is_supported(opcode::ReadMulti::CODE))
     }
 
-    /// The byte in `slot`.
+    /// The first byte in `slot`.
     pub fn slot(&self, slot: usize) -> u8 {
-        self.slots[slot].load(Ordering::Relaxed)
+        self.slots[slot * self.width].load(Ordering::Relaxed)
     }
 
-    /// Sets the byte in `slot`, which no request in flight may use.
-    pub fn set_slot(&mut self, slot: usize, byte: u8) {
-        self.slots[slot].store(byte, Ordering::Relaxed);
+    /// Fills `slot`, which no request in flight may use, with `byte`.
+    pub fn fill_slot(&mut self, slot: usize, byte: u8) {
+        self.slots[self.bytes_of(slot)].iter().for_each(|place| place.store(byte, Ordering::Relaxed));
     }
 
-    /// Queues a read of one byte into `slot`. `tag` must not be in flight.
+    fn bytes_of(&self, slot: usize) -> Range<usize> {
+        slot * self.width..(slot + 1) * self.width
+    }
+
+    /// Queues a read that fills `slot`. `tag` must not be in flight.
     ///
     /// # Errors
     /// `EBUSY` when the submission queue stays full.
@@ -184,12 +201,28 @@ impl Ring {
         tag: u64,
         link: Link,
     ) -> Result<(), SysError> {
-        let byte = self.slots[slot].as_ptr();
-        let entry = on!(from.into(), |fd| opcode::Read::new(fd, byte, 1));
+        self.push_read_behind(from, slot, 0, tag, link)
+    }
+
+    /// Queues a read into what is left of `slot` behind the bytes that it has. `tag` must not be in flight.
+    ///
+    /// # Errors
+    /// `EBUSY` when the submission queue stays full.
+    pub fn push_read_behind<'a>(
+        &mut self,
+        from: impl Into<Target<'a>>,
+        slot: usize,
+        has: usize,
+        tag: u64,
+        link: Link,
+    ) -> Result<(), SysError> {
+        let room = &self.slots[self.bytes_of(slot)][has..];
+        let (start, length) = (room[0].as_ptr(), room.len() as u32);
+        let entry = on!(from.into(), |fd| opcode::Read::new(fd, start, length));
         self.push(entry, tag, link)
     }
 
-    /// Queues a read that gives a completion, with a provided buffer, for each byte that comes. `tag` must not be in
+    /// Queues a read that gives a completion, with a provided buffer, for each token that comes. `tag` must not be in
     /// flight. Needs [`Ring::provide_buffers`].
     ///
     /// # Errors
@@ -200,12 +233,36 @@ impl Ring {
         self.push(entry, tag, Link::None)
     }
 
-    /// The byte in a provided buffer that a completion named; the buffer goes back to the kernel.
-    pub fn take_provided(&mut self, buffer: u16) -> Option<u8> {
-        self.provided.as_mut().map(|provided| provided.take(buffer))
+    /// The first byte in a provided buffer that a completion named.
+    pub fn provided(&self, buffer: u16) -> Option<u8> {
+        self.provided.as_ref().map(|provided| provided.first(buffer))
     }
 
-    /// Queues a write of the byte in `slot`. `tag` must not be in flight.
+    /// Gives a provided buffer that a completion named back to the kernel. No request in flight may use it.
+    pub fn give_back(&mut self, buffer: u16) {
+        if let Some(provided) = &mut self.provided {
+            provided.hand_over(buffer);
+        }
+    }
+
+    /// Queues a write of a provided buffer that a completion named and that was not given back. `tag` must not be in
+    /// flight.
+    ///
+    /// # Errors
+    /// `EBUSY` when the submission queue stays full, `ENOBUFS` where none were provided.
+    pub fn push_write_provided<'a>(
+        &mut self,
+        to: impl Into<Target<'a>>,
+        buffer: u16,
+        tag: u64,
+    ) -> Result<(), SysError> {
+        let Some(provided) = &self.provided else { return Err(SysError::new("io_uring write", Errno::ENOBUFS)) };
+        let (start, length) = (provided.start(buffer), self.width as u32);
+        let entry = on!(to.into(), |fd| opcode::Write::new(fd, start, length));
+        self.push(entry, tag, Link::None)
+    }
+
+    /// Queues a write of `slot`. `tag` must not be in flight.
     ///
     /// # Errors
     /// `EBUSY` when the submission queue stays full.
@@ -216,8 +273,9 @@ impl Ring {
         tag: u64,
         link: Link,
     ) -> Result<(), SysError> {
-        let byte = self.slots[slot].as_ptr().cast_const();
-        let entry = on!(to.into(), |fd| opcode::Write::new(fd, byte, 1));
+        let token = &self.slots[self.bytes_of(slot)];
+        let (start, length) = (token[0].as_ptr().cast_const(), token.len() as u32);
+        let entry = on!(to.into(), |fd| opcode::Write::new(fd, start, length));
         self.push(entry, tag, link)
     }
 

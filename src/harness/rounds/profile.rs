@@ -57,7 +57,7 @@ pub struct Profile {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("{path}: {source}; a profile is `quick`, `default`, `full` or a TOML file")]
+    #[error("{path}: {source}; a profile is `quick`, `default`, `full`, `one-thread` or a TOML file")]
     Io {
         /// The file, or the word.
         path: PathBuf,
@@ -126,6 +126,14 @@ impl Profile {
         Self { rounds: 5, timing, picks: vec![Pick::of(Choice::default()), Pick::of(one_per_cpu)] }
     }
 
+    /// The ways in which one thread moves a byte along 500 pipes, each flag of a ring by itself and together.
+    ///
+    /// # Errors
+    /// None: a test reads the text that is compiled in.
+    pub fn one_thread() -> Result<Self, ProfileError> {
+        Self::parse(include_str!("one_thread.toml"), Path::new("one-thread"))
+    }
+
     /// By its name, or from a file.
     ///
     /// # Errors
@@ -135,6 +143,7 @@ impl Profile {
             "quick" => Ok(Self::quick()),
             "default" => Ok(Self::standard()),
             "full" => Ok(Self::full()),
+            "one-thread" => Self::one_thread(),
             path => {
                 let text =
                     std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;

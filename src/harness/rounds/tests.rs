@@ -421,6 +421,18 @@ fn the_named_profiles_plan_what_they_say() {
     let all = Profile::full().plan(&crate::harness::Choice::default(), |_| true).unwrap();
     assert!(all.iter().any(|planned| planned.setting().placement == Placement::OnePerCpu));
     assert!(all.len() > quick.len());
+    let one_thread = Profile::named("one-thread").unwrap();
+    let ids: Vec<_> = one_thread.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let ids: BTreeSet<String> = ids.iter().map(crate::harness::Planned::id).collect();
+    // Each [[benchmarks]] adds what the ones before do not have.
+    assert_eq!(ids.len(), 25, "{ids:#?}");
+    for id in [
+        "brigade/epoll/same-cpu/trigger=edge",
+        "brigade/uring/same-cpu/files=registered,read=multishot,taskrun=defer",
+        "brigade/uring_chain/same-cpu/link=unlinked,taskrun=defer",
+    ] {
+        assert!(ids.contains(id), "{id}");
+    }
 }
 
 #[test]

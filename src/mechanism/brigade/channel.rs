@@ -1,7 +1,37 @@
-//! What the brigades of threads over channels in user space have in common.
+//! What the brigades over channels in user space have in common.
 
-use super::TASKS;
+use super::{Place, TASKS};
 use crate::mechanism::{Bound, Demand, Expectation, Parameters, Placement};
+
+/// A task's ends of two channels, and the message that it holds.
+#[derive(Debug)]
+pub(super) struct MessagePort<R, S, const BYTES: usize> {
+    pub(super) place: Place<R, S>,
+    message: [u8; BYTES],
+}
+
+impl<R, S, const BYTES: usize> MessagePort<R, S, BYTES> {
+    /// At `place`.
+    pub(super) fn new(place: Place<R, S>) -> Self {
+        Self { place, message: [0; BYTES] }
+    }
+
+    /// Keeps what has arrived and says its byte.
+    #[inline]
+    pub(super) fn keep(&mut self, message: [u8; BYTES]) -> u8 {
+        self.message = message;
+        self.message[0]
+    }
+
+    /// The message of this byte: the one held, for whoever passes on; a new one, for the driver.
+    #[inline]
+    pub(super) fn message(&mut self, byte: u8) -> [u8; BYTES] {
+        if self.message[0] != byte {
+            self.message.fill(byte);
+        }
+        self.message
+    }
+}
 
 /// Threads, and no descriptor but those of the process itself.
 pub(super) fn demand_of_channel_threads(parameters: &Parameters) -> Demand {

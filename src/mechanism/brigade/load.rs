@@ -29,6 +29,27 @@ pub(super) const TOUCH: Parameter = Parameter {
     domain: Domain::Number { default: 0, min: 0, max: 64 * 1024 * 1024 },
 };
 
+/// As [`PAYLOAD`], for channels of values: the program is compiled for each of these sizes, see [`by_size`]. What is larger
+/// travels as a pointer, which costs what a small message does.
+pub(super) const MESSAGE: Parameter = Parameter {
+    name: PAYLOAD.name,
+    meaning: "bytes of a message, a value copied into the queue and out of it at every hop",
+    domain: Domain::Word { words: &["1", "16", "64", "256"] },
+};
+
+/// Calls a function for the messages that [`MESSAGE`] names: `by_size!(parameters, seat(parameters, crew))`.
+macro_rules! by_size {
+    ($parameters:expr, $seat:ident($($argument:expr),*)) => {
+        match $parameters.word(crate::mechanism::brigade::load::MESSAGE.name) {
+            "16" => $seat::<16>($($argument),*),
+            "64" => $seat::<64>($($argument),*),
+            "256" => $seat::<256>($($argument),*),
+            _ => $seat::<1>($($argument),*),
+        }
+    };
+}
+pub(super) use by_size;
+
 const MOST_TOKENS: u64 = 64;
 
 /// What all tokens may hold together: then any channel can take them all, and no task ever waits for room.
@@ -53,8 +74,22 @@ impl Load {
     /// # Errors
     /// `Unsupported` when the tokens together are larger than a channel.
     pub(super) fn of(parameters: &Parameters) -> Result<Self, Unsupported> {
-        let payload = parameters.size(PAYLOAD.name);
-        let load = Self { payload, ..Self::of_tokens(parameters) };
+        let Self { work, touch, .. } = Self::of_tokens(parameters);
+        Ok(Self { work, touch, ..Self::without_work(parameters)? })
+    }
+
+    /// Of a brigade whose tokens the program cannot touch on their way: tokens and payload.
+    ///
+    /// # Errors
+    /// As [`Load::of`].
+    pub(super) fn without_work(parameters: &Parameters) -> Result<Self, Unsupported> {
+        let load = Self {
+            tasks: parameters.number(TASKS.name),
+            tokens: parameters.number(BYTES_IN_FLIGHT.name),
+            payload: parameters.size(PAYLOAD.name),
+            work: 0,
+            touch: 0,
+        };
         if load.bytes() as u64 > MOST_BYTES {
             return Err(Unsupported::new(
                 format!("tokens of {MOST_BYTES} bytes in all, so that any channel can hold all of them"),
@@ -65,7 +100,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Of a brigade whose channels carry a byte and nothing else.
+    /// Of a brigade whose channels know what they carry: tokens, work and memory.
     pub(super) fn of_tokens(parameters: &Parameters) -> Self {
         Self {
             tasks: parameters.number(TASKS.name),
@@ -123,9 +158,14 @@ pub(super) fn hops_of_all_tokens(parameters: &Parameters) -> u64 {
 /// that any pipe has (pipe(7), "PIPE_BUF").
 const WHOLE: u64 = 4096;
 
+/// In how many pieces a token may be met.
+pub(super) fn pieces(parameters: &Parameters) -> u64 {
+    parameters.number(PAYLOAD.name).div_ceil(WHOLE)
+}
+
 /// One write a hop, and one read, unless a large payload is met half way.
 pub(super) fn read_and_write(parameters: &Parameters) -> Expectation {
-    let pieces = parameters.number(PAYLOAD.name).div_ceil(WHOLE);
+    let pieces = pieces(parameters);
     let reads = if pieces == 1 { Bound::Exactly(1.0) } else { Bound::Between(1.0, 1.0 + pieces as f64) };
     Expectation::nothing().call("read", reads).call("write", Bound::Exactly(1.0))
 }

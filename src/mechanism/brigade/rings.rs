@@ -8,7 +8,7 @@ use super::Transport;
 use crate::mechanism::{Bound, Domain, Expectation, Failure, Parameter, Parameters, Unsupported};
 use crate::sys::SysError;
 use crate::sys::channel::pipes_can_be_asked;
-use crate::sys::uring::{Ring, Setup, Target};
+use crate::sys::uring::{Ring, Setup, Slots, Target};
 
 pub(super) const TASKRUN: Parameter = Parameter {
     name: "taskrun",
@@ -31,7 +31,7 @@ pub(super) const FILES: Parameter = Parameter {
 
 /// Whether this machine gives out rings.
 pub(super) fn probe() -> Result<(), Unsupported> {
-    Ring::new(8, 0, 0, Setup::default()).map(drop).map_err(|error| {
+    Ring::new(8, Slots::default(), 0, Setup::default()).map(drop).map_err(|error| {
         Unsupported::new(
             "io_uring (Linux 5.6)",
             error.to_string(),
@@ -50,7 +50,7 @@ pub(super) fn supports(setup: Setup) -> Result<(), Unsupported> {
             "one of taskrun=default and sqpoll=off",
         ));
     }
-    Ring::new(8, 0, 0, setup).map(drop).map_err(|error| {
+    Ring::new(8, Slots::default(), 0, setup).map(drop).map_err(|error| {
         let remedy = if error.errno == Errno::EPERM { "root or CAP_SYS_NICE, or Linux 5.11" } else { "a newer kernel" };
         let requirement = if setup.sqpoll {
             "io_uring with IORING_SETUP_SQPOLL (Linux 5.1; without privilege 5.11)"
@@ -67,7 +67,7 @@ pub(super) fn supports_multishot() -> Result<(), Unsupported> {
         Unsupported::new("io_uring with IORING_OP_READ_MULTISHOT (Linux 6.7)", observed, "a newer kernel")
     };
     let lacking = |error: SysError| lacks(error.to_string());
-    let mut ring = Ring::new(8, 0, 0, Setup::default()).map_err(lacking)?;
+    let mut ring = Ring::new(8, Slots { count: 0, bytes: 1 }, 0, Setup::default()).map_err(lacking)?;
     if !ring.knows_multishot_reads().map_err(lacking)? {
         return Err(lacks("the kernel's list of operations is without it".into()));
     }

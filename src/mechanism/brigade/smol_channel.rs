@@ -11,8 +11,9 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::future::block_on;
 
 use super::asynchronous::{AsyncPort, Lead, pass_on};
-use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
-use super::{Place, TASKS, demand_without_descriptors, places};
+use super::channel::MessagePort;
+use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
+use super::{TASKS, demand_without_descriptors, places};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -22,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "async tasks over smol's channels and executor in one thread: waking a task without the kernel",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
-    parameters: &[TASKS, BYTES_IN_FLIGHT, WORK, TOUCH],
+    parameters: &[TASKS, BYTES_IN_FLIGHT, MESSAGE, WORK, TOUCH],
     baseline: "brigade/tokio_mpsc",
     requirements: &[],
     source: "docs.rs/async-channel, docs.rs/async-executor",
@@ -42,28 +43,34 @@ impl Mechanism for SmolChannel {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let load = Load::of_tokens(parameters);
-        let executor = LocalExecutor::new();
-        // Room for all tokens: nobody ever waits to send.
-        let (senders, receivers) = (0..load.tasks).map(|_| bounded(load.tokens as usize)).unzip();
-        let mut ends = places(receivers, senders).into_iter().map(Ends);
-        let driver = ends.next().ok_or_else(|| Failure::library("smol", "no tasks"))?;
-        for ends in ends {
-            executor.spawn(pass_on(ends, load.chore())).detach();
-        }
-        let mut driver = Lead::new(driver, load);
-        Ok(Box::new(move |ops: u64| block_on(executor.run(driver.drive(ops)))))
+        by_size!(parameters, spawn(parameters))
     }
 }
 
-struct Ends(Place<Receiver<u8>, Sender<u8>>);
+type Ends<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
 
-impl AsyncPort for Ends {
+fn spawn<const BYTES: usize>(parameters: &Parameters) -> Result<Box<dyn Operation>, Failure> {
+    let load = Load::of_tokens(parameters);
+    let executor = LocalExecutor::new();
+    // Room for all tokens: nobody ever waits to send.
+    let (senders, receivers) = (0..load.tasks).map(|_| bounded(load.tokens as usize)).unzip();
+    let mut ends = places(receivers, senders).into_iter().map(Ends::<BYTES>::new);
+    let driver = ends.next().ok_or_else(|| Failure::library("smol", "no tasks"))?;
+    for ends in ends {
+        executor.spawn(pass_on(ends, load.chore())).detach();
+    }
+    let mut driver = Lead::new(driver, load);
+    Ok(Box::new(move |ops: u64| block_on(executor.run(driver.drive(ops)))))
+}
+
+impl<const BYTES: usize> AsyncPort for Ends<BYTES> {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
-        Ok(self.0.reader.recv().await.ok())
+        let message = self.place.reader.recv().await.ok();
+        Ok(message.map(|message| self.keep(message)))
     }
 
     async fn send(&mut self, byte: u8) -> Result<(), Failure> {
-        self.0.writer.send(byte).await.map_err(|error| Failure::library("smol", error))
+        let message = self.message(byte);
+        self.place.writer.send(message).await.map_err(|error| Failure::library("smol", error))
     }
 }

@@ -7,9 +7,9 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::blocking::{Port, seat_threads};
-use super::channel::{demand_of_channel_threads, woken_threads};
-use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
-use super::{Place, TASKS, places};
+use super::channel::{MessagePort, demand_of_channel_threads, woken_threads};
+use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
+use super::{TASKS, places};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -17,7 +17,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "a thread per task over std::sync::mpsc: what every Rust program has at hand",
     unit: Unit::Hop,
     tasks: Tasks::Several,
-    parameters: &[TASKS, BYTES_IN_FLIGHT, WORK, TOUCH],
+    parameters: &[TASKS, BYTES_IN_FLIGHT, MESSAGE, WORK, TOUCH],
     baseline: "brigade/thread",
     requirements: &[],
     source: "doc.rust-lang.org/std/sync/mpsc",
@@ -36,23 +36,29 @@ impl Mechanism for StdMpsc {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let load = Load::of_tokens(parameters);
-        let (senders, receivers) = (0..load.tasks).map(|_| channel()).unzip();
-        seat_threads(places(receivers, senders).into_iter().map(Ends), load, crew)
+        by_size!(parameters, seat(parameters, crew))
     }
 }
 
-struct Ends(Place<Receiver<u8>, Sender<u8>>);
+type Ends<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
 
-impl Port for Ends {
+fn seat<const BYTES: usize>(parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+    let load = Load::of_tokens(parameters);
+    let (senders, receivers) = (0..load.tasks).map(|_| channel()).unzip();
+    seat_threads(places(receivers, senders).into_iter().map(Ends::<BYTES>::new), load, crew)
+}
+
+impl<const BYTES: usize> Port for Ends<BYTES> {
     #[inline]
     fn receive(&mut self) -> Result<Option<u8>, Failure> {
-        Ok(self.0.reader.recv().ok())
+        let message = self.place.reader.recv().ok();
+        Ok(message.map(|message| self.keep(message)))
     }
 
     #[inline]
     fn send(&mut self, byte: u8) -> Result<(), Failure> {
+        let message = self.message(byte);
         // It fails only when the next task is gone, whose own failure the crew tells.
-        self.0.writer.send(byte).map_err(|error| Failure::library("std", error))
+        self.place.writer.send(message).map_err(|error| Failure::library("std", error))
     }
 }

@@ -8,8 +8,9 @@
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::asynchronous::{AsyncPort, Lead, pass_on};
-use super::load::{BYTES_IN_FLIGHT, Load, TOUCH, WORK, hops_of_all_tokens};
-use super::{Place, TASKS, demand_without_descriptors, places};
+use super::channel::MessagePort;
+use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
+use super::{TASKS, demand_without_descriptors, places};
 use crate::mechanism::{
     Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -19,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "async tasks over channels in one thread: waking a task without the kernel",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
-    parameters: &[TASKS, BYTES_IN_FLIGHT, WORK, TOUCH],
+    parameters: &[TASKS, BYTES_IN_FLIGHT, MESSAGE, WORK, TOUCH],
     baseline: "brigade/tokio_current_thread",
     requirements: &[],
     source: "docs.rs/tokio, sync::mpsc",
@@ -38,17 +39,7 @@ impl Mechanism for TokioMpsc {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let load = Load::of_tokens(parameters);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
-        // Room for all tokens: nobody ever waits to send.
-        let (senders, receivers) = (0..load.tasks).map(|_| channel(load.tokens as usize)).unzip();
-        let mut ends = places(receivers, senders).into_iter().map(Ends);
-        let driver = ends.next().ok_or_else(|| failed("no tasks"))?;
-        for ends in ends {
-            runtime.spawn(pass_on(ends, load.chore()));
-        }
-        let mut driver = Lead::new(driver, load);
-        Ok(Box::new(move |ops: u64| runtime.block_on(driver.drive(ops))))
+        by_size!(parameters, spawn(parameters))
     }
 }
 
@@ -56,14 +47,30 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::library("tokio", error)
 }
 
-struct Ends(Place<Receiver<u8>, Sender<u8>>);
+type Ends<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
 
-impl AsyncPort for Ends {
+fn spawn<const BYTES: usize>(parameters: &Parameters) -> Result<Box<dyn Operation>, Failure> {
+    let load = Load::of_tokens(parameters);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+    // Room for all tokens: nobody ever waits to send.
+    let (senders, receivers) = (0..load.tasks).map(|_| channel(load.tokens as usize)).unzip();
+    let mut ends = places(receivers, senders).into_iter().map(Ends::<BYTES>::new);
+    let driver = ends.next().ok_or_else(|| failed("no tasks"))?;
+    for ends in ends {
+        runtime.spawn(pass_on(ends, load.chore()));
+    }
+    let mut driver = Lead::new(driver, load);
+    Ok(Box::new(move |ops: u64| runtime.block_on(driver.drive(ops))))
+}
+
+impl<const BYTES: usize> AsyncPort for Ends<BYTES> {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
-        Ok(self.0.reader.recv().await)
+        let message = self.place.reader.recv().await;
+        Ok(message.map(|message| self.keep(message)))
     }
 
     async fn send(&mut self, byte: u8) -> Result<(), Failure> {
-        self.0.writer.send(byte).await.map_err(failed)
+        let message = self.message(byte);
+        self.place.writer.send(message).await.map_err(failed)
     }
 }

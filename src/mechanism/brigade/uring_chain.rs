@@ -3,7 +3,10 @@
 //!
 //! Timed: queueing the lap, submitting it, waiting for the last completion, reading all of them. Not timed: opening
 //! the channels and creating the ring.
-//! Distortions: before Linux 6.4 pipes are served by kernel workers, as in `brigade/uring`; the program sees the byte only at the end, so nothing could be computed from it on the way.
+//! Distortions: before Linux 6.4 pipes are served by kernel workers, as in `brigade/uring`, whose note on the thread of
+//! `sqpoll=on` holds here too. The program sees a token only at the end of its lap, so nothing could be computed from it
+//! on the way: there is neither `work` nor `touch`. Several tokens stand in one channel together: all are written, then
+//! all are read, as in `brigade/one_thread`.
 //!
 //! With `link=linked` the kernel starts each request when the one before has succeeded. With `link=unlinked` it is only
 //! told them in order, and keeps to it because each can be done at once: a write to a channel with room, then a read from
@@ -11,14 +14,15 @@
 //! that overtook the read before it would send the byte of the last lap, and completions must come in the order of the
 //! queue.
 
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, hops_of_all_tokens};
 use super::rings::{FILES, Files, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_order_without_links};
-use super::{TASKS, TRANSPORT, bucket, channels, demand_of_one_thread, hops_per_lap, verify};
+use super::{TASKS, TRANSPORT, bucket, channels_for, demand_of_one_thread, verify};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, Unsupported, register,
 };
 use crate::sys::channel::Ends;
-use crate::sys::uring::{Link, MOST_ENTRIES, Ring};
+use crate::sys::uring::{Link, MOST_ENTRIES, Ring, Slots};
 
 const LINK: Parameter = Parameter {
     name: "link",
@@ -26,24 +30,27 @@ const LINK: Parameter = Parameter {
     domain: Domain::Word { words: &["linked", "unlinked"] },
 };
 
-/// Each hop takes two entries of the submission queue.
-const HOPS_PER_SUBMISSION: usize = MOST_ENTRIES as usize / 2;
+/// How many channels one submission holds: each takes two entries of the queue for every token.
+fn channels_of_a_submission(tokens: usize) -> usize {
+    MOST_ENTRIES as usize / (2 * tokens)
+}
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring_chain",
     isolates: "a whole lap as one submission, its requests linked or not: what a hop costs when the system call is amortised away",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
-    parameters: &[TASKS, TRANSPORT, LINK, TASKRUN, SQPOLL, FILES],
+    parameters: &[TASKS, TRANSPORT, LINK, TASKRUN, SQPOLL, FILES, BYTES_IN_FLIGHT, PAYLOAD],
     baseline: "brigade/one_thread",
     requirements: &["io_uring with IOSQE_IO_LINK (Linux 5.6); taskrun=defer: 6.1"],
     source: "io_uring_enter(2), IOSQE_IO_LINK",
-    lap: hops_per_lap,
+    lap: hops_of_all_tokens,
     demand: demand_of_one_thread,
     expects: |parameters, _| {
-        let tasks = parameters.size(TASKS.name);
-        let submissions = tasks.div_ceil(HOPS_PER_SUBMISSION);
-        let calls = Expectation::nothing().call("io_uring_enter", Bound::Exactly(submissions as f64 / tasks as f64));
+        let tokens = parameters.size(BYTES_IN_FLIGHT.name);
+        let submissions = parameters.size(TASKS.name).div_ceil(channels_of_a_submission(tokens));
+        let per_hop = submissions as f64 / hops_of_all_tokens(parameters) as f64;
+        let calls = Expectation::nothing().call("io_uring_enter", Bound::Exactly(per_hop));
         adapted(parameters, calls)
     },
 };
@@ -63,19 +70,23 @@ impl Mechanism for UringChain {
 
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
         supports(setup(parameters))?;
+        Load::without_work(parameters)?;
         if parameters.word(LINK.name) == "linked" { Ok(()) } else { supports_order_without_links(parameters) }
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let channels = channels(parameters, false)?;
-        let entries = (2 * channels.len()).next_power_of_two().min(MOST_ENTRIES as usize);
-        // Slot k is what write k sends; read k fills slot k + 1.
-        let mut ring = Ring::new(entries as u32, channels.len() + 1, entries, setup(parameters))?;
-        (0..=channels.len()).for_each(|slot| ring.set_slot(slot, NO_BUCKET));
+        let load = Load::without_work(parameters)?;
+        let tokens = load.tokens as usize;
+        let channels = channels_for(parameters, &load, false)?;
+        let entries = (2 * tokens * channels.len()).next_power_of_two().min(MOST_ENTRIES as usize);
+        // A row of slots for each channel: what is written from row k is read into row k + 1.
+        let slots = Slots { count: tokens * (channels.len() + 1), bytes: load.payload };
+        let mut ring = Ring::new(entries as u32, slots, entries, setup(parameters))?;
+        (0..slots.count).for_each(|slot| ring.fill_slot(slot, NO_BUCKET));
         let (readers, writers) = (channels.iter().map(|ends| &ends.reader), channels.iter().map(|ends| &ends.writer));
         let files = Files::of(parameters, &mut ring, readers, writers)?;
         let link = if parameters.word(LINK.name) == "linked" { Link::Next } else { Link::None };
-        let mut brigade = Brigade { ring, files, link, channels };
+        let mut brigade = Brigade { ring, files, link, channels, tokens, payload: load.payload };
         Ok(Box::new(move |ops: u64| Batch::timed(|| brigade.hops(ops))))
     }
 }
@@ -89,44 +100,58 @@ struct Brigade {
     /// What stands between two requests of a lap.
     link: Link,
     channels: Vec<Ends>,
+    tokens: usize,
+    payload: usize,
 }
 
 impl Brigade {
     fn hops(&mut self, ops: u64) -> Result<u64, Failure> {
         let mut hops = 0;
-        let mut lap = 0;
+        let mut sent = 0;
         while hops < ops {
-            self.ring.set_slot(0, bucket(lap));
-            for first in (0..self.channels.len()).step_by(HOPS_PER_SUBMISSION) {
+            for (token, number) in (0..self.tokens).zip(sent..) {
+                self.ring.fill_slot(token, bucket(number));
+            }
+            for first in (0..self.channels.len()).step_by(channels_of_a_submission(self.tokens)) {
                 hops += self.chain(first)?;
             }
-            verify(lap, self.ring.slot(self.channels.len()))?;
-            lap += 1;
+            let last_row = self.tokens * self.channels.len();
+            for (token, number) in (0..self.tokens).zip(sent..) {
+                verify(number, self.ring.slot(last_row + token))?;
+            }
+            sent += self.tokens as u64;
         }
         Ok(hops)
     }
 
-    /// Runs the channels from `first` on, as many as one submission holds, and says how many.
+    /// Runs the channels from `first` on, as many as one submission holds, and says how many hops that were.
     fn chain(&mut self, first: usize) -> Result<u64, Failure> {
-        let last = (first + HOPS_PER_SUBMISSION).min(self.channels.len());
-        for (index, channel) in self.channels[first..last].iter().enumerate() {
-            let (number, tag) = (first + index, 2 * index as u64);
-            let end = if number + 1 == last { Link::None } else { self.link };
+        let last = (first + channels_of_a_submission(self.tokens)).min(self.channels.len());
+        let requests = 2 * self.tokens * (last - first);
+        let mut tag = 0;
+        for (channel, number) in self.channels[first..last].iter().zip(first..) {
+            let row = self.tokens * number;
             let writer = self.files.target(&channel.writer, self.channels.len() + number);
-            self.ring.push_write(writer, number, tag, self.link)?;
+            for slot in row..row + self.tokens {
+                self.ring.push_write(writer, slot, tag, self.link)?;
+                tag += 1;
+            }
             let reader = self.files.target(&channel.reader, number);
-            self.ring.push_read(reader, number + 1, tag + 1, end)?;
+            for slot in row + self.tokens..row + 2 * self.tokens {
+                let is_last = tag + 1 == requests as u64;
+                self.ring.push_read(reader, slot, tag, if is_last { Link::None } else { self.link })?;
+                tag += 1;
+            }
         }
-        let requests = 2 * (last - first);
         self.ring.submit_and_wait(requests)?;
         for tag in 0..requests as u64 {
             let Some(done) = self.ring.completion() else {
                 return Err(Failure::Corrupted("the lap's completions are not all there".into()));
             };
-            if done.bytes("an io_uring request")? != 1 || done.tag != tag {
+            if done.bytes("an io_uring request")? as usize != self.payload || done.tag != tag {
                 return Err(Failure::Corrupted(format!("request {tag} of a lap: {done:?}")));
             }
         }
-        Ok((last - first) as u64)
+        Ok((self.tokens * (last - first)) as u64)
     }
 }

@@ -4,7 +4,10 @@
 //! more than one the figure holds no reuse of the stack or slot that the last one left. A lap is `alive` tasks.
 //!
 //! With `until = running` the figure is the latency from the call that creates a task to the first step of its body;
-//! its end and its reaping are then outside, and a batch takes longer than its figure.
+//! its end and its reaping are then outside, and a batch takes longer than its figure. Every mechanism has it whose body
+//! is this program's own and runs by itself: not `clone3`, whose thread is one instruction, nor `vfork_exec` and
+//! `posix_spawn`, whose programs cannot look at the clock for this one, nor `boxed_future`, whose body runs when its
+//! creator polls it.
 //!
 //! Where the placement has more than one CPU, a created thread or process moves itself to its seat first: tasks are
 //! born where their creator runs (sched(7), "CPU affinity"), and the move is part of creating one elsewhere.
@@ -105,6 +108,26 @@ impl Beginning {
     fn mark(&self) {
         self.began[self.task].store(nanos_since(self.start), Ordering::Relaxed);
     }
+}
+
+/// As [`laps`], inside a runtime.
+async fn async_laps(
+    watch: &mut Option<Stopwatch>,
+    ops: u64,
+    mut lap: impl AsyncFnMut(&mut Option<Stopwatch>) -> Result<u64, Failure>,
+) -> Result<Batch, Failure> {
+    let start = Instant::now();
+    let mut latencies = 0;
+    let mut created = 0;
+    while created < ops {
+        created += lap(watch).await?;
+        latencies += watch.as_mut().map_or(0, Stopwatch::lap);
+    }
+    let mut batch = Batch::since(start, created);
+    if watch.is_some() {
+        batch.elapsed = Nanos(latencies);
+    }
+    Ok(batch)
 }
 
 fn nanos_since(start: Instant) -> u64 {

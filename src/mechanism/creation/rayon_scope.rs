@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::thread_pool::{WORKERS, most_workers, pooled, workers};
-use super::{ALIVE, laps, tasks_per_lap};
+use super::{ALIVE, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -16,7 +16,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "a task spawned in a rayon scope and awaited: work stealing in place of creation",
     unit: Unit::Task,
     tasks: Tasks::Several,
-    parameters: &[ALIVE, WORKERS],
+    parameters: &[ALIVE, UNTIL, WORKERS],
     baseline: "creation/thread",
     requirements: &[],
     source: "docs.rs/rayon, ThreadPool::in_place_scope",
@@ -36,6 +36,7 @@ impl Mechanism for RayonScope {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let alive = parameters.number(ALIVE.name);
+        let mut watch = Stopwatch::wanted(parameters)?;
         let mut refusal = None;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(workers(parameters, crew))
@@ -54,14 +55,19 @@ impl Mechanism for RayonScope {
             .build();
         let pool = pool.map_err(|error| refusal.unwrap_or_else(|| Failure::library("rayon", error)))?;
         Ok(Box::new(move |ops: u64| {
-            laps(&mut None, ops, |_| {
+            laps(&mut watch, ops, |watch| {
                 let done = AtomicU64::new(0);
                 pool.in_place_scope(|scope| {
                     for _ in 0..alive {
                         // The scope's end orders it.
-                        scope.spawn(|_| {
-                            done.fetch_add(1, Ordering::Relaxed);
-                        });
+                        let count = |_: &_| _ = done.fetch_add(1, Ordering::Relaxed);
+                        match watch.as_mut().map(Stopwatch::next) {
+                            None => scope.spawn(count),
+                            Some(beginning) => scope.spawn(move |scope| {
+                                beginning.mark();
+                                count(scope);
+                            }),
+                        }
                     }
                 });
                 Ok(done.into_inner())

@@ -4,12 +4,12 @@
 //! Distortions: the future is empty and smaller than any real one. There is no reactor, where tokio's runtime looks at
 //! its own now and then.
 
-use async_executor::LocalExecutor;
+use async_executor::{LocalExecutor, Task};
 use futures_lite::future::block_on;
 
-use super::{ALIVE, tasks_per_lap};
+use super::{ALIVE, Stopwatch, UNTIL, async_laps, tasks_per_lap};
 use crate::mechanism::{
-    Batch, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -17,7 +17,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "an async task spawned and joined on smol's executor: an allocation and two turns of a queue",
     unit: Unit::Task,
     tasks: Tasks::OneThread,
-    parameters: &[ALIVE],
+    parameters: &[ALIVE, UNTIL],
     baseline: "creation/tokio_task",
     requirements: &[],
     source: "docs.rs/async-executor, LocalExecutor",
@@ -38,20 +38,25 @@ impl Mechanism for SmolTask {
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let executor = LocalExecutor::new();
         let alive = parameters.size(ALIVE.name);
+        let mut watch = Stopwatch::wanted(parameters)?;
         let mut tasks = Vec::with_capacity(alive);
         Ok(Box::new(move |ops: u64| {
-            Ok(block_on(executor.run(async {
-                let start = std::time::Instant::now();
-                let mut created = 0;
-                while created < ops {
-                    tasks.extend((0..alive).map(|_| executor.spawn(async {})));
-                    for task in tasks.drain(..) {
-                        task.await;
-                        created += 1;
-                    }
+            block_on(executor.run(async_laps(&mut watch, ops, async |watch| {
+                tasks.extend((0..alive).map(|_| spawn(&executor, watch)));
+                for task in tasks.drain(..) {
+                    task.await;
                 }
-                Batch::since(start, created)
+                Ok(alive as u64)
             })))
         }))
+    }
+}
+
+/// A task of an empty future, or of one that tells the stopwatch.
+#[inline]
+fn spawn(executor: &LocalExecutor<'static>, watch: &mut Option<Stopwatch>) -> Task<()> {
+    match watch.as_mut().map(Stopwatch::next) {
+        None => executor.spawn(async {}),
+        Some(beginning) => executor.spawn(async move { beginning.mark() }),
     }
 }

@@ -4,10 +4,11 @@
 //! Distortions: the future is empty and smaller than any real one. Each time the spawner waits and nothing else is
 //! ready the runtime looks at its epoll set, so with one alive every task costs an epoll_wait; `alive` spreads it.
 
-use super::{ALIVE, tasks_per_lap};
+use tokio::task::JoinHandle;
+
+use super::{ALIVE, Stopwatch, UNTIL, async_laps, tasks_per_lap};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
-    register,
+    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -15,7 +16,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "an async task spawned and joined on one thread: an allocation and two turns of a queue",
     unit: Unit::Task,
     tasks: Tasks::OneThread,
-    parameters: &[ALIVE],
+    parameters: &[ALIVE, UNTIL],
     baseline: "creation/thread",
     requirements: &[],
     source: "docs.rs/tokio, task::spawn",
@@ -44,20 +45,25 @@ impl Mechanism for TokioTask {
             .build()
             .map_err(|error| Failure::library("tokio", error))?;
         let alive = parameters.size(ALIVE.name);
+        let mut watch = Stopwatch::wanted(parameters)?;
         let mut tasks = Vec::with_capacity(alive);
         Ok(Box::new(move |ops: u64| {
-            runtime.block_on(async {
-                let start = std::time::Instant::now();
-                let mut created = 0;
-                while created < ops {
-                    tasks.extend((0..alive).map(|_| tokio::spawn(async {})));
-                    for task in tasks.drain(..) {
-                        task.await.map_err(failed)?;
-                        created += 1;
-                    }
+            runtime.block_on(async_laps(&mut watch, ops, async |watch| {
+                tasks.extend((0..alive).map(|_| spawn(watch)));
+                for task in tasks.drain(..) {
+                    task.await.map_err(failed)?;
                 }
-                Ok(Batch::since(start, created))
-            })
+                Ok(alive as u64)
+            }))
         }))
+    }
+}
+
+/// A task of an empty future, or of one that tells the stopwatch.
+#[inline]
+fn spawn(watch: &mut Option<Stopwatch>) -> JoinHandle<()> {
+    match watch.as_mut().map(Stopwatch::next) {
+        None => tokio::spawn(async {}),
+        Some(beginning) => tokio::spawn(async move { beginning.mark() }),
     }
 }

@@ -16,6 +16,7 @@ mod condvar;
 mod crossbeam_channel;
 mod eventfd;
 mod futex;
+mod futex_contended;
 mod futex_requeue;
 mod mutex_convoy;
 mod park;

@@ -4,7 +4,8 @@
 //! again passes nothing, is no operation, and shows in the audit as a call more. Timed: one store, one yield or more,
 //! and the switch, without a wakeup. Not timed: waking the partner, which sleeps between batches.
 //! Distortions: what a yield does is the scheduler's choice (sched_yield(2), "Notes"): EEVDF moves the caller's
-//! deadline one slice back, which lets the other run only while it is eligible.
+//! deadline one slice back, which lets the other run only while it is eligible. With `--policy fifo` (where permitted)
+//! it is certain: the caller goes behind the others of its priority, and a yield is a switch every time.
 
 use super::{demand, handoffs_per_lap, take_turns_awake};
 use crate::mechanism::{

@@ -10,7 +10,6 @@ mod clock_gettime;
 mod epoll_wait;
 mod eventfd_read;
 mod eventfd_write;
-mod futex_contended;
 mod futex_wake;
 mod getppid;
 mod membarrier;

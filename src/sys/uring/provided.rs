@@ -1,4 +1,4 @@
-//! A ring of one-byte buffers that the kernel picks from (IORING_REGISTER_PBUF_RING, Linux 5.19).
+//! A ring of buffers of one size that the kernel picks from (IORING_REGISTER_PBUF_RING, Linux 5.19).
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -22,19 +22,21 @@ pub(super) struct Provided {
     tail: u16,
     // Atomic because the kernel stores into them behind the compiler's back.
     bytes: Box<[AtomicU8]>,
+    /// Bytes of a buffer.
+    width: usize,
 }
 
 impl Provided {
-    /// Registers `count` buffers with `ring`, a power of two, and hands all of them over.
+    /// Registers `count` buffers of `width` bytes with `ring`, a power of two, and hands all of them over.
     ///
     /// The caller keeps the answer until the ring is gone or no request uses the group.
-    pub(super) fn register(ring: &IoUring, count: u16) -> Result<Self, SysError> {
+    pub(super) fn register(ring: &IoUring, count: u16, width: usize) -> Result<Self, SysError> {
         let layout = layout(count);
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc_zeroed(layout) };
         let Some(entries) = NonNull::new(memory.cast::<BufRingEntry>()) else { handle_alloc_error(layout) };
-        let bytes = (0..count).map(|_| AtomicU8::new(0)).collect();
-        let mut provided = Self { entries, count, tail: 0, bytes };
+        let bytes = (0..usize::from(count) * width).map(|_| AtomicU8::new(0)).collect();
+        let mut provided = Self { entries, count, tail: 0, bytes, width };
         // SAFETY: the memory holds `count` entries, is aligned to a page, and lives as long as `provided`.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, GROUP, 0) }
             .map_err(|error| SysError::from_io("io_uring_register IORING_REGISTER_PBUF_RING", &error))?;
@@ -42,23 +44,28 @@ impl Provided {
         Ok(provided)
     }
 
-    /// The byte that a completion brought in `buffer`, which goes back to the kernel.
+    /// The first byte that a completion brought in `buffer`.
     #[inline]
-    pub(super) fn take(&mut self, buffer: u16) -> u8 {
-        let byte = self.bytes[usize::from(buffer)].load(Ordering::Relaxed);
-        self.hand_over(buffer);
-        byte
+    pub(super) fn first(&self, buffer: u16) -> u8 {
+        self.bytes[usize::from(buffer) * self.width].load(Ordering::Relaxed)
     }
 
+    /// Where `buffer` begins.
     #[inline]
-    fn hand_over(&mut self, buffer: u16) {
+    pub(super) fn start(&self, buffer: u16) -> *const u8 {
+        self.bytes[usize::from(buffer) * self.width].as_ptr()
+    }
+
+    /// Hands `buffer` to the kernel.
+    #[inline]
+    pub(super) fn hand_over(&mut self, buffer: u16) {
         // One past the last is the first again: `count` is a power of two, and at most `count` are handed over.
         let place = usize::from(self.tail & (self.count - 1));
-        let address = self.bytes[usize::from(buffer)].as_ptr() as u64;
+        let address = self.start(buffer) as u64;
         // SAFETY: `place` is below `count`. The kernel reads entries before the tail only, and this is the one behind.
         let entry = unsafe { &mut *self.entries.as_ptr().add(place) };
         entry.set_addr(address);
-        entry.set_len(1);
+        entry.set_len(self.width as u32);
         entry.set_bid(buffer);
         self.tail = self.tail.wrapping_add(1);
         // SAFETY: the pointer is to the first entry, whose unused field is the ring's tail, 16 bits and aligned; the

@@ -1,15 +1,18 @@
 //! futex(2) while another task does the same on another CPU: what they share in the kernel.
 //!
 //! With `what = hash` each task calls `FUTEX_WAIT` on words of its own whose value has changed already, so that every
-//! call hashes, takes the bucket's lock, looks and returns: the tasks share the table and nothing else. With
-//! `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and `FUTEX_UNLOCK_PI`
-//! every time, so that who comes late sleeps: an operation is one of the two calls.
+//! call hashes, takes the bucket's lock, looks and returns: the tasks share the table and nothing else. An operation is
+//! such a call: a handoff whose turn has come before anybody waited for it, and the least that any of them can cost.
+//! With `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and
+//! `FUTEX_UNLOCK_PI` every time. An operation is the lock's way to the other task: when the driver finds that the other
+//! has held it meanwhile there were two, and a lock that its last holder takes again makes none and shows in the audit as
+//! calls more. Who comes late sleeps, or spins in the kernel while the holder runs (rt_mutex, since Linux 5.15).
 //! Timed: the driver's calls. Not timed: waking the other task, which sleeps between batches.
 //! Distortions: the other task's calls are as many as it manages, and stand in the audit beside the driver's, which
 //! therefore judges only that there are no other calls.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::mechanism::shift::{Foreman, Shift};
 use crate::mechanism::{
@@ -27,12 +30,12 @@ const WHAT: Parameter = Parameter {
 const HASH: &str = "hash";
 
 static DESCRIPTOR: Descriptor = Descriptor {
-    id: "syscall/futex_contended",
-    isolates: "a futex call while another task makes the same one on another CPU",
-    unit: Unit::Call,
+    id: "handoff/futex_contended",
+    isolates: "futex calls of two CPUs that meet: at the kernel's hash table alone, or at one lock that goes to and fro",
+    unit: Unit::Handoff,
     tasks: Tasks::Simultaneous,
     parameters: &[WHAT],
-    baseline: "syscall/futex_wake",
+    baseline: "handoff/futex",
     requirements: &["two CPUs that this process may use"],
     source: "futex(2), FUTEX_LOCK_PI; Linux tools/perf/bench/futex-hash.c and futex-lock-pi.c",
     lap: |_| PAIR,
@@ -40,6 +43,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     // The driver's own calls are certain; the other task's are as many as it managed meanwhile.
     expects: |parameters, _| match parameters.word(WHAT.name) {
         HASH => Expectation::nothing().call("futex:wait", Bound::Depends),
+        // So are those with which a lock goes nowhere.
         _ => Expectation::nothing()
             .call("futex:lock-pi", Bound::Depends)
             .call("futex:unlock-pi", Bound::Depends)
@@ -48,7 +52,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     },
 };
 
-/// A lock taken and given back; as many for the other way, so that a lap is the same.
+/// A lock's way to the other task and back; as many calls for the other way, so that a lap is the same.
 const PAIR: u64 = 2;
 
 struct FutexContended;
@@ -69,8 +73,8 @@ impl Mechanism for FutexContended {
         match parameters.word(WHAT.name) {
             HASH => compete(crew, Words::default(), Words::default()),
             _ => {
-                let lock = Arc::<AtomicU32>::default();
-                compete(crew, Lock(Arc::clone(&lock)), Lock(lock))
+                let held = Arc::<Held>::default();
+                compete(crew, Lock { held: Arc::clone(&held), me: 0 }, Lock { held, me: 1 })
             }
         }
     }
@@ -78,7 +82,8 @@ impl Mechanism for FutexContended {
 
 /// Two calls of one task.
 trait Contender {
-    fn make_two_calls(&mut self) -> Result<(), SysError>;
+    /// Makes them and says how many operations they were.
+    fn make_two_calls(&mut self) -> Result<u64, SysError>;
 }
 
 fn compete(
@@ -102,10 +107,11 @@ fn compete(
     Ok(Box::new(move |ops: u64| {
         foreman.begin()?;
         let batch = Batch::timed(|| {
-            for _ in 0..ops / PAIR {
-                driver.make_two_calls()?;
+            let mut made = 0;
+            while made < ops {
+                made += driver.make_two_calls()?;
             }
-            Ok(ops / PAIR * PAIR)
+            Ok(made)
         });
         foreman.close();
         foreman.await_gone()?;
@@ -126,21 +132,34 @@ impl Default for Words {
 }
 
 impl Contender for Words {
-    fn make_two_calls(&mut self) -> Result<(), SysError> {
+    fn make_two_calls(&mut self) -> Result<u64, SysError> {
         for _ in 0..PAIR {
             self.next = (self.next + 1) % self.words.len();
             // It holds 0: the call returns at once.
             wait(&self.words[self.next], 1, Scope::Private, None)?;
         }
-        Ok(())
+        Ok(PAIR)
     }
 }
 
-struct Lock(Arc<AtomicU32>);
+/// The lock, and who held it last, which it protects.
+#[derive(Debug, Default)]
+struct Held {
+    lock: AtomicU32,
+    last: AtomicU32,
+}
+
+struct Lock {
+    held: Arc<Held>,
+    me: u32,
+}
 
 impl Contender for Lock {
-    fn make_two_calls(&mut self) -> Result<(), SysError> {
-        lock_pi(&self.0, Scope::Private)?;
-        unlock_pi(&self.0, Scope::Private)
+    fn make_two_calls(&mut self) -> Result<u64, SysError> {
+        lock_pi(&self.held.lock, Scope::Private)?;
+        // The lock orders it.
+        let last = self.held.last.swap(self.me, Ordering::Relaxed);
+        unlock_pi(&self.held.lock, Scope::Private)?;
+        Ok(if last == self.me { 0 } else { PAIR })
     }
 }
