@@ -4,7 +4,6 @@ use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::mechanism::{Crew, Failure};
@@ -27,8 +26,11 @@ impl Child {
             mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
         }
         let name = CString::new(crew.name(1)).map_err(|error| Failure::Corrupted(error.to_string()))?;
+        let parent = Pid::this();
         let life = move || {
-            die_with_parent(Signal::SIGKILL);
+            if !die_with_parent(parent) {
+                return 1;
+            }
             let _ = nix::sys::prctl::set_name(&name);
             match sched_setaffinity(Pid::from_raw(0), &mask) {
                 Ok(()) => body(),
