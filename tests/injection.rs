@@ -7,20 +7,19 @@
 //! around them), within the usual patience, and must leave no descriptor, task, mapping or file.
 //!
 //! What a library keeps for the whole process (may's scheduler, async-io's reactor) is made before, by a set-up that
-//! nothing happens to: it would be left behind by design. Its own first steps fail in
-//! [`what_libraries_start_once_may_fail`], in a process each.
+//! nothing happens to: it would be left behind by design.
 #![allow(clippy::unwrap_used)]
 
 mod trial;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use nix::unistd::Pid;
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, Planned, plan};
+use switchcost::mechanism::Value;
 use switchcost::sys::mark;
 use switchcost::sys::ptrace::{Entry, Event, Tracee};
 use syscalls::{Errno, Sysno};
@@ -101,7 +100,8 @@ fn steps(counts: &BTreeMap<u64, (u64, u64)>) -> VecDeque<Step> {
         times.dedup();
         times
     };
-    let of_call = |(&call, &(count, errno)): (&u64, &(u64, u64))| times(count).into_iter().map(move |time| (call, time, errno));
+    let of_call =
+        |(&call, &(count, errno)): (&u64, &(u64, u64))| times(count).into_iter().map(move |time| (call, time, errno));
     counts.iter().flat_map(of_call).map(|(call, time, errno)| Step { call, time, errno }).collect()
 }
 
@@ -115,19 +115,21 @@ fn a_set_up_that_fails_half_way_leaves_nothing_behind() {
     });
     let injected: usize = shares.iter().flatten().sum();
     println!("{injected} failures");
-    assert!(injected > 100 || shares.contains(&None), "{injected} failures are too few to tell anything");
+    let all = std::env::var(ONLY).is_err();
+    assert!(!all || injected > 100 || shares.contains(&None), "{injected} failures are too few to tell anything");
 }
 
 /// Runs a test of this program under the tracer, which injects; says how many failures it did. `None` where nothing can
 /// be traced.
 fn trace(test: &str, share: &str) -> Option<usize> {
-    let scratch = tempfile::tempdir().unwrap();
-    let said = scratch.path().join("said");
-    let out = File::create(&said).unwrap();
+    let (scratch, said) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let out = said.reopen().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("TMPDIR", scratch.path())
         .env(SHARE, share)
+        // Libraries panic, and their traces would be all there is to see.
+        .env("RUST_BACKTRACE", "0")
         .current_dir(scratch.path())
         .stdin(Stdio::piped())
         .stderr(out.try_clone().unwrap())
@@ -137,7 +139,7 @@ fn trace(test: &str, share: &str) -> Option<usize> {
     let outcome = Injector::default().follow(&mut child);
     let _ = child.kill();
     let _ = child.wait();
-    let said = std::fs::read_to_string(said).unwrap();
+    let said = std::fs::read_to_string(said.path()).unwrap();
     let told = || said.lines().filter(|line| line.starts_with("==")).collect::<Vec<_>>().join("\n");
     match outcome {
         Ok(injected) => {
@@ -148,7 +150,7 @@ fn trace(test: &str, share: &str) -> Option<usize> {
             println!("not checked: {reason}");
             None
         }
-        Err(End::Ended(how)) => panic!("{how}\n{}\n{said}", told()),
+        Err(End::Ended(how)) => panic!("{how}\n{said}\n{}", told()),
     }
 }
 
@@ -256,7 +258,8 @@ fn set_ups_fail() {
     let (share, shares) = share.split_once('/').unwrap();
     let (share, shares): (usize, usize) = (share.parse().unwrap(), shares.parse().unwrap());
     await_tracer();
-    let mine: Vec<_> = benchmarks().into_iter().enumerate().filter(|(i, _)| i % shares == share).map(|(_, b)| b).collect();
+    let mine: Vec<_> =
+        benchmarks().into_iter().enumerate().filter(|(i, _)| i % shares == share).map(|(_, b)| b).collect();
     // What a process opens once, at first use, is not left behind.
     for benchmark in &mine {
         works(benchmark).unwrap();
@@ -285,12 +288,30 @@ fn fail_each_step(benchmark: &Benchmark) -> Vec<String> {
             faults.push(fault);
         }
         step = mark::ask(NEXT).and_then(Step::decoded);
+        while step.is_some_and(|step| is_tokios_own(benchmark, step)) {
+            step = mark::ask(NEXT).and_then(Step::decoded);
+        }
         if step.is_none() {
             println!("{}: {tried} steps in {:?}", benchmark.id(), start.elapsed());
             return faults;
         }
         tried += 1;
     }
+}
+
+/// What cannot be mended here, and would hang: tokio's own failure to create a worker. The mechanisms that ask it for
+/// workers make sure beforehand that there can be as many threads (src/mechanism/workers.rs), which is what fails
+/// instead; the calls behind that are tokio's.
+fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
+    let workers = match benchmark.parameters.iter().find(|(name, _)| *name == "workers") {
+        Some((_, Value::Number(workers))) if *workers > 0 => *workers,
+        Some(_) => benchmark.seating.cpus().len() as u64,
+        None => 2,
+    };
+    let creates = [libc::SYS_clone, libc::SYS_clone3].contains(&(step.call as libc::c_long));
+    let asks = ["brigade/tokio_multi_thread", "handoff/tokio_notify"].contains(&benchmark.descriptor().id);
+    // The first is the driver.
+    asks && creates && step.time > 1 + workers
 }
 
 /// Sets it up, and if that succeeds runs a lap: whatever failed had a way around it.

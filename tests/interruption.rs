@@ -117,8 +117,16 @@ fn interrupt(command: &mut Command, scratch: &Path, signal: Signal, case: &str) 
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let at_work = || marked(&mark).into_iter().any(|process| tasks(process).iter().any(|name| is_a_task(name)));
     let working = within(PATIENCE * 4, at_work);
-    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-    child.wait().unwrap();
+    // The first asks a run to end with what it measures at the moment, the second to end at once.
+    let ended = within(PATIENCE, || {
+        let ended = child.try_wait().unwrap().is_some();
+        ended || kill(Pid::from_raw(child.id() as i32), signal).is_err()
+    });
+    if !ended {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(ended, "{case}: it did not end");
     assert!(working, "{case}: no task was at work");
     let gone = within(PATIENCE, || marked(&mark).is_empty());
     let left: Vec<_> = marked(&mark).into_iter().map(tasks).collect();

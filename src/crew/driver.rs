@@ -13,7 +13,7 @@ use super::{Crew, Failure, Finding, Policy, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
-use crate::sys::process::{end_by, name_current_thread};
+use crate::sys::process::name_current_thread;
 use crate::sys::usage::Usage;
 use crate::units::{Nanos, Ops};
 
@@ -280,23 +280,11 @@ impl Driver {
                 // The thread may be stuck in a call that nothing here can interrupt: let it go, so that dropping this
                 // does not wait for it as well. If it was only slow it takes everything down when it comes back.
                 *state = State::Stopping;
-                drop(state);
                 drop(self.thread.take());
-                self.end_processes();
                 let what = format!("{}: {what}", self.roster.id);
                 return Err(Failure::TimedOut { what, after: self.roster.patience });
             }
             state = self.link.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-impl Driver {
-    /// Kills the forked tasks of an instance that was given up on. Whoever waits for one of them then hears its end.
-    fn end_processes(&self) {
-        let children = std::mem::take(&mut *lock(&self.children));
-        for child in children {
-            end_by(child, Instant::now());
         }
     }
 }

@@ -131,8 +131,7 @@ impl Benchmark {
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.parameters)?;
-        let roster =
-            Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience, marked };
+        let roster = Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };

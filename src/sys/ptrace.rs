@@ -203,8 +203,7 @@ mod registers {
     }
 
     fn change(thread: Pid, how: impl FnOnce(&mut libc::user_regs_struct)) -> Result<(), SysError> {
-        let mut registers =
-            ptrace::getregs(thread).map_err(|errno| SysError::new("ptrace PTRACE_GETREGS", errno))?;
+        let mut registers = ptrace::getregs(thread).map_err(|errno| SysError::new("ptrace PTRACE_GETREGS", errno))?;
         how(&mut registers);
         ptrace::setregs(thread, registers).map_err(|errno| SysError::new("ptrace PTRACE_SETREGS", errno))
     }

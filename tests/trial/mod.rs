@@ -49,6 +49,7 @@ pub(crate) struct Belongings {
     threads: usize,
     children: bool,
     files: Vec<String>,
+    shared: Vec<String>,
 }
 
 impl Belongings {
@@ -59,6 +60,7 @@ impl Belongings {
             threads: names_in(Path::new("/proc/self/task")).len(),
             children: waitpid(None, Some(flags)) != Err(Errno::ECHILD),
             files: named_files(),
+            shared: shared_memory(),
         }
     }
 
@@ -78,8 +80,9 @@ impl Belongings {
         let descriptors: Vec<_> = now.descriptors.iter().filter(new).map(target).collect();
         let (was, is) = (before.threads, now.threads);
         Err(format!(
-            "descriptors {descriptors:?}, threads {was} before and {is} after, a child process: {}, files {:?}",
-            now.children, now.files
+            "descriptors {descriptors:?}, threads {was} before and {is} after, a child process: {}, files {:?}, shared \
+             memory {:?}",
+            now.children, now.files, now.shared
         ))
     }
 }
@@ -92,6 +95,20 @@ fn named_files() -> Vec<String> {
     let shared = ["/dev/shm", "/dev/mqueue"].into_iter().flat_map(|folder| names_in(Path::new(folder)));
     let shared = shared.filter(|name| marks.iter().any(|mark| name.contains(mark)));
     names_in(&std::env::temp_dir()).into_iter().chain(shared).collect()
+}
+
+/// Shared mappings, by what they map (proc_pid_maps(5)), and System V segments that this process created
+/// (proc_sysvipc(5)).
+fn shared_memory() -> Vec<String> {
+    let column = |line: &str, number: usize| line.split_whitespace().nth(number).unwrap_or_default().to_string();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mappings = maps.lines().filter(|line| column(line, 1).ends_with('s')).map(|line| column(line, 5));
+    let mine = std::process::id().to_string();
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let segments = segments.lines().filter(|line| column(line, 4) == mine).map(|line| column(line, 1));
+    let mut shared: Vec<String> = mappings.chain(segments).collect();
+    shared.sort_unstable();
+    shared
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
