@@ -201,8 +201,14 @@ fn every_benchmark_does_what_its_descriptor_says() {
     });
     let mut suspects = suspects.into_inner().unwrap();
     suspects.sort_by_key(|(ran, _)| *ran);
-    let differ: Vec<String> =
-        suspects.iter().filter_map(|(_, benchmark)| confirm(&auditor, benchmark)).take(ENOUGH).collect();
+    let mut differ = Vec::new();
+    for (ran, benchmark) in suspects {
+        differ.extend(confirm(&auditor, benchmark));
+        // Those that do not end take their time, and share what is broken as a rule.
+        if differ.len() >= if ran { ENOUGH } else { 1 } {
+            break;
+        }
+    }
     assert!(differ.is_empty(), "audits that differ, or some of them:\n{}", differ.join("\n"));
     assert!(broken.into_inner() < ENOUGH, "too many did not run to their end; see above");
     println!("{} audits agree", benchmarks.len());
