@@ -120,6 +120,7 @@ enum State {
     Answered(Result<Batch, Failure>),
     Told(Result<Vec<Finding>, Failure>),
     Paced(Nanos),
+    /// To end: it was told to, or given up on.
     Stopping,
     Ended(Result<(), Failure>),
 }
@@ -299,8 +300,9 @@ impl Driver {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                // The thread is stuck in a call that nothing here can interrupt: let it go, so that dropping this
-                // does not wait for it as well.
+                // The thread may be stuck in a call that nothing here can interrupt: let it go, so that dropping this
+                // does not wait for it as well. If it was only slow it takes everything down when it comes back.
+                *state = State::Stopping;
                 drop(self.thread.take());
                 let what = format!("{}: {what}", self.roster.id);
                 return Err(Failure::TimedOut { what, after: self.roster.patience });
@@ -321,6 +323,15 @@ impl Link {
     fn put(&self, state: State) {
         *lock(&self.state) = state;
         self.changed.notify_all();
+    }
+
+    /// What the driver has to say; not when nobody waits for it any more.
+    fn tell(&self, news: State) {
+        let mut state = lock(&self.state);
+        if !matches!(*state, State::Stopping) {
+            *state = news;
+            self.changed.notify_all();
+        }
     }
 
     fn next(&self) -> Option<Request> {
@@ -349,11 +360,11 @@ fn serve(
             return Err(failure);
         }
     };
-    link.put(State::Idle);
+    link.tell(State::Idle);
     while let Some(request) = link.next() {
         // A task's failure explains the driver's better than the broken channel that the driver saw.
         let explained = |failure| crew.failure().unwrap_or(failure);
-        link.put(match request {
+        link.tell(match request {
             Request::Batch(ops) if marked => State::Answered(run_marked(&mut *operation, ops).map_err(explained)),
             Request::Batch(ops) => State::Answered(operation.run(ops).map_err(explained)),
             Request::Pace => State::Paced(pace()),
@@ -381,113 +392,4 @@ fn instance_prefix() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crew::{Placement, Seating};
-    use crate::sys::affinity::allowed_cpus;
-    use crate::units::Quantity;
-    use std::sync::mpsc;
-
-    fn roster(patience: Duration) -> Roster {
-        let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        Roster { id: "test/fake/unpinned".into(), seating, policy: Policy::default(), patience, marked: false }
-    }
-
-    fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        Ok(Box::new(|ops| Batch::timed(|| Ok(ops))))
-    }
-
-    #[test]
-    fn a_batch_is_run_and_counted() {
-        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
-        assert_eq!(driver.run(7).unwrap().ops, Ops(7));
-        assert_eq!(driver.run(9).unwrap().ops, Ops(9));
-        driver.stop().unwrap();
-    }
-
-    /// Finds out how many operations it did.
-    struct Finder(u64);
-
-    impl Operation for Finder {
-        fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-            self.0 += ops;
-            Batch::timed(|| Ok(ops))
-        }
-
-        fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-            Ok(vec![Finding::figure("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
-        }
-    }
-
-    #[test]
-    fn findings_are_those_since_they_were_last_taken() {
-        let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(Finder(0))) };
-        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
-        driver.run(7).unwrap();
-        driver.run(9).unwrap();
-        let found = |number| vec![Finding::figure("operations", Quantity::Number, number)];
-        assert_eq!(driver.findings().unwrap(), found(16.0));
-        assert_eq!(driver.findings().unwrap(), found(0.0));
-        driver.stop().unwrap();
-    }
-
-    #[test]
-    fn a_wrong_count_is_found() {
-        let short =
-            |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(|ops| Batch::timed(|| Ok(ops - 1)))) };
-        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), short).unwrap();
-        assert_eq!(driver.run(5), Err(Failure::Miscounted { asked: 5, done: 4 }));
-    }
-
-    #[test]
-    fn a_panic_in_set_up_or_in_a_batch_is_a_failure() {
-        let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { panic!("no set-up today") };
-        let failure = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
-        assert!(failure.to_string().contains("no set-up today"), "{failure}");
-
-        let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-            Ok(Box::new(|_| -> Result<Batch, Failure> { panic!("no batch today") }))
-        };
-        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
-        let failure = driver.run(1).unwrap_err();
-        assert!(failure.to_string().contains("no batch today"), "{failure}");
-    }
-
-    #[test]
-    fn a_hang_ends_with_the_name_of_what_hung() {
-        let hang = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-            Ok(Box::new(|_| -> Result<Batch, Failure> {
-                loop {
-                    std::thread::park();
-                }
-            }))
-        };
-        let mut driver = Driver::start(roster(Duration::from_millis(50)), || Ok(()), hang).unwrap();
-        let failure = driver.run(1).unwrap_err();
-        assert!(failure.to_string().contains("test/fake/unpinned"), "{failure}");
-    }
-
-    #[test]
-    fn the_failure_of_a_task_is_told_instead_of_the_broken_channel() {
-        let set_up = |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-            let (go, gone) = mpsc::channel::<()>();
-            let (say, said) = mpsc::channel::<()>();
-            crew.spawn(1, move |ready| {
-                ready.signal();
-                let _ = gone.recv();
-                let _keep_open_until_recorded = say;
-                Err(Failure::Corrupted("the byte was 7".into()))
-            })?;
-            Ok(Box::new(move |_| -> Result<Batch, Failure> {
-                let _ = go.send(());
-                let _ = said.recv();
-                // The task's sender drops before its failure is filed: give way until it is.
-                std::thread::sleep(Duration::from_millis(20));
-                Err(Failure::Corrupted("broken".into()))
-            }))
-        };
-        let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
-        let failure = driver.run(1).unwrap_err().to_string();
-        assert!(failure.contains("the byte was 7"), "{failure}");
-    }
-}
+mod tests;

@@ -106,6 +106,11 @@ impl Crew {
         &self.seating
     }
 
+    /// How long set-up may take, all of it.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The name of task number `task`: the instance's prefix, which no other process shares, and the number.
     pub fn name(&self, task: usize) -> String {
         format!("{}{task}", self.prefix)

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
@@ -70,12 +69,16 @@ impl Processes {
         let (name, mask) = (prepare_name(name), mask(&seat.cpus)?);
         let mut kept: Vec<RawFd> = kept.iter().copied().chain([ready.writer.as_raw_fd()]).collect();
         kept.sort_unstable();
+        let parent = Pid::this();
         let child = fork_running(|| {
-            die_with_parent(Signal::SIGKILL);
+            let watched = die_with_parent(parent);
             take_name(&name);
             keep_only(&kept);
             if !confine(&mask) {
                 return MISPLACED;
+            }
+            if !watched {
+                return FAILED;
             }
             if body(&ReadyProcess(ready.writer.as_fd())) { FINE } else { FAILED }
         })?;

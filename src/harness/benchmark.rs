@@ -1,5 +1,7 @@
 //! A benchmark: a mechanism with everything chosen.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Placement, Policy, Roster, Seating};
@@ -103,25 +105,33 @@ impl Benchmark {
     /// # Errors
     /// `Unsupported` when it cannot run here, or whatever went wrong.
     pub fn start(&self, prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Result<Driver, Failure> {
-        self.start_with(false, prelude)
+        self.start_with(false, PATIENCE, prelude)
+    }
+
+    /// As [`Benchmark::start`], for those who know that nothing takes longer than `patience`.
+    ///
+    /// # Errors
+    /// As [`Benchmark::start`].
+    pub fn start_within(&self, patience: Duration) -> Result<Driver, Failure> {
+        self.start_with(false, patience, || Ok(()))
     }
 
     /// Sets the mechanism up for a tracer, whose driver marks its batches.
     ///
     /// # Errors
     /// As [`Benchmark::start`].
-    pub(super) fn start_marked(&self) -> Result<Driver, Failure> {
-        self.start_with(true, || Ok(()))
+    pub(super) fn start_marked(&self, patience: Duration) -> Result<Driver, Failure> {
+        self.start_with(true, patience, || Ok(()))
     }
 
     fn start_with(
         &self,
         marked: bool,
+        patience: Duration,
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.parameters)?;
-        let roster =
-            Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience: PATIENCE, marked };
+        let roster = Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };

@@ -7,6 +7,7 @@
 mod descriptor;
 mod parameter;
 mod shift;
+mod workers;
 
 pub mod brigade;
 pub mod creation;

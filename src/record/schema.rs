@@ -280,6 +280,14 @@ impl AuditRecord {
         self.checks.iter().filter(|check| !check.holds)
     }
 
+    /// What the check is called that a mechanism fails which ended before its time, or did not end.
+    pub const RAN: &str = "runs to its end";
+
+    /// Whether the mechanism did all that it was asked to do, rightly or not.
+    pub fn ran_to_its_end(&self) -> bool {
+        self.differences().all(|check| check.what != Self::RAN)
+    }
+
     /// The verdict in a word: `ok`, `DIFFERS`, or `none` when nothing could be checked.
     pub fn verdict(&self) -> &'static str {
         if self.differences().next().is_some() {

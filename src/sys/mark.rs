@@ -14,6 +14,14 @@ pub fn leave(number: u64) {
     unsafe { libc::prctl(OPTION, number, 0, 0, 0) };
 }
 
+/// Leaves mark `number` on the calling thread and returns the tracer's answer to it; `None` when nobody answers.
+pub fn ask(number: u64) -> Option<u64> {
+    // Not the C library's prctl, whose answer is an int.
+    // SAFETY: prctl(2) with an unknown option touches nothing.
+    let answer = unsafe { libc::syscall(libc::SYS_prctl, libc::c_long::from(OPTION), number, 0, 0, 0) };
+    u64::try_from(answer).ok()
+}
+
 /// The mark's number, if a call with these arguments is one.
 pub fn read(call: u64, arguments: &[u64; 6]) -> Option<u64> {
     (call == libc::SYS_prctl as u64 && arguments[0] == OPTION as u64).then_some(arguments[1])

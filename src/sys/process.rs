@@ -32,10 +32,13 @@ fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Makes the kernel end the calling process with `signal` when its parent's thread ends (PR_SET_PDEATHSIG).
-pub fn die_with_parent(signal: Signal) {
+/// Makes the kernel kill the calling process, a child of `parent`, when the thread that made it ends (PR_SET_PDEATHSIG).
+/// False when `parent` has ended already: then the kernel will not, and the caller must end itself.
+#[must_use]
+pub fn die_with_parent(parent: Pid) -> bool {
     // It can fail only for a signal number that does not exist.
-    let _ = nix::sys::prctl::set_pdeathsig(signal);
+    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    Pid::parent() == parent
 }
 
 /// Closes a forked child's copy of a descriptor, whose owner lives on in the parent.

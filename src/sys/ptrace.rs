@@ -33,6 +33,8 @@ pub struct Tracee {
     ended: bool,
     /// The call that each thread last entered.
     calls: HashMap<Pid, Call>,
+    /// The thread that stands at the entry last reported.
+    standing: Option<Pid>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,8 @@ struct Call {
     number: u64,
     /// It was broken off by a signal and will be entered again, unseen by the program.
     interrupted: bool,
+    /// What it is to return instead of being made.
+    answer: Option<i64>,
 }
 
 /// What the kernel reported.
@@ -52,8 +56,8 @@ pub enum Event {
 }
 
 impl Tracee {
-    /// Attaches to `leader`, a child of the calling thread that has one thread yet. All calls on the tracee must come
-    /// from this thread: ptrace(2) knows tracers by thread.
+    /// Attaches to `leader`, a child of the calling thread, and to its threads, which must not create others meanwhile. All
+    /// calls on the tracee must come from this thread: ptrace(2) knows tracers by thread.
     ///
     /// # Errors
     /// `EPERM` where tracing is forbidden.
@@ -65,14 +69,38 @@ impl Tracee {
             | Options::PTRACE_O_EXITKILL;
         ptrace::seize(leader, options).map_err(|errno| SysError::new("ptrace PTRACE_SEIZE", errno))?;
         ptrace::interrupt(leader).map_err(|errno| SysError::new("ptrace PTRACE_INTERRUPT", errno))?;
-        Ok(Self { leader, ended: false, calls: HashMap::new() })
+        for thread in threads_of(leader) {
+            // EPERM: it is the leader, or was created after the leader was attached and is attached by that.
+            if ptrace::seize(thread, options).is_ok() {
+                ptrace::interrupt(thread).map_err(|errno| SysError::new("ptrace PTRACE_INTERRUPT", errno))?;
+            }
+        }
+        Ok(Self { leader, ended: false, calls: HashMap::new(), standing: None })
     }
 
-    /// Lets everything run until the next entry into a system call, or the end.
+    /// Keeps the call that was reported last from being made: it returns `value` to the program at once, as the kernel
+    /// would, an error as its negative number.
+    ///
+    /// # Errors
+    /// `ENOSYS` on architectures whose registers are not written down here, and what ptrace(2) says of a thread that is
+    /// gone.
+    pub fn answer(&mut self, entry: &Entry, value: i64) -> Result<(), SysError> {
+        registers::skip_call(entry.thread)?;
+        if let Some(call) = self.calls.get_mut(&entry.thread) {
+            call.answer = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Lets everything run until the next entry into a system call, or the end. The thread that enters stands still
+    /// until this is called again.
     ///
     /// # Errors
     /// Those of waitpid(2).
     pub fn next_event(&mut self) -> Result<Event, SysError> {
+        if let Some(thread) = self.standing.take() {
+            resume(thread, None);
+        }
         loop {
             // __WALL: threads too. __WNOTHREAD: only what this thread traces, since other threads of this process may
             // have children of their own.
@@ -83,11 +111,11 @@ impl Tracee {
                 Ok(WaitStatus::Exited(pid, status)) if pid == self.leader => return Ok(self.end(Some(status))),
                 Ok(WaitStatus::Signaled(pid, ..)) if pid == self.leader => return Ok(self.end(None)),
                 Ok(WaitStatus::PtraceSyscall(thread)) => {
-                    let entry = self.entry(thread);
-                    resume(thread, None);
-                    if let Some(entry) = entry {
+                    if let Some(entry) = self.entry(thread) {
+                        self.standing = Some(thread);
                         return Ok(Event::Entry(entry));
                     }
+                    resume(thread, None);
                 }
                 // A new thread, the answer to PTRACE_INTERRUPT, or a group-stop: none of them carries a signal.
                 Ok(WaitStatus::PtraceEvent(thread, _, _)) => resume(thread, None),
@@ -110,7 +138,7 @@ impl Tracee {
             libc::PTRACE_SYSCALL_INFO_ENTRY => {
                 // SAFETY: `op` says that the kernel filled in `entry`.
                 let entry = unsafe { info.u.entry };
-                let before = self.calls.insert(thread, Call { number: entry.nr, interrupted: false });
+                let before = self.calls.insert(thread, Call { number: entry.nr, interrupted: false, answer: None });
                 let again = |call: Call| {
                     call.interrupted && (call.number == entry.nr || entry.nr == libc::SYS_restart_syscall as u64)
                 };
@@ -121,6 +149,10 @@ impl Tracee {
                 let value = unsafe { info.u.exit }.sval;
                 if let Some(call) = self.calls.get_mut(&thread) {
                     call.interrupted = RESTARTS.contains(&value);
+                    if let Some(answer) = call.answer.take() {
+                        // A thread that is gone needs no answer.
+                        let _ = registers::set_answer(thread, answer);
+                    }
                 }
                 None
             }
@@ -142,9 +174,91 @@ impl Drop for Tracee {
     }
 }
 
+fn threads_of(process: Pid) -> Vec<Pid> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| Some(Pid::from_raw(task.file_name().to_str()?.parse().ok()?))).collect()
+}
+
 fn resume(thread: Pid, signal: Option<Signal>) {
     // ESRCH: it was killed meanwhile, and its end will be reported.
     let _ = ptrace::syscall(thread, signal);
+}
+
+/// Where the number of a call and its answer stand: strace's way of injecting faults (ptrace(2), "Syscall-stops").
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    use nix::sys::ptrace;
+    use nix::unistd::Pid;
+
+    use super::SysError;
+
+    /// Makes the call that `thread` enters one that does not exist, of number -1: the kernel skips it.
+    pub(super) fn skip_call(thread: Pid) -> Result<(), SysError> {
+        change(thread, |registers| registers.orig_rax = u64::MAX)
+    }
+
+    /// At the exit from a call: what it returns.
+    pub(super) fn set_answer(thread: Pid, value: i64) -> Result<(), SysError> {
+        change(thread, |registers| registers.rax = value.cast_unsigned())
+    }
+
+    fn change(thread: Pid, how: impl FnOnce(&mut libc::user_regs_struct)) -> Result<(), SysError> {
+        let mut registers = ptrace::getregs(thread).map_err(|errno| SysError::new("ptrace PTRACE_GETREGS", errno))?;
+        how(&mut registers);
+        ptrace::setregs(thread, registers).map_err(|errno| SysError::new("ptrace PTRACE_SETREGS", errno))
+    }
+}
+
+/// Where the number of a call and its answer stand: strace's way of injecting faults (ptrace(2), "Syscall-stops").
+#[cfg(target_arch = "aarch64")]
+mod registers {
+    use nix::errno::Errno;
+    use nix::unistd::Pid;
+
+    use super::SysError;
+
+    /// include/uapi/linux/elf.h
+    const NT_ARM_SYSTEM_CALL: libc::c_int = 0x404;
+
+    /// Makes the call that `thread` enters one that does not exist, of number -1: the kernel skips it.
+    pub(super) fn skip_call(thread: Pid) -> Result<(), SysError> {
+        let mut number: libc::c_int = -1;
+        transfer(libc::PTRACE_SETREGSET, thread, NT_ARM_SYSTEM_CALL, &mut number)
+    }
+
+    /// At the exit from a call: what it returns.
+    pub(super) fn set_answer(thread: Pid, value: i64) -> Result<(), SysError> {
+        // SAFETY: all zeroes are valid for a structure of integers.
+        let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        transfer(libc::PTRACE_GETREGSET, thread, libc::NT_PRSTATUS, &mut registers)?;
+        registers.regs[0] = value.cast_unsigned();
+        transfer(libc::PTRACE_SETREGSET, thread, libc::NT_PRSTATUS, &mut registers)
+    }
+
+    /// `T` must be valid for any bits.
+    fn transfer<T>(request: libc::c_uint, thread: Pid, set: libc::c_int, value: &mut T) -> Result<(), SysError> {
+        let mut local = libc::iovec { iov_base: std::ptr::from_mut(value).cast(), iov_len: size_of::<T>() };
+        let set = set as usize as *mut libc::c_void;
+        // SAFETY: `local` names `value` with its size, and the kernel reads or writes no more than that.
+        let answer = unsafe { libc::ptrace(request, thread.as_raw(), set, &raw mut local) };
+        Errno::result(answer).map(drop).map_err(|errno| SysError::new("ptrace PTRACE_SETREGSET", errno))
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod registers {
+    use nix::errno::Errno;
+    use nix::unistd::Pid;
+
+    use super::SysError;
+
+    pub(super) fn skip_call(_: Pid) -> Result<(), SysError> {
+        Err(SysError::new("ptrace PTRACE_SETREGSET", Errno::ENOSYS))
+    }
+
+    pub(super) fn set_answer(_: Pid, _: i64) -> Result<(), SysError> {
+        Err(SysError::new("ptrace PTRACE_SETREGSET", Errno::ENOSYS))
+    }
 }
 
 /// Reads a value out of a stopped process; `None` when the address is not mapped there.

@@ -26,8 +26,11 @@ impl Spinner {
         mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
         let said = pipe(false)?;
         let idle = Attributes { policy: libc::SCHED_IDLE.unsigned_abs(), priority: 0, slice_ns: 0 };
+        let parent = Pid::this();
         let life = || {
-            die_with_parent(Signal::SIGKILL);
+            if !die_with_parent(parent) {
+                return 3;
+            }
             let _ = nix::sys::prctl::set_name(c"switchcost-idle");
             let me = Pid::from_raw(0);
             if sched_setaffinity(me, &mask).is_err() || sched::set(me, idle).is_err() {

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
+
 use super::{Answer, REQUEST, Request, Switches, Trouble, Watch};
 use crate::crew::{Driver, Failure};
 use crate::harness::Benchmark;
 use crate::pmu::{NotCounted, Wakeups};
 use crate::record::Unchecked;
 use crate::sys::mark;
+use crate::sys::process::die_with_parent;
 
 /// Set-up is over; what follows is the first batch.
 pub(super) const SET_UP: u64 = 0;
@@ -27,6 +30,9 @@ pub fn answer_audit_request() -> Option<ExitCode> {
 }
 
 fn answer(request: &Request) -> Answer {
+    if !die_with_parent(Pid::from_raw(request.parent.cast_signed())) {
+        return Err(Trouble::unwatched("the audit has ended"));
+    }
     match request.watch {
         Watch::Switches => count_switches(request).map(Some),
         Watch::Calls => make_calls(request).map(|()| None),
@@ -41,7 +47,7 @@ fn benchmark(request: &Request) -> Result<Benchmark, Trouble> {
 fn make_calls(request: &Request) -> Result<(), Trouble> {
     // The tracer's word that it watches.
     std::io::stdin().read_exact(&mut [0]).map_err(Trouble::unwatched)?;
-    let mut driver = benchmark(request)?.start_marked()?;
+    let mut driver = benchmark(request)?.start_marked(request.patience)?;
     driver.run(request.batches[0])?;
     settle(&driver);
     mark::leave(SET_UP);
@@ -56,7 +62,7 @@ fn make_calls(request: &Request) -> Result<(), Trouble> {
 
 fn count_switches(request: &Request) -> Result<Switches, Trouble> {
     let _idle = request.chosen.idle.hold(&request.chosen.cpus).map_err(Failure::from)?;
-    let mut driver = benchmark(request)?.start(|| Ok(()))?;
+    let mut driver = benchmark(request)?.start_within(request.patience)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {
         wakeups.enable().map_err(Trouble::unwatched)?;

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub use child::answer_audit_request;
 
 use super::Benchmark;
 use super::benchmark::Chosen;
-use crate::crew::{Failure, Unsupported};
+use crate::crew::{Failure, PATIENCE, Unsupported};
 use crate::mechanism::{Bound, Expectation, Tasks};
 use crate::record::{AuditRecord, Check, Unchecked};
 
@@ -43,6 +44,10 @@ struct Request {
     watch: Watch,
     /// Operations of the first batch and of the second.
     batches: [u64; 2],
+    /// How long set-up, a batch, or the end may take.
+    patience: Duration,
+    /// The process that audits: without it there is nobody to answer.
+    parent: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +126,7 @@ struct Calls {
 #[derive(Debug, Clone)]
 pub struct Auditor {
     program: PathBuf,
+    patience: Duration,
 }
 
 impl Auditor {
@@ -132,18 +138,25 @@ impl Auditor {
 
     /// With another program.
     pub fn with_program(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into() }
+        Self { program: program.into(), patience: PATIENCE }
+    }
+
+    /// Takes a mechanism for hung after `patience`, for those who know that none of them needs longer.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Audits one benchmark. What could not be watched is in [`AuditRecord::unchecked`].
     ///
     /// A neighbour that takes the CPU at the wrong moment moves a count; a mechanism that is wrong is wrong every time.
-    /// So an audit that differs is repeated, and the record tells how often.
+    /// So an audit that differs is repeated, and the record tells how often. One that did not run to its end is not.
     pub fn audit(&self, benchmark: &Benchmark) -> AuditRecord {
         let mut attempts = 1;
         loop {
             let record = AuditRecord { attempts, ..self.attempt(benchmark) };
-            if attempts == MOST_ATTEMPTS || record.differences().next().is_none() {
+            let last = attempts == MOST_ATTEMPTS || !record.ran_to_its_end();
+            if last || record.differences().next().is_none() {
                 return record;
             }
             attempts += 1;
@@ -157,6 +170,10 @@ impl Auditor {
             Ok((calls, ops)) => judge_calls(&expected, &calls, edges(benchmark, ops), &mut record),
             Err(trouble) => trouble.told("system calls", PTRACE, &mut record),
         }
+        // What failed once would only fail again, and a hang takes its time.
+        if !record.ran_to_its_end() {
+            return record;
+        }
         match self.watch_switches(benchmark) {
             Ok((switches, ops)) => judge_switches(&expected, switches, ops, &mut record),
             Err(trouble) => trouble.told("voluntary switches and wakeups", "run it again", &mut record),
@@ -167,16 +184,20 @@ impl Auditor {
     fn watch_calls(&self, benchmark: &Benchmark) -> Result<(Calls, u64), Trouble> {
         // Each traced call stops its thread twice, some 20 µs: a few hundred are enough, since they do not vary.
         let first = benchmark.whole_laps(64);
-        let request = request(benchmark, Watch::Calls, [first, 3 * first]);
+        let request = self.request(benchmark, Watch::Calls, [first, 3 * first]);
         Ok((tracer::watch(self.command(&request), request.batches)?, 2 * first))
     }
 
     fn watch_switches(&self, benchmark: &Benchmark) -> Result<(Switches, u64), Trouble> {
         let first = benchmark.whole_laps(500);
-        let request = request(benchmark, Watch::Switches, [first, 4 * first]);
+        let request = self.request(benchmark, Watch::Switches, [first, 4 * first]);
         let output = self.command(&request).output().map_err(Trouble::unwatched)?;
         let seen = read_answer(&output.stdout, output.status)?;
         Ok((seen.ok_or_else(|| Trouble::unwatched("the audited process told no switches"))?, 3 * first))
+    }
+
+    fn request(&self, benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
+        Request { chosen: benchmark.chosen(), watch, batches, patience: self.patience, parent: std::process::id() }
     }
 
     fn command(&self, request: &Request) -> Command {
@@ -189,14 +210,10 @@ impl Auditor {
     }
 }
 
-fn request(benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
-    Request { chosen: benchmark.chosen(), watch, batches }
-}
-
 /// A mechanism that cannot even run does not do what it says.
 fn failed(reason: &str) -> Check {
     let expected = format!("{}; {reason}", Bound::Exactly(1.0));
-    Check { what: "runs to its end".into(), observed: 0.0, expected, holds: false }
+    Check { what: AuditRecord::RAN.into(), observed: 0.0, expected, holds: false }
 }
 
 /// The rounding of a quotient.

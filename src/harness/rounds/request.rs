@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use nix::sys::signal::Signal;
-use nix::unistd::getppid;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::harness::adapter::measure_one;
@@ -64,8 +63,7 @@ pub fn answer_round_request() -> Option<ExitCode> {
 
 fn answer(request: &str) -> Result<(), String> {
     let request: Request = serde_json::from_str(request).map_err(|error| format!("the request: {error}"))?;
-    die_with_parent(Signal::SIGKILL);
-    if getppid().as_raw() != request.parent {
+    if !die_with_parent(Pid::from_raw(request.parent)) {
         return Err("the run has ended".into());
     }
     let answer = match request.what {

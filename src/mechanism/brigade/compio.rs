@@ -35,7 +35,12 @@ static DESCRIPTOR: Descriptor = Descriptor {
     demand: demand_of_one_thread,
     expects: |parameters, _| {
         // One brings the hop's two completions; the executor also looks every 61 polls. Tokens that go together share it.
-        let enters = if one_token(parameters) { Bound::Between(1.0, 1.1) } else { Bound::AtMost(1.1) };
+        // Kernel workers complete the two each for itself, and the first ends the wait.
+        let enters = match (one_token(parameters), rings::needs_workers(parameters)) {
+            (true, false) => Bound::Between(1.0, 1.1),
+            (false, false) => Bound::AtMost(1.1),
+            (_, true) => Bound::AtMost(2.2),
+        };
         rings::adapted(parameters, Expectation::nothing().call("io_uring_enter", enters))
     },
 };

@@ -96,7 +96,7 @@ pub(super) fn adapted(parameters: &Parameters, expected: Expectation) -> Expecta
 }
 
 /// Whether kernel workers do what the ring is asked, since it cannot ask the channels itself.
-fn needs_workers(parameters: &Parameters) -> bool {
+pub(super) fn needs_workers(parameters: &Parameters) -> bool {
     Transport::of(parameters) == Transport::Pipe && !pipes_can_be_asked()
 }
 

@@ -16,11 +16,11 @@ use super::asynchronous::{Lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::tokio_tasks::{TokioPort, call_names, ports};
 use super::{TASKS, TRANSPORT, WORKERS, descriptors};
+use crate::mechanism::workers::Workers;
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     Unsupported, register,
 };
-use crate::sys::affinity::confine_current_thread;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/tokio_multi_thread",
@@ -97,34 +97,20 @@ fn run(runtime: &Runtime, mut driver: Driver, ops: u64) -> Result<(Result<Batch,
 
 /// Worker k in seat k; every one tells whether it got there before the first task runs.
 fn runtime(parameters: &Parameters, crew: &Crew) -> Result<Runtime, Failure> {
-    let seating = crew.seating().clone();
     let workers = match parameters.size(WORKERS.name) {
-        0 => seating.cpus().len(),
+        0 => crew.seating().cpus().len(),
         workers => workers,
     };
     let names: Vec<String> = (1..=workers).map(|worker| crew.name(worker)).collect();
-    let (named, seated) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
-    let misplaced = Arc::new(std::sync::Mutex::new(None));
-    let (seated_by_worker, misplaced_by_worker) = (Arc::clone(&seated), Arc::clone(&misplaced));
+    let (named, seats) = (AtomicUsize::new(0), Workers::of(crew, workers)?);
+    let seats_of_workers = Arc::clone(&seats);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name_fn(move || names[named.fetch_add(1, Ordering::Relaxed) % names.len()].clone())
-        .on_thread_start(move || {
-            let worker = seated_by_worker.load(Ordering::Relaxed);
-            if let Err(error) = confine_current_thread(&seating.seat(worker).cpus) {
-                *misplaced_by_worker.lock().expect("no holder panics") = Some(error);
-            }
-            // Release pairs with the Acquire below: the mask is set before the worker counts as seated.
-            seated_by_worker.fetch_add(1, Ordering::Release);
-        })
+        .on_thread_start(move || seats_of_workers.take_seat())
         .enable_io()
         .build()
         .map_err(|error| Failure::library("tokio", error))?;
-    while seated.load(Ordering::Acquire) < workers {
-        std::thread::yield_now();
-    }
-    match misplaced.lock().expect("no holder panics").take() {
-        Some(error) => Err(error.into()),
-        None => Ok(runtime),
-    }
+    seats.await_all()?;
+    Ok(runtime)
 }

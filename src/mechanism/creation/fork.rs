@@ -9,7 +9,6 @@
 use std::os::fd::AsFd;
 
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
@@ -53,7 +52,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("clone", Bound::Exactly(1.0))
             .call("exit_group", Bound::Exactly(1.0))
             .call("wait4", waits)
-            // PR_SET_PDEATHSIG; with more than one alive also the gate's pipe, with several seats the move.
+            // PR_SET_PDEATHSIG and the look at the parent; with more than one alive also the gate's pipe, with several seats the move.
             .others(Bound::Between(1.0, 8.0))
             .voluntary(Bound::AtMost(3.0))
             .wakeups(Bound::AtMost(4.0))
@@ -72,7 +71,7 @@ impl Mechanism for Fork {
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let alive = parameters.size(ALIVE.name);
         let masks = masks(crew.seating())?;
-        let mut children = Vec::with_capacity(alive);
+        let (parent, mut children) = (Pid::this(), Vec::with_capacity(alive));
         let mut watch = Stopwatch::wanted(parameters)?;
         let burden = (Touched::new(parameters.size(RESIDENT.name))?, Mappings::new(parameters.size(MAPS.name))?);
         Ok(Box::new(move |ops: u64| {
@@ -83,7 +82,7 @@ impl Mechanism for Fork {
                 for task in 1..=alive {
                     let mask = (masks.len() > 1).then(|| &masks[task % masks.len()]);
                     let beginning = watch.as_mut().map(Stopwatch::next);
-                    children.push(fork_running(|| life(mask, beginning.as_ref(), gate.as_ref()))?);
+                    children.push(fork_running(|| life(parent, mask, beginning.as_ref(), gate.as_ref()))?);
                 }
                 // Closing the gate's last writer lets every child read its end.
                 drop(gate);
@@ -106,8 +105,10 @@ fn masks(seating: &Seating) -> Result<Vec<CpuSet>, Failure> {
 }
 
 /// What a child does; its status says which step failed.
-fn life(mask: Option<&CpuSet>, beginning: Option<&Beginning>, gate: Option<&Ends>) -> i32 {
-    die_with_parent(Signal::SIGKILL);
+fn life(parent: Pid, mask: Option<&CpuSet>, beginning: Option<&Beginning>, gate: Option<&Ends>) -> i32 {
+    if !die_with_parent(parent) {
+        return 3;
+    }
     if mask.is_some_and(|mask| sched_setaffinity(Pid::from_raw(0), mask).is_err()) {
         return 1;
     }

@@ -11,7 +11,6 @@ use super::{Batch, Bound, Crew, Demand, Expectation, Failure, Group, Operation, 
 use crate::units::Quantity;
 
 mod baton;
-mod child;
 mod condvar;
 mod crossbeam_channel;
 mod eventfd;

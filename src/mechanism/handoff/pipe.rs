@@ -23,19 +23,22 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "pipe(7); Linux tools/perf/bench/sched-pipe.c",
     lap: handoffs_per_lap,
     demand,
-    expects: |_, placement| {
-        let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
-        match placement {
-            // One switch, and now and then another: a writer that is preempted while it holds the pipe's mutex leaves
-            // the reader it has woken to sleep there.
-            Placement::SameCpu => {
-                calls.voluntary(Bound::AtMost(1.25)).switches(Bound::Between(1.0, 1.25)).wakeups(Bound::AtMost(1.25))
-            }
-            // Side by side they meet at that mutex often, and either may sleep there.
-            _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
-        }
-    },
+    expects: |_, placement| expectation(placement),
 };
+
+/// A read and a write a handoff, wherever the other task is.
+pub(super) fn expectation(placement: Placement) -> Expectation {
+    let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
+    match placement {
+        // One switch, and now and then another: a writer that is preempted while it holds the pipe's mutex leaves
+        // the reader it has woken to sleep there.
+        Placement::SameCpu => {
+            calls.voluntary(Bound::AtMost(1.25)).switches(Bound::Between(1.0, 1.25)).wakeups(Bound::AtMost(1.25))
+        }
+        // Side by side they meet at that mutex often, and either may sleep there.
+        _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),
+    }
+}
 
 struct Pipe;
 

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::child::Child;
-use super::{Side, Turn, handoffs_per_lap, make_round_trips};
+use super::{Side, Turn, answer, handoffs_per_lap, make_round_trips, switched_once};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     register,
@@ -28,14 +27,10 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "futex(2), \"Private futexes\"; mmap(2), MAP_SHARED; fork(2)",
     lap: handoffs_per_lap,
     demand: |_| Demand { descriptors: 0, threads: 1, processes: 1 },
-    expects: |_, _| {
-        // The kernel accounts a child's switches to its parent when it has been reaped: what is seen is the driver's
-        // half. Whether the child has entered its next wait when a batch ends is not waited for.
-        Expectation::nothing()
-            .call("futex:wake", Bound::Exactly(1.0))
-            .call("futex:wait", Bound::Between(0.95, 1.1))
-            .voluntary(Bound::AtMost(0.5))
-            .wakeups(Bound::AtMost(1.0))
+    expects: |_, placement| {
+        let calls =
+            Expectation::nothing().call("futex:wake", Bound::Exactly(1.0)).call("futex:wait", Bound::Between(1.0, 1.1));
+        switched_once(calls, placement)
     },
 };
 
@@ -51,12 +46,14 @@ impl Mechanism for ProcessFutex {
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let table = Arc::new(Table::new()?);
         let mut partner = Half { table: Arc::clone(&table), own: 1 };
-        let child = Child::fork(crew, || match partner.answer() {
-            Ok(()) => 0,
-            Err(_) => 2,
+        crew.fork(1, &[], |ready| {
+            ready.signal();
+            answer(&mut partner).is_ok()
         })?;
-        let mut driver = Driver { half: Half { table, own: 0 }, _child: child };
-        // The first round trip shows that the child sits and waits.
+        // One that could not take its seat would let the driver wait for ever.
+        crew.await_ready()?;
+        let mut driver = Driver(Half { table, own: 0 });
+        // The first round trip shows that the child waits.
         make_round_trips(&mut driver, super::ROUND_TRIP)?;
         Ok(Box::new(move |ops: u64| Batch::timed(|| make_round_trips(&mut driver, ops))))
     }
@@ -96,35 +93,34 @@ impl Half {
             }
         }
     }
-
-    /// The child's life.
-    fn answer(&mut self) -> Result<(), SysError> {
-        while self.take()? == Turn::Mine {
-            self.give(TURN)?;
-        }
-        Ok(())
-    }
 }
 
-/// Its `drop` speaks before the child's is reaped.
-struct Driver {
-    half: Half,
-    _child: Child,
-}
-
-impl Side for Driver {
+impl Side for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
-        Ok(self.half.give(TURN)?)
+        Ok(self.give(TURN)?)
     }
 
     fn await_turn(&mut self) -> Result<Turn, Failure> {
-        Ok(self.half.take()?)
+        Ok(self.take()?)
+    }
+}
+
+/// The parent's half, whose end is the child's.
+struct Driver(Half);
+
+impl Side for Driver {
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        self.0.hand_over()
+    }
+
+    fn await_turn(&mut self) -> Result<Turn, Failure> {
+        self.0.await_turn()
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
         // A child that cannot hear it is killed when its time is up.
-        let _ = self.half.give(OVER);
+        let _ = self.0.give(OVER);
     }
 }

@@ -14,11 +14,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
 use super::{ROUND_TRIP, handoffs_per_lap};
+use crate::mechanism::workers::Workers;
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
     Tasks, Unit, register,
 };
-use crate::sys::affinity::confine_current_thread;
 
 const FLAVOUR: Parameter = Parameter {
     name: "flavour",
@@ -114,27 +114,15 @@ async fn drive(table: Arc<Table>, ops: u64) -> Batch {
 
 /// Worker k in seat k; both tell whether they got there before the first task runs.
 fn two_workers(crew: &Crew) -> Result<Runtime, Failure> {
-    let seating = crew.seating().clone();
     let names = Arc::new(Mutex::new(vec![crew.name(2), crew.name(1)]));
-    let arrived = Arc::new(Mutex::new(Vec::new()));
-    let arriving = Arc::clone(&arrived);
+    let seats = Workers::of(crew, WORKERS)?;
+    let seats_of_workers = Arc::clone(&seats);
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name_fn(move || names.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default())
-        .on_thread_start(move || {
-            let mut arriving = arriving.lock().unwrap_or_else(PoisonError::into_inner);
-            let outcome = confine_current_thread(&seating.seat(arriving.len()).cpus);
-            arriving.push(outcome);
-        })
+        .on_thread_start(move || seats_of_workers.take_seat())
         .build()
         .map_err(|error| Failure::library("tokio", error))?;
-    loop {
-        let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        if arrived.len() >= WORKERS {
-            arrived.drain(..).collect::<Result<Vec<()>, _>>()?;
-            return Ok(runtime);
-        }
-        drop(arrived);
-        std::thread::yield_now();
-    }
+    seats.await_all()?;
+    Ok(runtime)
 }

@@ -1,0 +1,141 @@
+use super::*;
+use crate::crew::{Placement, Seating};
+use crate::sys::affinity::allowed_cpus;
+use crate::units::Quantity;
+use std::sync::mpsc;
+
+fn roster(patience: Duration) -> Roster {
+    let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+    Roster { id: "test/fake/unpinned".into(), seating, policy: Policy::default(), patience, marked: false }
+}
+
+fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+    Ok(Box::new(|ops| Batch::timed(|| Ok(ops))))
+}
+
+#[test]
+fn a_batch_is_run_and_counted() {
+    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
+    assert_eq!(driver.run(7).unwrap().ops, Ops(7));
+    assert_eq!(driver.run(9).unwrap().ops, Ops(9));
+    driver.stop().unwrap();
+}
+
+/// Finds out how many operations it did.
+struct Finder(u64);
+
+impl Operation for Finder {
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        self.0 += ops;
+        Batch::timed(|| Ok(ops))
+    }
+
+    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        Ok(vec![Finding::figure("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
+    }
+}
+
+#[test]
+fn findings_are_those_since_they_were_last_taken() {
+    let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(Finder(0))) };
+    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+    driver.run(7).unwrap();
+    driver.run(9).unwrap();
+    let found = |number| vec![Finding::figure("operations", Quantity::Number, number)];
+    assert_eq!(driver.findings().unwrap(), found(16.0));
+    assert_eq!(driver.findings().unwrap(), found(0.0));
+    driver.stop().unwrap();
+}
+
+#[test]
+fn a_wrong_count_is_found() {
+    let short =
+        |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(|ops| Batch::timed(|| Ok(ops - 1)))) };
+    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), short).unwrap();
+    assert_eq!(driver.run(5), Err(Failure::Miscounted { asked: 5, done: 4 }));
+}
+
+#[test]
+fn a_panic_in_set_up_or_in_a_batch_is_a_failure() {
+    let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { panic!("no set-up today") };
+    let failure = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
+    assert!(failure.to_string().contains("no set-up today"), "{failure}");
+
+    let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+        Ok(Box::new(|_| -> Result<Batch, Failure> { panic!("no batch today") }))
+    };
+    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+    let failure = driver.run(1).unwrap_err();
+    assert!(failure.to_string().contains("no batch today"), "{failure}");
+}
+
+#[test]
+fn a_hang_ends_with_the_name_of_what_hung() {
+    let hang = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+        Ok(Box::new(|_| -> Result<Batch, Failure> {
+            loop {
+                std::thread::park();
+            }
+        }))
+    };
+    let mut driver = Driver::start(roster(Duration::from_millis(50)), || Ok(()), hang).unwrap();
+    let failure = driver.run(1).unwrap_err();
+    assert!(failure.to_string().contains("test/fake/unpinned"), "{failure}");
+}
+
+/// Says when it is dropped.
+struct Held(mpsc::Sender<()>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn what_was_only_slow_takes_itself_down_after_it_was_given_up() {
+    for slow_set_up in [false, true] {
+        let (dropped, gone) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
+        let set_up = move |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+            let held = Held(dropped);
+            if slow_set_up {
+                let _ = wait.recv();
+            }
+            Ok(Box::new(move |ops| {
+                let _ = (&held, wait.recv());
+                Batch::timed(|| Ok(ops))
+            }))
+        };
+        let run = |mut driver: Driver| driver.run(1);
+        let outcome = Driver::start(roster(Duration::from_millis(50)), || Ok(()), set_up).and_then(run);
+        assert!(matches!(outcome, Err(Failure::TimedOut { .. })), "{outcome:?}");
+        assert!(gone.try_recv().is_err());
+        go.send(()).unwrap();
+        gone.recv_timeout(Duration::from_secs(10)).expect("the operation is dropped");
+    }
+}
+
+#[test]
+fn the_failure_of_a_task_is_told_instead_of_the_broken_channel() {
+    let set_up = |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+        let (go, gone) = mpsc::channel::<()>();
+        let (say, said) = mpsc::channel::<()>();
+        crew.spawn(1, move |ready| {
+            ready.signal();
+            let _ = gone.recv();
+            let _keep_open_until_recorded = say;
+            Err(Failure::Corrupted("the byte was 7".into()))
+        })?;
+        Ok(Box::new(move |_| -> Result<Batch, Failure> {
+            let _ = go.send(());
+            let _ = said.recv();
+            // The task's sender drops before its failure is filed: give way until it is.
+            std::thread::sleep(Duration::from_millis(20));
+            Err(Failure::Corrupted("broken".into()))
+        }))
+    };
+    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+    let failure = driver.run(1).unwrap_err().to_string();
+    assert!(failure.contains("the byte was 7"), "{failure}");
+}

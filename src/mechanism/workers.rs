@@ -1,0 +1,69 @@
+//! Worker threads that a library creates by itself: whether they can be had, and whether they have taken their seats.
+//!
+//! tokio panics when it cannot create a worker, and while that unwinds it waits for the workers that it has, which
+//! nobody has told to end (tokio/src/runtime/scheduler/multi_thread/worker.rs, `Launch::launch`). So it is asked for no
+//! more than this process was able to create a moment before.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Builder;
+use std::time::Duration;
+
+use super::{Crew, Failure, Seating};
+use crate::sys::SysError;
+use crate::sys::affinity::{AffinityError, confine_current_thread};
+
+/// The seats of a runtime's workers: worker k in seat k, in the order in which they come.
+#[derive(Debug)]
+pub(super) struct Workers {
+    seating: Seating,
+    number: usize,
+    seated: Mutex<Vec<Result<(), AffinityError>>>,
+    changed: Condvar,
+    patience: Duration,
+}
+
+impl Workers {
+    /// Seats for `number` workers, as many as there can be threads at the moment.
+    ///
+    /// # Errors
+    /// `EAGAIN`, from one of the limits that `switchcost limits` names.
+    pub(super) fn of(crew: &Crew, number: usize) -> Result<Arc<Self>, Failure> {
+        make_sure_of(number)?;
+        let (seating, patience) = (crew.seating().clone(), crew.patience());
+        Ok(Arc::new(Self { seating, number, seated: Mutex::default(), changed: Condvar::new(), patience }))
+    }
+
+    /// What each worker does first.
+    pub(super) fn take_seat(&self) {
+        let mut seated = self.seated.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = confine_current_thread(&self.seating.seat(seated.len()).cpus);
+        seated.push(outcome);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all sit where they belong.
+    pub(super) fn await_all(&self) -> Result<(), Failure> {
+        let seated = self.seated.lock().unwrap_or_else(PoisonError::into_inner);
+        let absent = |seated: &mut Vec<_>| seated.len() < self.number;
+        let waited = self.changed.wait_timeout_while(seated, self.patience, absent);
+        let (mut seated, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            let what = format!("the start of {} workers", self.number);
+            return Err(Failure::TimedOut { what, after: self.patience });
+        }
+        Ok(seated.drain(..).collect::<Result<(), _>>()?)
+    }
+}
+
+/// Creates that many threads, all alive at once, and ends them.
+fn make_sure_of(threads: usize) -> Result<(), SysError> {
+    let gate = Mutex::new(());
+    std::thread::scope(|scope| {
+        let _held = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..threads {
+            let wait = || drop(gate.lock().unwrap_or_else(PoisonError::into_inner));
+            Builder::new().spawn_scoped(scope, wait).map_err(|error| SysError::from_io("clone3", &error))?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,118 @@
+//! What a trial of every mechanism needs: small settings, patience, and a look at what a process has left.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use switchcost::mechanism::{Descriptor, Domain, Parameters, Value};
+use switchcost::sys::process::open_descriptors;
+
+/// Tasks, depths, bytes: enough to tell them apart.
+pub(crate) const SMALL: u64 = 8;
+/// Another small number, for parameters whose default is smaller than [`SMALL`]: how many are alive at once.
+const OTHER: u64 = 3;
+
+/// Longer than anything takes at these sizes on a busy machine: two thousand forks across CPUs that are shared with ten
+/// others took 8 s. A broken mechanism often
+/// hangs, and each time one does this is what it takes to be told.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The settings under which a mechanism must conform: all small, and from there each word and each number that is 1 or
+/// 0 by default changed once.
+pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
+    let mut small = Parameters::defaults(descriptor);
+    for parameter in descriptor.parameters {
+        if let Domain::Number { default, min, .. } = parameter.domain {
+            small = small.with(parameter, Value::Number(default.min(SMALL).max(min)));
+        }
+    }
+    let mut settings = vec![small.clone()];
+    for parameter in descriptor.parameters {
+        match parameter.domain {
+            Domain::Word { words } => {
+                let others = words[1..].iter();
+                settings.extend(others.map(|word| small.clone().with(parameter, Value::Word((*word).into()))));
+            }
+            Domain::Number { default, min, max } if default <= 1 && (min..=max).contains(&OTHER) => {
+                settings.push(small.clone().with(parameter, Value::Number(OTHER)));
+            }
+            Domain::Number { .. } => {}
+        }
+    }
+    settings
+}
+
+/// What this process has.
+#[derive(PartialEq)]
+pub(crate) struct Belongings {
+    descriptors: Vec<i32>,
+    threads: usize,
+    children: bool,
+    files: Vec<String>,
+    shared: Vec<String>,
+}
+
+impl Belongings {
+    pub(crate) fn now() -> Self {
+        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+        Self {
+            descriptors: open_descriptors().unwrap(),
+            threads: names_in(Path::new("/proc/self/task")).len(),
+            children: waitpid(None, Some(flags)) != Err(Errno::ECHILD),
+            files: named_files(),
+            shared: shared_memory(),
+        }
+    }
+
+    /// What there is more of than `before`, once the kernel has had time: a joined thread stays in /proc for a moment
+    /// (the join waits for its memory, not for its end), and a closed ring ends its workers later.
+    pub(crate) fn now_at_last(before: &Self) -> Result<(), String> {
+        let mut now = Self::now();
+        for _ in 0..500 {
+            if now == *before {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            now = Self::now();
+        }
+        let new = |fd: &&i32| !before.descriptors.contains(fd);
+        let target = |fd: &i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+        let descriptors: Vec<_> = now.descriptors.iter().filter(new).map(target).collect();
+        let (was, is) = (before.threads, now.threads);
+        Err(format!(
+            "descriptors {descriptors:?}, threads {was} before and {is} after, a child process: {}, files {:?}, shared \
+             memory {:?}",
+            now.children, now.files, now.shared
+        ))
+    }
+}
+
+/// The files below this process's own temporary folder, and those with its number in their name where other processes'
+/// names are too.
+fn named_files() -> Vec<String> {
+    let mine = std::process::id();
+    let marks = [mine.to_string(), format!("s{mine:x}.")];
+    let shared = ["/dev/shm", "/dev/mqueue"].into_iter().flat_map(|folder| names_in(Path::new(folder)));
+    let shared = shared.filter(|name| marks.iter().any(|mark| name.contains(mark)));
+    names_in(&std::env::temp_dir()).into_iter().chain(shared).collect()
+}
+
+/// Shared mappings, by what they map (proc_pid_maps(5)), and System V segments that this process created
+/// (proc_sysvipc(5)).
+fn shared_memory() -> Vec<String> {
+    let column = |line: &str, number: usize| line.split_whitespace().nth(number).unwrap_or_default().to_string();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mappings = maps.lines().filter(|line| column(line, 1).ends_with('s')).map(|line| column(line, 5));
+    let mine = std::process::id().to_string();
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let segments = segments.lines().filter(|line| column(line, 4) == mine).map(|line| column(line, 1));
+    let mut shared: Vec<String> = mappings.chain(segments).collect();
+    shared.sort_unstable();
+    shared
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
