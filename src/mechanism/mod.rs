@@ -73,7 +73,8 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, wakeup::GROUP, fairness::GROUP];
+pub static GROUPS: &[Group] =
+    &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, wakeup::GROUP, fairness::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]

@@ -166,7 +166,8 @@ impl Ledger {
         for request in (0..count).map(|offset| first.wrapping_add(offset as u32)) {
             let slot = book.slot(request);
             let done = slot.done.load(Ordering::Acquire);
-            let [intended, sent, taken] = [&slot.intended, &slot.sent, &slot.taken].map(|at| at.load(Ordering::Relaxed));
+            let [intended, sent, taken] =
+                [&slot.intended, &slot.sent, &slot.taken].map(|at| at.load(Ordering::Relaxed));
             let response = done.saturating_sub(intended);
             self.response.record(response);
             self.wakeup.record(taken.saturating_sub(sent));
@@ -250,10 +251,12 @@ mod tests {
         let mut ledger = serve_with(0, &Fake(Cell::new(100 * MS)));
         assert!(ledger.response.quantile(0.95) > 40 * MS, "{:?}", ledger.response);
         let findings = ledger.findings("wait");
-        let value = |of: &str| findings.iter().find_map(|finding| match finding {
-            Finding::Figure(figure) if figure.of == of => Some(figure.value),
-            _ => None,
-        });
+        let value = |of: &str| {
+            findings.iter().find_map(|finding| match finding {
+                Finding::Figure(figure) if figure.of == of => Some(figure.value),
+                _ => None,
+            })
+        };
         assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{findings:?}");
         assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{findings:?}");
         assert_eq!(ledger.slip.count(), 0, "they are taken");

@@ -7,9 +7,7 @@
 
 use super::poller::Poller;
 use super::{PERIOD, Queues, SHARE, WORK, at_most_one_wait_each, demand, messages, number, set_up};
-use crate::mechanism::{
-    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
-};
+use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "fairness/event_loop",

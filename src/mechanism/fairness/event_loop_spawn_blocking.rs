@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use super::poller::Poller;
-use super::{PERIOD, Queues, SHARE, WORK, WORKERS, at_most_one_wait_each, demand, messages, most_workers, number, receive, send, set_up, workers};
-use crate::mechanism::{
-    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+use super::{
+    PERIOD, Queues, SHARE, WORK, WORKERS, at_most_one_wait_each, demand, messages, most_workers, number, receive, send,
+    set_up, workers,
 };
+use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::channel::pipe;
 
 static DESCRIPTOR: Descriptor = Descriptor {

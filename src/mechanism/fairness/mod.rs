@@ -17,9 +17,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::labour::{Labour, Pace};
 use super::open_loop::{Arrivals, Book, Monotonic};
-use super::{
-    Bound, Crew, Demand, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Seating,
-};
+use super::{Bound, Crew, Demand, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Seating};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_whole, write_whole};
 use crate::sys::timer::{monotonic, set_slack};

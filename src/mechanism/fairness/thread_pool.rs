@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use super::{JOB, PERIOD, Queues, SHARE, WORK, WORKERS, demand, messages, most_workers, number, receive, set_up, workers};
+use super::{
+    JOB, PERIOD, Queues, SHARE, WORK, WORKERS, demand, messages, most_workers, number, receive, set_up, workers,
+};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {

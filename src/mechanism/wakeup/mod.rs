@@ -66,11 +66,7 @@ struct Sleeper<S> {
 }
 
 /// Sets up a sleeping driver, on whose thread this runs.
-fn sleeper(
-    parameters: &Parameters,
-    crew: &mut Crew,
-    way: impl Sleep + 'static,
-) -> Result<Box<dyn Operation>, Failure> {
+fn sleeper(parameters: &Parameters, crew: &mut Crew, way: impl Sleep + 'static) -> Result<Box<dyn Operation>, Failure> {
     let neighbours = Neighbours::spawn(parameters, crew, 1)?;
     // After the neighbours, who would inherit it. 0 is the slack that the thread started with.
     set_slack(Nanos(u64::from(parameters.word(SLACK.name) != DEFAULT)))?;

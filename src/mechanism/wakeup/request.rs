@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{LOAD, SLACK, DEFAULT};
+use super::{DEFAULT, LOAD, SLACK};
 use crate::mechanism::labour::{Labour, Pace};
 use crate::mechanism::neighbour::{self, Neighbours};
 use crate::mechanism::open_loop::{self, Arrivals, Book, Ledger, Monotonic, send_all};

@@ -58,7 +58,11 @@ impl Mechanism for TimerEpoll {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let epoll = EmptyEpoll::new()?;
-        if in_milliseconds(parameters) { sleeper(parameters, crew, Coarse(epoll)) } else { sleeper(parameters, crew, Fine(epoll)) }
+        if in_milliseconds(parameters) {
+            sleeper(parameters, crew, Coarse(epoll))
+        } else {
+            sleeper(parameters, crew, Fine(epoll))
+        }
     }
 }
 

@@ -7,9 +7,7 @@
 //! sleeps with the task adds the way out of its idle state.
 
 use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
-use crate::mechanism::{
-    Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
-};
+use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::sleep_until;
 
 static DESCRIPTOR: Descriptor = Descriptor {

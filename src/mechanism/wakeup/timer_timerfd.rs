@@ -5,9 +5,7 @@
 //! parameter `slack` changes nothing here: that is the finding.
 
 use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
-use crate::mechanism::{
-    Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
-};
+use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::Alarm;
 
 static DESCRIPTOR: Descriptor = Descriptor {

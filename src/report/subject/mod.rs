@@ -2,6 +2,7 @@
 
 mod costs;
 mod decomposition;
+mod latencies;
 mod pairs;
 mod scaling;
 mod scatter;
@@ -9,6 +10,7 @@ mod side_by_side;
 
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
+pub(super) use latencies::latencies;
 pub(super) use pairs::pairs;
 pub(super) use scaling::scaling;
 pub(super) use scatter::scatter;
