@@ -66,7 +66,7 @@ fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
 fn timer_slack_makes_sleepers_late() {
     let late = |slack| {
         let benchmark = benchmark("wakeup/timer_nanosleep/same-cpu", &[("slack", slack)]);
-        let [lateness] = told(&benchmark, 500, ["lateness"]);
+        let [lateness] = told(&benchmark, 512, ["lateness"]);
         lateness.quantile(0.5)
     };
     // Neighbours delay either of them, now and then; the slack always does.

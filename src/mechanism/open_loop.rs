@@ -86,6 +86,11 @@ pub(super) fn scramble(mut state: u64) -> u64 {
 /// The most requests in one schedule; a longer batch is cut.
 pub(super) const MOST: u64 = 1 << 15;
 
+/// As a lap: a batch of fewer would begin and end so often that no queue could grow in between. At most 64.
+pub(super) fn requests_in_20_ms(period_us: u64) -> u64 {
+    (20_000 / period_us).clamp(1, 64)
+}
+
 /// What is noted of each request, by its number: shared by the generator and those who serve.
 #[derive(Debug)]
 pub(super) struct Book {

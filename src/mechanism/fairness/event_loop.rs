@@ -6,7 +6,7 @@
 //! request and its answer as long as the loop keeps up.
 
 use super::poller::Poller;
-use super::{PERIOD, Queues, SHARE, WORK, at_most_one_wait_each, demand, messages, number, set_up};
+use super::{PERIOD, Queues, SHARE, WORK, at_most_one_wait_each, demand, lap, messages, number, set_up};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -18,7 +18,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "fairness/thread_per_task",
     requirements: &[],
     source: "epoll(7); Pai, Druschel and Zwaenepoel, \"Flash\", USENIX ATC 1999",
-    lap: |_| 1,
+    lap,
     demand: |_| demand(1),
     expects: |parameters, _| messages(parameters, 0.0, 0.0).call("epoll_wait", at_most_one_wait_each(parameters)),
 };

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::poller::Poller;
 use super::{
-    PERIOD, Queues, SHARE, WORK, WORKERS, at_most_one_wait_each, demand, messages, most_workers, number, receive, send,
-    set_up, workers,
+    PERIOD, Queues, SHARE, WORK, WORKERS, at_most_one_wait_each, demand, lap, messages, most_workers, number, receive,
+    send, set_up, workers,
 };
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::channel::pipe;
@@ -24,7 +24,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "fairness/thread_per_task",
     requirements: &[],
     source: "epoll(7); docs.rs/tokio, task::spawn_blocking; Pai, Druschel and Zwaenepoel, \"Flash\", USENIX ATC 1999",
-    lap: |_| 1,
+    lap,
     demand: |parameters| demand(1 + most_workers(parameters)),
     expects: |parameters, _| messages(parameters, 1.0, 0.0).call("epoll_wait", at_most_one_wait_each(parameters)),
 };

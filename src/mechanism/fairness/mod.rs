@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::labour::{Labour, Pace};
-use super::open_loop::{Arrivals, Book, Monotonic};
+use super::open_loop::{Arrivals, Book, Monotonic, requests_in_20_ms};
 use super::{Bound, Crew, Demand, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Seating};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_whole, write_whole};
@@ -195,6 +195,10 @@ fn most_workers(parameters: &Parameters) -> u64 {
         0 => std::thread::available_parallelism().map_or(2, |cpus| 2 * cpus.get() as u64),
         workers => workers,
     }
+}
+
+fn lap(parameters: &Parameters) -> u64 {
+    requests_in_20_ms(parameters.number(PERIOD.name))
 }
 
 /// Two pipes, an eventfd, and what an event loop needs.

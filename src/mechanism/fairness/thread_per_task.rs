@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{PERIOD, Queues, SHARE, WORK, demand, messages, number, receive, set_up};
+use super::{PERIOD, Queues, SHARE, WORK, demand, lap, messages, number, receive, set_up};
 use crate::mechanism::{
     Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, register,
 };
@@ -28,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "fairness/thread_per_task",
     requirements: &[],
     source: "sched(7); Linux Documentation/scheduler/sched-eevdf.rst",
-    lap: |_| 1,
+    lap,
     demand: |parameters| demand(1 + parameters.number(TASKS.name)),
     expects: |parameters, _| messages(parameters, 0.0, 0.0),
 };

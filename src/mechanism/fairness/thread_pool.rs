@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    JOB, PERIOD, Queues, SHARE, WORK, WORKERS, demand, messages, most_workers, number, receive, set_up, workers,
+    JOB, PERIOD, Queues, SHARE, WORK, WORKERS, demand, lap, messages, most_workers, number, receive, set_up, workers,
 };
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
@@ -20,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "fairness/thread_per_task",
     requirements: &[],
     source: "Welsh, Culler and Brewer, \"SEDA\", SOSP 2001, section 2; sched(7)",
-    lap: |_| 1,
+    lap,
     demand: |parameters| demand(most_workers(parameters)),
     expects: |parameters, _| messages(parameters, 0.0, 0.0),
 };

@@ -11,7 +11,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 
-use super::{Clients, MESSAGE, PERIOD, Queues, SHARE, Service, WORK, demand, messages, number, set_up};
+use super::{Clients, MESSAGE, PERIOD, Queues, SHARE, Service, WORK, demand, lap, messages, number, set_up};
 use crate::mechanism::labour::Labour;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, register,
@@ -36,7 +36,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "fairness/thread_per_task",
     requirements: &[],
     source: "docs.rs/tokio, task::yield_now; task::coop, \"Cooperative scheduling\"",
-    lap: |_| 1,
+    lap,
     demand: |_| demand(1),
     // It looks for input after every yield, and every so many polls.
     expects: |parameters, _| messages(parameters, 0.0, 2.0).call("epoll_wait", Bound::Depends),

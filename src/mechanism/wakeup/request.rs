@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::{DEFAULT, LOAD, SLACK};
 use crate::mechanism::labour::{Labour, Pace};
 use crate::mechanism::neighbour::{self, Neighbours};
-use crate::mechanism::open_loop::{self, Arrivals, Book, Ledger, Monotonic, send_all};
+use crate::mechanism::open_loop::{self, Arrivals, Book, Ledger, Monotonic, requests_in_20_ms, send_all};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Finding, Mechanism, Operation, Parameter,
     Parameters, Placement, Tasks, Unit, register,
@@ -28,11 +28,11 @@ use crate::units::{Nanos, Ops};
 const PERIOD: Parameter = Parameter {
     name: "period_us",
     meaning: "time between two requests on average, in microseconds; they arrive independently of each other",
-    domain: Domain::Number { default: 200, min: 10, max: 1_000_000 },
+    domain: Domain::Number { default: 200, min: 20, max: 1_000_000 },
 };
 
-const WORK: Parameter = Parameter {
-    name: "work_us",
+const SERVICE: Parameter = Parameter {
+    name: "service_us",
     meaning: "work of the program per request, in microseconds on a CPU of one's own",
     domain: Domain::Number { default: 0, min: 0, max: 1_000_000 },
 };
@@ -52,11 +52,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "a message to a sleeping worker, from the time it was meant to be sent: what schbench asks, in an open loop",
     unit: Unit::Request,
     tasks: Tasks::Several,
-    parameters: &[PERIOD, WORK, STALL, SLACK, LOAD],
+    parameters: &[PERIOD, SERVICE, STALL, SLACK, LOAD],
     baseline: "wakeup/request",
     requirements: &[],
     source: "C. Mason, schbench; G. Tene, wrk2, \"Coordinated Omission\"; futex(2)",
-    lap: |_| 1,
+    lap: |parameters| requests_in_20_ms(parameters.number(PERIOD.name)),
     demand: |parameters| Demand { descriptors: 0, threads: 2 + neighbour::most(parameters), processes: 0 },
     expects: |parameters, _| {
         let others = if neighbour::wanted(parameters) { Bound::AtMost(0.1) } else { Bound::Exactly(0.0) };
@@ -87,7 +87,7 @@ impl Mechanism for Request {
         let worker = Worker {
             post: Arc::clone(&post),
             book: Arc::clone(&book),
-            labour: Pace::measured().labour(Nanos(parameters.number(WORK.name) * 1000)),
+            labour: Pace::measured().labour(Nanos(parameters.number(SERVICE.name) * 1000)),
             stall: Nanos(parameters.number(STALL.name) * 1_000_000),
         };
         // Before whatever can fail: dropped, it tells the worker to end.

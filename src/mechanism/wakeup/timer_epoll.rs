@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::{LOAD, PAUSE, SLACK, Sleep, demand, one_sleep, sleeper};
+use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, Unsupported,
     register,
@@ -32,7 +33,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "wakeup/timer_nanosleep",
     requirements: &["epoll_pwait2 (Linux 5.11), or call=epoll_wait"],
     source: "epoll_wait(2); Linux fs/select.c, select_estimate_accuracy",
-    lap: |_| 1,
+    lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
     demand,
     expects: |parameters, _| one_sleep(parameters).call("epoll_wait", Bound::Exactly(1.0)),
 };

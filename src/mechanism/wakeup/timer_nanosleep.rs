@@ -7,6 +7,7 @@
 //! sleeps with the task adds the way out of its idle state.
 
 use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
+use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::sleep_until;
 
@@ -19,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "wakeup/timer_nanosleep",
     requirements: &[],
     source: "clock_nanosleep(2); time(7), \"Sleeping and timer slack\"; cyclictest(8)",
-    lap: |_| 1,
+    lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
     demand,
     expects: |parameters, _| one_sleep(parameters).call("clock_nanosleep", Bound::Exactly(1.0)),
 };

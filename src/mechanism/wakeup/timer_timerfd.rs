@@ -5,6 +5,7 @@
 //! parameter `slack` changes nothing here: that is the finding.
 
 use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
+use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::Alarm;
 
@@ -17,7 +18,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "wakeup/timer_nanosleep",
     requirements: &[],
     source: "timerfd_create(2); Linux fs/timerfd.c",
-    lap: |_| 1,
+    lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
     demand,
     expects: |parameters, _| {
         let calls = one_sleep(parameters).call("timerfd_settime", Bound::Exactly(1.0));

@@ -5,6 +5,7 @@
 //! changes nothing here, as for a timerfd.
 
 use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
+use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -19,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "wakeup/timer_nanosleep",
     requirements: &["io_uring with absolute timeouts (Linux 5.5)"],
     source: "io_uring_enter(2), IORING_OP_TIMEOUT",
-    lap: |_| 1,
+    lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
     demand,
     expects: |parameters, _| one_sleep(parameters).call("io_uring_enter", Bound::Exactly(1.0)),
 };

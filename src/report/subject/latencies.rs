@@ -1,9 +1,10 @@
 //! How latencies are distributed, where benchmarks found that out.
 
+use super::scaling::{Curve, curves};
 use super::{Subject, named};
 use crate::crew::{Distribution, Finding, Placement};
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, PercentileCurve, Percentiles};
+use crate::report::figure::{Figure, Line, Lines, PercentileCurve, Percentiles, Point};
 use crate::report::found::found_in;
 use crate::report::study::Bench;
 use crate::report::text;
@@ -29,6 +30,49 @@ pub(in crate::report) fn latencies(subject: Subject) -> Vec<Figure> {
         }
     }
     figures.iter().map(|(of, placement, together)| figure(subject, of, *placement, together)).collect()
+}
+
+/// The 99th percentile of the same latencies over each number that takes several values in a placement.
+pub(in crate::report) fn tails(subject: Subject) -> Vec<Figure> {
+    curves(subject)
+        .iter()
+        .filter_map(|(parameter, placement, lines)| tail(subject, parameter, placement, lines))
+        .collect()
+}
+
+fn tail(subject: Subject, parameter: &str, placement: &str, curves: &[Curve]) -> Option<Figure> {
+    let of =
+        curves.iter().flat_map(|(_, points)| points).find_map(|(_, bench)| distributions(bench).into_iter().next());
+    let of = of?.of;
+    let point = |(amount, bench): &(u64, &Bench)| {
+        let found = distributions(bench).into_iter().find(|found| found.of == of)?;
+        let y = found.values.quantile(0.99) as f64;
+        Some(Point { x: *amount as f64, y, low: y, high: y })
+    };
+    let line =
+        |(label, points): &Curve| Line { label: label.clone(), points: points.iter().filter_map(point).collect() };
+    let lines: Vec<Line> = curves.iter().map(line).filter(|line: &Line| line.points.len() > 1).collect();
+    let highest = |line: &&Line| line.points.iter().map(|point| point.y).fold(0.0, f64::max);
+    let worst = lines.iter().max_by(|a, b| highest(a).total_cmp(&highest(b)))?;
+    let says = format!(
+        "99 % of {of} with {} is at most {} at the worst {parameter}.",
+        worst.label,
+        text::nanos(highest(&worst))
+    );
+    let mut csv = Csv::new(&["curve", parameter, "p99_ns"]);
+    for line in &lines {
+        for point in &line.points {
+            csv.row([line.label.clone(), number(point.x), number(point.y)]);
+        }
+    }
+    Some(Figure {
+        id: subject.anchor(&format!("tail-{}-{}", text::slug(parameter), text::slug(placement))),
+        title: subject.title(&format!("99th percentile of {of} over {parameter}, {placement}")),
+        says,
+        key: None,
+        picture: Box::new(Lines { across: parameter.into(), upwards: format!("p99 of {of}"), lines }),
+        csv: csv.into_text(),
+    })
 }
 
 /// Those that hold any value.

@@ -10,7 +10,7 @@ mod side_by_side;
 
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
-pub(super) use latencies::latencies;
+pub(super) use latencies::{latencies, tails};
 pub(super) use pairs::pairs;
 pub(super) use scaling::scaling;
 pub(super) use scatter::scatter;
