@@ -146,6 +146,9 @@ pub(super) fn send_all(
     Ok(())
 }
 
+/// Stands among the findings only where it is so: the share of requests sent late, once more, of a figure that is void.
+const BOTTLENECK: &str = "generator was the bottleneck";
+
 /// What became of all requests since findings were last taken.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -190,14 +193,19 @@ impl Ledger {
     /// time, and how well the generator kept its schedule.
     pub(super) fn findings(&mut self, before: &str) -> Vec<Finding> {
         let Self { response, wakeup, service, slip, late, .. } = std::mem::replace(self, Self::new(self.tolerance));
-        let all = slip.count().max(1) as f64;
-        vec![
+        let late = late as f64 / slip.count().max(1) as f64;
+        let slipped = slip.quantile(0.99);
+        let mut findings = vec![
             Finding::latencies("response time", response),
             Finding::latencies(before, wakeup),
             Finding::latencies("service time", service),
-            Finding::figure("schedule slip, p99", Quantity::Nanoseconds, slip.quantile(0.99) as f64),
-            Finding::figure("sent late", Quantity::Share, late as f64 / all),
-        ]
+            Finding::figure("schedule slip, p99", Quantity::Nanoseconds, slipped as f64),
+            Finding::figure("sent late", Quantity::Share, late),
+        ];
+        if slipped > self.tolerance.0 {
+            findings.push(Finding::figure(BOTTLENECK, Quantity::Share, late));
+        }
+        findings
     }
 }
 
@@ -241,13 +249,14 @@ mod tests {
 
     #[test]
     fn a_stall_of_the_server_is_in_every_response_that_waited_for_it() {
-        let ledger = serve_with(100 * MS, &Fake(Cell::new(0)));
+        let mut ledger = serve_with(100 * MS, &Fake(Cell::new(0)));
         // It takes up 111 requests: 101, 100.1 … 0.9 ms late each, so that ten of 1000 waited longer than about 91 ms.
         let p99 = ledger.response.quantile(0.99);
         assert!((90 * MS..93 * MS).contains(&p99), "{p99}");
         // Who looks at the server alone sees one slow request in a thousand: that is what a closed loop reports.
         assert!(ledger.service.quantile(0.99) < MS, "{:?}", ledger.service);
         assert_eq!(ledger.late, 0);
+        assert!(ledger.findings("wait").iter().all(|finding| finding.of() != BOTTLENECK));
         assert!(serve_with(0, &Fake(Cell::new(0))).response.max() < MS);
     }
 
@@ -264,6 +273,7 @@ mod tests {
         };
         assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{findings:?}");
         assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{findings:?}");
+        assert!(value(BOTTLENECK).is_some());
         assert_eq!(ledger.slip.count(), 0, "they are taken");
     }
 

@@ -7,7 +7,7 @@
 //! was meant to be sent until its answer is handed to the kernel. A batch ends when all jobs are done too.
 //!
 //! The generator has a CPU of its own wherever tasks are pinned, so there is no `same-cpu`: its delays would be counted
-//! as the program's. A schedule slip near the period voids a figure: then the generator was the bottleneck.
+//! as the program's. A figure whose generator was the bottleneck all the same says so among its findings, and is void.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -107,7 +107,7 @@ fn curve(line: &Line, index: usize, x: &Axis, y: &Axis) -> Markup {
 }
 
 /// Moves labels apart that would cover one another, keeping their order.
-pub(super) fn spread(wanted: Vec<f64>) -> Vec<f64> {
+fn spread(wanted: Vec<f64>) -> Vec<f64> {
     const APART: f64 = 15.0;
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));

@@ -3,8 +3,7 @@
 use maud::html;
 
 use super::axis::Axis;
-use super::lines::spread;
-use super::{Drawing, Frame, Picture, SERIES, legend, px, series, width_of};
+use super::{Drawing, Frame, Picture, SERIES, legend, px, series};
 use crate::report::text;
 
 /// The picture.
@@ -43,23 +42,19 @@ impl Picture for Percentiles {
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let names: Vec<(usize, &str)> =
             self.curves.iter().enumerate().map(|(index, curve)| (index, curve.label.as_str())).collect();
-        let beside = !frame.narrow;
-        let widest = names.iter().map(|(_, name)| width_of(name)).fold(0.0, f64::max);
-        let right = frame.width - if beside { widest.min(220.0) + 14.0 } else { 10.0 };
-        let left = 56.0;
-        let key = if beside { None } else { Some(legend(frame, &names, 0.0)) };
-        let top = key.as_ref().map_or(0.0, |key| key.height) + 26.0;
+        // Curves end at different percentiles: names at their ends would be far from some of them.
+        let key = legend(frame, &names, 0.0);
+        let (left, right) = (56.0, frame.width - 24.0);
+        let top = key.height + 26.0;
         let bottom = top + HEIGHT;
         let x = Axis::log_covering(points().map(|point| one_in(point.0)), left, right);
         let y = Axis::log_covering(points().map(|point| point.1), bottom, top);
-        let end = |curve: &PercentileCurve| curve.points.last().map_or(bottom, |last| y.at(last.1));
-        let ends = spread(self.curves.iter().map(end).collect());
         let path = |curve: &PercentileCurve| {
             let at = |point: &(f64, f64)| format!("{},{}", px(x.at(one_in(point.0))), px(y.at(point.1)));
             curve.points.iter().map(at).collect::<Vec<_>>().join(" ")
         };
         let body = html! {
-            @if let Some(key) = key { (key.body) }
+            (key.body)
             text.tick x="0" y=(px(top - 12.0)) { (self.upwards) " (logarithmic)" }
             (y.upwards(left, right, text::tick))
             (x.across(top, bottom, percentile))
@@ -68,14 +63,9 @@ impl Picture for Percentiles {
                 polyline class={ "stroke " (series(index)) @if index >= SERIES { " dashed" } } points=(path(curve)) {
                     title { (curve.label) }
                 }
-                @if beside {
-                    text.label x=(px(right + 10.0)) y=(px(ends[index] + 4.0)) { (curve.label) }
-                }
             }
         };
-        // Labels that were moved apart may need room below the axis.
-        let lowest = ends.iter().copied().filter(|_| beside).fold(bottom, f64::max);
-        Drawing { height: (bottom + 44.0).max(lowest + 12.0), body }
+        Drawing { height: bottom + 44.0, body }
     }
 }
 
