@@ -7,8 +7,8 @@
 //! schedule. Not timed: the gaps.
 //! Distortions: the driver is a task of this machine too. On a CPU of its own it looks on for the last 50 µs before a
 //! request; on the worker's CPU it sleeps, and its own lateness is in the response time and shown as schedule slip.
-//! `stall_ms` stops the worker once a batch, at its middle request, to show that an open loop does not leave out those
-//! that had to wait (`--set stall_ms=1000 --measurement-time 200 --sample-size 10`).
+//! `stall_ms` stops the worker once in every thousand requests, to show that an open loop does not leave out those that
+//! had to wait: `--set stall_ms=100 --set period_us=1000 --sample-size 10`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,9 +39,12 @@ const SERVICE: Parameter = Parameter {
 
 const STALL: Parameter = Parameter {
     name: "stall_ms",
-    meaning: "how long the worker stands still once in a batch, at its middle request, in milliseconds",
+    meaning: "how long the worker stands still once in every thousand requests, in milliseconds",
     domain: Domain::Number { default: 0, min: 0, max: 10_000 },
 };
+
+/// Requests from one stall to the next.
+const STALL_EVERY: u32 = 1000;
 
 /// How long before a request the driver stops sleeping, where it has a CPU of its own: what a wakeup takes on a virtual
 /// machine, twice over.
@@ -56,7 +59,10 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "wakeup/request",
     requirements: &[],
     source: "C. Mason, schbench; G. Tene, wrk2, \"Coordinated Omission\"; futex(2)",
-    lap: |parameters| requests_in_20_ms(parameters.number(PERIOD.name)),
+    lap: |parameters| match parameters.number(STALL.name) {
+        0 => requests_in_20_ms(parameters.number(PERIOD.name)),
+        _ => STALL_EVERY.into(),
+    },
     demand: |parameters| Demand { descriptors: 0, threads: 2 + neighbour::most(parameters), processes: 0 },
     expects: |parameters, _| {
         let others = if neighbour::wanted(parameters) { Bound::AtMost(0.1) } else { Bound::Exactly(0.0) };
@@ -113,8 +119,6 @@ struct Post {
     done: AtomicU32,
     /// The worker wakes the driver when it has done this many.
     due: AtomicU32,
-    /// The request in whose service the worker stands still.
-    stalls_at: AtomicU32,
     over: AtomicU32,
 }
 
@@ -146,7 +150,7 @@ impl Worker {
     fn answer(&self, request: u32) -> Result<(), Failure> {
         self.book.take(request, monotonic());
         self.labour.perform();
-        if self.stall.0 > 0 && request == self.post.stalls_at.load(Ordering::Relaxed) {
+        if self.stall.0 > 0 && request % STALL_EVERY == STALL_EVERY / 2 {
             sleep_until(Nanos(monotonic().0 + self.stall.0))?;
         }
         self.book.finish(request, monotonic());
@@ -195,7 +199,6 @@ impl Driver {
     fn request(&mut self, count: u64) -> Result<Nanos, Failure> {
         let (post, first) = (&self.post.0, self.next);
         let due = first.wrapping_add(count as u32);
-        post.stalls_at.store(first.wrapping_add(count as u32 / 2), Ordering::Relaxed);
         // Ordered before the worker's look at it by the first sending.
         post.due.store(due, Ordering::Relaxed);
         let start = monotonic().0;
