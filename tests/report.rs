@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use switchcost::crew::{Finding, Values};
 use switchcost::record::{Outcome, Run, read};
 use switchcost::report::{Catalogue, File, PAGE, files};
 use switchcost::units::CpuId;
@@ -102,6 +103,27 @@ fn pairs_of_cpus_become_a_map_when_most_were_measured() {
     assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
     // The placements' own pairs are no map.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
+}
+
+#[test]
+fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
+    let mut run = run("three-rounds");
+    for line in &mut run.benchmarks {
+        if let Outcome::Measured(measured) = &mut line.outcome {
+            let mut values = Values::new();
+            (1..=1000).for_each(|value| values.record(value * 1000));
+            measured.findings = vec![Finding::latencies("response time", values)];
+        }
+    }
+    let files = files(&[run], &catalogue());
+    let curves = text(&files, "figures/latency-response-time-same-cpu-brigade.svg");
+    assert!(curves.contains("99.9 %") && curves.contains("<polyline"), "{curves}");
+    let told = text(&files, "data/latency-response-time-same-cpu-brigade.csv");
+    assert!(told.lines().any(|line| line.ends_with(",response time,90,900607")), "{told}");
+    let tails = text(&files, "data/tail-tasks-same-cpu-brigade.csv");
+    assert!(tails.lines().nth(1).is_some_and(|line| line.ends_with(",990207")), "{tails}");
+    // Where nothing was found out there is nothing to draw.
+    assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("latency-")));
 }
 
 #[test]

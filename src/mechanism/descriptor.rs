@@ -18,6 +18,10 @@ pub enum Unit {
     Task,
     /// One call into the kernel, or into what stands for it.
     Call,
+    /// A sleeping task runs again.
+    Wakeup,
+    /// A message sent at its time and answered.
+    Request,
 }
 
 impl Unit {
@@ -28,6 +32,8 @@ impl Unit {
             Self::Handoff => "handoff",
             Self::Task => "task",
             Self::Call => "call",
+            Self::Wakeup => "wakeup",
+            Self::Request => "request",
         }
     }
 }

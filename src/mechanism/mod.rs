@@ -5,14 +5,19 @@
 //! in one line. Nothing else keeps a list of mechanisms.
 
 mod descriptor;
+mod labour;
+mod neighbour;
+mod open_loop;
 mod parameter;
 mod shift;
 mod workers;
 
 pub mod brigade;
 pub mod creation;
+pub mod fairness;
 pub mod handoff;
 pub mod syscall;
+pub mod wakeup;
 
 use std::sync::OnceLock;
 
@@ -69,7 +74,8 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP];
+pub static GROUPS: &[Group] =
+    &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, wakeup::GROUP, fairness::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]

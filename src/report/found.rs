@@ -1,7 +1,7 @@
 //! What a benchmark found out beyond its time, over all its rounds.
 
 use crate::crew::{Curve, Distribution, Figure, Finding};
-use crate::record::{BenchmarkLine, Outcome};
+use crate::record::{BenchmarkLine, Measured, Outcome};
 use crate::stats::{median, rounds_interval};
 
 use super::summary::{CONFIDENCE, SEED};
@@ -9,14 +9,16 @@ use super::summary::{CONFIDENCE, SEED};
 /// The findings of one benchmark's lines, one for each name in the order of the first round that has it: numbers by the
 /// median of the rounds with the interval over them, distributions added up, curves by the median of each point.
 pub fn found(lines: &[&BenchmarkLine]) -> Vec<Finding> {
-    let all: Vec<&Finding> = lines
-        .iter()
-        .filter_map(|line| match &line.outcome {
-            Outcome::Measured(measured) => Some(&measured.findings),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let measured = lines.iter().filter_map(|line| match &line.outcome {
+        Outcome::Measured(measured) => Some(&**measured),
+        _ => None,
+    });
+    found_in(&measured.collect::<Vec<_>>())
+}
+
+/// As [`found`], of rounds that were measured.
+pub(super) fn found_in(rounds: &[&Measured]) -> Vec<Finding> {
+    let all: Vec<&Finding> = rounds.iter().flat_map(|round| &round.findings).collect();
     let mut names: Vec<&str> = Vec::new();
     for finding in &all {
         if !names.contains(&finding.of()) {

@@ -3,7 +3,9 @@
 use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
-use super::subject::{Subject, added_up, costs, decomposition, pairs, scaling, scatter, side_by_side};
+use super::subject::{
+    Subject, added_up, costs, decomposition, latencies, pairs, scaling, scatter, side_by_side, tails,
+};
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
 use crate::record::{Outcome, Run};
@@ -155,7 +157,9 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
         let of_study = costs
             .into_iter()
             .chain(decomposition(subject))
+            .chain(latencies(subject))
             .chain(scaling(subject))
+            .chain(tails(subject))
             .chain(pairs(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));

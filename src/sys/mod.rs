@@ -31,6 +31,7 @@ pub mod shared;
 pub mod signal;
 pub mod spawn;
 pub mod spinner;
+pub mod timer;
 pub mod tracefs;
 pub mod uring;
 pub mod usage;

@@ -45,6 +45,10 @@ fn baseline(bench: &Bench) -> Kind {
 
 /// The figure; `None` where nothing has more than one part.
 pub(in crate::report) fn decomposition(subject: Subject) -> Option<Figure> {
+    // What is late is made of waiting, and no mechanism's waiting contains another's.
+    if subject.benches.iter().any(|bench| matches!(bench.line().unit, Unit::Wakeup | Unit::Request)) {
+        return None;
+    }
     // Polling is a step on the way to another benchmark.
     let wholes = subject.apart_from_curves().into_iter().filter(|bench| bench.line().setting.idle == Idle::Default);
     let chains: Vec<Chain> = wholes.filter_map(|bench| chain(bench, subject.benches)).collect();

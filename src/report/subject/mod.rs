@@ -2,6 +2,7 @@
 
 mod costs;
 mod decomposition;
+mod latencies;
 mod pairs;
 mod parts;
 mod scaling;
@@ -10,6 +11,7 @@ mod side_by_side;
 
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
+pub(super) use latencies::{latencies, tails};
 pub(super) use pairs::pairs;
 pub(super) use parts::added_up;
 pub(super) use scaling::scaling;

@@ -10,10 +10,10 @@ use crate::report::study::Bench;
 use crate::report::text;
 
 /// Amounts, and what was measured at each.
-type Points<'a> = Vec<(u64, &'a Bench<'a>)>;
+pub(super) type Points<'a> = Vec<(u64, &'a Bench<'a>)>;
 
 /// A label, and its points.
-type Curve<'a> = (String, Points<'a>);
+pub(super) type Curve<'a> = (String, Points<'a>);
 
 /// The value of `parameter` in a benchmark, if it is a number.
 fn amount(bench: &Bench, parameter: &str) -> Option<u64> {
@@ -54,6 +54,12 @@ fn is_default(bench: &Bench, parameter: &str) -> bool {
 
 /// One figure for each placement and number that takes several values there.
 pub(in crate::report) fn scaling(subject: Subject) -> Vec<Figure> {
+    let figures = curves(subject).into_iter();
+    figures.map(|(parameter, placement, lines)| figure(subject, parameter, placement, &lines)).collect()
+}
+
+/// The numbers that take several values in a placement, and the curves over each.
+pub(super) fn curves<'a>(subject: Subject<'a>) -> Vec<(&'a str, &'a str, Vec<Curve<'a>>)> {
     let mut curves: BTreeMap<(&str, &str), BTreeMap<String, Points>> = BTreeMap::new();
     for bench in subject.benches {
         let setting = &bench.line().setting;
@@ -63,11 +69,11 @@ pub(in crate::report) fn scaling(subject: Subject) -> Vec<Figure> {
             curve.entry(label(bench, name)).or_default().push((*amount, bench));
         }
     }
-    let figures = curves.into_iter().filter_map(|((parameter, placement), lines)| {
+    let several = curves.into_iter().filter_map(|((parameter, placement), lines)| {
         let lines: Vec<Curve> = lines.into_iter().filter_map(curve).collect();
-        (!lines.is_empty()).then(|| figure(subject, parameter, placement, &lines))
+        (!lines.is_empty()).then_some((parameter, placement, lines))
     });
-    figures.collect()
+    several.collect()
 }
 
 /// The mechanism, and what else differs from the defaults.

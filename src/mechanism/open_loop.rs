@@ -1,0 +1,291 @@
+//! An open loop: requests whose send times are fixed before the first is sent, and what became of each of them.
+//!
+//! Whoever waits for an answer before it sends the next request stops asking while the server stands still, and so
+//! leaves out just those requests that would have waited ("coordinated omission": G. Tene, *How NOT to measure
+//! latency*, 2013). Here a request has a time at which it is meant to be sent, whatever the server does, and its
+//! response time counts from then, also when it is sent late.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Failure, Finding};
+use crate::crew::Values;
+use crate::sys::timer::{monotonic, sleep_until};
+use crate::units::{Nanos, Quantity};
+
+/// The clock by which requests are sent.
+pub(super) trait Clock {
+    /// The time now.
+    fn now(&self) -> Nanos;
+
+    /// Returns at `moment`, or as soon after it as can be.
+    fn wait_until(&self, moment: Nanos) -> Result<(), Failure>;
+}
+
+/// `CLOCK_MONOTONIC`: sleeps, and looks on without sleeping for the last `awake` before the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Monotonic {
+    /// How long; nothing where the generator shares its CPU with what it measures.
+    pub(super) awake: Nanos,
+}
+
+impl Clock for Monotonic {
+    #[inline]
+    fn now(&self) -> Nanos {
+        monotonic()
+    }
+
+    fn wait_until(&self, moment: Nanos) -> Result<(), Failure> {
+        let rise = Nanos(moment.0.saturating_sub(self.awake.0));
+        if monotonic() < rise {
+            sleep_until(rise)?;
+        }
+        while monotonic() < moment {
+            std::hint::spin_loop();
+        }
+        Ok(())
+    }
+}
+
+/// Gaps between requests that arrive independently of each other: exponential ones (a Poisson process), so that no
+/// request keeps in step with anything periodic.
+#[derive(Debug)]
+pub(super) struct Arrivals {
+    mean: Nanos,
+    state: u64,
+}
+
+impl Arrivals {
+    /// With `mean` between two requests. All instances draw the same gaps.
+    pub(super) fn every(mean: Nanos) -> Self {
+        Self { mean, state: 0x9e37_79b9_7f4a_7c15 }
+    }
+
+    /// The next `count` arrivals, counted from 0.
+    pub(super) fn next(&mut self, count: u64) -> Vec<Nanos> {
+        let mut at = 0.0;
+        let mut arrival = || {
+            self.state = scramble(self.state);
+            // 53 bits, and never 0, whose logarithm would be infinite.
+            let uniform = ((self.state >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+            at -= uniform.ln() * self.mean.0 as f64;
+            Nanos(at as u64)
+        };
+        (0..count).map(|_| arrival()).collect()
+    }
+}
+
+/// G. Marsaglia, *Xorshift RNGs*, Journal of Statistical Software 8(14), 2003; `state` is not 0.
+#[inline]
+pub(super) fn scramble(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
+/// The most requests in one schedule; a longer batch is cut.
+pub(super) const MOST: u64 = 1 << 15;
+
+/// As a lap: a batch of fewer would begin and end so often that no queue could grow in between. At most 64.
+pub(super) fn requests_in_20_ms(period_us: u64) -> u64 {
+    (20_000 / period_us).clamp(1, 64)
+}
+
+/// What is noted of each request, by its number: shared by the generator and those who serve.
+#[derive(Debug)]
+pub(super) struct Book {
+    slots: Box<[Slot]>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    intended: AtomicU64,
+    sent: AtomicU64,
+    taken: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Book {
+    /// An empty one.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { slots: (0..MOST).map(|_| Slot::default()).collect() })
+    }
+
+    fn slot(&self, request: u32) -> &Slot {
+        &self.slots[request as usize % self.slots.len()]
+    }
+
+    /// Whoever serves has begun with `request`.
+    #[inline]
+    pub(super) fn take(&self, request: u32, now: Nanos) {
+        self.slot(request).taken.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Whoever serves is about to tell that `request` is done: the telling orders this before the generator's reading.
+    #[inline]
+    pub(super) fn finish(&self, request: u32, now: Nanos) {
+        self.slot(request).done.store(now.0, Ordering::Release);
+    }
+}
+
+/// Sends requests `first`, `first + 1` …, each at its time, and notes when that was meant to be and when it was.
+pub(super) fn send_all(
+    clock: &impl Clock,
+    book: &Book,
+    first: u32,
+    intended: &[Nanos],
+    mut send: impl FnMut(u32) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for (request, &moment) in (0_u32..).map(|offset| first.wrapping_add(offset)).zip(intended) {
+        clock.wait_until(moment)?;
+        let slot = book.slot(request);
+        slot.intended.store(moment.0, Ordering::Relaxed);
+        slot.sent.store(clock.now().0, Ordering::Relaxed);
+        send(request)?;
+    }
+    Ok(())
+}
+
+/// Stands among the findings only where it is so: the share of requests sent late, once more, of a figure that is void.
+const BOTTLENECK: &str = "generator was the bottleneck";
+
+/// What became of all requests since findings were last taken.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// A request sent later than this after its time was sent late.
+    tolerance: Nanos,
+    response: Values,
+    wakeup: Values,
+    service: Values,
+    slip: Values,
+    late: u64,
+}
+
+impl Ledger {
+    /// An empty one, for requests `period` apart on average: sent later than that, a request is late.
+    pub(super) fn new(period: Nanos) -> Self {
+        let empty = Values::new;
+        Self { tolerance: period, response: empty(), wakeup: empty(), service: empty(), slip: empty(), late: 0 }
+    }
+
+    /// Enters `count` requests from `first` on, all of them done; returns the sum of their response times.
+    pub(super) fn enter(&mut self, book: &Book, first: u32, count: u64) -> Nanos {
+        let mut sum = 0;
+        for request in (0..count).map(|offset| first.wrapping_add(offset as u32)) {
+            let slot = book.slot(request);
+            let done = slot.done.load(Ordering::Acquire);
+            let [intended, sent, taken] =
+                [&slot.intended, &slot.sent, &slot.taken].map(|at| at.load(Ordering::Relaxed));
+            let response = done.saturating_sub(intended);
+            self.response.record(response);
+            self.wakeup.record(taken.saturating_sub(sent));
+            self.service.record(done.saturating_sub(taken));
+            let slip = sent.saturating_sub(intended);
+            self.slip.record(slip);
+            self.late += u64::from(slip > self.tolerance.0);
+            sum += response;
+        }
+        // No batch answers in no time.
+        Nanos(sum.max(1))
+    }
+
+    /// Takes what was entered: response time, what is between sending and beginning under the name `before`, service
+    /// time, and how well the generator kept its schedule.
+    pub(super) fn findings(&mut self, before: &str) -> Vec<Finding> {
+        let Self { response, wakeup, service, slip, late, .. } = std::mem::replace(self, Self::new(self.tolerance));
+        let late = late as f64 / slip.count().max(1) as f64;
+        let slipped = slip.quantile(0.99);
+        let mut findings = vec![
+            Finding::latencies("response time", response),
+            Finding::latencies(before, wakeup),
+            Finding::latencies("service time", service),
+            Finding::figure("schedule slip, p99", Quantity::Nanoseconds, slipped as f64),
+            Finding::figure("sent late", Quantity::Share, late),
+        ];
+        if slipped > self.tolerance.0 {
+            findings.push(Finding::figure(BOTTLENECK, Quantity::Share, late));
+        }
+        findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Time that passes only while somebody waits.
+    struct Fake(Cell<u64>);
+
+    impl Clock for Fake {
+        fn now(&self) -> Nanos {
+            Nanos(self.0.get())
+        }
+
+        fn wait_until(&self, moment: Nanos) -> Result<(), Failure> {
+            self.0.set(self.0.get().max(moment.0));
+            Ok(())
+        }
+    }
+
+    const MS: u64 = 1_000_000;
+
+    /// 1000 requests in a second to a server that takes 0.1 ms for each, and for one of them `stall` longer.
+    fn serve_with(stall: u64, clock: &Fake) -> Ledger {
+        let (book, mut ledger) = (Book::new(), Ledger::new(Nanos(MS)));
+        let intended: Vec<Nanos> = (0..1000).map(|request| Nanos(request * MS)).collect();
+        let mut free = 0;
+        send_all(clock, &book, 0, &intended, |request| {
+            let taken = clock.now().0.max(free);
+            free = taken + MS / 10 + if request == 400 { stall } else { 0 };
+            book.take(request, Nanos(taken));
+            book.finish(request, Nanos(free));
+            Ok(())
+        })
+        .unwrap();
+        ledger.enter(&book, 0, 1000);
+        ledger
+    }
+
+    #[test]
+    fn a_stall_of_the_server_is_in_every_response_that_waited_for_it() {
+        let mut ledger = serve_with(100 * MS, &Fake(Cell::new(0)));
+        // It takes up 111 requests: 101, 100.1 … 0.9 ms late each, so that ten of 1000 waited longer than about 91 ms.
+        let p99 = ledger.response.quantile(0.99);
+        assert!((90 * MS..93 * MS).contains(&p99), "{p99}");
+        // Who looks at the server alone sees one slow request in a thousand: that is what a closed loop reports.
+        assert!(ledger.service.quantile(0.99) < MS, "{:?}", ledger.service);
+        assert_eq!(ledger.late, 0);
+        assert!(ledger.findings("wait").iter().all(|finding| finding.of() != BOTTLENECK));
+        assert!(serve_with(0, &Fake(Cell::new(0))).response.max() < MS);
+    }
+
+    #[test]
+    fn a_generator_that_starts_late_says_so_and_its_requests_count_from_their_time() {
+        let mut ledger = serve_with(0, &Fake(Cell::new(100 * MS)));
+        assert!(ledger.response.quantile(0.95) > 40 * MS, "{:?}", ledger.response);
+        let findings = ledger.findings("wait");
+        let value = |of: &str| {
+            findings.iter().find_map(|finding| match finding {
+                Finding::Figure(figure) if figure.of == of => Some(figure.value),
+                _ => None,
+            })
+        };
+        assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{findings:?}");
+        assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{findings:?}");
+        assert!(value(BOTTLENECK).is_some());
+        assert_eq!(ledger.slip.count(), 0, "they are taken");
+    }
+
+    #[test]
+    fn arrivals_keep_their_mean_and_go_on() {
+        let mut arrivals = Arrivals::every(Nanos(1000));
+        let (some, more) = (arrivals.next(10_000), arrivals.next(10_000));
+        for times in [&some, &more] {
+            let mean = times.last().unwrap().0 as f64 / 10_000.0;
+            assert!((mean - 1000.0).abs() < 30.0, "{mean}");
+            assert!(times.windows(2).all(|pair| pair[0] <= pair[1]));
+        }
+        assert_ne!(some, more);
+    }
+}

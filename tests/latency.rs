@@ -1,0 +1,76 @@
+//! Latencies as mechanisms tell them: nothing that had to wait is left out, and what is known to delay does.
+//!
+//! No time is asserted but those that the test itself asks for.
+#![allow(clippy::unwrap_used)]
+
+use switchcost::crew::{Finding, Values};
+use switchcost::harness::{Benchmark, Choice, Planned, plan};
+
+fn benchmark(id: &str, parameters: &[(&str, &str)]) -> Benchmark {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let choice = Choice { parameters, ..Choice::default() };
+    let mut planned = plan(&choice, |planned| planned.starts_with(id)).unwrap();
+    match planned.pop() {
+        Some(Planned::Ready(benchmark)) if planned.is_empty() => benchmark,
+        other => panic!("{id}: {other:?} {planned:?}"),
+    }
+}
+
+/// The distributions called `names` after `ops` operations, the first batch being no part of them.
+fn told<const N: usize>(benchmark: &Benchmark, ops: u64, names: [&str; N]) -> [Values; N] {
+    let mut driver = benchmark.start(|| Ok(())).unwrap();
+    driver.run(1).unwrap();
+    driver.findings().unwrap();
+    driver.run(ops).unwrap();
+    let findings = driver.findings().unwrap();
+    driver.stop().unwrap();
+    names.map(|name| {
+        let values = findings.iter().find_map(|finding| match finding {
+            Finding::Distribution(found) if found.of == name => Some(found.values.clone()),
+            _ => None,
+        });
+        values.unwrap_or_else(|| panic!("no {name}: {findings:?}"))
+    })
+}
+
+const MS: u64 = 1_000_000;
+
+/// A server that stands still for 100 ms of a second in which 1000 requests come: some 100 of them wait, evenly from
+/// 100 ms down to nothing, so that one in a hundred of all waits longer than some 90 ms. Arrivals are irregular, and a
+/// busy machine can only add to it.
+fn must_show_a_stall(id: &str, parameters: &[(&str, &str)]) {
+    let [response, service] = told(&benchmark(id, parameters), 1000, ["response time", "service time"]);
+    assert_eq!((response.count(), service.count()), (1000, 1000), "{id}");
+    let p99 = response.quantile(0.99);
+    assert!(p99 > 80 * MS, "{id}: {p99}");
+    assert!(response.quantile(0.5) < p99 / 2, "{id}: most requests come before or after: {response:?}");
+    assert!(service.quantile(0.99) < p99 / 2, "{id}: one request in a thousand is slow to serve: {service:?}");
+}
+
+#[test]
+fn a_stalled_worker_is_in_the_response_times_of_all_who_waited_for_it() {
+    must_show_a_stall("wakeup/request/unpinned", &[("period_us", "1000"), ("stall_ms", "100")]);
+}
+
+#[test]
+fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
+    // A tenth of one CPU's time in jobs of 100 ms: one job in the second.
+    let job = [("period_us", "1000"), ("cpu_share", "10"), ("work_us", "100000")];
+    for id in ["fairness/event_loop/unpinned", "fairness/tokio/unpinned"] {
+        must_show_a_stall(id, &job);
+    }
+    must_show_a_stall("fairness/thread_pool/unpinned", &[job[0], job[1], job[2], ("workers", "1")]);
+}
+
+#[test]
+fn timer_slack_makes_sleepers_late() {
+    let late = |slack| {
+        let benchmark = benchmark("wakeup/timer_nanosleep/same-cpu", &[("slack", slack)]);
+        let [lateness] = told(&benchmark, 512, ["lateness"]);
+        lateness.quantile(0.5)
+    };
+    // Neighbours delay either of them, now and then; the slack always does.
+    let tries: Vec<(u64, u64)> = (0..5).map(|_| (late("default"), late("1ns"))).collect();
+    let later = tries.iter().filter(|(default, least)| default > least).count();
+    assert!(later >= 3, "medians with the default slack and with 1 ns: {tries:?}");
+}
