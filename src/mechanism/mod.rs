@@ -8,6 +8,7 @@ mod descriptor;
 mod parameter;
 mod shift;
 
+pub mod after_syscall;
 pub mod brigade;
 pub mod creation;
 pub mod handoff;
@@ -68,7 +69,7 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP];
+pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, after_syscall::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]
