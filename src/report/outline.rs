@@ -3,7 +3,7 @@
 use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
-use super::subject::{Subject, costs, decomposition, pairs, scaling, scatter, side_by_side};
+use super::subject::{Subject, costs, decomposition, pairs, recovery, scaling, scatter, side_by_side};
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
 use crate::record::{Outcome, Run};
@@ -157,6 +157,7 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
             .chain(decomposition(subject))
             .chain(scaling(subject))
             .chain(pairs(subject))
+            .chain(recovery(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));
     }

@@ -16,7 +16,8 @@ pub const SUPPORTED: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarc
 /// The length of one piece of straight code.
 pub const PIECE: usize = 4096;
 
-/// Pieces of straight code, one behind the other: instructions of four bytes that do nothing, and a return.
+/// Pieces of straight code, one behind the other: no-operations of four bytes and a return. A core executes them as fast
+/// as it can fetch them, so that their time is that of fetching.
 #[derive(Debug)]
 pub struct StraightCode {
     memory: Mapping,
@@ -37,11 +38,11 @@ impl StraightCode {
         let length = NonZeroUsize::new(pieces * PIECE).unwrap_or(NonZeroUsize::MIN);
         let memory = Mapping::new(length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
         let start = memory.address.cast::<u8>();
-        for offset in (0..pieces * PIECE).step_by(nothing.len()) {
-            let last = offset % PIECE == PIECE - nothing.len();
+        for offset in (0..pieces * PIECE).step_by(LENGTH) {
+            let last = offset % PIECE == PIECE - LENGTH;
             let instruction = if last { back } else { nothing };
             // SAFETY: the four bytes lie inside the mapping, which is writable and nobody else's.
-            unsafe { start.add(offset).cast::<[u8; 4]>().write_unaligned(instruction) };
+            unsafe { start.add(offset).cast::<[u8; LENGTH]>().write_unaligned(instruction) };
         }
         // SAFETY: this mapping, whole, to which there is no reference.
         unsafe { mprotect(memory.address, length.get(), ProtFlags::PROT_READ | ProtFlags::PROT_EXEC) }
@@ -71,10 +72,13 @@ impl StraightCode {
     }
 }
 
-/// A no-operation and a return, four bytes each.
+/// Every instruction is this long.
+const LENGTH: usize = 4;
+
+/// A no-operation and a return.
 ///
 /// x86-64: `nop dword ptr [rax]` (Intel SDM volume 2, "NOP"), and `ret` behind a three-byte `nop`. arm64: `nop`, `ret`.
-const INSTRUCTIONS: Option<([u8; 4], [u8; 4])> = if cfg!(target_arch = "x86_64") {
+const INSTRUCTIONS: Option<([u8; LENGTH], [u8; LENGTH])> = if cfg!(target_arch = "x86_64") {
     Some(([0x0f, 0x1f, 0x40, 0x00], [0x0f, 0x1f, 0x00, 0xc3]))
 } else if cfg!(target_arch = "aarch64") {
     Some((0xd503_201f_u32.to_le_bytes(), 0xd65f_03c0_u32.to_le_bytes()))

@@ -57,7 +57,7 @@ pub struct Profile {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("{path}: {source}; a profile is `quick`, `default`, `full` or a TOML file")]
+    #[error("{path}: {source}; a profile is `quick`, `default`, `full`, `after-syscall` or a TOML file")]
     Io {
         /// The file, or the word.
         path: PathBuf,
@@ -135,6 +135,7 @@ impl Profile {
             "quick" => Ok(Self::quick()),
             "default" => Ok(Self::standard()),
             "full" => Ok(Self::full()),
+            "after-syscall" => Ok(Self::after_syscall()?),
             path => {
                 let text =
                     std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;

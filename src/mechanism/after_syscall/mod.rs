@@ -7,12 +7,12 @@
 //! **Trials.** An operation is two trials: a pass over the working set that settles it, the call, and the timed blocks;
 //! and the same without the call. Which of the two comes first alternates. The second one is the call's own control:
 //! it is measured by the same instance at the same addresses within the same microseconds. The call itself is outside
-//! every block. Blocks are 64 accesses long because a counter may advance in steps of tens of ticks.
+//! every block. A block of data is 64 loads long because a counter may advance in steps of tens of ticks.
 //!
 //! **Streams.** The kernel evicts three things, and `stream` chooses which of them the blocks need: `data`, a chase of
 //! pointers through the working set, one cache line after another in random order; `code`, straight code as long as the
-//! working set, a page a block; `branches`, 64 branches a block that go by a fixed random pattern, as many as the
-//! working set has cache lines, which a predictor can learn if it is large enough.
+//! working set, a page a block; `branches`, 512 branches a block that go by a fixed random pattern, one for every eight
+//! bytes of the working set, which a predictor can learn if it is large enough.
 //!
 //! **What is found out**: the median over the trials of each block's time, after the call and without it (two curves),
 //! and the sum of the distances between them: the time that the call costs after it has returned. A sample's time is

@@ -109,16 +109,16 @@ impl<S: Stream, C: Call> Trials<S, C> {
         ticks / self.pace.per_nano
     }
 
-    fn curve(&self, of: &str, ticks: &[f64]) -> Finding {
-        let axis = |of: &str, quantity| Axis { of: of.into(), quantity };
-        let point = |(block, ticks): (usize, &f64)| ((block + 1) as f64, self.nanos(*ticks));
-        Finding::Curve(Curve {
-            of: of.into(),
-            x: axis("block", Quantity::Number),
-            y: axis("time per block", Quantity::Nanoseconds),
-            points: ticks.iter().enumerate().map(point).collect(),
-        })
+    fn times(&self, of: &str, ticks: &[f64]) -> Finding {
+        let axis = Axis { of: "time per block".into(), quantity: Quantity::Nanoseconds };
+        curve(of, axis, ticks.iter().map(|&ticks| self.nanos(ticks)))
     }
+}
+
+fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
+    let x = Axis { of: "block after the call".into(), quantity: Quantity::Number };
+    let points = values.enumerate().map(|(block, value)| ((block + 1) as f64, value)).collect();
+    Finding::Curve(Curve { of: of.into(), x, y, points })
 }
 
 /// Executes a block for each place in `row`, and leaves its ticks there. The settling pass goes through here as well, so
@@ -160,7 +160,8 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
         let time = |of: &str, ticks: f64| Finding::figure(of, Quantity::Nanoseconds, self.nanos(ticks));
         let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
         let mut findings = vec![
-            time(LOST, recovery.lost()),
+            // The first number is the one that reports show over the working set.
+            time("lost after the call", recovery.lost()),
             number("the same in ticks of the counter", recovery.lost()),
             time("lost against the end of the trial", recovery.lost_against_the_end()),
             number("slowest block against undisturbed", recovery.slowest()),
@@ -170,19 +171,14 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
         findings.extend([
             time("cost of a reading, taken off", self.cost),
             time("step of the counter", step as f64),
-            self.curve(AFTER, &recovery.after),
-            self.curve(UNDISTURBED, &recovery.undisturbed),
+            // The first curve is the one that reports draw.
+            curve("speed after the call", Axis { of: "speed".into(), quantity: Quantity::Share }, recovery.speeds()),
+            self.times("time per block after the call", &recovery.after),
+            self.times("time per block without the call", &recovery.undisturbed),
         ]);
         Ok(findings)
     }
 }
-
-/// The finding that the group is about.
-const LOST: &str = "lost after the call";
-/// The curve of the blocks behind the call.
-const AFTER: &str = "time per block after the call";
-/// The curve of the trials without the call.
-const UNDISTURBED: &str = "time per block without the call";
 
 #[cfg(test)]
 mod tests {

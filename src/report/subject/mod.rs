@@ -3,6 +3,7 @@
 mod costs;
 mod decomposition;
 mod pairs;
+mod recovery;
 mod scaling;
 mod scatter;
 mod side_by_side;
@@ -10,6 +11,7 @@ mod side_by_side;
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
 pub(super) use pairs::pairs;
+pub(super) use recovery::recovery;
 pub(super) use scaling::scaling;
 pub(super) use scatter::scatter;
 pub(super) use side_by_side::side_by_side;
