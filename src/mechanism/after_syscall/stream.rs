@@ -38,6 +38,9 @@ const WORDS: usize = 8;
 pub(super) trait Stream {
     /// Executes the next block.
     fn block(&mut self);
+
+    /// Goes back to the first block.
+    fn rewind(&mut self);
 }
 
 /// Whether this machine can run the stream that `parameters` name.
@@ -91,6 +94,10 @@ impl Stream for Data {
         }
         self.at = black_box(at);
     }
+
+    fn rewind(&mut self) {
+        self.at = 0;
+    }
 }
 
 /// Straight code, a page a block.
@@ -110,6 +117,10 @@ impl Stream for Code {
     fn block(&mut self) {
         self.code.run(self.at);
         self.at = if self.at + 1 == self.code.pieces() { 0 } else { self.at + 1 };
+    }
+
+    fn rewind(&mut self) {
+        self.at = 0;
     }
 }
 
@@ -142,18 +153,22 @@ impl Stream for Branches {
         }
         self.at = if self.at + 1 == self.blocks.len() { 0 } else { self.at + 1 };
     }
+
+    fn rewind(&mut self) {
+        self.at = 0;
+    }
 }
 
 /// G. Steele, D. Lea and C. Flood's SplitMix64 (OOPSLA 2014): the same order in every process, so that it is no part of
 /// what differs between them; where the pages lie still is.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(0x5eed)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
