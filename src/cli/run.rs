@@ -25,7 +25,7 @@ pub(super) struct Run {
     what: What,
     #[command(flatten)]
     how: How,
-    /// What to measure and how long: quick, default (what cargo bench measures), full, one-thread (ways to move a byte), or a TOML file
+    /// What to measure and how long: a name (by default what cargo bench measures) or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "default")]
     profile: String,
     /// Where the run goes (default target/switchcost/<time>)

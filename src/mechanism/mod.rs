@@ -12,6 +12,7 @@ mod parameter;
 mod shift;
 mod workers;
 
+pub mod after_syscall;
 pub mod brigade;
 pub mod creation;
 pub mod fairness;
@@ -74,8 +75,15 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] =
-    &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, wakeup::GROUP, fairness::GROUP];
+pub static GROUPS: &[Group] = &[
+    brigade::GROUP,
+    handoff::GROUP,
+    creation::GROUP,
+    syscall::GROUP,
+    after_syscall::GROUP,
+    wakeup::GROUP,
+    fairness::GROUP,
+];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]

@@ -4,7 +4,7 @@ use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
 use super::subject::{
-    Subject, added_up, costs, decomposition, latencies, pairs, scaling, scatter, side_by_side, tails,
+    Subject, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, tails,
 };
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
@@ -161,6 +161,7 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
             .chain(scaling(subject))
             .chain(tails(subject))
             .chain(pairs(subject))
+            .chain(recovery(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));
         if group == "handoff" {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::found::found;
 use super::{Summary, summarize};
+use crate::crew::Finding;
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
 
 /// What a report says about groups and mechanisms, which records name only.
@@ -44,6 +46,7 @@ pub(super) struct Bench<'a> {
     pub(super) summary: Summary,
     /// Its rounds.
     pub(super) rounds: Vec<&'a Measured>,
+    findings: Vec<Finding>,
 }
 
 impl<'a> Study<'a> {
@@ -100,12 +103,17 @@ impl<'a> Bench<'a> {
             Outcome::Measured(measured) => Some(&**measured),
             _ => None,
         });
-        Some(Self { summary: summarize(lines)?, rounds: measured.collect() })
+        Some(Self { summary: summarize(lines)?, rounds: measured.collect(), findings: found(lines) })
     }
 
     /// What does not vary between its rounds.
     pub(super) fn line(&self) -> &BenchmarkLine {
         &self.summary.line
+    }
+
+    /// What it found out over its rounds.
+    pub(super) fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The part of the id before the slash.

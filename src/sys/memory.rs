@@ -9,8 +9,8 @@ use super::SysError;
 
 /// A private anonymous mapping.
 #[derive(Debug)]
-struct Mapping {
-    address: NonNull<std::ffi::c_void>,
+pub(super) struct Mapping {
+    pub(super) address: NonNull<std::ffi::c_void>,
     length: NonZeroUsize,
 }
 
@@ -19,7 +19,7 @@ struct Mapping {
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    fn new(length: NonZeroUsize, protection: ProtFlags) -> Result<Self, SysError> {
+    pub(super) fn new(length: NonZeroUsize, protection: ProtFlags) -> Result<Self, SysError> {
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let address = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) };
         Ok(Self { address: address.map_err(|errno| SysError::new("mmap", errno))?, length })

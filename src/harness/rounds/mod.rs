@@ -18,6 +18,7 @@ mod processes;
 mod profile;
 mod request;
 mod standing;
+mod sweep;
 #[cfg(test)]
 mod tests;
 

@@ -57,7 +57,7 @@ pub struct Profile {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("{path}: {source}; a profile is `quick`, `default`, `full`, `one-thread` or a TOML file")]
+    #[error("{path}: {source}; a profile is one of {names}, or a TOML file", names = Profile::names())]
     Io {
         /// The file, or the word.
         path: PathBuf,
@@ -134,6 +134,11 @@ impl Profile {
         Self::parse(include_str!("one_thread.toml"), Path::new("one-thread"))
     }
 
+    /// The names that there are, for whoever gives another one.
+    pub fn names() -> String {
+        "quick, default, full, one-thread, after-syscall".into()
+    }
+
     /// By its name, or from a file.
     ///
     /// # Errors
@@ -144,6 +149,7 @@ impl Profile {
             "default" => Ok(Self::standard()),
             "full" => Ok(Self::full()),
             "one-thread" => Self::one_thread(),
+            "after-syscall" => Ok(Self::after_syscall()?),
             path => {
                 let text =
                     std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;

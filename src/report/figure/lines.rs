@@ -81,7 +81,7 @@ impl Picture for Lines {
     }
 }
 
-fn amount(value: f64) -> String {
+pub(super) fn amount(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{} M", text::plain(value / 1e6)),
         value if value >= 1e4 => format!("{} k", text::plain(value / 1e3)),
@@ -107,7 +107,7 @@ fn curve(line: &Line, index: usize, x: &Axis, y: &Axis) -> Markup {
 }
 
 /// Moves labels apart that would cover one another, keeping their order.
-fn spread(wanted: Vec<f64>) -> Vec<f64> {
+pub(super) fn spread(wanted: Vec<f64>) -> Vec<f64> {
     const APART: f64 = 15.0;
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));

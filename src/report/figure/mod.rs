@@ -6,19 +6,23 @@
 mod axis;
 mod bars;
 mod dots;
+mod grid;
 mod heat;
 mod lines;
 mod percentiles;
 mod strips;
+mod traces;
 
 use maud::{Markup, html};
 
 pub use bars::{Bar, Bars, Part};
 pub use dots::{Band, Dot, Dots};
+pub use grid::{Grid, GridRow};
 pub use heat::Heat;
 pub use lines::{Line, Lines, Point};
 pub use percentiles::{PercentileCurve, Percentiles};
 pub use strips::{Strip, Strips, Whisker};
+pub use traces::{Trace, Traces};
 
 /// The colours and the look of a figure's marks, for a page and for a file of its own.
 pub(super) const TOKENS: &str = include_str!("tokens.css");

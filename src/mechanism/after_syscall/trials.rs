@@ -1,0 +1,259 @@
+//! The trials: settle, call, time; and the same without the call.
+
+use super::recovery::{Recovery, median_in_steps};
+use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, Random, STREAM, Stream, WORKING_SET};
+use crate::crew::{Axis, Curve};
+use crate::mechanism::{Batch, Failure, Finding, Operation, Parameters};
+use crate::sys::ticks::{self, Pace};
+use crate::units::{Nanos, Ops, Quantity};
+
+/// What is done before the timed blocks.
+pub(super) trait Call {
+    /// Makes the call.
+    fn make(&mut self) -> Result<(), Failure>;
+
+    /// Makes room for the next one, outside of what is timed.
+    fn undo(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut() -> Result<(), Failure>> Call for F {
+    #[inline]
+    fn make(&mut self) -> Result<(), Failure> {
+        self()
+    }
+}
+
+/// The fewest blocks of a trial, so that a small working set has an end at which it is back.
+const FEWEST: usize = 32;
+/// The most: a pass and a quarter through 2 MiB, the largest second-level cache of a core in common use.
+const MOST: usize = 640;
+/// Trials of either kind that are kept; of more, the latest.
+const KEPT: usize = 4096;
+
+/// Sets up trials of `call`.
+pub(super) fn set_up(parameters: &Parameters, call: impl Call + 'static) -> Result<Box<dyn Operation>, Failure> {
+    let working_set = parameters.size(WORKING_SET.name);
+    Ok(match parameters.word(STREAM.name) {
+        CODE => Box::new(Trials::new(working_set, Code::new(working_set)?, call)),
+        BRANCHES => Box::new(Trials::new(working_set, Branches::new(working_set), call)),
+        _ => Box::new(Trials::new(working_set, Data::new(working_set), call)),
+    })
+}
+
+struct Trials<S, C> {
+    stream: S,
+    call: C,
+    /// Blocks of the pass that settles the working set.
+    settling: usize,
+    /// Whether that is all of it: then each trial walks the same blocks, which are not all equally fast.
+    whole: bool,
+    /// Draws which of the two trials comes first. By turns they would fall on different parts of a large working set.
+    order: Random,
+    after: Rows,
+    undisturbed: Rows,
+    pace: Pace,
+    /// What reading the counter costs, in ticks.
+    cost: f64,
+}
+
+/// Ticks of each block of each trial, overwritten from the front when full.
+struct Rows {
+    blocks: usize,
+    ticks: Vec<u32>,
+    taken: usize,
+}
+
+impl Rows {
+    fn new(blocks: usize) -> Self {
+        // Not zeroes, which the kernel would hand out untouched.
+        Self { blocks, ticks: vec![u32::MAX; blocks * KEPT], taken: 0 }
+    }
+
+    #[inline]
+    fn next(&mut self) -> &mut [u32] {
+        let start = self.taken % KEPT * self.blocks;
+        self.taken += 1;
+        &mut self.ticks[start..start + self.blocks]
+    }
+
+    fn kept(&self) -> &[u32] {
+        &self.ticks[..self.taken.min(KEPT) * self.blocks]
+    }
+}
+
+impl<S: Stream, C: Call> Trials<S, C> {
+    fn new(working_set: usize, stream: S, call: C) -> Self {
+        let pass = (working_set / BLOCK).max(1);
+        let blocks = (pass + pass / 4).clamp(FEWEST, MOST);
+        let mut pace = Pace::observe();
+        let cost = median_in_steps(&mut pace.costs, pace.step).unwrap_or_default();
+        let (after, undisturbed) = (Rows::new(blocks), Rows::new(blocks));
+        let settling = pass.clamp(FEWEST / 2, blocks);
+        let (whole, order) = (settling >= pass, Random::new());
+        Self { stream, call, settling, whole, order, after, undisturbed, pace, cost }
+    }
+
+    /// Returns the ticks of all blocks.
+    fn call(&mut self) -> Result<u64, Failure> {
+        self.begin();
+        let row = self.after.next();
+        walk(&mut self.stream, &mut row[..self.settling]);
+        self.call.make()?;
+        walk(&mut self.stream, row);
+        self.call.undo()?;
+        Ok(row.iter().copied().map(u64::from).sum())
+    }
+
+    fn leave_the_call_out(&mut self) {
+        self.begin();
+        let row = self.undisturbed.next();
+        walk(&mut self.stream, &mut row[..self.settling]);
+        walk(&mut self.stream, row);
+    }
+
+    fn begin(&mut self) {
+        if self.whole {
+            self.stream.rewind();
+        }
+    }
+
+    fn nanos(&self, ticks: f64) -> f64 {
+        ticks / self.pace.per_nano
+    }
+
+    fn times(&self, of: &str, ticks: &[f64]) -> Finding {
+        let axis = Axis { of: "time per block".into(), quantity: Quantity::Nanoseconds };
+        curve(of, axis, ticks.iter().map(|&ticks| self.nanos(ticks)))
+    }
+}
+
+fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
+    let x = Axis { of: "block after the call".into(), quantity: Quantity::Number };
+    let points = values.enumerate().map(|(block, value)| ((block + 1) as f64, value)).collect();
+    Finding::Curve(Curve { of: of.into(), x, y, points })
+}
+
+/// Executes a block for each place in `row`, and leaves its ticks there. The settling pass goes through here as well, so
+/// that this code and the row are at hand when the call is made.
+#[inline(never)]
+fn walk(stream: &mut impl Stream, row: &mut [u32]) {
+    let mut before = ticks::read();
+    for ticks in row {
+        stream.block();
+        let now = ticks::read();
+        *ticks = u32::try_from(now.wrapping_sub(before)).unwrap_or(u32::MAX);
+        before = now;
+    }
+}
+
+impl<S: Stream, C: Call> Operation for Trials<S, C> {
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        let mut ticks = 0;
+        for _ in 0..ops {
+            if self.order.next().is_multiple_of(2) {
+                ticks += self.call()?;
+                self.leave_the_call_out();
+            } else {
+                self.leave_the_call_out();
+                ticks += self.call()?;
+            }
+        }
+        let readings = self.cost * self.after.blocks as f64 * ops as f64;
+        let nanos = self.nanos((ticks as f64 - readings).max(0.0));
+        Ok(Batch { ops: Ops(ops), elapsed: Nanos((nanos as u64).max(1)) })
+    }
+
+    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        let (after, undisturbed) = (self.after.kept(), self.undisturbed.kept());
+        let Pace { step, .. } = self.pace;
+        let recovery = Recovery::of(after, undisturbed, self.after.blocks, step, self.cost);
+        (self.after.taken, self.undisturbed.taken) = (0, 0);
+        let Some(recovery) = recovery else { return Ok(Vec::new()) };
+        let time = |of: &str, ticks: f64| Finding::figure(of, Quantity::Nanoseconds, self.nanos(ticks));
+        let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
+        let mut findings = vec![
+            // The first number is the one that reports show over the working set.
+            time("lost after the call", recovery.lost()),
+            number("the same in ticks of the counter", recovery.lost()),
+            time("lost against the end of the trial", recovery.lost_against_the_end()),
+            number("slowest block against undisturbed", recovery.slowest()),
+            time("block at the end of the trial", recovery.end()),
+        ];
+        findings.extend(recovery.until_most_is_lost(step).map(|ticks| time("until nine tenths of it are lost", ticks)));
+        findings.extend([
+            time("cost of a reading, taken off", self.cost),
+            time("step of the counter", step as f64),
+            // The first curve is the one that reports draw.
+            curve("speed after the call", Axis { of: "speed".into(), quantity: Quantity::Share }, recovery.speeds()),
+            self.times("time per block after the call", &recovery.after),
+            self.times("time per block without the call", &recovery.undisturbed),
+        ]);
+        Ok(findings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes longer for its first blocks after it was disturbed.
+    struct Fake {
+        slow: std::rc::Rc<std::cell::Cell<u32>>,
+    }
+
+    impl Stream for Fake {
+        fn rewind(&mut self) {}
+
+        fn block(&mut self) {
+            let slow = self.slow.get();
+            self.slow.set(slow.saturating_sub(1));
+            let rounds = if slow > 0 { 2000 } else { 100 };
+            (0..rounds).for_each(|round| {
+                std::hint::black_box(round);
+            });
+        }
+    }
+
+    #[test]
+    fn what_a_call_disturbs_is_found_in_the_blocks_behind_it() {
+        let slow = std::rc::Rc::<std::cell::Cell<u32>>::default();
+        let disturbed = std::rc::Rc::clone(&slow);
+        let call = move || {
+            disturbed.set(3);
+            Ok(())
+        };
+        let mut trials = Trials::new(BLOCK, Fake { slow }, call);
+        let batch = trials.run(100).unwrap();
+        assert!(batch.ops == Ops(100) && batch.elapsed.0 > 0, "{batch:?}");
+        let recovery = Recovery::of(trials.after.kept(), trials.undisturbed.kept(), FEWEST, 1, 0.0).unwrap();
+        for block in 0..FEWEST {
+            let ratio = recovery.after[block] / recovery.undisturbed[block];
+            assert!(if block < 3 { ratio > 4.0 } else { ratio < 4.0 }, "block {block} is {ratio} times as slow");
+        }
+        let findings = trials.findings().unwrap();
+        let curves = findings.iter().filter(|finding| matches!(finding, Finding::Curve(_))).count();
+        assert!(curves == 3 && findings.len() > curves);
+        assert!(trials.findings().unwrap().is_empty(), "they are those since they were last taken");
+    }
+
+    #[test]
+    fn a_trial_is_a_pass_and_a_quarter_within_bounds() {
+        let length = |working_set| {
+            let trials = Trials::new(working_set, Data::new(BLOCK), || Ok(()));
+            (trials.settling, trials.after.blocks)
+        };
+        assert_eq!(length(BLOCK), (16, 32));
+        assert_eq!(length(256 * BLOCK), (256, 320));
+        assert_eq!(length(1 << 30), (640, 640));
+    }
+
+    #[test]
+    fn the_latest_trials_are_kept() {
+        let mut rows = Rows::new(2);
+        assert!(rows.kept().is_empty());
+        (0..KEPT + 1).for_each(|trial| rows.next().fill(trial as u32));
+        assert_eq!((rows.kept().len(), rows.kept()[0], rows.kept()[2]), (2 * KEPT, KEPT as u32, 1));
+    }
+}

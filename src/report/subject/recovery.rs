@@ -1,0 +1,166 @@
+//! How benchmarks that found out a curve come back to their speed, and what that costs over an amount.
+
+use std::collections::BTreeMap;
+
+use super::Subject;
+use crate::crew::{Curve, Figure as Number, Finding};
+use crate::mechanism::Value;
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, Grid, GridRow, Trace, Traces};
+use crate::report::study::Bench;
+use crate::report::text;
+use crate::units::Quantity;
+
+/// A benchmark, the first number and the first curve that it found out.
+type Found<'a> = (&'a Bench<'a>, &'a Number, &'a Curve);
+
+/// A figure of curves for each choice of parameters, and one of the first numbers over the parameter that was varied.
+pub(in crate::report) fn recovery(subject: Subject) -> Vec<Figure> {
+    let found: Vec<Found> = subject.benches.iter().filter_map(|bench| found(bench)).collect();
+    let mut choices: BTreeMap<(Vec<(&str, &Value)>, &str), Vec<Found>> = BTreeMap::new();
+    for found in &found {
+        let key = (found.0.line().setting.parameters.iter().collect(), found.2.of.as_str());
+        choices.entry(key).or_default().push(*found);
+    }
+    let curves = choices.iter().map(|((parameters, _), found)| curves(subject, parameters, found));
+    numbers(subject, &found).into_iter().chain(curves).collect()
+}
+
+fn found<'a>(bench: &'a Bench<'a>) -> Option<Found<'a>> {
+    let number = bench.findings().iter().find_map(|finding| match finding {
+        Finding::Figure(number) if number.quantity.is_time() => Some(number),
+        _ => None,
+    });
+    let curve = bench.findings().iter().find_map(|finding| match finding {
+        Finding::Curve(curve) if !curve.points.is_empty() => Some(curve),
+        _ => None,
+    });
+    Some((bench, number?, curve?))
+}
+
+/// One curve for each mechanism and placement.
+fn curves(subject: Subject, parameters: &[(&str, &Value)], found: &[Found]) -> Figure {
+    let curve = found[0].2;
+    let chosen: Vec<String> = parameters.iter().map(|(name, value)| format!("{}={value}", slugged(name))).collect();
+    let told: Vec<String> = parameters.iter().map(|(name, value)| said(name, value)).collect();
+    let label = |(bench, ..): &Found| format!("{} {}", bench.name(), bench.line().setting.placement.name());
+    let trace = |found: &Found| Trace { label: label(found), points: found.2.points.clone() };
+    let dearest = found.iter().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&found[0]);
+    let mut csv = Csv::new(&["curve", &curve.x.of, &curve.y.of, "id"]);
+    for (row, (x, y)) in found.iter().flat_map(|found| found.2.points.iter().map(move |point| (found, point))) {
+        csv.row([label(row), number(*x), number(*y), row.0.line().id.clone()]);
+    }
+    Figure {
+        id: format!("{}-{}", subject.anchor("recovery"), text::slug(&chosen.join("-"))),
+        title: subject.title(&format!("{}: {}", capital(&curve.of), told.join(", "))),
+        says: format!("Most is lost with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
+        key: (curve.y.quantity == Quantity::Share)
+            .then(|| "100 % is the same block's speed in the trials without the call; median of all trials.".into()),
+        picture: Box::new(Traces {
+            across: curve.x.of.clone(),
+            upwards: curve.y.of.clone(),
+            quantity: curve.y.quantity,
+            traces: found.iter().map(trace).collect(),
+        }),
+        csv: csv.into_text(),
+    }
+}
+
+/// What the number is for each value of the parameter that has most of them; `None` where it has one.
+fn numbers(subject: Subject, found: &[Found]) -> Option<Figure> {
+    let mut amounts: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (bench, ..) in found {
+        for (name, value) in bench.line().setting.parameters.iter() {
+            if let Value::Number(amount) = value {
+                amounts.entry(name).or_default().push(*amount);
+            }
+        }
+    }
+    for amounts in amounts.values_mut() {
+        amounts.sort_unstable();
+        amounts.dedup();
+    }
+    let (varied, amounts) = amounts.into_iter().max_by_key(|(_, amounts)| amounts.len())?;
+    if amounts.len() < 2 {
+        return None;
+    }
+    let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
+    let what = &found[0].1.of;
+    let mut csv = Csv::new(&["row", varied, "ns", "low_95", "high_95", "id"]);
+    for (bench, figure, _) in found {
+        let setting = &bench.line().setting;
+        let others = setting.parameters.iter().filter(|(name, _)| *name != varied).map(|(_, value)| value.to_string());
+        let words: Vec<String> =
+            [bench.name().into(), setting.placement.name().into()].into_iter().chain(others).collect();
+        let label = words.join(" ");
+        let row = rows.iter().position(|(known, _)| *known == label).unwrap_or_else(|| {
+            rows.push((label.clone(), vec![None; amounts.len()]));
+            rows.len() - 1
+        });
+        let value = setting.parameters.iter().find(|(name, _)| *name == varied).map(|(_, value)| value);
+        let Some(Value::Number(amount)) = value else { continue };
+        if let Ok(column) = amounts.binary_search(amount) {
+            rows[row].1[column] = Some(figure.value);
+        }
+        let interval = figure.interval.map_or([String::new(), String::new()], |(low, high)| [low, high].map(number));
+        let start = [label, amount.to_string(), number(figure.value)];
+        csv.row(start.into_iter().chain(interval).chain([bench.line().id.clone()]));
+    }
+    let (dearest, most) = dearest(&rows);
+    Some(Figure {
+        id: format!("{}-over-{}", subject.anchor("recovery"), text::slug(varied)),
+        title: subject.title(&format!("Time {what}, over {}", varied.replace('_', " "))),
+        says: format!("Most is lost with {dearest}: {}.", text::nanos(most)),
+        key: Some(
+            "Sums of all blocks, less those of the trials without the call; darker is more. About 0 is nothing.".into(),
+        ),
+        picture: Box::new(Grid {
+            across: varied.replace('_', " "),
+            columns: amounts.iter().map(|amount| bytes(*amount)).collect(),
+            rows: rows.into_iter().map(|(label, values)| GridRow { label, values }).collect(),
+        }),
+        csv: csv.into_text(),
+    })
+}
+
+fn dearest(rows: &[(String, Vec<Option<f64>>)]) -> (&str, f64) {
+    let all =
+        rows.iter().flat_map(|(label, values)| values.iter().flatten().map(move |value| (label.as_str(), *value)));
+    all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("none", 0.0))
+}
+
+/// `32 KiB`, where it is a whole number of them.
+fn bytes(amount: u64) -> String {
+    match amount {
+        amount if amount >= 1 << 20 && amount.is_multiple_of(1 << 20) => format!("{} MiB", amount >> 20),
+        amount if amount >= 1 << 10 && amount.is_multiple_of(1 << 10) => format!("{} KiB", amount >> 10),
+        amount => amount.to_string(),
+    }
+}
+
+fn said(name: &str, value: &Value) -> String {
+    match value {
+        Value::Number(amount) => format!("{} {}", name.replace('_', " "), bytes(*amount)),
+        Value::Word(word) => format!("{name} {word}"),
+    }
+}
+
+fn slugged(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_memory_are_told_in_their_units() {
+        assert_eq!([1000, 16 << 10, 1 << 20, 3 << 19].map(bytes), ["1000", "16 KiB", "1 MiB", "1536 KiB"]);
+        assert_eq!(capital("speed after"), "Speed after");
+    }
+}
