@@ -11,6 +11,8 @@ mod shift;
 pub mod brigade;
 pub mod creation;
 pub mod handoff;
+pub mod messaging;
+pub mod switch_working_set;
 pub mod syscall;
 
 use std::sync::OnceLock;
@@ -68,7 +70,8 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP];
+pub static GROUPS: &[Group] =
+    &[brigade::GROUP, handoff::GROUP, switch_working_set::GROUP, messaging::GROUP, creation::GROUP, syscall::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]
