@@ -25,7 +25,8 @@ pub(super) struct Run {
     what: What,
     #[command(flatten)]
     how: How,
-    /// What to measure and how long: quick, default (what cargo bench measures), full, or a TOML file
+    /// What to measure and how long: quick, default (what cargo bench measures), full, working-set
+    /// (the group switch_working_set over sizes and numbers of tasks), or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "default")]
     profile: String,
     /// Where the run goes (default target/switchcost/<time>)

@@ -3,7 +3,7 @@
 use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
-use super::subject::{Subject, costs, decomposition, pairs, scaling, scatter, side_by_side};
+use super::subject::{Subject, costs, decomposition, pairs, scaling, scatter, side_by_side, switches};
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
 use crate::record::{Outcome, Run};
@@ -152,10 +152,14 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
         let subject = Subject { group, benches: &benches, run };
         // Side by side shows the same dots.
         let costs = if several { None } else { costs(subject) };
+        let switches = switches(subject);
+        // The same curves before the subtraction would hide what is left of them after it.
+        let scaling = if switches.is_empty() { scaling(subject) } else { Vec::new() };
         let of_study = costs
             .into_iter()
             .chain(decomposition(subject))
-            .chain(scaling(subject))
+            .chain(switches)
+            .chain(scaling)
             .chain(pairs(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));

@@ -1,0 +1,207 @@
+//! What a switch costs over the memory that its tasks use: the group `switch_working_set`, its baseline taken off.
+//!
+//! The baseline touches one set, which stays hot (`sets=one`), so that what is left of a handoff is the switch with all
+//! that it costs the caches. What one task takes that uses the sets of all (`sets=every`), less the same baseline, is
+//! drawn beside it: the share of the loss that comes of the amount of memory and not of switching.
+
+use super::{Subject, key};
+use crate::crew::{Idle, Placement};
+use crate::mechanism::Value;
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, Line, Lines, Point};
+use crate::report::study::Bench;
+use crate::report::text;
+
+const GROUP: &str = "switch_working_set";
+
+/// What one task's memory is measured in on the axis.
+const KIB: f64 = 1024.0;
+
+/// A benchmark less its baseline.
+struct Switch<'a> {
+    bench: &'a Bench<'a>,
+    base: &'a Bench<'a>,
+    touch: u64,
+}
+
+impl Switch<'_> {
+    fn nanos(&self) -> f64 {
+        self.bench.nanos() - self.base.nanos()
+    }
+
+    /// The half width of the difference of independent figures: their own add up as standard deviations do.
+    fn reach(&self) -> f64 {
+        self.bench.reach().hypot(self.base.reach())
+    }
+}
+
+/// Switches that differ by the working set alone, by rising set.
+struct Curve<'a> {
+    label: String,
+    points: Vec<Switch<'a>>,
+}
+
+impl Curve<'_> {
+    /// The cost with nothing to touch: the direct one.
+    fn direct(&self) -> Option<f64> {
+        self.points.first().filter(|point| point.touch == 0).map(Switch::nanos)
+    }
+
+    fn largest(&self) -> Option<&Switch<'_>> {
+        self.points.last()
+    }
+
+    fn climb(&self) -> f64 {
+        self.largest().map_or(0.0, Switch::nanos) - self.direct().unwrap_or(0.0)
+    }
+
+    fn touches(&self) -> impl Iterator<Item = &Switch<'_>> {
+        self.points.iter().filter(|point| point.touch > 0)
+    }
+}
+
+/// One figure for each placement in which working sets of several sizes were measured.
+pub(in crate::report) fn switches(subject: Subject) -> Vec<Figure> {
+    if subject.group != GROUP {
+        return Vec::new();
+    }
+    Placement::ALL.into_iter().filter_map(|placement| figure(subject, placement)).collect()
+}
+
+fn figure(subject: Subject, placement: Placement) -> Option<Figure> {
+    let mut curves: Vec<Curve> = Vec::new();
+    let here = |bench: &&&Bench| {
+        let setting = &bench.line().setting;
+        (setting.placement, setting.idle) == (placement, Idle::Default) && !is_hot(bench)
+    };
+    for bench in subject.benches.iter().filter(here) {
+        let Some(base) = base(bench, subject.benches) else { continue };
+        let switch = Switch { bench, base, touch: amount(bench, "touch").unwrap_or(0) };
+        let label = label(bench);
+        match curves.iter_mut().find(|curve| curve.label == label) {
+            Some(curve) => curve.points.push(switch),
+            None => curves.push(Curve { label, points: vec![switch] }),
+        }
+    }
+    for curve in &mut curves {
+        curve.points.sort_by_key(|point| point.touch);
+    }
+    curves.retain(|curve| curve.touches().count() > 1);
+    let measured: Vec<&Bench> = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.bench)).collect();
+    (!curves.is_empty()).then(|| Figure {
+        id: subject.anchor(&format!("switch-{}", text::slug(placement.name()))),
+        title: subject.title(&format!("What a switch costs over the working set of each task, {placement}")),
+        says: says(&curves),
+        key: Some(told(&measured)),
+        picture: Box::new(Lines {
+            across: "KiB that each task touches per turn".into(),
+            upwards: "time per switch".into(),
+            lines: curves.iter().map(line).collect(),
+        }),
+        csv: csv(&curves),
+    })
+}
+
+/// How the curves are read.
+fn told(measured: &[&Bench]) -> String {
+    let reading = "A handoff less the same pipe calls and the same touching by one task with one hot set, as lat_ctx and \
+                   Li, Ding and Shen subtract. \u{201c}One task\u{201d} uses the sets of all tasks in turn without any switch.";
+    key(measured, 1).map_or(reading.into(), |key| format!("{reading} {key}"))
+}
+
+/// Whether this is what is subtracted from all others.
+fn is_hot(bench: &Bench) -> bool {
+    bench.line().mechanism == bench.line().baseline && !uses_every_set(bench)
+}
+
+fn uses_every_set(bench: &Bench) -> bool {
+    let every = Value::Word("every".into());
+    bench.line().setting.parameters.iter().any(|(name, value)| name == "sets" && *value == every)
+}
+
+fn amount(bench: &Bench, parameter: &str) -> Option<u64> {
+    match bench.line().setting.parameters.iter().find(|(name, _)| *name == parameter)?.1 {
+        Value::Number(amount) => Some(*amount),
+        Value::Word(_) => None,
+    }
+}
+
+/// `process, 8 tasks`, and whatever else was chosen.
+fn label(bench: &Bench) -> String {
+    let tasks = amount(bench, "tasks").unwrap_or(0);
+    let who = if uses_every_set(bench) {
+        format!("one task, {tasks} sets")
+    } else {
+        format!("{}, {tasks} tasks", bench.name())
+    };
+    let named = ["tasks=", "touch=", "sets="];
+    let others = bench.chosen().unwrap_or_default().split(',');
+    let others = others.filter(|pair| !pair.is_empty() && !named.iter().any(|name| pair.starts_with(name)));
+    others.fold(who, |label, pair| format!("{label}, {pair}"))
+}
+
+/// The same touching by one task with one set: in the same placement, or on one CPU where it fits no other.
+fn base<'a>(bench: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
+    let (line, mine) = (bench.line(), &bench.line().setting);
+    let in_placement = |placement: Placement| {
+        all.iter().copied().find(|other| {
+            let theirs = &other.line().setting;
+            let agrees = |(name, value): (&str, &Value)| {
+                name == "sets" || theirs.parameters.iter().any(|(other, same)| other == name && same == value)
+            };
+            other.line().mechanism == line.baseline
+                && is_hot(other)
+                && (theirs.placement, theirs.idle) == (placement, Idle::Default)
+                && theirs.policy == mine.policy
+                && mine.parameters.iter().all(agrees)
+        })
+    };
+    in_placement(mine.placement).or_else(|| in_placement(Placement::SameCpu))
+}
+
+fn line(curve: &Curve) -> Line {
+    let point = |switch: &Switch| {
+        let (nanos, reach) = (switch.nanos(), switch.reach());
+        Point { x: switch.touch as f64 / KIB, y: nanos, low: nanos - reach, high: nanos + reach }
+    };
+    // Nothing to touch has no place on a logarithmic axis; the sentence below and the data have it.
+    Line { label: curve.label.clone(), points: curve.touches().map(point).collect() }
+}
+
+/// The curve of a mechanism that climbs most: its direct cost, and what is added.
+fn says(curves: &[Curve]) -> String {
+    let mechanisms = curves.iter().filter(|curve| curve.points.iter().all(|point| !uses_every_set(point.bench)));
+    let Some(curve) = mechanisms.max_by(|a, b| a.climb().total_cmp(&b.climb())) else { return String::new() };
+    let Some(largest) = curve.largest() else { return String::new() };
+    let size = format!("{} KiB", text::plain(largest.touch as f64 / KIB));
+    let whole = format!("{}: with {size} each a switch costs {}", curve.label, text::nanos(largest.nanos()));
+    match curve.direct() {
+        None => format!("{whole}."),
+        Some(direct) => format!(
+            "{whole}, with nothing to touch {}: the difference, {}, is what the caches cost.",
+            text::nanos(direct),
+            text::nanos(largest.nanos() - direct)
+        ),
+    }
+}
+
+fn csv(curves: &[Curve]) -> String {
+    let mut csv =
+        Csv::new(&["curve", "touch_bytes", "ns_per_switch", "low_95", "high_95", "beyond_direct_ns", "id", "less"]);
+    for curve in curves {
+        for point in &curve.points {
+            let (nanos, reach) = (point.nanos(), point.reach());
+            csv.row([
+                curve.label.clone(),
+                point.touch.to_string(),
+                number(nanos),
+                number(nanos - reach),
+                number(nanos + reach),
+                curve.direct().map(|direct| number(nanos - direct)).unwrap_or_default(),
+                point.bench.line().id.clone(),
+                point.base.line().id.clone(),
+            ]);
+        }
+    }
+    csv.into_text()
+}
