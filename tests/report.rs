@@ -138,7 +138,7 @@ fn a_switch_is_a_handoff_less_the_same_touching_with_one_hot_set() {
         })
         .collect();
     let files = files(&[run.clone()], &catalogue());
-    let data = text(&files, "data/switch-same-cpu-switch-working-set.csv");
+    let data = text(&files, "data/switch-thread-same-cpu-switch-working-set.csv");
     let of = |curve: &str, column: usize| -> Vec<f64> {
         let rows = data.lines().filter(|line| line.starts_with(curve));
         // The label holds a comma and stands in quotes.
@@ -147,7 +147,7 @@ fn a_switch_is_a_handoff_less_the_same_touching_with_one_hot_set() {
     assert_eq!(of("\"thread, 2 tasks", 2), [2000.0, 2100.0, 22_000.0]);
     assert_eq!(of("\"thread, 2 tasks", 5), [0.0, 100.0, 20_000.0]);
     assert_eq!(of("\"one task, 2 sets", 2), [0.0, 200.0, 11_000.0]);
-    let svg = text(&files, "figures/switch-same-cpu-switch-working-set.svg");
+    let svg = text(&files, "figures/switch-thread-same-cpu-switch-working-set.svg");
     assert!(svg.contains("20.0 µs, is what the caches cost") && svg.contains("one task, 2 sets"), "{svg}");
     // One size is no curve, and without the baseline there is nothing to take off.
     for gone in ["touch=0", "touching"] {

@@ -4,6 +4,8 @@
 //! that it costs the caches. What one task takes that uses the sets of all (`sets=every`), less the same baseline, is
 //! drawn beside it: the share of the loss that comes of the amount of memory and not of switching.
 
+use std::collections::BTreeSet;
+
 use super::{Subject, key};
 use crate::crew::{Idle, Placement};
 use crate::mechanism::Value;
@@ -37,7 +39,8 @@ impl Switch<'_> {
 
 /// Switches that differ by the working set alone, by rising set.
 struct Curve<'a> {
-    label: String,
+    /// By which curves are sorted: those of one task behind the others, then by the number of tasks.
+    order: (bool, u64, String),
     points: Vec<Switch<'a>>,
 }
 
@@ -51,6 +54,10 @@ impl Curve<'_> {
         self.points.last()
     }
 
+    fn label(&self) -> &str {
+        &self.order.2
+    }
+
     fn climb(&self) -> f64 {
         self.largest().map_or(0.0, Switch::nanos) - self.direct().unwrap_or(0.0)
     }
@@ -60,37 +67,47 @@ impl Curve<'_> {
     }
 }
 
-/// One figure for each placement in which working sets of several sizes were measured.
+/// One figure for each placement and mechanism of which working sets of several sizes were measured.
 pub(in crate::report) fn switches(subject: Subject) -> Vec<Figure> {
     if subject.group != GROUP {
         return Vec::new();
     }
-    Placement::ALL.into_iter().filter_map(|placement| figure(subject, placement)).collect()
+    let is_baseline = |bench: &Bench| bench.line().mechanism == bench.line().baseline;
+    let mechanisms: BTreeSet<&str> =
+        subject.benches.iter().filter(|bench| !is_baseline(bench)).map(|bench| bench.name()).collect();
+    let each = |placement| mechanisms.iter().filter_map(move |mechanism| figure(subject, placement, mechanism));
+    Placement::ALL.into_iter().flat_map(each).collect()
 }
 
-fn figure(subject: Subject, placement: Placement) -> Option<Figure> {
+fn figure(subject: Subject, placement: Placement, mechanism: &str) -> Option<Figure> {
     let mut curves: Vec<Curve> = Vec::new();
     let here = |bench: &&&Bench| {
         let setting = &bench.line().setting;
-        (setting.placement, setting.idle) == (placement, Idle::Default) && !is_hot(bench)
+        (setting.placement, setting.idle) == (placement, Idle::Default)
+            && (bench.name() == mechanism || uses_every_set(bench))
     };
     for bench in subject.benches.iter().filter(here) {
         let Some(base) = base(bench, subject.benches) else { continue };
         let switch = Switch { bench, base, touch: amount(bench, "touch").unwrap_or(0) };
-        let label = label(bench);
-        match curves.iter_mut().find(|curve| curve.label == label) {
+        let order = (uses_every_set(bench), amount(bench, "tasks").unwrap_or(0), label(bench));
+        match curves.iter_mut().find(|curve| curve.order == order) {
             Some(curve) => curve.points.push(switch),
-            None => curves.push(Curve { label, points: vec![switch] }),
+            None => curves.push(Curve { order, points: vec![switch] }),
         }
     }
+    curves.sort_by(|a, b| a.order.cmp(&b.order));
     for curve in &mut curves {
         curve.points.sort_by_key(|point| point.touch);
     }
     curves.retain(|curve| curve.touches().count() > 1);
+    // Those of one task are there for comparison.
+    if curves.iter().all(|curve| curve.order.0) {
+        return None;
+    }
     let measured: Vec<&Bench> = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.bench)).collect();
-    (!curves.is_empty()).then(|| Figure {
-        id: subject.anchor(&format!("switch-{}", text::slug(placement.name()))),
-        title: subject.title(&format!("What a switch costs over the working set of each task, {placement}")),
+    Some(Figure {
+        id: subject.anchor(&format!("switch-{}-{}", text::slug(mechanism), text::slug(placement.name()))),
+        title: subject.title(&format!("What a switch costs over the working set of each {mechanism}, {placement}")),
         says: says(&curves),
         key: Some(told(&measured)),
         picture: Box::new(Lines {
@@ -165,16 +182,16 @@ fn line(curve: &Curve) -> Line {
         Point { x: switch.touch as f64 / KIB, y: nanos, low: nanos - reach, high: nanos + reach }
     };
     // Nothing to touch has no place on a logarithmic axis; the sentence below and the data have it.
-    Line { label: curve.label.clone(), points: curve.touches().map(point).collect() }
+    Line { label: curve.label().into(), points: curve.touches().map(point).collect() }
 }
 
-/// The curve of a mechanism that climbs most: its direct cost, and what is added.
+/// The curve of the mechanism that climbs most: its direct cost, and what is added.
 fn says(curves: &[Curve]) -> String {
-    let mechanisms = curves.iter().filter(|curve| curve.points.iter().all(|point| !uses_every_set(point.bench)));
-    let Some(curve) = mechanisms.max_by(|a, b| a.climb().total_cmp(&b.climb())) else { return String::new() };
+    let switching = curves.iter().filter(|curve| !curve.order.0);
+    let Some(curve) = switching.max_by(|a, b| a.climb().total_cmp(&b.climb())) else { return String::new() };
     let Some(largest) = curve.largest() else { return String::new() };
     let size = format!("{} KiB", text::plain(largest.touch as f64 / KIB));
-    let whole = format!("{}: with {size} each a switch costs {}", curve.label, text::nanos(largest.nanos()));
+    let whole = format!("{}: with {size} each a switch costs {}", curve.label(), text::nanos(largest.nanos()));
     match curve.direct() {
         None => format!("{whole}."),
         Some(direct) => format!(
@@ -192,7 +209,7 @@ fn csv(curves: &[Curve]) -> String {
         for point in &curve.points {
             let (nanos, reach) = (point.nanos(), point.reach());
             csv.row([
-                curve.label.clone(),
+                curve.label().into(),
                 point.touch.to_string(),
                 number(nanos),
                 number(nanos - reach),
