@@ -104,26 +104,56 @@ fn figure(subject: Subject, placement: Placement, mechanism: &str) -> Option<Fig
     if curves.iter().all(|curve| curve.order.0) {
         return None;
     }
-    let measured: Vec<&Bench> = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.bench)).collect();
+    let all = || curves.iter().flat_map(|curve| &curve.points);
+    let drawn = Drawn::of(all());
     Some(Figure {
         id: subject.anchor(&format!("switch-{}-{}", text::slug(mechanism), text::slug(placement.name()))),
         title: subject.title(&format!("What a switch costs over the working set of each {mechanism}, {placement}")),
         says: says(&curves),
-        key: Some(told(&measured)),
+        key: Some(told(&all().map(|point| point.bench).collect::<Vec<_>>(), all().filter(|p| !drawn.shows(p)).count())),
         picture: Box::new(Lines {
             across: "KiB that each task touches per turn".into(),
             upwards: "time per switch".into(),
-            lines: curves.iter().map(line).collect(),
+            lines: curves.iter().map(|curve| line(curve, drawn)).filter(|line| !line.points.is_empty()).collect(),
         }),
         csv: csv(&curves),
     })
 }
 
-/// How the curves are read.
-fn told(measured: &[&Bench]) -> String {
+/// Which points a picture has. Costs of microseconds and of milliseconds are told apart on a logarithmic axis alone, on
+/// which there is no 0 and nothing that reaches below it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Drawn {
+    /// All: what is clearly negative must be seen, and takes a linear axis.
+    All,
+    /// Those that are told from 0.
+    Positive,
+}
+
+impl Drawn {
+    fn of<'a>(mut points: impl Iterator<Item = &'a Switch<'a>>) -> Self {
+        if points.any(|point| point.nanos() + point.reach() < 0.0) { Self::All } else { Self::Positive }
+    }
+
+    fn shows(self, point: &Switch) -> bool {
+        // Nothing to touch has no place on the other axis, which is logarithmic; the sentence and the data have it.
+        point.touch > 0 && (self == Self::All || point.nanos() > point.reach())
+    }
+}
+
+/// How the curves are read, and how many points are not drawn.
+fn told(measured: &[&Bench], left_out: usize) -> String {
     let reading = "A handoff less the same pipe calls and the same touching by one task with one hot set, as lat_ctx and \
                    Li, Ding and Shen subtract. \u{201c}One task\u{201d} uses the sets of all tasks in turn without any switch.";
-    key(measured, 1).map_or(reading.into(), |key| format!("{reading} {key}"))
+    let left_out = match left_out {
+        0 => String::new(),
+        some => format!(
+            " {} with nothing to touch, or not told apart from 0: in the data alone.",
+            text::count(some, "point")
+        ),
+    };
+    let marks = key(measured, 1).map_or_else(String::new, |key| format!(" {key}"));
+    format!("{reading}{left_out}{marks}")
 }
 
 /// Whether this is what is subtracted from all others.
@@ -176,13 +206,13 @@ fn base<'a>(bench: &Bench, all: &[&'a Bench<'a>]) -> Option<&'a Bench<'a>> {
     in_placement(mine.placement).or_else(|| in_placement(Placement::SameCpu))
 }
 
-fn line(curve: &Curve) -> Line {
+fn line(curve: &Curve, drawn: Drawn) -> Line {
     let point = |switch: &Switch| {
         let (nanos, reach) = (switch.nanos(), switch.reach());
         Point { x: switch.touch as f64 / KIB, y: nanos, low: nanos - reach, high: nanos + reach }
     };
-    // Nothing to touch has no place on a logarithmic axis; the sentence below and the data have it.
-    Line { label: curve.label().into(), points: curve.touches().map(point).collect() }
+    let points = curve.points.iter().filter(|switch| drawn.shows(switch)).map(point).collect();
+    Line { label: curve.label().into(), points }
 }
 
 /// The curve of the mechanism that climbs most: its direct cost, and what is added.
