@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use switchcost::crew::{Finding, Values};
-use switchcost::record::{Outcome, Run, read};
+use switchcost::record::{BenchmarkLine, Outcome, Run, read};
 use switchcost::report::{Catalogue, File, PAGE, files};
-use switchcost::units::CpuId;
+use switchcost::units::{CpuId, Nanos};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report").join(name)
@@ -103,6 +103,60 @@ fn pairs_of_cpus_become_a_map_when_most_were_measured() {
     assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
     // The placements' own pairs are no map.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
+}
+
+/// A benchmark of the group `switch_working_set` whose samples all take `nanos` per operation.
+fn working_set(like: &BenchmarkLine, mechanism: &str, touch: u64, sets: Option<&str>, nanos: u64) -> BenchmarkLine {
+    let mut line = like.clone();
+    let mut parameters = serde_json::json!({ "tasks": 2, "touch": touch, "access": "read" });
+    let mut chosen = format!("touch={touch}");
+    if let Some(sets) = sets {
+        parameters["sets"] = sets.into();
+    }
+    if sets == Some("every") {
+        chosen = format!("sets=every,{chosen}");
+    }
+    line.mechanism = format!("switch_working_set/{mechanism}");
+    line.baseline = "switch_working_set/touching".into();
+    line.id = format!("{}/same-cpu/{chosen}", line.mechanism);
+    line.setting.parameters = serde_json::from_value(parameters).unwrap();
+    let Outcome::Measured(measured) = &mut line.outcome else { panic!("it was measured") };
+    for sample in &mut measured.samples {
+        sample.1 = Nanos(nanos * sample.0.0);
+    }
+    line
+}
+
+#[test]
+fn a_switch_is_a_handoff_less_the_same_touching_with_one_hot_set() {
+    let mut run = run("three-rounds");
+    let like = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-cpu").unwrap().clone();
+    run.benchmarks = [(0, 1000, 1000, 3000), (16 << 10, 1500, 1700, 3600), (1 << 20, 9000, 20_000, 31_000)]
+        .into_iter()
+        .flat_map(|(touch, hot, every, switched)| {
+            [("touching", Some("one"), hot), ("touching", Some("every"), every), ("thread", None, switched)]
+                .map(|(mechanism, sets, nanos)| working_set(&like, mechanism, touch, sets, nanos))
+        })
+        .collect();
+    let files = files(&[run.clone()], &catalogue());
+    let data = text(&files, "data/switch-thread-same-cpu-switch-working-set.csv");
+    let of = |curve: &str, column: usize| -> Vec<f64> {
+        let rows = data.lines().filter(|line| line.starts_with(curve));
+        // The label holds a comma and stands in quotes.
+        rows.map(|line| line.split('"').nth(2).unwrap().split(',').nth(column).unwrap().parse().unwrap()).collect()
+    };
+    assert_eq!(of("\"thread, 2 tasks", 2), [2000.0, 2100.0, 22_000.0]);
+    assert_eq!(of("\"thread, 2 tasks", 5), [0.0, 100.0, 20_000.0]);
+    assert_eq!(of("\"one task, 2 sets", 2), [0.0, 200.0, 11_000.0]);
+    let svg = text(&files, "figures/switch-thread-same-cpu-switch-working-set.svg");
+    assert!(svg.contains("20.0 µs, is what the caches cost") && svg.contains("one task, 2 sets"), "{svg}");
+    // One size is no curve, and without the baseline there is nothing to take off.
+    for gone in [vec!["touch=0", "touch=16384"], vec!["touching"]] {
+        let mut less = run.clone();
+        less.benchmarks.retain(|line| !gone.iter().any(|part| line.id.contains(part)));
+        let files = switchcost::report::files(&[less], &catalogue());
+        assert!(!figures(&files).iter().any(|figure| figure.starts_with("switch-")), "{gone:?}");
+    }
 }
 
 #[test]

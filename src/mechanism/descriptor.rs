@@ -16,6 +16,8 @@ pub enum Unit {
     Handoff,
     /// A task created, run and reaped.
     Task,
+    /// A message, sent and received.
+    Message,
     /// One call into the kernel, or into what stands for it.
     Call,
     /// A sleeping task runs again.
@@ -31,6 +33,7 @@ impl Unit {
             Self::Hop => "hop",
             Self::Handoff => "handoff",
             Self::Task => "task",
+            Self::Message => "message",
             Self::Call => "call",
             Self::Wakeup => "wakeup",
             Self::Request => "request",

@@ -17,6 +17,8 @@ pub mod brigade;
 pub mod creation;
 pub mod fairness;
 pub mod handoff;
+pub mod messaging;
+pub mod switch_working_set;
 pub mod syscall;
 pub mod wakeup;
 
@@ -78,9 +80,11 @@ pub struct Group {
 pub static GROUPS: &[Group] = &[
     brigade::GROUP,
     handoff::GROUP,
+    switch_working_set::GROUP,
+    after_syscall::GROUP,
+    messaging::GROUP,
     creation::GROUP,
     syscall::GROUP,
-    after_syscall::GROUP,
     wakeup::GROUP,
     fairness::GROUP,
 ];

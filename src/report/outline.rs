@@ -4,7 +4,8 @@ use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
 use super::subject::{
-    Subject, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, tails,
+    Subject, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, switches,
+    tails,
 };
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
@@ -154,11 +155,15 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
         let subject = Subject { group, benches: &benches, run };
         // Side by side shows the same dots.
         let costs = if several { None } else { costs(subject) };
+        let switches = switches(subject);
+        // The same curves before the subtraction would hide what is left of them after it.
+        let scaling = if switches.is_empty() { scaling(subject) } else { Vec::new() };
         let of_study = costs
             .into_iter()
             .chain(decomposition(subject))
             .chain(latencies(subject))
-            .chain(scaling(subject))
+            .chain(switches)
+            .chain(scaling)
             .chain(tails(subject))
             .chain(pairs(subject))
             .chain(recovery(subject))

@@ -10,7 +10,7 @@
 //! filter = "^brigade/"    # a regular expression, searched in ids; left out: every id
 //! placement = ["same-cpu", "unpinned"]   # left out: every one that this machine has
 //! idle = "poll"           # left out: default
-//! set = { tasks = 64 }    # parameters, for the mechanisms that have them
+//! set = { tasks = 64 }    # parameters, for the mechanisms that have them; a list is measured value by value
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,22 @@ use crate::mechanism::Value;
 
 /// The fewest samples that Criterion takes.
 const FEWEST_SAMPLES: usize = 10;
+
+/// Profiles that are files of this program, by name.
+const SHIPPED: [(&str, &str); 4] = [
+    ("one-thread", include_str!("profiles/one-thread.toml")),
+    ("parts", include_str!("profiles/parts.toml")),
+    ("working-set", include_str!("profiles/working-set.toml")),
+    ("cpu-share", include_str!("profiles/cpu-share.toml")),
+];
+
+/// Profiles that this program makes for the machine, by name.
+const MADE: [(&str, fn() -> Result<Profile, PlanError>); 4] = [
+    ("quick", || Ok(Profile::quick())),
+    ("default", || Ok(Profile::standard())),
+    ("full", || Ok(Profile::full())),
+    ("after-syscall", Profile::after_syscall),
+];
 
 /// What a profile names of all benchmarks.
 #[derive(Debug, Clone)]
@@ -101,7 +117,34 @@ struct FilePick {
     policy: Class,
     slice_us: Option<u64>,
     #[serde(default)]
-    set: BTreeMap<String, Value>,
+    set: BTreeMap<String, Values>,
+}
+
+/// The value of a parameter, or several that are measured in turn.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(Value),
+    Several(Vec<Value>),
+}
+
+impl Values {
+    fn all(&self) -> &[Value] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Several(values) => values,
+        }
+    }
+}
+
+/// Every combination of one value for each parameter.
+fn combinations(set: &BTreeMap<String, Values>) -> Vec<Vec<(String, String)>> {
+    set.iter().fold(vec![Vec::new()], |chosen, (name, values)| {
+        let with = |before: &Vec<(String, String)>, value: &Value| {
+            before.iter().cloned().chain([(name.clone(), value.to_string())]).collect()
+        };
+        chosen.iter().flat_map(|before| values.all().iter().map(move |value| with(before, value))).collect()
+    })
 }
 
 impl Profile {
@@ -126,17 +169,10 @@ impl Profile {
         Self { rounds: 5, timing, picks: vec![Pick::of(Choice::default()), Pick::of(one_per_cpu)] }
     }
 
-    /// The ways in which one thread moves a byte along 500 pipes, each flag of a ring by itself and together.
-    ///
-    /// # Errors
-    /// None: a test reads the text that is compiled in.
-    pub fn one_thread() -> Result<Self, ProfileError> {
-        Self::parse(include_str!("one_thread.toml"), Path::new("one-thread"))
-    }
-
     /// The names that there are, for whoever gives another one.
     pub fn names() -> String {
-        "quick, default, full, one-thread, after-syscall".into()
+        let made = MADE.iter().map(|(name, _)| *name);
+        made.chain(SHIPPED.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")
     }
 
     /// By its name, or from a file.
@@ -144,18 +180,15 @@ impl Profile {
     /// # Errors
     /// A file that is not there, or a line of it that is wrong.
     pub fn named(name: &str) -> Result<Self, ProfileError> {
-        match name {
-            "quick" => Ok(Self::quick()),
-            "default" => Ok(Self::standard()),
-            "full" => Ok(Self::full()),
-            "one-thread" => Self::one_thread(),
-            "after-syscall" => Ok(Self::after_syscall()?),
-            path => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;
-                Self::parse(&text, Path::new(path))
-            }
+        if let Some((_, make)) = MADE.iter().find(|(made, _)| *made == name) {
+            return Ok(make()?);
         }
+        let path = Path::new(name);
+        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            return Self::parse(text, path);
+        }
+        let text = std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;
+        Self::parse(&text, path)
     }
 
     /// Reads the text of a file called `path`.
@@ -167,7 +200,7 @@ impl Profile {
         let file: File = toml::from_str(text).map_err(|error| {
             wrong(error.span().map_or(0, |span| span.start), error.message().lines().collect::<Vec<_>>().join("; "))
         })?;
-        let mut profile = Self::standard();
+        let mut profile = Self { picks: Vec::new(), ..Self::standard() };
         if let Some(rounds) = file.rounds {
             at_least(1, *rounds.as_ref() as usize).map_err(|reason| wrong(rounds.span().start, reason))?;
             profile.rounds = rounds.into_inner();
@@ -185,23 +218,24 @@ impl Profile {
         if file.benchmarks.is_empty() {
             return Err(wrong(0, "it names no [[benchmarks]]".into()));
         }
-        profile.picks = file
-            .benchmarks
-            .into_iter()
-            .map(|pick| {
-                let begins = pick.span().start;
-                let pick = pick.into_inner();
-                let filter = pick.filter.map(|filter| {
-                    let bad = |_| wrong(filter.span().start, format!("`{}` is no regular expression", filter.as_ref()));
-                    Regex::new(filter.as_ref()).map_err(bad)
-                });
-                let parameters = pick.set.into_iter().map(|(name, value)| (name, value.to_string())).collect();
-                let policy = Policy { class: pick.policy, slice_us: pick.slice_us };
-                let choice = Choice { parameters, placements: pick.placement, idle: pick.idle, policy };
-                let place = Some((path.to_path_buf(), line(text, begins)));
-                Ok(Pick { filter: filter.transpose()?, choice, first_placement_only: false, place })
-            })
-            .collect::<Result<_, ProfileError>>()?;
+        for pick in file.benchmarks {
+            let begins = pick.span().start;
+            let pick = pick.into_inner();
+            let filter = pick.filter.map(|filter| {
+                let bad = |_| wrong(filter.span().start, format!("`{}` is no regular expression", filter.as_ref()));
+                Regex::new(filter.as_ref()).map_err(bad)
+            });
+            let filter = filter.transpose()?;
+            if let Some((name, _)) = pick.set.iter().find(|(_, values)| values.all().is_empty()) {
+                return Err(wrong(begins, format!("{name} has no value")));
+            }
+            let policy = Policy { class: pick.policy, slice_us: pick.slice_us };
+            let place = Some((path.to_path_buf(), line(text, begins)));
+            profile.picks.extend(combinations(&pick.set).into_iter().map(|parameters| {
+                let choice = Choice { parameters, placements: pick.placement.clone(), idle: pick.idle, policy };
+                Pick { filter: filter.clone(), choice, first_placement_only: false, place: place.clone() }
+            }));
+        }
         Ok(profile)
     }
 

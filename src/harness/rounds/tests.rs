@@ -380,6 +380,22 @@ set = { tasks = 64, transport = "socketpair" }
 }
 
 #[test]
+fn a_list_in_a_profile_is_measured_value_by_value() {
+    let text = r#"
+[[benchmarks]]
+filter = "^switch_working_set/thread/"
+placement = ["same-cpu"]
+set = { tasks = [4, 8], touch = [0, 4096], access = "write" }
+"#;
+    let profile = Profile::parse(text, Path::new("p.toml")).unwrap();
+    let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let behind = |id: String| id.rsplit('/').next().unwrap().to_string();
+    let ids: Vec<String> = planned.iter().map(|planned| behind(planned.id())).collect();
+    let of = |tasks: u32| [0, 4096].map(|touch| format!("access=write,tasks={tasks},touch={touch}"));
+    assert_eq!(ids, [of(4), of(8)].concat());
+}
+
+#[test]
 fn the_profile_in_the_methodology_is_one() {
     let page = include_str!("../../../METHODOLOGY.md");
     let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
@@ -401,6 +417,7 @@ fn a_wrong_profile_names_its_line() {
         ("benchmarks = []", ":1: it names no [[benchmarks]]"),
         ("rounds = 3", ": missing field `benchmarks`"),
         ("[[benchmarks]]\ncolour = 3", ":2: unknown field `colour`"),
+        ("[[benchmarks]]\nset = { tasks = [] }", ":1: tasks has no value"),
         ("[[benchmarks]\n", ":1: "),
     ];
     for (text, expected) in cases {
@@ -432,6 +449,11 @@ fn the_named_profiles_plan_what_they_say() {
         "brigade/uring_chain/same-cpu/link=unlinked,taskrun=defer",
     ] {
         assert!(ids.contains(id), "{id}");
+    }
+    let sweep = Profile::named("working-set").unwrap().plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let ids: Vec<String> = sweep.iter().map(crate::harness::Planned::id).collect();
+    for id in ["thread/same-cpu/tasks=96,touch=4194304", "process/same-llc", "touching/same-cpu/sets=every,touch=0"] {
+        assert!(ids.contains(&format!("switch_working_set/{id}")), "{id}: {ids:?}");
     }
 }
 
