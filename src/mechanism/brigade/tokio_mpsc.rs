@@ -12,7 +12,7 @@ use super::channel::MessagePort;
 use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
 use super::{TASKS, demand_without_descriptors, places};
 use crate::mechanism::{
-    Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -26,7 +26,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "docs.rs/tokio, sync::mpsc",
     lap: hops_of_all_tokens,
     demand: demand_without_descriptors,
-    expects: |_, _| Expectation::nothing(),
+    // The channel allocates room for 32 messages at a time; for large ones the allocator may ask for more memory.
+    expects: |parameters, _| match parameters.word(MESSAGE.name) {
+        "1" => Expectation::nothing(),
+        _ => Expectation::nothing().others(Bound::AtMost(0.1)),
+    },
 };
 
 struct TokioMpsc;
