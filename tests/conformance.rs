@@ -178,21 +178,44 @@ const ATTEMPTS: usize = 4;
 /// until its patience ends.
 const ENOUGH: usize = 3;
 
+/// How many may differ among others before they are looked at alone.
+const MANY: usize = 8;
+
 #[test]
 fn every_benchmark_does_what_its_descriptor_says() {
     let benchmarks = benchmarks();
     let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).patience(PATIENCE);
-    let (next, suspects) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let broken = AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
+    while next.load(Ordering::Relaxed) < benchmarks.len() {
+        let mut differ = Vec::new();
+        for (ran, benchmark) in audit_on(&auditor, &benchmarks, &next) {
+            differ.extend(confirm(&auditor, benchmark));
+            // Those that do not end take their time, and share what is broken as a rule.
+            if differ.len() >= if ran { ENOUGH } else { 1 } {
+                break;
+            }
+        }
+        assert!(differ.is_empty(), "audits that differ, or some of them:\n{}", differ.join("\n"));
+    }
+    println!("{} audits agree", benchmarks.len());
+}
+
+/// Audits from `next` on until all are done or too much is wrong; returns those that differ, and whether they ran to
+/// their end, first those that did not.
+fn audit_on<'a>(auditor: &Auditor, benchmarks: &'a [Benchmark], next: &AtomicUsize) -> Vec<(bool, &'a Benchmark)> {
+    let suspects = Mutex::new(Vec::new());
+    let enough = || {
+        let suspects: Vec<(bool, _)> = suspects.lock().unwrap().clone();
+        suspects.len() >= MANY || suspects.iter().filter(|(ran, _)| !ran).count() >= ENOUGH
+    };
     std::thread::scope(|scope| {
         for _ in 0..AUDITS_AT_ONCE {
             scope.spawn(|| {
-                while broken.load(Ordering::Relaxed) < ENOUGH
+                while !enough()
                     && let Some(benchmark) = benchmarks.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    if let Err(wrong) = audit(&auditor, benchmark) {
+                    if let Err(wrong) = audit(auditor, benchmark) {
                         println!("{}", wrong.differences);
-                        broken.fetch_add(usize::from(!wrong.ran), Ordering::Relaxed);
                         suspects.lock().unwrap().push((wrong.ran, benchmark));
                     }
                 }
@@ -201,17 +224,7 @@ fn every_benchmark_does_what_its_descriptor_says() {
     });
     let mut suspects = suspects.into_inner().unwrap();
     suspects.sort_by_key(|(ran, _)| *ran);
-    let mut differ = Vec::new();
-    for (ran, benchmark) in suspects {
-        differ.extend(confirm(&auditor, benchmark));
-        // Those that do not end take their time, and share what is broken as a rule.
-        if differ.len() >= if ran { ENOUGH } else { 1 } {
-            break;
-        }
-    }
-    assert!(differ.is_empty(), "audits that differ, or some of them:\n{}", differ.join("\n"));
-    assert!(broken.into_inner() < ENOUGH, "too many did not run to their end; see above");
-    println!("{} audits agree", benchmarks.len());
+    suspects
 }
 
 /// How the audit of `benchmark` alone differs, if it does every time. Neighbours take CPUs away in the middle of things,

@@ -24,9 +24,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     demand,
     expects: |_, placement| match placement {
-        // One sleep a handoff, and on Linux 6.18 up to three preemptions in ten besides: the reader wakes and finds the
-        // writer not done with it.
-        Placement::SameCpu => through_a_socket(placement).switches(Bound::Between(1.0, 1.5)),
+        // One sleep a handoff, and preemptions besides, where the reader wakes and finds the writer not done with it: up to
+        // three in ten on Linux 6.18, one each time on 7.2 (emulated).
+        Placement::SameCpu => through_a_socket(placement).switches(Bound::Between(1.0, 2.1)),
         _ => through_a_socket(placement),
     },
 };
