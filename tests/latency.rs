@@ -37,13 +37,13 @@ const MS: u64 = 1_000_000;
 
 /// A server that stands still for 100 ms of a second in which 1000 requests come: some 100 of them wait, evenly from
 /// 100 ms down to nothing, so that one in a hundred of all waits longer than some 90 ms. Arrivals are irregular, and a
-/// busy machine can only add to it.
+/// busy machine can only add to it; how much it is to the millisecond is tested where the generator is, in time that
+/// only passes there.
 fn must_show_a_stall(id: &str, parameters: &[(&str, &str)]) {
     let [response, service] = told(&benchmark(id, parameters), 1000, ["response time", "service time"]);
     assert_eq!((response.count(), service.count()), (1000, 1000), "{id}");
     let p99 = response.quantile(0.99);
     assert!(p99 > 80 * MS, "{id}: {p99}");
-    assert!(response.quantile(0.5) < p99 / 2, "{id}: most requests come before or after: {response:?}");
     assert!(service.quantile(0.99) < p99 / 2, "{id}: one request in a thousand is slow to serve: {service:?}");
 }
 

@@ -66,7 +66,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     demand: |parameters| Demand { descriptors: 0, threads: 2 + neighbour::most(parameters), processes: 0 },
     expects: |parameters, _| {
         let others = if neighbour::wanted(parameters) { Bound::AtMost(0.1) } else { Bound::Exactly(0.0) };
-        // One sleep in the stall, a batch's first wait and last wake: of a batch, not of a request.
+        // The worker's stall is a sleep too, one in a thousand.
         Expectation::nothing()
             .call("futex:wake", Bound::Between(1.0, 1.1))
             // The worker that finds several requests sleeps once for all of them; one that is woken in vain, again.
