@@ -67,7 +67,12 @@ fn figure(first: &Figure, rounds: &[&Figure]) -> Figure {
             interval: Some((estimate.interval.low, estimate.interval.high)),
             ..first.clone()
         },
-        _ => first.clone(),
+        _ if rounds.len() == 1 => first.clone(),
+        // Numbers around 0, such as differences, have no interval by ratios.
+        _ => {
+            let all: Vec<f64> = rounds.iter().map(|figure| figure.value).collect();
+            Figure { value: median(&all).unwrap_or(first.value), interval: None, ..first.clone() }
+        }
     }
 }
 
@@ -98,6 +103,10 @@ mod tests {
         let Some(Finding::Figure(figure)) = merged(&[&number(1.0), &number(9.0), &number(2.0)]) else { panic!() };
         assert_eq!(figure.value, 2.0);
         assert!(figure.interval.is_some());
+        let Some(Finding::Figure(around_nothing)) = merged(&[&number(-7.0), &number(0.5), &number(1.0)]) else {
+            panic!()
+        };
+        assert_eq!((around_nothing.value, around_nothing.interval), (0.5, None));
 
         let mut values = Values::new();
         values.record(7);

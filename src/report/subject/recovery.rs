@@ -14,10 +14,13 @@ use crate::units::Quantity;
 /// A benchmark, the first number and the first curve that it found out.
 type Found<'a> = (&'a Bench<'a>, &'a Number, &'a Curve);
 
+/// What is chosen, and what the curve is of.
+type Choice<'a> = (Vec<(&'a str, &'a Value)>, &'a str);
+
 /// A figure of curves for each choice of parameters, and one of the first numbers over the parameter that was varied.
 pub(in crate::report) fn recovery(subject: Subject) -> Vec<Figure> {
     let found: Vec<Found> = subject.benches.iter().filter_map(|bench| found(bench)).collect();
-    let mut choices: BTreeMap<(Vec<(&str, &Value)>, &str), Vec<Found>> = BTreeMap::new();
+    let mut choices: BTreeMap<Choice, Vec<Found>> = BTreeMap::new();
     for found in &found {
         let key = (found.0.line().setting.parameters.iter().collect(), found.2.of.as_str());
         choices.entry(key).or_default().push(*found);
