@@ -18,6 +18,8 @@ pub enum Unit {
     Task,
     /// One call into the kernel, or into what stands for it.
     Call,
+    /// A block of a file read.
+    Read,
 }
 
 impl Unit {
@@ -28,6 +30,7 @@ impl Unit {
             Self::Handoff => "handoff",
             Self::Task => "task",
             Self::Call => "call",
+            Self::Read => "read",
         }
     }
 }

@@ -10,6 +10,7 @@ mod shift;
 
 pub mod brigade;
 pub mod creation;
+pub mod file;
 pub mod handoff;
 pub mod syscall;
 
@@ -68,7 +69,7 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP];
+pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, file::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]
