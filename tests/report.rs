@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use switchcost::crew::{Finding, Values};
 use switchcost::record::{Outcome, Run, read};
 use switchcost::report::{Catalogue, File, PAGE, files};
 use switchcost::units::CpuId;
@@ -83,6 +84,26 @@ fn a_whole_run_has_every_kind_of_figure() {
     for kind in ["runs-brigade", "parts-brigade-a", "rounds-handoff-a", "rounds-handoff-b", "runs-creation"] {
         assert!(figures(two).contains(&kind), "{kind}: {:?}", figures(two));
     }
+}
+
+#[test]
+fn submission_and_completion_become_parts_of_a_bar() {
+    let mut run = run("three-rounds");
+    run.benchmarks.retain(|line| line.id == "handoff/futex/same-cpu");
+    for line in &mut run.benchmarks {
+        let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+        for (of, nanos) in [("submission", 500), ("completion", 1500)] {
+            let mut values = Values::new();
+            values.record(nanos);
+            measured.findings.push(Finding::latencies(of, values));
+        }
+    }
+    let files = files(&[run], &catalogue());
+    let row = text(&files, "data/submission-handoff.csv").lines().nth(1).unwrap();
+    assert_eq!(row, "handoff/futex/same-cpu,500,1500,0.25");
+    let drawn = text(&files, "figures/submission-handoff.svg");
+    assert!(drawn.contains("kept in submission") && drawn.contains("until completion"));
+    assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("submission-")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
-use super::subject::{Subject, costs, decomposition, pairs, scaling, scatter, side_by_side};
+use super::subject::{Subject, costs, decomposition, pairs, scaling, scatter, side_by_side, submission};
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
 use crate::record::{Outcome, Run};
@@ -155,6 +155,7 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
         let of_study = costs
             .into_iter()
             .chain(decomposition(subject))
+            .chain(submission(subject))
             .chain(scaling(subject))
             .chain(pairs(subject))
             .chain(scatter(subject));

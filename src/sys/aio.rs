@@ -120,8 +120,7 @@ impl Aio {
             let (count, events) = (self.in_flight, self.events.as_mut_ptr());
             let forever = std::ptr::null::<libc::timespec>();
             // SAFETY: `events` has room for as many as were ever in flight.
-            let found =
-                unsafe { libc::syscall(libc::SYS_io_getevents, self.context, count, count, events, forever) };
+            let found = unsafe { libc::syscall(libc::SYS_io_getevents, self.context, count, count, events, forever) };
             let Ok(found) = usize::try_from(found) else {
                 match Errno::last() {
                     Errno::EINTR => continue,

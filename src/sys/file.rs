@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, open, posix_fadvise
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, Statfs, TMPFS_MAGIC, statfs};
-use nix::unistd::{SysconfVar, mkstemp, sysconf, unlink};
+use nix::unistd::{AccessFlags, SysconfVar, access, mkstemp, sysconf, unlink};
 
 use super::SysError;
 use super::channel::{read_whole, write_whole};
@@ -63,6 +63,15 @@ impl Undisked {
             _ => None,
         })
     }
+}
+
+/// Whether this process may make files in `folder`.
+///
+/// # Errors
+/// `EACCES`, `EROFS`, `ENOENT`.
+pub fn may_create_in(folder: &Path) -> Result<(), SysError> {
+    let write = AccessFlags::W_OK | AccessFlags::X_OK;
+    access(folder, write).map_err(|errno| SysError::new(format!("access {}", folder.display()), errno))
 }
 
 /// A file on disk that has no name: it is gone when its last descriptor is closed, however the process ends.
@@ -153,6 +162,12 @@ impl DataFile {
     /// `EAGAIN` when the kernel is out of memory.
     pub fn pages_in_the_cache(&mut self) -> Result<usize, SysError> {
         self.view.count_resident()
+    }
+
+    /// Whether any page of the `bytes` from `offset` on was in the cache when they were last counted.
+    pub fn was_in_the_cache(&self, offset: u64, bytes: usize) -> bool {
+        let (first, last) = (offset as usize / page_size(), (offset as usize + bytes).div_ceil(page_size()));
+        self.view.resident.iter().take(last).skip(first).any(|page| page & 1 == 1)
     }
 
     /// How many names the file has in its folder: none.
@@ -262,6 +277,8 @@ mod tests {
         blocks.read(&file.descriptor(), 0, 7 * MARKED as u64).unwrap();
         assert_eq!(blocks.first_word(0), 7 * MARKED as u64);
         assert_eq!(file.pages_in_the_cache(), Ok(1));
+        assert!(file.was_in_the_cache(7 * MARKED as u64, MARKED) && file.was_in_the_cache(0, 8 * MARKED));
+        assert!(!file.was_in_the_cache(0, 4096));
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl SelectSet {
     /// `EINTR`; `EBADF` when one was closed.
     #[inline]
     pub fn look(&mut self, ready: &mut Vec<usize>) -> Result<(), SysError> {
-        self.ask(&raw mut libc::timespec { tv_sec: 0, tv_nsec: 0 }, ready)
+        let mut at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        self.ask(&raw mut at_once, ready)
     }
 
     #[inline]

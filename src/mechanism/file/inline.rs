@@ -34,11 +34,11 @@ pub(super) fn by_pread(parameters: &Parameters, others: Expectation) -> Expectat
     prepared(parameters, others).call("pread64", Bound::Exactly(1.0))
 }
 
-/// What stands between batches: pages dropped and counted, once for as many reads as the file has blocks. And the sleep
-/// for the disk of a thread that blocks.
+/// What stands between batches: pages dropped and counted, once for as many reads as the file has blocks, and again after
+/// a pause if some stay. And the sleep for the disk of a thread that blocks.
 pub(super) fn prepared(parameters: &Parameters, others: Expectation) -> Expectation {
     let seldom = Bound::AtMost(0.1);
-    let expected = others.call("fadvise64", seldom).call("mincore", seldom);
+    let expected = others.call("fadvise64", seldom).call("mincore", seldom).call("clock_nanosleep", seldom);
     if waits_for_the_disk(parameters) {
         expected.voluntary(Bound::AtMost(2.0)).wakeups(Bound::AtMost(2.0))
     } else {

@@ -3,8 +3,9 @@
 //! An operation is one read of a block. Reads go out in waves of `depth`: all of a wave are submitted, then all are
 //! awaited. The blocks come in the order of a fixed permutation, and the kernel is told so (`POSIX_FADV_RANDOM`), so
 //! that no read is served by another one's readahead. With `cache = cold` the file's pages are dropped before every
-//! batch, and mincore(2) says that none is left: otherwise there is no batch. It says afterwards, too, that no more
-//! came than was asked for. What lies below the page cache (the disk's own cache, a hypervisor's) is not dropped.
+//! batch, and mincore(2) tells which are left: the few that the kernel would not let go are not read, and where they are
+//! more than one in a hundred there is no batch. Afterwards it tells whether more came than was asked for; both stand among
+//! the findings. What lies below the page cache (the disk's own cache, a hypervisor's) is not dropped.
 //!
 //! The file lies in the folder that `TMPDIR` names, else in /var/tmp or the working folder, whichever is on a disk, and
 //! it has no name there: it is gone when the process is.
@@ -60,11 +61,8 @@ const DEPTH: Parameter = Parameter {
     domain: Domain::Number { default: 1, min: 1, max: 256 },
 };
 
-const SIZE: Parameter = Parameter {
-    name: "size",
-    meaning: "MiB in the file",
-    domain: Domain::Number { default: 16, min: 1, max: 1024 },
-};
+const SIZE: Parameter =
+    Parameter { name: "size", meaning: "MiB in the file", domain: Domain::Number { default: 16, min: 1, max: 1024 } };
 
 /// What every mechanism of the group needs.
 const ON_DISK: &str = "a folder on a disk: TMPDIR, else /var/tmp or the working folder";

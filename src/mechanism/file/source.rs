@@ -4,14 +4,23 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
 
 use super::{BLOCK, SIZE, is_cold, is_direct};
 use crate::mechanism::{Failure, Finding, Parameters, Unsupported};
-use crate::sys::file::{DataFile, Undisked, page_size};
+use crate::sys::SysError;
+use crate::sys::file::{DataFile, Undisked, may_create_in, page_size};
 use crate::units::Quantity;
 
-/// How often dropping the pages is tried: one may be in use by the kernel just then.
-const ATTEMPTS: u32 = 5;
+/// How often dropping the pages is tried. The kernel leaves out a page that it has in hand just then, on its way from one
+/// list to another for example, and such hands are emptied within milliseconds, but not on a machine that is busy.
+const ATTEMPTS: u32 = 10;
+/// Between the attempts.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Of so many pages one may stay: the reads avoid it.
+const PAGES_PER_STRAY: usize = 100;
 
 /// The file, and the order of its blocks.
 pub(super) struct Source {
@@ -22,10 +31,11 @@ pub(super) struct Source {
     /// The offset of every block, in the order of the reads.
     order: Box<[u64]>,
     next: usize,
-    /// The most reads without dropping the pages again: each block once, in whole waves.
-    most_cold: u64,
+    depth: usize,
     /// Share of the pages in the cache before reads: the one that is worst for what the parameters say.
     resident: Option<f64>,
+    /// Pages that would not leave the cache before the reads to come, whose blocks are left out.
+    strays: usize,
     /// Pages that came into the cache although no read asked for them, the most in a batch.
     read_ahead: usize,
 }
@@ -41,7 +51,10 @@ pub(super) fn folder() -> Result<PathBuf, Unsupported> {
     // /tmp is in memory on many a machine, /var/tmp outlives a reboot (hier(7)); in a container both may be an overlay
     // and the folder one works in a disk.
     let candidates = named.map_or_else(|| vec!["/var/tmp".into(), ".".into()], |named| vec![PathBuf::from(named)]);
-    choose(&candidates, Undisked::holding)
+    choose(&candidates, |folder| {
+        may_create_in(folder)?;
+        Undisked::holding(folder)
+    })
 }
 
 fn choose<E: std::fmt::Display>(
@@ -88,7 +101,7 @@ impl Source {
             )
             .into());
         }
-        let file = DataFile::create(&folder, bytes)?;
+        let file = DataFile::create(&folder, bytes).map_err(|error| no_room(error, &folder, bytes))?;
         let direct = is_direct(parameters);
         if direct {
             file.bypass_the_cache().map_err(|error| {
@@ -103,8 +116,9 @@ impl Source {
             direct,
             order: permuted(blocks).map(|place| place * stride as u64).collect(),
             next: 0,
-            most_cold: (blocks - blocks % depth) as u64,
+            depth,
             resident: None,
+            strays: 0,
             read_ahead: 0,
         })
     }
@@ -131,20 +145,33 @@ impl Source {
         let share = resident as f64 / pages as f64;
         let worst = if self.cold { f64::max } else { f64::min };
         self.resident = Some(self.resident.map_or(share, |before| worst(before, share)));
-        Ok(if self.cold { wanted.min(self.most_cold) } else { wanted })
+        Ok(if self.cold { wanted.min(self.most_cold()) } else { wanted })
     }
 
-    /// Drops all pages; how many stayed, which is none.
+    /// The most reads without dropping the pages again: each block once that is not in the cache, in whole waves.
+    fn most_cold(&self) -> u64 {
+        let blocks = self.order.len() - self.strays;
+        (blocks - blocks % self.depth) as u64
+    }
+
+    /// Drops all pages; how many stayed, which are strays.
     fn cool(&mut self) -> Result<usize, Failure> {
-        let mut left = 0;
-        for _ in 0..ATTEMPTS {
+        let pages = self.file.pages();
+        let mut left = pages;
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
             self.file.drop_from_the_cache()?;
             left = self.file.pages_in_the_cache()?;
             if left == 0 {
-                return Ok(0);
+                break;
             }
         }
-        let pages = self.file.pages();
+        self.strays = left;
+        if left <= pages / PAGES_PER_STRAY && self.most_cold() > 0 {
+            return Ok(left);
+        }
         Err(Failure::Corrupted(format!("{left} of the file's {pages} pages stay in the page cache: no read is cold")))
     }
 
@@ -166,8 +193,8 @@ impl Source {
     pub(super) fn review(&mut self, reads: u64) -> Result<(), Failure> {
         if self.cold {
             let each = if self.direct { 0 } else { self.block.div_ceil(page_size()) };
-            let asked = reads as usize * each;
-            self.read_ahead = self.read_ahead.max(self.file.pages_in_the_cache()?.saturating_sub(asked));
+            let expected = reads as usize * each + self.strays;
+            self.read_ahead = self.read_ahead.max(self.file.pages_in_the_cache()?.saturating_sub(expected));
         }
         Ok(())
     }
@@ -175,9 +202,13 @@ impl Source {
     /// The offset of the next block.
     #[inline]
     pub(super) fn next(&mut self) -> u64 {
-        let offset = self.order[self.next];
-        self.next = if self.next + 1 == self.order.len() { 0 } else { self.next + 1 };
-        offset
+        loop {
+            let offset = self.order[self.next];
+            self.next = if self.next + 1 == self.order.len() { 0 } else { self.next + 1 };
+            if self.strays == 0 || !self.file.was_in_the_cache(offset, self.block) {
+                return offset;
+            }
+        }
     }
 
     /// What was seen of the cache since this was last asked.
@@ -190,6 +221,15 @@ impl Source {
         }
         findings
     }
+}
+
+/// A full disk is this machine's, not the program's, fault.
+fn no_room(error: SysError, folder: &Path, bytes: usize) -> Failure {
+    if !matches!(error.errno, Errno::ENOSPC | Errno::EDQUOT) {
+        return error.into();
+    }
+    let requirement = format!("{} MiB of room in {}", bytes >> 20, folder.display());
+    Unsupported::new(requirement, error.to_string(), "a smaller size, or TMPDIR=FOLDER on another disk").into()
 }
 
 /// The numbers below `count` in an order that is the same every time and in which few neighbours follow each other
@@ -210,7 +250,6 @@ fn permuted(count: usize) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
     use crate::mechanism::{Value, find};
-    use crate::sys::SysError;
 
     #[test]
     fn the_order_is_fixed_whole_and_not_the_files() {
@@ -266,6 +305,14 @@ mod tests {
         source.file.drop_from_the_cache().unwrap();
         assert_eq!(source.prepare(1_000_000), Ok(1_000_000));
         assert_eq!(source.findings().iter().map(number).collect::<Vec<_>>(), [1.0]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        let told = |errno| no_room(SysError::new("write", errno), Path::new("/full"), 16 << 20);
+        let Failure::Unsupported(full) = told(Errno::ENOSPC) else { panic!() };
+        assert!(full.requirement.contains("16 MiB") && full.remedy.contains("TMPDIR"), "{full}");
+        assert!(matches!(told(Errno::EIO), Failure::Sys(_)));
     }
 
     fn number(finding: &Finding) -> f64 {

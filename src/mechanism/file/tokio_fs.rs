@@ -114,7 +114,8 @@ fn runtime(depth: usize, crew: &Crew) -> Result<Runtime, Failure> {
         .map_err(failed)?;
     // Jobs that end together keep as many threads busy.
     let together = Arc::new(Barrier::new(depth));
-    let jobs: Vec<_> = (0..depth).map(|_| Arc::clone(&together)).map(|all| runtime.spawn_blocking(move || all.wait())).collect();
+    let jobs: Vec<_> =
+        (0..depth).map(|_| Arc::clone(&together)).map(|all| runtime.spawn_blocking(move || all.wait())).collect();
     for job in jobs {
         runtime.block_on(job).map_err(failed)?;
     }

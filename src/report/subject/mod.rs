@@ -6,6 +6,7 @@ mod pairs;
 mod scaling;
 mod scatter;
 mod side_by_side;
+mod submission;
 
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
@@ -13,6 +14,7 @@ pub(super) use pairs::pairs;
 pub(super) use scaling::scaling;
 pub(super) use scatter::scatter;
 pub(super) use side_by_side::side_by_side;
+pub(super) use submission::submission;
 
 use super::study::{Bench, Study};
 use crate::stats::Basis;
