@@ -170,6 +170,7 @@ fn instances_run_and_end() {
     for benchmark in &benchmarks {
         run(benchmark);
     }
+    Belongings::settle();
     for benchmark in &benchmarks {
         let before = Belongings::now();
         run(benchmark);
@@ -218,6 +219,17 @@ impl Belongings {
             threads: names_in(Path::new("/proc/self/task")).len(),
             children: waitpid(None, Some(flags)) != Err(Errno::ECHILD),
             files: named_files(),
+        }
+    }
+
+    /// Waits until nothing has changed for a while: a thread that is about to end is not there for good.
+    fn settle() {
+        let (mut last, mut unchanged) = (Self::now(), 0);
+        while unchanged < 30 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let now = Self::now();
+            unchanged = if now == last { unchanged + 1 } else { 0 };
+            last = now;
         }
     }
 

@@ -56,7 +56,10 @@ impl Undisked {
         let found: Statfs =
             statfs(folder).map_err(|errno| SysError::new(format!("statfs {}", folder.display()), errno))?;
         let kind = found.filesystem_type();
-        Ok(match (kind, i64::from(kind.0)) {
+        // The type of the number differs between architectures and C libraries.
+        #[allow(clippy::unnecessary_cast)]
+        let number = kind.0 as i64;
+        Ok(match (kind, number) {
             (TMPFS_MAGIC, _) | (_, RAMFS) => Some(Self::Memory),
             (OVERLAYFS_SUPER_MAGIC, _) => Some(Self::Overlay),
             (_, ZFS) => Some(Self::OwnCache),
