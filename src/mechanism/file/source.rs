@@ -158,7 +158,9 @@ impl Source {
     fn cool(&mut self) -> Result<usize, Failure> {
         let pages = self.file.pages();
         let mut left = pages;
-        for attempt in 0..ATTEMPTS {
+        // Strays of the last time are likely to stay again, and are avoided anyway.
+        let attempts = if self.strays > 0 { 2 } else { ATTEMPTS };
+        for attempt in 0..attempts {
             if attempt > 0 {
                 std::thread::sleep(PAUSE);
             }
