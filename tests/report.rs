@@ -87,6 +87,26 @@ fn a_whole_run_has_every_kind_of_figure() {
 }
 
 #[test]
+fn submission_and_completion_become_parts_of_a_bar() {
+    let mut run = run("three-rounds");
+    run.benchmarks.retain(|line| line.id == "handoff/futex/same-cpu");
+    for line in &mut run.benchmarks {
+        let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+        for (of, nanos) in [("submission", 500), ("completion", 1500)] {
+            let mut values = Values::new();
+            values.record(nanos);
+            measured.findings.push(Finding::latencies(of, values));
+        }
+    }
+    let files = files(&[run], &catalogue());
+    let row = text(&files, "data/submission-handoff.csv").lines().nth(1).unwrap();
+    assert_eq!(row, "handoff/futex/same-cpu,500,1500,0.25");
+    let drawn = text(&files, "figures/submission-handoff.svg");
+    assert!(drawn.contains("kept in submission") && drawn.contains("until completion"));
+    assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("submission-")));
+}
+
+#[test]
 fn pairs_of_cpus_become_a_map_when_most_were_measured() {
     let mut run = run("three-rounds");
     let line = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-llc").unwrap().clone();

@@ -96,6 +96,11 @@ impl Values {
         self.0.saturating_record(value.max(1));
     }
 
+    /// Adds a value `count` times.
+    pub fn record_many(&mut self, value: u64, count: u64) {
+        self.0.saturating_record_n(value.max(1), count);
+    }
+
     /// Adds all values of `other`.
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds: `new` is the only way to make one, and reading checks them.

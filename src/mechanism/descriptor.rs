@@ -24,6 +24,8 @@ pub enum Unit {
     Wakeup,
     /// A message sent at its time and answered.
     Request,
+    /// A block of a file read.
+    Read,
 }
 
 impl Unit {
@@ -37,6 +39,7 @@ impl Unit {
             Self::Call => "call",
             Self::Wakeup => "wakeup",
             Self::Request => "request",
+            Self::Read => "read",
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod after_syscall;
 pub mod brigade;
 pub mod creation;
 pub mod fairness;
+pub mod file;
 pub mod handoff;
 pub mod messaging;
 pub mod switch_working_set;
@@ -85,6 +86,7 @@ pub static GROUPS: &[Group] = &[
     messaging::GROUP,
     creation::GROUP,
     syscall::GROUP,
+    file::GROUP,
     wakeup::GROUP,
     fairness::GROUP,
 ];

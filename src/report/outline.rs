@@ -4,8 +4,8 @@ use super::figure::Figure;
 use super::missing::{Gap, Trouble, differences, failures, gaps};
 use super::study::{Bench, Catalogue, Study, groups};
 use super::subject::{
-    Subject, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, switches,
-    tails,
+    Subject, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, submission,
+    switches, tails,
 };
 use super::{machine, text};
 use crate::host::noise::{Warning, warnings};
@@ -163,6 +163,7 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
             .chain(decomposition(subject))
             .chain(latencies(subject))
             .chain(switches)
+            .chain(submission(subject))
             .chain(scaling)
             .chain(tails(subject))
             .chain(pairs(subject))

@@ -6,13 +6,17 @@
 #![allow(unsafe_code)]
 
 pub mod affinity;
+pub mod aio;
 pub mod bare_ring;
+pub mod blocks;
 pub mod channel;
 pub mod clock;
 pub mod clone;
 pub mod code;
 pub mod coroutine;
 pub mod dma_latency;
+pub mod file;
+pub mod file_ring;
 pub mod futex;
 pub mod kernel;
 pub mod limits;

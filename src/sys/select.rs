@@ -43,12 +43,28 @@ impl SelectSet {
     /// `EINTR`; `EBADF` when one was closed.
     #[inline]
     pub fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), SysError> {
+        self.ask(std::ptr::null_mut(), ready)
+    }
+
+    /// Adds the numbers of those that are readable now to `ready`.
+    ///
+    /// # Errors
+    /// `EINTR`; `EBADF` when one was closed.
+    #[inline]
+    pub fn look(&mut self, ready: &mut Vec<usize>) -> Result<(), SysError> {
+        let mut at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        self.ask(&raw mut at_once, ready)
+    }
+
+    #[inline]
+    fn ask(&mut self, timeout: *mut libc::timespec, ready: &mut Vec<usize>) -> Result<(), SysError> {
         self.answer.copy_from_slice(&self.watched);
         let (count, none) = (self.numbers.len(), std::ptr::null::<libc::c_void>());
         // SAFETY: the kernel reads and writes `count` bits rounded up to whole words, which is what `answer` holds;
-        // the other sets, the timeout and the mask are absent.
+        // the other sets and the mask are absent, the timeout too or a value that outlives the call; the kernel writes
+        // what is left of it back.
         let found =
-            unsafe { libc::syscall(libc::SYS_pselect6, count, self.answer.as_mut_ptr(), none, none, none, none) };
+            unsafe { libc::syscall(libc::SYS_pselect6, count, self.answer.as_mut_ptr(), none, none, timeout, none) };
         Errno::result(found).map_err(|errno| SysError::new("pselect6", errno))?;
         for (index, &word) in self.answer.iter().enumerate() {
             let mut left = word;

@@ -72,7 +72,7 @@ pub struct Setup {
 const SQPOLL_IDLE: u32 = 5;
 
 impl Setup {
-    fn build(self, entries: u32) -> Result<IoUring, SysError> {
+    pub(super) fn build(self, entries: u32) -> Result<IoUring, SysError> {
         let mut builder = IoUring::builder();
         if self.defer_taskrun {
             builder.setup_single_issuer().setup_defer_taskrun();

@@ -54,6 +54,18 @@ pub(crate) struct Belongings {
 }
 
 impl Belongings {
+    /// Waits until nothing has changed for a while: a thread that is about to end is not there for good.
+    #[allow(dead_code)] // Of the tests that share this file, one begins beside the threads of another.
+    pub(crate) fn settle() {
+        let (mut last, mut unchanged) = (Self::now(), 0);
+        while unchanged < 30 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let now = Self::now();
+            unchanged = if now == last { unchanged + 1 } else { 0 };
+            last = now;
+        }
+    }
+
     pub(crate) fn now() -> Self {
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
         Self {

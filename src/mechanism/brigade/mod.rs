@@ -26,7 +26,7 @@ mod mio;
 mod one_thread;
 mod poll;
 mod process;
-mod rings;
+pub(super) mod rings;
 mod select;
 mod smol;
 mod smol_channel;

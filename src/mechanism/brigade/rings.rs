@@ -30,7 +30,7 @@ pub(super) const FILES: Parameter = Parameter {
 };
 
 /// Whether this machine gives out rings.
-pub(super) fn probe() -> Result<(), Unsupported> {
+pub(in crate::mechanism) fn probe() -> Result<(), Unsupported> {
     Ring::new(8, Slots::default(), 0, Setup::default()).map(drop).map_err(|error| {
         Unsupported::new(
             "io_uring (Linux 5.6)",
@@ -41,7 +41,7 @@ pub(super) fn probe() -> Result<(), Unsupported> {
 }
 
 /// Whether it gives out rings like these.
-pub(super) fn supports(setup: Setup) -> Result<(), Unsupported> {
+pub(in crate::mechanism) fn supports(setup: Setup) -> Result<(), Unsupported> {
     probe()?;
     if setup.sqpoll && setup.defer_taskrun {
         return Err(Unsupported::new(

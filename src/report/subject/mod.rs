@@ -9,6 +9,7 @@ mod recovery;
 mod scaling;
 mod scatter;
 mod side_by_side;
+mod submission;
 mod switches;
 
 pub(super) use costs::costs;
@@ -20,6 +21,7 @@ pub(super) use recovery::recovery;
 pub(super) use scaling::scaling;
 pub(super) use scatter::scatter;
 pub(super) use side_by_side::side_by_side;
+pub(super) use submission::submission;
 pub(super) use switches::switches;
 
 use super::study::{Bench, Study};

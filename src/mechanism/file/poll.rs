@@ -1,0 +1,105 @@
+//! poll(2) or select(2) before each read, as an event loop does that treats the file like a socket: it is always told
+//! "ready", and then the read blocks for the disk all the same.
+//!
+//! Timed: the question, the pread(2) that follows, and the disk. Not timed: making the file, dropping its pages.
+//! Distortions: as for the group. The question is asked with a timeout of zero, so that an answer other than "ready"
+//! would be seen; what is found out is how often it was "ready", on a file of which not one page is in memory.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+
+use super::inline::by_pread;
+use super::readiness::{Ask, Asking};
+use super::reading::Reading;
+use super::source::{self, Source};
+use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, demand_of_one_thread, one_at_a_time};
+use crate::mechanism::{
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
+    Unsupported, register,
+};
+use crate::sys::SysError;
+use crate::sys::select::SelectSet;
+
+const ASK: Parameter =
+    Parameter { name: "ask", meaning: "how readiness is asked for", domain: Domain::Word { words: &["poll", SELECT] } };
+const SELECT: &str = "select";
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "file/poll",
+    isolates: "a read by an event loop that asks for readiness first: a regular file is always called ready",
+    unit: Unit::Read,
+    tasks: Tasks::OneThread,
+    parameters: &[CACHE, IO, BLOCK, SIZE, ASK],
+    baseline: "file/inline",
+    requirements: &[ON_DISK],
+    source: "poll(2), select(2); POSIX.1-2017, poll(): \"Regular files shall always poll TRUE\"",
+    lap: one_at_a_time,
+    demand: demand_of_one_thread,
+    expects: |parameters, _| {
+        by_pread(parameters, Expectation::nothing().call(parameters.word(ASK.name), Bound::Exactly(1.0)))
+    },
+};
+
+struct Poll;
+
+register!(Poll);
+
+impl Mechanism for Poll {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn probe(&self) -> Result<(), Unsupported> {
+        source::probe()
+    }
+
+    fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let source = Source::open(parameters, 1)?;
+        let file = source.descriptor();
+        Ok(if parameters.word(ASK.name) == SELECT {
+            let mut set = SelectSet::default();
+            set.add(&file, 0);
+            let method = Asking::new(&source, BySelect { set, ready: Vec::with_capacity(1), _file: file });
+            Reading::operation(source, 1, method)
+        } else {
+            let method = Asking::new(&source, ByPoll(file));
+            Reading::operation(source, 1, method)
+        })
+    }
+}
+
+struct ByPoll(Arc<OwnedFd>);
+
+impl Ask for ByPoll {
+    #[inline]
+    fn is_ready(&mut self) -> Result<bool, Failure> {
+        let mut list = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut list, PollTimeout::ZERO) {
+                Ok(found) => return Ok(found == 1),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(SysError::new("poll", errno).into()),
+            }
+        }
+    }
+}
+
+struct BySelect {
+    set: SelectSet,
+    ready: Vec<usize>,
+    /// The set knows its number alone.
+    _file: Arc<OwnedFd>,
+}
+
+impl Ask for BySelect {
+    #[inline]
+    fn is_ready(&mut self) -> Result<bool, Failure> {
+        self.ready.clear();
+        self.set.look(&mut self.ready)?;
+        Ok(!self.ready.is_empty())
+    }
+}
