@@ -6,10 +6,13 @@
 
 mod descriptor;
 mod parameter;
+mod reactor;
+mod scheduler;
 mod shift;
 
 pub mod brigade;
 pub mod creation;
+pub mod footprint;
 pub mod handoff;
 pub mod syscall;
 
@@ -68,7 +71,7 @@ pub struct Group {
 }
 
 /// Every group, in the order in which they are listed and run.
-pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP];
+pub static GROUPS: &[Group] = &[brigade::GROUP, handoff::GROUP, creation::GROUP, syscall::GROUP, footprint::GROUP];
 
 /// What [`register`] collects at link time.
 #[linkme::distributed_slice]
