@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Placement, Policy, Roster, Seating};
-use crate::mechanism::{Descriptor, Mechanism, Parameters, find};
+use crate::mechanism::{Descriptor, Mechanism, Parameters, find, group};
 use crate::record::Setting;
-use crate::units::CpuId;
+use crate::units::{CpuId, Quantity};
 
 /// A mechanism, its parameters and its place on this machine.
 #[derive(Clone)]
@@ -59,6 +59,11 @@ impl std::fmt::Debug for Benchmark {
 }
 
 impl Benchmark {
+    /// What is measured of each operation.
+    pub fn measures(&self) -> Quantity {
+        group(self.descriptor().group()).map_or(Quantity::default(), |group| group.measures)
+    }
+
     /// The mechanism's descriptor.
     pub fn descriptor(&self) -> &'static Descriptor {
         self.mechanism.descriptor()

@@ -67,7 +67,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
                 rows.len() - 1
             });
             if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
-                rows[index].1[column] = format!("{} ({})", text::nanos(bench.nanos()), counters::interval(bench));
+                rows[index].1[column] = format!("{} ({})", bench.told(bench.nanos()), counters::interval(bench));
             }
         }
     }

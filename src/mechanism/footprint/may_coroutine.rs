@@ -3,9 +3,9 @@
 //! Timed: nothing. Measured: the coroutine's stack as far as it was touched, its mapping and its guard page, its handles
 //! on the heap, what a registered descriptor adds. With `pipe = own` a coroutine holds the reading end, registered; the
 //! driver keeps the writing end, by whose closing it ends.
-//! Distortions: may keeps 100 stacks for reuse, so that these are ready when a lap begins and belong to its first step.
-//! One scheduler serves the whole process (see `brigade/may`), and its tables are in no task's figure once they have
-//! grown.
+//! Distortions: may keeps 1000 stacks ready, which would make coroutines look free; while an instance exists it keeps one
+//! (docs.rs/may, `Config::set_pool_capacity`). One scheduler serves the whole process (see `brigade/may`), and its tables
+//! are in no task's figure once they have grown.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,12 +16,11 @@ use std::time::{Duration, Instant};
 use may::coroutine::{JoinHandle, park};
 use may::io::CoIo;
 
-use super::{Footprint, Gate, PIPE, Parked, TASKS, has_pipe, pipe_ends, tasks_per_lap};
+use super::{Footprint, Gate, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::scheduler::{Hold, WORKERS};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
-use crate::sys::channel::pipe;
 use crate::sys::coroutine;
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -40,11 +39,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
         processes: 0,
     },
     expects: |parameters, _| {
-        // As many pipes again without tasks.
-        let pipes = if has_pipe(parameters) { 2.0 } else { 0.0 };
         Expectation::nothing()
             .call("clone", Bound::Exactly(0.0))
-            .call("pipe2", Bound::Exactly(pipes))
+            .call("pipe2", Bound::Exactly(pipes_per_task(parameters)))
             .others(Bound::Depends)
             .voluntary(Bound::Depends)
             .wakeups(Bound::Depends)
@@ -66,18 +63,44 @@ impl Mechanism for MayCoroutine {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let hold = Hold::take(parameters.size(WORKERS.name), crew)?;
-        let (all, with_pipe) = (parameters.size(TASKS.name), has_pipe(parameters));
+        let no_pool = NoPool::new()?;
+        let (all, piping) = (parameters.size(TASKS.name), Piping::of(parameters));
         Footprint::operation(parameters, move || {
             // Held as long as the operation is.
-            let _ = &hold;
+            let _ = (&hold, &no_pool);
             let coroutines = Vec::with_capacity(all);
-            Ok(Coroutines { with_pipe, gate: Arc::default(), writers: Vec::new(), coroutines })
+            Ok(Coroutines { piping, gate: Arc::default(), writers: Vec::new(), coroutines })
         })
     }
 }
 
+/// While this exists, may unmaps the stacks of coroutines that have ended.
+struct NoPool {
+    capacity: usize,
+}
+
+impl NoPool {
+    /// Uses up the stacks that are ready.
+    fn new() -> Result<Self, Failure> {
+        let capacity = may::config().get_pool_capacity();
+        // 0 would stand for the default.
+        may::config().set_pool_capacity(1);
+        let no_pool = Self { capacity };
+        for _ in 0..capacity {
+            coroutine::run(|| ()).join().map_err(|_| Failure::library("may", "a coroutine panicked"))?;
+        }
+        Ok(no_pool)
+    }
+}
+
+impl Drop for NoPool {
+    fn drop(&mut self) {
+        may::config().set_pool_capacity(self.capacity);
+    }
+}
+
 struct Coroutines {
-    with_pipe: bool,
+    piping: Piping,
     gate: Arc<Gate>,
     /// What keeps the pipes from ending.
     writers: Vec<OwnedFd>,
@@ -88,8 +111,8 @@ impl Parked for Coroutines {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         while self.coroutines.len() < tasks {
             let gate = Arc::clone(&self.gate);
-            self.coroutines.push(if self.with_pipe {
-                let ends = pipe(true)?;
+            self.coroutines.push(if self.piping.exists() {
+                let ends = self.piping.open(true)?;
                 self.writers.push(ends.writer);
                 let mut reader = CoIo::new(File::from(ends.reader)).map_err(|error| Failure::library("may", error))?;
                 coroutine::run(move || {

@@ -7,7 +7,8 @@
 //! last, for all tasks of the lap: bytes, in place of nanoseconds.
 //!
 //! With `pipe = own` each task waits to read from a pipe of its own, and a lap creates as many pipes without tasks first.
-//! Their memory is told apart, and taken off in the sample.
+//! Their memory is told apart, and taken off in the sample. With `pipe = used` a byte has been through each pipe, after
+//! which the kernel keeps the page that held it (fs/pipe.c, `tmp_page`): pipes in use are like that.
 //!
 //! What would make memory look free is taken away before a lap: what the allocator kept of the last one ([`Plug`]), and
 //! huge pages. What the kernel frees late it has freed by then (membarrier(2), MEMBARRIER_CMD_GLOBAL). A step reads slab
@@ -21,7 +22,7 @@ use nix::unistd::Pid;
 
 use super::{Batch, Domain, Failure, Group, Operation, Parameter, Parameters};
 use crate::crew::{Axis, Curve, Finding};
-use crate::sys::channel::{Ends, pipe};
+use crate::sys::channel::{Ends, pipe, read_byte, write_byte};
 use crate::sys::futex::{self, wait, wake};
 use crate::sys::heap::{Plug, SmallPages};
 use crate::sys::holdings::{Holdings, Reader, Scope};
@@ -49,22 +50,56 @@ const TASKS: Parameter = Parameter {
 
 const PIPE: Parameter = Parameter {
     name: "pipe",
-    meaning: "whether each task waits to read from a pipe of its own",
-    domain: Domain::Word { words: &["none", OWN] },
+    meaning: "whether each task waits to read from a pipe of its own, and whether a byte has been through that",
+    domain: Domain::Word { words: &["none", OWN, USED] },
 };
 const OWN: &str = "own";
+const USED: &str = "used";
 
 fn tasks_per_lap(parameters: &Parameters) -> u64 {
     parameters.number(TASKS.name)
 }
 
-fn has_pipe(parameters: &Parameters) -> bool {
-    parameters.word(PIPE.name) == OWN
+/// What pipe each task has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piping {
+    None,
+    Own,
+    Used,
+}
+
+impl Piping {
+    fn of(parameters: &Parameters) -> Self {
+        match parameters.word(PIPE.name) {
+            OWN => Self::Own,
+            USED => Self::Used,
+            _ => Self::None,
+        }
+    }
+
+    fn exists(self) -> bool {
+        self != Self::None
+    }
+
+    /// A pipe as the tasks have it. Allocates nothing when all goes well.
+    fn open(self, nonblocking: bool) -> Result<Ends, Failure> {
+        let ends = pipe(nonblocking)?;
+        if self == Self::Used {
+            write_byte(&ends.writer, 1)?;
+            read_byte(&ends.reader)?;
+        }
+        Ok(ends)
+    }
 }
 
 /// Descriptors of the tasks' pipes.
 fn pipe_ends(parameters: &Parameters) -> u64 {
-    if has_pipe(parameters) { 2 * tasks_per_lap(parameters) } else { 0 }
+    if Piping::of(parameters).exists() { 2 * tasks_per_lap(parameters) } else { 0 }
+}
+
+/// Calls of pipe2(2) a task: as many pipes again without tasks.
+fn pipes_per_task(parameters: &Parameters) -> f64 {
+    if Piping::of(parameters).exists() { 2.0 } else { 0.0 }
 }
 
 /// Tasks that are parked. Dropping it ends them all.
@@ -86,7 +121,7 @@ trait Parked {
 /// The operation of every mechanism here: they differ in what `begin` makes.
 struct Footprint<B> {
     begin: B,
-    with_pipes: bool,
+    piping: Piping,
     steps: [usize; STEPS],
     reader: Reader,
     laps: Vec<Lap>,
@@ -109,17 +144,17 @@ where
         let steps = std::array::from_fn(|step| tasks * (step + 1) / STEPS);
         // The first look at this process makes the kernel keep its names, and the buffers are made.
         reader.read(&[])?;
-        Ok(Box::new(Self { begin, with_pipes: has_pipe(parameters), steps, reader, laps: Vec::new() }))
+        Ok(Box::new(Self { begin, piping: Piping::of(parameters), steps, reader, laps: Vec::new() }))
     }
 
     fn lap(&mut self) -> Result<Lap, Failure> {
-        let pipes = if self.with_pipes { Some(self.ascend(|| Ok(Pipes::default()))?) } else { None };
+        let pipes = if self.piping.exists() {
+            Some(ascend(&self.reader, &self.steps, || Ok(Pipes { piping: self.piping, ends: Vec::new() }))?)
+        } else {
+            None
+        };
         let begin = &mut self.begin;
         Ok(Lap { tasks: ascend(&self.reader, &self.steps, begin)?, pipes })
-    }
-
-    fn ascend<Q: Parked>(&self, begin: impl FnOnce() -> Result<Q, Failure>) -> Result<[Holdings; STEPS], Failure> {
-        ascend(&self.reader, &self.steps, begin)
     }
 }
 
@@ -247,13 +282,15 @@ fn curve(of: &str, steps: &[usize; STEPS], laps: &[[f64; STEPS]]) -> Option<Find
 }
 
 /// Pipes without tasks.
-#[derive(Default)]
-struct Pipes(Vec<Ends>);
+struct Pipes {
+    piping: Piping,
+    ends: Vec<Ends>,
+}
 
 impl Parked for Pipes {
     fn grow(&mut self, pipes: usize) -> Result<(), Failure> {
-        while self.0.len() < pipes {
-            self.0.push(pipe(true)?);
+        while self.ends.len() < pipes {
+            self.ends.push(self.piping.open(true)?);
         }
         Ok(())
     }

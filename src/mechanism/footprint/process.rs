@@ -8,11 +8,10 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, pause, pipe2};
+use nix::unistd::{Pid, pause};
 
-use super::{Footprint, PIPE, Parked, TASKS, has_pipe, pipe_ends, tasks_per_lap};
+use super::{Footprint, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, register,
@@ -41,7 +40,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     expects: |parameters, _| {
         // A child's own, and one without a task; for the readiness of all another one a lap.
         let tasks = tasks_per_lap(parameters) as f64;
-        let pipes = if has_pipe(parameters) { 2.0 } else { 0.0 } + 1.0 / tasks;
+        let pipes = pipes_per_task(parameters) + 1.0 / tasks;
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))
             .call("wait4", Bound::Between(1.0, 2.0))
@@ -62,15 +61,15 @@ impl Mechanism for Process {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (with_pipe, all) = (has_pipe(parameters), parameters.size(PROCESSES.name));
+        let (piping, all) = (Piping::of(parameters), parameters.size(PROCESSES.name));
         Footprint::operation(parameters, move || {
-            Ok(Processes { with_pipe, ready: pipe(false)?, children: Vec::with_capacity(all) })
+            Ok(Processes { piping, ready: pipe(false)?, children: Vec::with_capacity(all) })
         })
     }
 }
 
 struct Processes {
-    with_pipe: bool,
+    piping: Piping,
     ready: Ends,
     children: Vec<Pid>,
 }
@@ -82,7 +81,7 @@ impl Parked for Processes {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         let before = self.children.len();
         while self.children.len() < tasks {
-            self.children.push(fork_running(|| life(&self.ready, self.with_pipe))?);
+            self.children.push(fork_running(|| life(&self.ready, self.piping))?);
         }
         for _ in before..tasks {
             match read_byte(&self.ready.reader)? {
@@ -119,16 +118,16 @@ impl Drop for Processes {
 }
 
 /// What a child does until it is killed; it may not allocate.
-fn life(ready: &Ends, with_pipe: bool) -> i32 {
+fn life(ready: &Ends, piping: Piping) -> i32 {
     die_with_parent(Signal::SIGKILL);
     keep_only(&[ready.writer.as_raw_fd()]);
-    let own = if with_pipe { pipe2(OFlag::O_CLOEXEC).ok() } else { None };
-    let word = if with_pipe && own.is_none() { NO_PIPE } else { PARKED };
+    let own = if piping.exists() { piping.open(false).ok() } else { None };
+    let word = if piping.exists() && own.is_none() { NO_PIPE } else { PARKED };
     let mut told = write_byte(ready.writer.as_fd(), word).is_ok();
     while told {
         match &own {
             // It holds the writing end as well, so nothing ever comes.
-            Some((reader, _)) => told = read_byte(reader).is_ok(),
+            Some(ends) => told = read_byte(&ends.reader).is_ok(),
             None => pause(),
         }
     }

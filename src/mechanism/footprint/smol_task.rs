@@ -12,13 +12,12 @@ use std::os::fd::OwnedFd;
 
 use smol::{Async, LocalExecutor, block_on, future::yield_now};
 
-use super::{Footprint, PIPE, Parked, TASKS, has_pipe, pipe_ends, tasks_per_lap};
+use super::{Footprint, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::reactor;
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
     register,
 };
-use crate::sys::channel::pipe;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "footprint/smol_task",
@@ -32,11 +31,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: tasks_per_lap,
     demand: |parameters| Demand { descriptors: 8 + pipe_ends(parameters), threads: 1, processes: 0 },
     expects: |parameters, _| {
-        // As many pipes again without tasks.
-        let pipes = if has_pipe(parameters) { 2.0 } else { 0.0 };
         Expectation::nothing()
             .call("clone", Bound::Exactly(0.0))
-            .call("pipe2", Bound::Exactly(pipes))
+            .call("pipe2", Bound::Exactly(pipes_per_task(parameters)))
             .others(Bound::Depends)
             .voluntary(Bound::Depends)
             .wakeups(Bound::Depends)
@@ -57,10 +54,10 @@ impl Mechanism for SmolTask {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let with_pipe = has_pipe(parameters);
+        let piping = Piping::of(parameters);
         Footprint::operation(parameters, move || {
             ARRIVED.set(0);
-            Ok(Futures { with_pipe, spawned: 0, executor: LocalExecutor::new() })
+            Ok(Futures { piping, spawned: 0, executor: LocalExecutor::new() })
         })
     }
 }
@@ -71,7 +68,7 @@ thread_local! {
 }
 
 struct Futures {
-    with_pipe: bool,
+    piping: Piping,
     spawned: usize,
     // Dropping it drops the tasks.
     executor: LocalExecutor<'static>,
@@ -80,8 +77,8 @@ struct Futures {
 impl Parked for Futures {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         while self.spawned < tasks {
-            if self.with_pipe {
-                let ends = pipe(true)?;
+            if self.piping.exists() {
+                let ends = self.piping.open(true)?;
                 let (reader, writer) = (watched(ends.reader)?, watched(ends.writer)?);
                 self.executor.spawn(wait_for_a_pipe(reader, writer)).detach();
             } else {

@@ -4,21 +4,21 @@
 //! and of the heap, the tables that map it, the kernel's stack and objects. The thread's body touches next to nothing;
 //! what a real one touches comes on top, and stays until it ends.
 //! Distortions: a stack of 2 MiB begins in page-table pages of its own, smaller ones share them. glibc keeps up to 40 MiB
-//! of the stacks of ended threads: with the default, twenty of them are ready when a lap begins, and belong to its first
-//! step. Threads that allocate get heaps of their own from glibc, of 64 MiB addresses each, until there are eight for each
+//! of the stacks of ended threads for the next ones, oldest first to go: a lap begins with a thread whose stack is larger
+//! than that, and whose end makes them all go (glibc's nptl/nptl-stack.c, `__nptl_free_stacks`). Threads that allocate get heaps of their own from glibc, of 64 MiB addresses each, until there are eight for each
 //! CPU: these too fall to the first step.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use super::{Footprint, Gate, PIPE, Parked, TASKS, has_pipe, pipe_ends, tasks_per_lap};
+use super::{Footprint, Gate, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, register,
 };
 use crate::sys::SysError;
-use crate::sys::channel::{pipe, read_byte};
+use crate::sys::channel::read_byte;
 
 /// Before the tasks of the group in general: threads are dearer to create than futures.
 const THREADS: Parameter = Parameter { domain: Domain::Number { default: 500, min: 5, max: 1_000_000 }, ..TASKS };
@@ -45,12 +45,12 @@ static DESCRIPTOR: Descriptor = Descriptor {
         processes: 0,
     },
     expects: |parameters, _| {
-        // As many pipes again without tasks.
-        let pipes = if has_pipe(parameters) { 2.0 } else { 0.0 };
+        // A lap's first thread, which empties the C library's cache.
+        let threads = 1.0 + 1.0 / tasks_per_lap(parameters) as f64;
         Expectation::nothing()
-            .call("clone", Bound::Exactly(1.0))
-            .call("exit", Bound::Exactly(1.0))
-            .call("pipe2", Bound::Exactly(pipes))
+            .call("clone", Bound::Exactly(threads))
+            .call("exit", Bound::Exactly(threads))
+            .call("pipe2", Bound::Exactly(pipes_per_task(parameters)))
             .others(Bound::Depends)
             .voluntary(Bound::Depends)
             .wakeups(Bound::Depends)
@@ -67,18 +67,29 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (stack, with_pipe) = (parameters.size(STACK.name), has_pipe(parameters));
+        let (stack, piping) = (parameters.size(STACK.name), Piping::of(parameters));
         let all = parameters.size(THREADS.name);
         Footprint::operation(parameters, move || {
+            empty_cache()?;
             let threads = Vec::with_capacity(all);
-            Ok(Threads { stack, with_pipe, gate: Arc::default(), writers: Vec::new(), threads })
+            Ok(Threads { stack, piping, gate: Arc::default(), writers: Vec::new(), threads })
         })
     }
 }
 
+/// More than glibc keeps.
+const LARGE_STACK: usize = 64 << 20;
+
+/// Makes the C library unmap the stacks of threads that have ended.
+fn empty_cache() -> Result<(), Failure> {
+    let thread = Builder::new().stack_size(LARGE_STACK).spawn(|| ());
+    let thread = thread.map_err(|error| SysError::from_io("clone3", &error))?;
+    thread.join().map_err(|_| Failure::Corrupted("a created thread panicked".into()))
+}
+
 struct Threads {
     stack: usize,
-    with_pipe: bool,
+    piping: Piping,
     gate: Arc<Gate>,
     /// What keeps the pipes from ending.
     writers: Vec<OwnedFd>,
@@ -88,8 +99,8 @@ struct Threads {
 impl Parked for Threads {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         while self.threads.len() < tasks {
-            let reader = if self.with_pipe {
-                let ends = pipe(false)?;
+            let reader = if self.piping.exists() {
+                let ends = self.piping.open(false)?;
                 self.writers.push(ends.writer);
                 Some(ends.reader)
             } else {

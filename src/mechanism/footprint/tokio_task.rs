@@ -15,12 +15,11 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-use super::{Footprint, OWN, PIPE, Parked, TASKS, has_pipe, pipe_ends, tasks_per_lap};
+use super::{Footprint, OWN, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, register,
 };
-use crate::sys::channel::pipe;
 
 const CHANNEL: Parameter = Parameter {
     name: "channel",
@@ -40,11 +39,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: tasks_per_lap,
     demand: |parameters| Demand { descriptors: 8 + pipe_ends(parameters), threads: 1, processes: 0 },
     expects: |parameters, _| {
-        // As many pipes again without tasks.
-        let pipes = if has_pipe(parameters) { 2.0 } else { 0.0 };
         Expectation::nothing()
             .call("clone", Bound::Exactly(0.0))
-            .call("pipe2", Bound::Exactly(pipes))
+            .call("pipe2", Bound::Exactly(pipes_per_task(parameters)))
             .others(Bound::Depends)
             .voluntary(Bound::Depends)
             .wakeups(Bound::Depends)
@@ -61,12 +58,12 @@ impl Mechanism for TokioTask {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (all, with_pipe) = (parameters.size(TASKS.name), has_pipe(parameters));
+        let (all, piping) = (parameters.size(TASKS.name), Piping::of(parameters));
         let with_channel = parameters.word(CHANNEL.name) == OWN;
         Footprint::operation(parameters, move || {
             ARRIVED.set(0);
             let runtime = Builder::new_current_thread().enable_io().build().map_err(failed)?;
-            Ok(Futures { with_pipe, with_channel, spawned: 0, senders: Vec::with_capacity(all), runtime })
+            Ok(Futures { piping, with_channel, spawned: 0, senders: Vec::with_capacity(all), runtime })
         })
     }
 }
@@ -81,21 +78,21 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 struct Futures {
-    with_pipe: bool,
+    piping: Piping,
     with_channel: bool,
     spawned: usize,
-    senders: Vec<mpsc::Sender<u8>>,
-    // Dropping it drops the tasks.
+    // Dropping it drops the tasks, before the end of a channel would wake them.
     runtime: Runtime,
+    senders: Vec<mpsc::Sender<u8>>,
 }
 
 impl Parked for Futures {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
-        let Self { with_pipe, with_channel, spawned, senders, runtime } = self;
+        let Self { piping, with_channel, spawned, senders, runtime } = self;
         runtime.block_on(async {
             while *spawned < tasks {
-                if *with_pipe {
-                    let ends = pipe(true)?;
+                if piping.exists() {
+                    let ends = piping.open(true)?;
                     let receiver = Receiver::from_owned_fd(ends.reader).map_err(failed)?;
                     let sender = Sender::from_owned_fd(ends.writer).map_err(failed)?;
                     tokio::spawn(wait_for_a_pipe(receiver, sender));
