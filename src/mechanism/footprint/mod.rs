@@ -232,6 +232,9 @@ where
     }
 }
 
+/// One kind of memory out of all.
+type Kind = fn(&Holdings) -> u64;
+
 /// A curve for each kind of memory over the number of tasks.
 fn findings(laps: &[Lap], steps: &[usize; STEPS], scope: Scope) -> Vec<Finding> {
     let slab = match scope {
@@ -239,7 +242,7 @@ fn findings(laps: &[Lap], steps: &[usize; STEPS], scope: Scope) -> Vec<Finding> 
         Scope::GroupKernel => "slab and other kernel memory of the control group",
         Scope::Machine => "slab of the whole machine",
     };
-    let kinds: [(&str, fn(&Holdings) -> u64); 6] = [
+    let kinds: [(&str, Kind); 6] = [
         ("in all", Holdings::total),
         ("user resident", |held| held.resident),
         ("page tables", |held| held.page_tables),
@@ -247,9 +250,8 @@ fn findings(laps: &[Lap], steps: &[usize; STEPS], scope: Scope) -> Vec<Finding> 
         (slab, |held| held.slab),
         ("virtual", |held| held.virtual_size),
     ];
-    let tasks = |of: &str, kind: fn(&Holdings) -> u64| {
-        curve(of, steps, &laps.iter().map(|lap| gained(&lap.tasks, kind)).collect::<Vec<_>>())
-    };
+    let tasks =
+        |of: &str, kind: Kind| curve(of, steps, &laps.iter().map(|lap| gained(&lap.tasks, kind)).collect::<Vec<_>>());
     let mut found: Vec<Option<Finding>> = kinds.into_iter().map(|(of, kind)| tasks(of, kind)).collect();
     let pipes: Vec<_> =
         laps.iter().filter_map(|lap| Some((lap, gained(lap.pipes.as_ref()?, Holdings::total)))).collect();
