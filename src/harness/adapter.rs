@@ -60,7 +60,7 @@ pub struct Timing {
     pub warm_up: Duration,
     /// All samples together, about.
     pub measure: Duration,
-    /// How many samples; Criterion needs [`FEWEST_SAMPLES`].
+    /// How many samples; Criterion needs ten.
     pub samples: usize,
 }
 
