@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Comparison, Row, by_id};
 use crate::record::Run;
 use crate::stats::Verdict;
+use crate::units::Quantity;
 
 const WIDTH: u16 = 120;
 
@@ -98,20 +99,24 @@ fn cells(row: &Row, comparison: &Comparison) -> [String; 6] {
     };
     [
         if comparison.runs.len() > 2 { format!("{id} ({})", letter(row.run)) } else { id },
-        figure(row.first.interval.estimate),
-        figure(row.other.interval.estimate),
+        figure(row.first.interval.estimate, row.measures),
+        figure(row.other.interval.estimate, row.measures),
         format!("{:.3}", interval.estimate),
         format!("{:.3} – {:.3}", interval.low, interval.high),
-        word(row.verdict).into(),
+        word(row.verdict, row.measures).into(),
     ]
 }
 
-fn figure(nanos: f64) -> String {
-    if nanos >= 100.0 { format!("{nanos:.0}") } else { format!("{nanos:.2}") }
+/// Nanoseconds, as the header says, or a number with its unit.
+fn figure(value: f64, measures: Quantity) -> String {
+    let number = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    if measures.is_time() { number } else { format!("{number} {}", measures.unit()).trim_end().into() }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+fn word(verdict: Verdict, measures: Quantity) -> &'static str {
     match verdict {
+        Verdict::Faster if !measures.is_time() => "less",
+        Verdict::Slower if !measures.is_time() => "more",
         Verdict::Faster => "faster",
         Verdict::Slower => "slower",
         Verdict::Equivalent => "equal",
@@ -172,7 +177,7 @@ pub fn csv(comparison: &Comparison) -> String {
         let figures = intervals.map(|interval| format!("{},{},{}", interval.estimate, interval.low, interval.high));
         let verdict = match row.verdict {
             Verdict::NoVerdict => "",
-            verdict => word(verdict),
+            verdict => word(verdict, row.measures),
         };
         let (rounds, figures) = ([row.first.rounds, row.other.rounds], figures.join(","));
         text.push_str(&format!("{},{figures},{},{},{verdict}\n", words.join(","), rounds[0], rounds[1]));
@@ -190,7 +195,8 @@ pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
     serde_json::to_string_pretty(comparison)
 }
 
-/// The figures of one run in Bencher's metric format (bencher.dev, "Bencher Metric Format"): nanoseconds per operation.
+/// The figures of one run in Bencher's metric format (bencher.dev, "Bencher Metric Format"): nanoseconds or
+/// bytes per operation.
 pub fn bencher(run: &Run) -> serde_json::Result<String> {
     let mut all = Map::new();
     for (id, lines) in by_id(run) {
@@ -199,7 +205,12 @@ pub fn bencher(run: &Run) -> serde_json::Result<String> {
             let latency = serde_json::json!({
                 "value": interval.estimate, "lower_value": interval.low, "upper_value": interval.high,
             });
-            all.insert(id.into(), serde_json::json!({ "latency": latency }));
+            let measure = match lines.first().map(|line| line.measures) {
+                Some(Quantity::Nanoseconds) | None => "latency",
+                Some(Quantity::Bytes) => "memory",
+                Some(Quantity::Share | Quantity::Number) => "figure",
+            };
+            all.insert(id.into(), serde_json::json!({ measure: latency }));
         }
     }
     serde_json::to_string_pretty(&Value::Object(all))

@@ -14,6 +14,7 @@ use crate::record::{BenchmarkLine, Measured, Outcome, Run};
 use crate::stats::{
     Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, median, modes, ratio_interval, rounds_interval,
 };
+use crate::units::Quantity;
 
 pub use difference::{Difference, differences};
 pub use format::{bencher, csv, json, markdown, table};
@@ -41,9 +42,11 @@ pub struct Row {
     pub other_id: Option<String>,
     /// What one operation is.
     pub unit: &'static str,
+    /// What was measured of each.
+    pub measures: Quantity,
     /// The other run, by its number; the first one is 0.
     pub run: usize,
-    /// Nanoseconds per operation in the first run.
+    /// The figure per operation in the first run.
     pub first: Estimate,
     /// In the other.
     pub other: Estimate,
@@ -172,6 +175,7 @@ fn row(
         other_id: (other_id != id).then_some(other_id),
         id,
         unit: first.first()?.unit.name(),
+        measures: first.first()?.measures,
         run,
         first: figure(&first)?,
         other: figure(&other)?,
@@ -225,7 +229,8 @@ fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     let medians: Vec<f64> = screened(lines).kept().iter().filter_map(|round| median(round)).collect();
     if let Some(modes) = modes(&medians).filter(|modes| modes.count > 1) {
         let centres = modes.centres.iter().zip(&modes.shares);
-        let centres = centres.map(|(ns, share)| format!("{ns:.0} ns in {:.0} %", share * 100.0));
+        let unit = lines.first().map_or("", |line| line.measures.unit());
+        let centres = centres.map(|(centre, share)| format!("{centre:.0} {unit} in {:.0} %", share * 100.0));
         let centres = centres.collect::<Vec<_>>().join(", ");
         warnings.push(format!("{} modes ({centres}): the ratio is that of the commoner", modes.count));
     }

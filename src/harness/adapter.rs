@@ -11,6 +11,7 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 use serde::{Deserialize, Serialize};
 
+use super::formatter::Bytes;
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
 use crate::host::Root;
@@ -49,6 +50,9 @@ pub struct Settings {
     pub machine: String,
 }
 
+/// Criterion refuses fewer.
+const FEWEST_SAMPLES: usize = 10;
+
 /// How long Criterion measures a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
@@ -77,6 +81,7 @@ pub trait Observer {
 /// The measurement that Criterion is given: it takes the times that [`Session`] measured.
 struct BareTime {
     taken: Rc<RefCell<Vec<Taken>>>,
+    measures: Quantity,
     wall: WallTime,
 }
 
@@ -112,18 +117,24 @@ impl Measurement for BareTime {
     }
 
     fn formatter(&self) -> &dyn ValueFormatter {
-        self.wall.formatter()
+        match self.measures {
+            Quantity::Bytes => &Bytes,
+            _ => self.wall.formatter(),
+        }
     }
 }
 
-/// Criterion with our measurement.
-fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing) -> Criterion<BareTime> {
-    let measurement = BareTime { taken: Rc::clone(taken), wall: WallTime };
+/// Criterion with our measurement of the group called `name`.
+fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing, name: &str) -> Criterion<BareTime> {
+    let measures = group(name).map_or(Quantity::default(), |group| group.measures);
+    let measurement = BareTime { taken: Rc::clone(taken), measures, wall: WallTime };
+    // Memory varies little from lap to lap, and a lap of it creates and ends all the tasks that it reads at.
+    let samples = if measures.is_time() { timing.samples } else { timing.samples.min(FEWEST_SAMPLES) };
     Criterion::default()
         .with_measurement(measurement)
         .warm_up_time(timing.warm_up)
         .measurement_time(timing.measure)
-        .sample_size(timing.samples)
+        .sample_size(samples)
         .nresamples(10_000)
         // Criterion's other backend is gnuplot, whose absence it would announce at every start.
         .plotting_backend(PlottingBackend::Plotters)
@@ -132,7 +143,7 @@ fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing) -> Criterion<Bare
 /// Measures what is planned of the group called `name`, in order, and tells `observer` of each.
 pub fn measure(name: &str, planned: &[Planned], settings: &Settings, observer: &mut dyn Observer) {
     let taken = Rc::default();
-    let criterion = criterion(&taken, &Timing::default()).configure_from_args();
+    let criterion = criterion(&taken, &Timing::default(), name).configure_from_args();
     measure_by(criterion, &taken, name, planned, settings, observer);
 }
 
@@ -146,8 +157,8 @@ pub(super) fn measure_one(
     observer: &mut dyn Observer,
 ) {
     let taken = Rc::default();
-    let criterion = criterion(&taken, timing).without_plots().output_directory(folder);
     let name = planned.mechanism().descriptor().group();
+    let criterion = criterion(&taken, timing, name).without_plots().output_directory(folder);
     measure_by(criterion, &taken, name, std::slice::from_ref(planned), settings, observer);
 }
 
@@ -340,7 +351,7 @@ mod tests {
     #[test]
     fn a_sample_is_kept_when_criterion_takes_its_value_and_not_before() {
         let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
-        let measurement = BareTime { taken: Rc::clone(&kept), wall: WallTime };
+        let measurement = BareTime { taken: Rc::clone(&kept), measures: Quantity::default(), wall: WallTime };
         let value = measurement.add(&measurement.zero(), &Timed::of(taken(500, 1000), 500));
         assert!(kept.borrow().is_empty(), "warming up asks for no value");
         assert_eq!(measurement.to_f64(&value), 1000.0);
@@ -353,7 +364,7 @@ mod tests {
         let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
         let folder = tempfile::tempdir().unwrap();
         let mut criterion = Criterion::default()
-            .with_measurement(BareTime { taken: Rc::clone(&kept), wall: WallTime })
+            .with_measurement(BareTime { taken: Rc::clone(&kept), measures: Quantity::default(), wall: WallTime })
             .output_directory(folder.path())
             .without_plots()
             .warm_up_time(Duration::from_millis(5))

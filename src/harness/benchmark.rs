@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Placement, Policy, Roster, Seating};
-use crate::mechanism::{Descriptor, Mechanism, Parameters, find};
+use crate::mechanism::{Descriptor, Mechanism, Parameters, find, group};
 use crate::record::Setting;
-use crate::units::CpuId;
+use crate::units::{CpuId, Quantity};
 
 /// A mechanism, its parameters and its place on this machine.
 #[derive(Clone)]
@@ -61,6 +61,11 @@ impl std::fmt::Debug for Benchmark {
 }
 
 impl Benchmark {
+    /// What is measured of each operation.
+    pub fn measures(&self) -> Quantity {
+        group(self.descriptor().group()).map_or(Quantity::default(), |group| group.measures)
+    }
+
     /// The mechanism's descriptor.
     pub fn descriptor(&self) -> &'static Descriptor {
         self.mechanism.descriptor()

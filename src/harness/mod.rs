@@ -3,6 +3,7 @@
 mod adapter;
 mod audit;
 mod benchmark;
+mod formatter;
 mod matrix;
 mod metering;
 mod plan;

@@ -58,7 +58,7 @@ impl Session {
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
         let metering = plan.map(|_| Metering::start());
-        let plan = plan.filter(|_| benchmark.mechanism.inherits_counters());
+        let plan = plan.filter(|_| benchmark.mechanism.inherits_counters() && benchmark.measures().is_time());
         let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
         Ok(Self { benchmark: benchmark.clone(), bare, counting, metering, calls: 0, _idle: idle })
     }
@@ -128,10 +128,17 @@ impl Session {
     }
 }
 
-/// Without counters: because none were asked for, or because they would miss the mechanism's tasks.
+/// Without counters: because none were asked for, or because they would miss the mechanism's tasks or be part of what is
+/// measured.
 fn uncounted(benchmark: &Benchmark) -> Counted {
     let mut counted = Counted::default();
-    if !benchmark.mechanism.inherits_counters() {
+    if !benchmark.measures().is_time() {
+        counted.not_counted.push(NotCounted {
+            event: "all".into(),
+            reason: "counters are memory of the tasks that they count, and this group measures that".into(),
+            remedy: "the group creation counts what making tasks takes".into(),
+        });
+    } else if !benchmark.mechanism.inherits_counters() {
         counted.not_counted.push(NotCounted {
             event: "all".into(),
             reason: "the library keeps its threads for the whole process: counters of one instance miss them".into(),

@@ -9,6 +9,8 @@ mod labour;
 mod neighbour;
 mod open_loop;
 mod parameter;
+mod reactor;
+mod scheduler;
 mod shift;
 mod workers;
 
@@ -17,6 +19,7 @@ pub mod brigade;
 pub mod creation;
 pub mod fairness;
 pub mod file;
+pub mod footprint;
 pub mod handoff;
 pub mod messaging;
 pub mod switch_working_set;
@@ -85,6 +88,7 @@ pub static GROUPS: &[Group] = &[
     after_syscall::GROUP,
     messaging::GROUP,
     creation::GROUP,
+    footprint::GROUP,
     syscall::GROUP,
     file::GROUP,
     wakeup::GROUP,

@@ -3,6 +3,7 @@
 use super::csv::{Csv, number, optional};
 use super::study::Bench;
 use super::text::{self, nanos, rate};
+use crate::units::Quantity;
 
 /// One row of the main table, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub(super) struct Row {
     pub(super) name: String,
     /// Placement and what was chosen.
     pub(super) detail: String,
-    /// Time per operation.
+    /// Time per operation, or what else is measured.
     pub(super) time: String,
     /// The 95 % interval.
     pub(super) interval: String,
@@ -33,7 +34,7 @@ pub(super) fn row(bench: &Bench) -> Row {
     Row {
         name: bench.name().into(),
         detail: bench.detail(),
-        time: nanos(bench.nanos()),
+        time: bench.told(bench.nanos()),
         interval: interval(bench),
         cpu: nanos(summary.cpu_nanos),
         switches: format!("{} + {}", rate(summary.voluntary), rate(summary.involuntary)),
@@ -51,7 +52,7 @@ pub(super) fn interval(bench: &Bench) -> String {
     match interval.relative_half_width() {
         None => "–".into(),
         Some(half) if half <= WIDE => format!("±{}", text::percent(half)),
-        Some(_) => format!("{} to {}", nanos(interval.low), nanos(interval.high)),
+        Some(_) => format!("{} to {}", bench.told(interval.low), bench.told(interval.high)),
     }
 }
 
@@ -116,7 +117,8 @@ pub(super) fn csv(benches: &[&Bench]) -> String {
     calls.sort_unstable();
     calls.dedup();
     let named = |prefix: &str, names: &[&str]| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
-    let fixed = ["id", "ns_per_op", "cpu_ns", "voluntary", "involuntary", "calls", "audit", "counting_cost"];
+    let figure = text::column(benches.first().map_or(Quantity::default(), |bench| bench.quantity()));
+    let fixed = ["id", figure, "cpu_ns", "voluntary", "involuntary", "calls", "audit", "counting_cost"];
     let columns = [fixed.map(String::from).to_vec(), named("call:", &calls), named("event:", &events)].concat();
     let mut csv = Csv::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
     for bench in benches {

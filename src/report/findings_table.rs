@@ -1,40 +1,73 @@
-//! The tables of what benchmarks found out beyond their times: percentiles of latencies, and single numbers.
+//! The tables of what benchmarks found out beyond their times: percentiles of latencies, single numbers, and what one
+//! task more adds of memory.
 
 use super::found::found;
+use super::summary::CONFIDENCE;
 use super::table::{chosen, figure, plain_table};
 use super::text::nanos;
-use crate::crew::{Distribution, Figure, Finding};
+use crate::crew::{Curve, Distribution, Figure, Finding};
 use crate::record::BenchmarkLine;
+use crate::stats::slope;
 use crate::units::Quantity;
 
-/// The percentiles of every distribution, then every number, of one group's lines; empty where nothing was found out.
-/// Curves are drawn in reports and not told in numbers.
-pub fn findings_tables(lines: &[BenchmarkLine]) -> String {
-    let mut ids: Vec<&str> = lines.iter().map(|line| line.id.as_str()).collect();
-    let mut seen = std::collections::BTreeSet::new();
-    ids.retain(|id| seen.insert(*id));
-    let (mut distributions, mut figures) = (Vec::new(), Vec::new());
+/// The columns of [`Rows::distributions`]; those from the fourth on are numbers.
+pub(super) const PERCENTILES: [&str; 9] =
+    ["mechanism", "placement", "of", "values", "p50", "p90", "p99", "p99.9", "max"];
+
+/// The columns of [`Rows::figures`]; those from the fourth on are numbers.
+pub(super) const FIGURES: [&str; 5] = ["mechanism", "placement", "of", "value", "95 %"];
+
+/// What was found out, in words.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// The percentiles of every distribution.
+    pub(super) distributions: Vec<Vec<String>>,
+    /// Every number. Curves of memory are told by their slopes, other curves are drawn in reports and not told in numbers.
+    pub(super) figures: Vec<Vec<String>>,
+}
+
+/// The findings of the benchmarks called `ids`, in that order, over all rounds in `lines`.
+pub(super) fn rows<'a>(ids: impl IntoIterator<Item = &'a str>, lines: &[BenchmarkLine]) -> Rows {
+    let mut rows = Rows::default();
     for id in ids {
         let rounds: Vec<&BenchmarkLine> = lines.iter().filter(|line| line.id == id).collect();
         let Some(first) = rounds.first() else { continue };
         for finding in found(&rounds) {
             match finding {
-                Finding::Distribution(found) => distributions.push(percentiles(first, &found)),
-                Finding::Figure(found) => figures.push(number(first, &found)),
-                Finding::Curve(_) => {}
+                Finding::Distribution(found) => rows.distributions.push(percentiles(first, &found)),
+                Finding::Figure(found) => rows.figures.push(number(first, &found)),
+                Finding::Curve(found) => rows.figures.extend(per_one(&found).map(|slope| number(first, &slope))),
             }
         }
     }
-    let header = |words: &[&str]| words.iter().map(|word| (*word).to_string()).collect();
-    let mut tables = Vec::new();
-    if !distributions.is_empty() {
-        let words = ["mechanism", "placement", "of", "values", "p50", "p90", "p99", "p99.9", "max"];
-        tables.push(plain_table(header(&words), distributions, 3));
-    }
-    if !figures.is_empty() {
-        tables.push(plain_table(header(&["mechanism", "placement", "of", "value", "95 %"]), figures, 3));
-    }
-    tables.join("\n\n")
+    rows
+}
+
+/// The percentiles of every distribution, then every number, of one group's lines; empty where nothing was found out.
+pub fn findings_tables(lines: &[BenchmarkLine]) -> String {
+    let mut ids: Vec<&str> = lines.iter().map(|line| line.id.as_str()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
+    let rows = rows(ids, lines);
+    let table = |head: &[&str], rows: Vec<Vec<String>>| {
+        let head = head.iter().map(|word| (*word).to_string()).collect();
+        (!rows.is_empty()).then(|| plain_table(head, rows, 3))
+    };
+    let tables = [table(&PERCENTILES, rows.distributions), table(&FIGURES, rows.figures)];
+    tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+/// The slope of a curve of memory: what each more of `x` adds, with its interval; nothing for curves of other things, and
+/// for fewer points than give an interval.
+fn per_one(curve: &Curve) -> Option<Figure> {
+    let memory = curve.y.quantity == Quantity::Bytes && curve.x.quantity == Quantity::Number;
+    let slope = slope(&curve.points, CONFIDENCE).filter(|_| memory)?.slope;
+    Some(Figure {
+        of: format!("{}, each of the {}", curve.of, curve.x.of),
+        quantity: curve.y.quantity,
+        value: slope.estimate,
+        interval: Some((slope.low, slope.high)),
+    })
 }
 
 fn name(line: &BenchmarkLine) -> Vec<String> {
@@ -75,6 +108,21 @@ pub(super) fn shown(quantity: Quantity, value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crew::Axis;
+
+    #[test]
+    fn a_curve_of_memory_is_told_by_its_slope() {
+        let axis = |quantity| Axis { of: "tasks".into(), quantity };
+        let points: Vec<(f64, f64)> =
+            (1..=5).map(|step| (f64::from(step) * 100.0, f64::from(step) * 850_000.0)).collect();
+        let memory = Curve { of: "in all".into(), x: axis(Quantity::Number), y: axis(Quantity::Bytes), points };
+        let told = per_one(&memory).unwrap();
+        assert_eq!((told.of.as_str(), told.value), ("in all, each of the tasks", 8500.0));
+        assert_eq!(told.interval, Some((8500.0, 8500.0)));
+        let time = Curve { y: axis(Quantity::Nanoseconds), ..memory.clone() };
+        assert_eq!(per_one(&time), None);
+        assert_eq!(per_one(&Curve { points: memory.points[..4].to_vec(), ..memory }), None, "four points, no interval");
+    }
 
     #[test]
     fn numbers_carry_their_units() {

@@ -1,6 +1,7 @@
 //! The report for a repository: Markdown with the figures beside it, and the table that a README shows.
 
 use super::counters;
+use super::findings_table;
 use super::machine;
 use super::outline::Outline;
 use super::page::{capitalised, overview};
@@ -39,6 +40,7 @@ pub(super) fn markdown(outline: &Outline) -> String {
             if !benches.is_empty() {
                 out.line(format!("### What a {} does{}", benches[0].line().unit, study.suffix()));
                 out.line(counts(&benches));
+                findings(&benches, study, &mut out);
                 let file = study.anchor(&format!("counts-{}", text::slug(&section.group)));
                 out.line(format!("[Data](data/{file}.csv), with every counted event."));
             }
@@ -67,7 +69,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
                 rows.len() - 1
             });
             if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
-                rows[index].1[column] = format!("{} ({})", text::nanos(bench.nanos()), counters::interval(bench));
+                rows[index].1[column] = format!("{} ({})", bench.told(bench.nanos()), counters::interval(bench));
             }
         }
     }
@@ -128,9 +130,19 @@ fn trouble(outline: &Outline, out: &mut Lines) {
     }
 }
 
+/// What was found out beyond the figures, where anything was.
+fn findings(benches: &[&Bench], study: &Study, out: &mut Lines) {
+    let found = findings_table::rows(benches.iter().map(|bench| bench.line().id.as_str()), &study.run.benchmarks);
+    let tables: [(&[&str], _); 2] =
+        [(&findings_table::PERCENTILES, found.distributions), (&findings_table::FIGURES, found.figures)];
+    for (head, rows) in tables.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        out.line(table(&head.iter().map(|word| (*word).to_string()).collect::<Vec<_>>(), 3, &rows));
+    }
+}
+
 fn counts(benches: &[&Bench]) -> String {
-    let head =
-        ["benchmark", "system calls", "audit", "time", "95 %", "CPU time", "switches (vol. + invol.)", "counting"];
+    let noun = benches.first().map_or("time", |bench| text::noun(bench.quantity()));
+    let head = ["benchmark", "system calls", "audit", noun, "95 %", "CPU time", "switches (vol. + invol.)", "counting"];
     let rows: Vec<Vec<String>> = benches
         .iter()
         .map(|bench| {

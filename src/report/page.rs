@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::counters::{self, Row};
 use super::figure::{Figure, Frame, MARKS, TOKENS};
+use super::findings_table;
 use super::machine;
 use super::missing::Trouble;
 use super::outline::{Outline, Section};
@@ -218,12 +219,13 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
             div.scroll tabindex="0" role="region" aria-label=(format!("Times and counts per {unit}")) {
                 table {
                     thead { tr {
-                        th { "benchmark" } th.num { "time" small { "95 % interval" } } th.num { "CPU time" }
+                        th { "benchmark" } th.num { (text::noun(benches[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
                         th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" } th.num { "counting" }
                     } }
                     tbody { @for bench in benches { (main_row(&counters::row(bench))) } }
                 }
             }
+            (findings(study, benches))
             @if !events.is_empty() {
                 details {
                     summary { "Counted events per " (unit) " (" (events.len()) ")" }
@@ -244,6 +246,25 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
                 }
             }
             p.note { a href=(data_url(&counters::csv(benches))) download=(format!("{anchor}.csv")) { "Data (CSV)" } }
+        }
+    }
+}
+
+/// What was found out beyond the figures, where anything was.
+fn findings(study: &Study, benches: &[&Bench]) -> Markup {
+    let found = findings_table::rows(benches.iter().map(|bench| bench.line().id.as_str()), &study.run.benchmarks);
+    let tables: [(&[&str], _); 2] =
+        [(&findings_table::PERCENTILES, found.distributions), (&findings_table::FIGURES, found.figures)];
+    html! {
+        @for (head, rows) in tables.iter().filter(|(_, rows)| !rows.is_empty()) {
+            div.scroll tabindex="0" role="region" aria-label="What was found out" {
+                table {
+                    thead { tr { @for (column, word) in head.iter().enumerate() { th.num[column > 2] { (word) } } } }
+                    tbody { @for row in rows { tr {
+                        @for (column, cell) in row.iter().enumerate() { td.num[column > 2] { (cell) } }
+                    } } }
+                }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::found::found;
 use super::{Summary, summarize};
 use crate::crew::Finding;
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
+use crate::units::Quantity;
 
 /// What a report says about groups and mechanisms, which records name only.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -137,7 +138,17 @@ impl<'a> Bench<'a> {
         self.chosen().map_or_else(|| placement.into(), |chosen| format!("{placement}, {chosen}"))
     }
 
-    /// Nanoseconds per operation.
+    /// What was measured of each operation.
+    pub(super) fn quantity(&self) -> Quantity {
+        self.line().measures
+    }
+
+    /// One of its figures, in words.
+    pub(super) fn told(&self, value: f64) -> String {
+        super::text::amount(self.quantity(), value)
+    }
+
+    /// Nanoseconds per operation, or what else it measures.
     pub(super) fn nanos(&self) -> f64 {
         self.summary.nanos.interval.estimate
     }

@@ -14,7 +14,7 @@ pub(super) const SEED: u64 = 0x5343;
 pub struct Summary {
     /// One of its lines, for everything that does not vary.
     pub line: BenchmarkLine,
-    /// Nanoseconds per operation, over rounds; over samples where there is one round.
+    /// Nanoseconds per operation, or what else its line measures, over rounds; over samples where there is one round.
     pub nanos: Estimate,
     /// CPU time per operation in nanoseconds, user and kernel, over all tasks.
     pub cpu_nanos: f64,

@@ -14,10 +14,10 @@ const WIDTH: u16 = 120;
 /// The benchmarks of one group, one row each, in the order in which they first stand in `lines`.
 pub fn group_table(lines: &[BenchmarkLine]) -> String {
     let summaries = summaries(lines);
-    let Some(unit) = summaries.first().map(|summary| summary.line.unit.name()) else {
+    let Some(first) = summaries.first().map(|summary| &summary.line) else {
         return String::new();
     };
-    let per_op = format!("ns/{unit}");
+    let per_op = format!("{}/{}", first.measures.unit(), first.unit);
     let header = [
         "mechanism",
         "placement",

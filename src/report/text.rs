@@ -1,5 +1,52 @@
 //! Numbers as people read them, and the words around them.
 
+use crate::units::Quantity;
+
+/// A number of some quantity with three significant digits and its unit.
+pub(super) fn amount(quantity: Quantity, value: f64) -> String {
+    match quantity {
+        Quantity::Nanoseconds => nanos(value),
+        Quantity::Bytes => {
+            let (scaled, unit) = scaled_bytes(value);
+            format!("{} {unit}", significant(scaled))
+        }
+        Quantity::Share => percent(value),
+        Quantity::Number => significant(value),
+    }
+}
+
+/// What is spent of it, in a word: `time`, `memory`.
+pub(super) fn noun(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Nanoseconds => "time",
+        Quantity::Bytes => "memory",
+        Quantity::Share | Quantity::Number => "figure",
+    }
+}
+
+/// The name of a column of data that holds it per operation: `ns_per_op`.
+pub(super) fn column(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Nanoseconds => "ns_per_op",
+        Quantity::Bytes => "bytes_per_op",
+        Quantity::Share => "share_per_op",
+        Quantity::Number => "per_op",
+    }
+}
+
+/// How ticks of an axis are written.
+pub(super) fn ticks(quantity: Quantity) -> fn(f64) -> String {
+    match quantity {
+        Quantity::Nanoseconds => tick,
+        Quantity::Bytes => |value| {
+            let (scaled, unit) = scaled_bytes(value);
+            format!("{} {unit}", plain(scaled))
+        },
+        Quantity::Share => percent,
+        Quantity::Number => plain,
+    }
+}
+
 /// A time in nanoseconds with three significant digits and the unit that keeps it below 1000: `4.12 µs`.
 pub(super) fn nanos(value: f64) -> String {
     let (scaled, unit) = scaled(value);
@@ -26,6 +73,16 @@ fn scaled(value: f64) -> (f64, &'static str) {
         size if size < 999.5e3 => (value / 1e3, "µs"),
         size if size < 999.5e6 => (value / 1e6, "ms"),
         _ => (value / 1e9, "s"),
+    }
+}
+
+fn scaled_bytes(value: f64) -> (f64, &'static str) {
+    const KIB: f64 = 1024.0;
+    match value.abs() {
+        size if size < 1000.0 => (value, "B"),
+        size if size < 1000.0 * KIB => (value / KIB, "KiB"),
+        size if size < 1000.0 * KIB * KIB => (value / (KIB * KIB), "MiB"),
+        _ => (value / (KIB * KIB * KIB), "GiB"),
     }
 }
 
@@ -114,6 +171,17 @@ mod tests {
             assert_eq!(nanos(value), text);
         }
         assert_eq!((tick(500.0), tick(20_000.0), tick(0.0)), ("500 ns".into(), "20 µs".into(), "0 ns".into()));
+    }
+
+    #[test]
+    fn memory_is_told_in_its_own_units() {
+        let told = |value| amount(Quantity::Bytes, value);
+        assert_eq!([812.0, 8704.0, 1_572_864.0].map(told), ["812 B", "8.50 KiB", "1.50 MiB"]);
+        assert_eq!(
+            (ticks(Quantity::Bytes)(20_480.0), ticks(Quantity::Nanoseconds)(500.0)),
+            ("20 KiB".into(), "500 ns".into())
+        );
+        assert_eq!(amount(Quantity::Nanoseconds, 4117.0), nanos(4117.0));
     }
 
     #[test]

@@ -3,8 +3,18 @@
 use super::SysError;
 
 // include/uapi/linux/membarrier.h
+const GLOBAL: libc::c_int = 1;
 const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
 const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+/// Waits until every CPU has passed a barrier, unhurried: the kernel waits for a grace period of RCU, and what was
+/// freed before it can be used again after it.
+///
+/// # Errors
+/// `ENOSYS`, and `EINVAL` on CPUs that are kept free of the tick (nohz_full).
+pub fn global() -> Result<(), SysError> {
+    call(GLOBAL, "membarrier MEMBARRIER_CMD_GLOBAL")
+}
 
 /// Makes [`private_expedited`] possible, for this process and for good.
 ///

@@ -18,6 +18,8 @@ pub mod dma_latency;
 pub mod file;
 pub mod file_ring;
 pub mod futex;
+pub mod heap;
+pub mod holdings;
 pub mod kernel;
 pub mod limits;
 pub mod mark;

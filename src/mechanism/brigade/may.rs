@@ -11,30 +11,20 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use may::coroutine::JoinHandle;
 use may::io::CoIo;
-use nix::unistd::Pid;
 
 use super::blocking::{Port, drive, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Chore, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::{Place, TASKS, TRANSPORT, channels_for, descriptors, places};
+use crate::mechanism::scheduler::{Hold, WORKERS};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
-    Tasks, Unit, Unsupported, register,
+    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    Unsupported, register,
 };
-use crate::sys::affinity::confine_thread;
 use crate::sys::coroutine;
-use crate::sys::process::{name_thread, threads};
-
-/// Not one for each CPU, as may has it: that would settle for the process what only one placement asks for.
-const WORKERS: Parameter = Parameter {
-    name: "workers",
-    meaning: "worker threads of the scheduler",
-    domain: Domain::Number { default: 1, min: 1, max: 1024 },
-};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/may",
@@ -133,62 +123,6 @@ impl Drop for Brigade {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// What may calls its threads when no instance does.
-const IDLE_NAME: &str = "may";
-
-/// The threads of may's scheduler, the workers behind the timer's; empty until it is started.
-static SCHEDULER: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
-
-/// The scheduler's threads in the placement and under the names of an instance.
-struct Hold;
-
-impl Hold {
-    fn take(workers: usize, crew: &Crew) -> Result<Self, Failure> {
-        let mut scheduler = SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner);
-        if scheduler.is_empty() {
-            *scheduler = start(workers)?;
-        }
-        let running = scheduler.len() - 1;
-        if running != workers {
-            return Err(Unsupported::new(
-                format!("a scheduler of may with {workers} workers"),
-                format!("it was started with {running} in this process, and can be started once"),
-                "measure this benchmark alone, in a process of its own",
-            )
-            .into());
-        }
-        for (task, &thread) in scheduler.iter().enumerate() {
-            // The timer's thread, number 0 here, sits with the driver; worker k in seat k - 1, as if it were alone.
-            confine_thread(thread, &crew.seating().seat(task.saturating_sub(1)).cpus)?;
-            name_thread(thread, &crew.name(task + 1))?;
-        }
-        Ok(Self)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        for &thread in &*SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner) {
-            // They never end, and a name is no more than that.
-            let _ = name_thread(thread, IDLE_NAME);
-        }
-    }
-}
-
-/// Starts may's scheduler and says which threads it has created: first the timer's, then the workers.
-fn start(workers: usize) -> Result<Vec<Pid>, Failure> {
-    may::config().set_workers(workers).set_worker_pin(false);
-    let before = threads()?;
-    coroutine::run(|| ()).join().map_err(|_| failed("its first coroutine panicked"))?;
-    let mut created = threads()?;
-    created.retain(|thread| !before.contains(thread));
-    created.sort_unstable();
-    if created.len() != workers + 1 {
-        return Err(failed(format!("started {} threads, not a timer's and {workers} workers", created.len())));
-    }
-    Ok(created)
 }
 
 struct MayPort {

@@ -16,10 +16,10 @@ use smol::{Async, LocalExecutor, block_on};
 use super::asynchronous::{AsyncPort, Inbox, Lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
 use super::{Place, TASKS, TRANSPORT, channels_for, demand_of_one_thread, places};
+use crate::mechanism::reactor;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
-use crate::sys::channel::pipe;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/smol",
@@ -66,11 +66,7 @@ impl Mechanism for Smol {
 
     /// Starts the helper thread as well, if this is the first time: see the top of the file.
     fn probe(&self) -> Result<(), Unsupported> {
-        let no_reactor = |reason: &dyn std::fmt::Display| {
-            Unsupported::new("async-io's reactor", reason.to_string(), "a larger limit of descriptors (`ulimit -n`)")
-        };
-        let ends = pipe(true).map_err(|error| no_reactor(&error))?;
-        Async::new(ends.reader).map(drop).map_err(|error| no_reactor(&error))
+        reactor::start()
     }
 
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {

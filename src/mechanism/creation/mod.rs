@@ -24,6 +24,7 @@ use crate::units::Quantity;
 mod boxed_future;
 mod clone3;
 mod fork;
+mod may_coroutine;
 mod posix_spawn;
 mod rayon_scope;
 mod smol_task;

@@ -6,12 +6,15 @@ use super::axis::Axis;
 use super::{Drawing, Frame, Picture, px, series, width_of};
 use crate::report::text;
 use crate::stats::Interval;
+use crate::units::Quantity;
 
 /// The picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dots {
     /// What the axis measures: `time per hop`.
     pub axis: String,
+    /// What kind of number that is.
+    pub quantity: Quantity,
     /// From top to bottom.
     pub bands: Vec<Band>,
 }
@@ -34,7 +37,7 @@ pub struct Dot {
     pub label: String,
     /// Its colour.
     pub series: usize,
-    /// Nanoseconds per operation.
+    /// The figure per operation.
     pub interval: Interval,
     /// Whether the interval leaves out how processes differ: drawn hollow and dashed.
     pub within_only: bool,
@@ -70,7 +73,7 @@ impl Picture for Dots {
             y += if frame.narrow { 20.0 } else { 0.0 };
             let start = y;
             for row in &band.rows {
-                marks.push(row_marks(row, &axis, band_label, y + ROW / 2.0, frame.width));
+                marks.push(row_marks(row, self.quantity, &axis, band_label, (y + ROW / 2.0, frame.width)));
                 y += ROW;
             }
             // A second line of the label needs its room even where there is one row.
@@ -80,7 +83,7 @@ impl Picture for Dots {
         let bottom = y - GAP / 2.0;
         let scale = if axis.is_log() { ", logarithmic" } else { "" };
         let body = html! {
-            (axis.across(top, bottom, text::tick))
+            (axis.across(top, bottom, text::ticks(self.quantity)))
             @for mark in marks { (mark) }
             text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { (self.axis) (scale) }
         };
@@ -103,7 +106,8 @@ fn band_text(band: &Band, y: f64, frame: Frame, rule: bool) -> Markup {
     }
 }
 
-fn row_marks(row: &Dot, axis: &Axis, label_at: f64, middle: f64, width: f64) -> Markup {
+fn row_marks(row: &Dot, quantity: Quantity, axis: &Axis, label_at: f64, (middle, width): (f64, f64)) -> Markup {
+    let told = |value| text::amount(quantity, value);
     let colour = series(row.series);
     let (low, at, high) = (axis.at(row.interval.low), axis.at(row.interval.estimate), axis.at(row.interval.high));
     let y = px(middle);
@@ -117,10 +121,10 @@ fn row_marks(row: &Dot, axis: &Axis, label_at: f64, middle: f64, width: f64) -> 
             }
         }
         circle class={ @if row.within_only { "hollow " } (colour) } cx=(px(at)) cy=(y) r="4.5" {
-            title { (text::nanos(row.interval.low)) " to " (text::nanos(row.interval.high)) }
+            title { (told(row.interval.low)) " to " (told(row.interval.high)) }
         }
         text class={ "value end" @if row.differs { " bad strong" } } x=(px(width)) y=(px(middle + 4.0)) {
-            (text::nanos(row.interval.estimate)) @if row.differs { " †" }
+            (told(row.interval.estimate)) @if row.differs { " †" }
         }
     }
 }

@@ -5,14 +5,17 @@ use maud::{Markup, html};
 use super::axis::Axis;
 use super::{Drawing, Frame, Picture, legend, px, series, width_of};
 use crate::report::text;
+use crate::units::Quantity;
 
 /// The picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lines {
     /// What the horizontal axis measures.
     pub across: String,
-    /// What the vertical axis measures, in nanoseconds.
+    /// What the vertical axis measures.
     pub upwards: String,
+    /// What kind of number that is.
+    pub quantity: Quantity,
     /// The curves.
     pub lines: Vec<Line>,
 }
@@ -31,7 +34,7 @@ pub struct Line {
 pub struct Point {
     /// The amount.
     pub x: f64,
-    /// The cost in nanoseconds.
+    /// The cost.
     pub y: f64,
     /// The interval's lower end; `y` where there is none.
     pub low: f64,
@@ -67,11 +70,11 @@ impl Picture for Lines {
         let body = html! {
             @if let Some(key) = key { (key.body) }
             text.tick x="0" y=(px(top - 12.0)) { (self.upwards) (upwards) }
-            (y.upwards(left, right, text::tick))
+            (y.upwards(left, right, text::ticks(self.quantity)))
             (x.across(top, bottom, amount))
             text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { (self.across) (scale) }
             @for (index, line) in self.lines.iter().enumerate() {
-                (curve(line, index, &x, &y))
+                (curve(line, index, self.quantity, &x, &y))
                 @if beside {
                     text.label x=(px(right + 10.0)) y=(px(ends[index] + 4.0)) { (line.label) }
                 }
@@ -89,7 +92,7 @@ pub(super) fn amount(value: f64) -> String {
     }
 }
 
-fn curve(line: &Line, index: usize, x: &Axis, y: &Axis) -> Markup {
+fn curve(line: &Line, index: usize, quantity: Quantity, x: &Axis, y: &Axis) -> Markup {
     let colour = series(index);
     let path: Vec<String> = line.points.iter().map(|p| format!("{},{}", px(x.at(p.x)), px(y.at(p.y)))).collect();
     html! {
@@ -100,7 +103,7 @@ fn curve(line: &Line, index: usize, x: &Axis, y: &Axis) -> Markup {
                 line class={ "stroke thin " (colour) } x1=(at) x2=(at) y1=(px(y.at(point.low))) y2=(px(y.at(point.high))) {}
             }
             circle class=(colour) cx=(at) cy=(px(y.at(point.y))) r="3.5" {
-                title { (line.label) ": " (text::nanos(point.y)) " at " (amount(point.x)) }
+                title { (line.label) ": " (text::amount(quantity, point.y)) " at " (amount(point.x)) }
             }
         }
     }
@@ -130,7 +133,12 @@ mod tests {
             label: label.into(),
             points: [10.0, 100.0, 1000.0].map(|x| point(x, factor * x)).to_vec(),
         };
-        Lines { across: "tasks".into(), upwards: "time per hop".into(), lines: vec![line("a", 1.0), line("b", 1.01)] }
+        Lines {
+            across: "tasks".into(),
+            upwards: "time per hop".into(),
+            quantity: Quantity::default(),
+            lines: vec![line("a", 1.0), line("b", 1.01)],
+        }
     }
 
     #[test]

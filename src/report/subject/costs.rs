@@ -3,6 +3,7 @@
 use super::{Subject, is_within_only, key, named};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Band, Dot, Dots, Figure};
+use crate::report::page::capitalised;
 use crate::report::study::Bench;
 use crate::report::text;
 
@@ -12,13 +13,14 @@ pub(in crate::report) fn costs(subject: Subject) -> Option<Figure> {
     if benches.is_empty() {
         return None;
     }
-    let unit = subject.unit();
+    let (unit, quantity) = (subject.unit(), subject.quantity());
+    let noun = text::noun(quantity);
     Some(Figure {
         id: subject.anchor("cost"),
-        title: subject.title(&format!("Time per {unit} by mechanism and placement")),
+        title: subject.title(&format!("{} per {unit} by mechanism and placement", capitalised(noun))),
         says: says(benches, unit),
         key: key(benches, 1),
-        picture: Box::new(Dots { axis: format!("time per {unit}, 95 % interval"), bands: bands(benches) }),
+        picture: Box::new(Dots { axis: format!("{noun} per {unit}, 95 % interval"), quantity, bands: bands(benches) }),
         csv: csv(benches),
     })
 }
@@ -53,7 +55,7 @@ fn says(benches: &[&Bench], unit: &str) -> String {
         return String::new();
     };
     if least.line().id == most.line().id {
-        return format!("{} takes {} per {unit}.", named(least), text::nanos(least.nanos()));
+        return format!("{} takes {} per {unit}.", named(least), least.told(least.nanos()));
     }
     let high = least.summary.nanos.interval.high;
     let beside = benches.iter().filter(|b| b.line().id != least.line().id && b.summary.nanos.interval.low <= high);
@@ -64,16 +66,16 @@ fn says(benches: &[&Bench], unit: &str) -> String {
     format!(
         "{} takes least, {} per {unit}{level}; {} takes most, {}, {} as much.",
         named(least),
-        text::nanos(least.nanos()),
+        least.told(least.nanos()),
         named(most),
-        text::nanos(most.nanos()),
+        most.told(most.nanos()),
         text::times(most.nanos() / least.nanos()),
     )
 }
 
 fn csv(benches: &[&Bench]) -> String {
-    let mut csv =
-        Csv::new(&["id", "mechanism", "placement", "ns_per_op", "low_95", "high_95", "rounds", "basis", "audit"]);
+    let figure = text::column(super::quantity(benches));
+    let mut csv = Csv::new(&["id", "mechanism", "placement", figure, "low_95", "high_95", "rounds", "basis", "audit"]);
     for bench in benches {
         let (line, nanos) = (bench.line(), &bench.summary.nanos);
         csv.row([

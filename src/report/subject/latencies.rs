@@ -70,7 +70,12 @@ fn tail(subject: Subject, parameter: &str, placement: &str, curves: &[Curve]) ->
         title: subject.title(&format!("99th percentile of {of} over {parameter}, {placement}")),
         says,
         key: None,
-        picture: Box::new(Lines { across: parameter.into(), upwards: format!("p99 of {of}"), lines }),
+        picture: Box::new(Lines {
+            across: parameter.into(),
+            upwards: format!("p99 of {of}"),
+            quantity: Quantity::Nanoseconds,
+            lines,
+        }),
         csv: csv.into_text(),
     })
 }

@@ -26,6 +26,7 @@ pub(super) use switches::switches;
 
 use super::study::{Bench, Study};
 use crate::stats::Basis;
+use crate::units::Quantity;
 
 /// A group's benchmarks in one run, and how its figures are called.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,11 @@ impl<'a> Subject<'a> {
         self.run.map_or_else(|| text.into(), |run| format!("{text}, run {run}"))
     }
 
+    /// What was measured of each operation.
+    fn quantity(&self) -> Quantity {
+        quantity(self.benches)
+    }
+
     /// What one operation is called.
     fn unit(&self) -> &'static str {
         unit(self.benches)
@@ -58,6 +64,10 @@ impl<'a> Subject<'a> {
 
 fn unit(benches: &[&Bench]) -> &'static str {
     benches.first().map_or("operation", |bench| bench.line().unit.name())
+}
+
+fn quantity(benches: &[&Bench]) -> Quantity {
+    benches.first().map_or(Quantity::default(), |bench| bench.quantity())
 }
 
 fn is_within_only(bench: &Bench) -> bool {

@@ -6,6 +6,7 @@ use super::Subject;
 use crate::mechanism::Value;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, Line, Lines, Point};
+use crate::report::page::capitalised;
 use crate::report::study::Bench;
 use crate::report::text;
 
@@ -95,7 +96,8 @@ fn curve<'a>((label, mut points): Curve<'a>) -> Option<Curve<'a>> {
 }
 
 fn figure(subject: Subject, parameter: &str, placement: &str, lines: &[Curve]) -> Figure {
-    let unit = subject.unit();
+    let (unit, quantity) = (subject.unit(), subject.quantity());
+    let noun = text::noun(quantity);
     let point = |(amount, bench): &(u64, &Bench)| {
         let interval = bench.summary.nanos.interval;
         Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
@@ -103,12 +105,13 @@ fn figure(subject: Subject, parameter: &str, placement: &str, lines: &[Curve]) -
     let line = |(label, points): &Curve| Line { label: label.clone(), points: points.iter().map(point).collect() };
     Figure {
         id: subject.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
-        title: subject.title(&format!("Time per {unit} over {parameter}, {placement}")),
+        title: subject.title(&format!("{} per {unit} over {parameter}, {placement}", capitalised(noun))),
         says: says(parameter, unit, lines),
         key: None,
         picture: Box::new(Lines {
             across: parameter.into(),
-            upwards: format!("time per {unit}"),
+            upwards: format!("{noun} per {unit}"),
+            quantity,
             lines: lines.iter().map(line).collect(),
         }),
         csv: csv(parameter, lines),
@@ -124,7 +127,7 @@ fn says(parameter: &str, unit: &str, lines: &[Curve]) -> String {
     let steepest = lines.iter().max_by(|a, b| climb(&a.1).total_cmp(&climb(&b.1)));
     let Some((label, points)) = steepest else { return String::new() };
     let ((from, first), (to, last)) = (points[0], points[points.len() - 1]);
-    let change = format!("{} to {}", text::nanos(first.nanos()), text::nanos(last.nanos()));
+    let change = format!("{} to {}", first.told(first.nanos()), last.told(last.nanos()));
     let factor = climb(points);
     let verb = match lines.len() {
         1 => "",
@@ -135,7 +138,9 @@ fn says(parameter: &str, unit: &str, lines: &[Curve]) -> String {
 }
 
 fn csv(parameter: &str, lines: &[Curve]) -> String {
-    let mut csv = Csv::new(&["curve", parameter, "ns_per_op", "low_95", "high_95", "id"]);
+    let quantity = lines.iter().flat_map(|(_, points)| points).map(|(_, bench)| bench.quantity()).next();
+    let figure = text::column(quantity.unwrap_or_default());
+    let mut csv = Csv::new(&["curve", parameter, figure, "low_95", "high_95", "id"]);
     for (label, points) in lines {
         for (amount, bench) in points {
             let interval = bench.summary.nanos.interval;

@@ -64,7 +64,7 @@ fn says(benches: &[&Bench]) -> String {
         .iter()
         .filter_map(|bench| {
             let modes = modes_of(bench).filter(|modes| modes.count > 1)?;
-            let centres: Vec<String> = modes.centres.iter().map(|centre| text::nanos(*centre)).collect();
+            let centres: Vec<String> = modes.centres.iter().map(|centre| bench.told(*centre)).collect();
             Some(format!("{} has {} modes ({})", named(bench), modes.count, text::list(&centres)))
         })
         .collect();

@@ -1,8 +1,9 @@
 //! The same benchmarks in several runs.
 
-use super::{all_of_group, is_within_only, key, unit};
+use super::{all_of_group, is_within_only, key, quantity, unit};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Band, Dot, Dots, Figure};
+use crate::report::page::capitalised;
 use crate::report::study::{Bench, Study};
 use crate::report::text;
 use crate::stats::median;
@@ -13,13 +14,18 @@ pub(in crate::report) fn side_by_side(group: &str, studies: &[Study]) -> Option<
     if benches.is_empty() {
         return None;
     }
-    let unit = unit(&benches);
+    let (unit, quantity) = (unit(&benches), quantity(&benches));
+    let noun = text::noun(quantity);
     Some(Figure {
         id: format!("runs-{}", text::slug(group)),
-        title: format!("Time per {unit}, the runs side by side"),
+        title: format!("{} per {unit}, the runs side by side", capitalised(noun)),
         says: says(group, studies),
         key: key(&benches, studies.len()),
-        picture: Box::new(Dots { axis: format!("time per {unit}, 95 % interval"), bands: bands(group, studies) }),
+        picture: Box::new(Dots {
+            axis: format!("{noun} per {unit}, 95 % interval"),
+            quantity,
+            bands: bands(group, studies),
+        }),
         csv: csv(group, studies),
     })
 }
@@ -70,11 +76,12 @@ fn says(group: &str, studies: &[Study]) -> String {
         };
     };
     format!(
-        "Over {} common benchmarks {} takes {} the time of {} in the middle, from {} ({}) to {} ({}); \
+        "Over {} common benchmarks {} takes {} the {} of {} in the middle, from {} ({}) to {} ({}); \
          switchcost compare says which of these differences hold.",
         values.len(),
         last.name,
         text::times(middle),
+        text::noun(quantity(&of_first)),
         first.name,
         text::times(least.0),
         least.1,
@@ -84,7 +91,8 @@ fn says(group: &str, studies: &[Study]) -> String {
 }
 
 fn csv(group: &str, studies: &[Study]) -> String {
-    let mut csv = Csv::new(&["run", "id", "ns_per_op", "low_95", "high_95", "rounds"]);
+    let figure = text::column(quantity(&all_of_group(studies, group)));
+    let mut csv = Csv::new(&["run", "id", figure, "low_95", "high_95", "rounds"]);
     for study in studies {
         for bench in study.of_group(group) {
             let nanos = &bench.summary.nanos;

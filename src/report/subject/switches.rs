@@ -13,6 +13,7 @@ use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, Line, Lines, Point};
 use crate::report::study::Bench;
 use crate::report::text;
+use crate::units::Quantity;
 
 const GROUP: &str = "switch_working_set";
 
@@ -114,6 +115,7 @@ fn figure(subject: Subject, placement: Placement, mechanism: &str) -> Option<Fig
         picture: Box::new(Lines {
             across: "KiB that each task touches per turn".into(),
             upwards: "time per switch".into(),
+            quantity: Quantity::Nanoseconds,
             lines: curves.iter().map(|curve| line(curve, drawn)).filter(|line| !line.points.is_empty()).collect(),
         }),
         csv: csv(&curves),

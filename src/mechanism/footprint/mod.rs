@@ -1,0 +1,407 @@
+//! Footprint: how much memory a task holds while it is parked.
+//!
+//! A lap creates `tasks` tasks in five steps. After each step, when all of them are parked, it reads what the process and
+//! its children hold by kind ([`Reader`]); then it ends them all. What a task holds is the slope over the five numbers of
+//! tasks, which whoever reads the findings fits: what is there anyway, and what comes in large pieces, falls out of a
+//! slope and stays in a quotient. One operation is one task. A sample is the memory gained from the first step to the
+//! last, for all tasks of the lap: bytes, in place of nanoseconds.
+//!
+//! With `pipe = own` each task waits to read from a pipe of its own, and a lap creates as many pipes without tasks first.
+//! Their memory is told apart, and taken off in the sample. With `pipe = used` a byte has been through each pipe, after
+//! which the kernel keeps the page that held it (fs/pipe.c, `tmp_page`): pipes in use are like that.
+//!
+//! What would make memory look free is taken away before a lap: what the allocator kept of the last one ([`Plug`]), and
+//! huge pages. What the kernel frees late it has freed by then (membarrier(2), MEMBARRIER_CMD_GLOBAL). A step reads slab
+//! before it looks at any child, because the look itself costs slab.
+//!
+//! There are no counted samples: counters on the tasks would be memory of the tasks.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::unistd::Pid;
+
+use super::{Batch, Domain, Failure, Group, Operation, Parameter, Parameters};
+use crate::crew::{Axis, Curve, Finding};
+use crate::sys::channel::{Ends, pipe, read_byte, write_byte};
+use crate::sys::futex::{self, wait, wake};
+use crate::sys::heap::{Plug, SmallPages};
+use crate::sys::holdings::{Holdings, Reader, Scope};
+use crate::sys::membarrier;
+use crate::units::{Nanos, Ops, Quantity};
+
+mod may_coroutine;
+mod process;
+mod smol_task;
+mod thread;
+mod tokio_task;
+
+/// The group.
+pub const GROUP: Group =
+    Group { name: "footprint", question: "How much memory does a parked task hold?", measures: Quantity::Bytes };
+
+/// How many numbers of tasks a slope goes over: five is the fewest with a 95 % interval.
+const STEPS: usize = 5;
+
+const TASKS: Parameter = Parameter {
+    name: "tasks",
+    meaning: "tasks at the last of five steps",
+    domain: Domain::Number { default: 1000, min: STEPS as u64, max: 1_000_000 },
+};
+
+const PIPE: Parameter = Parameter {
+    name: "pipe",
+    meaning: "whether each task waits to read from a pipe of its own, and whether a byte has been through that",
+    domain: Domain::Word { words: &["none", OWN, USED] },
+};
+const OWN: &str = "own";
+const USED: &str = "used";
+
+fn tasks_per_lap(parameters: &Parameters) -> u64 {
+    parameters.number(TASKS.name)
+}
+
+/// What pipe each task has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piping {
+    None,
+    Own,
+    Used,
+}
+
+impl Piping {
+    fn of(parameters: &Parameters) -> Self {
+        match parameters.word(PIPE.name) {
+            OWN => Self::Own,
+            USED => Self::Used,
+            _ => Self::None,
+        }
+    }
+
+    fn exists(self) -> bool {
+        self != Self::None
+    }
+
+    /// A pipe as the tasks have it. Allocates nothing when all goes well.
+    fn open(self, nonblocking: bool) -> Result<Ends, Failure> {
+        let ends = pipe(nonblocking)?;
+        if self == Self::Used {
+            write_byte(&ends.writer, 1)?;
+            read_byte(&ends.reader)?;
+        }
+        Ok(ends)
+    }
+}
+
+/// Descriptors of the tasks' pipes.
+fn pipe_ends(parameters: &Parameters) -> u64 {
+    if Piping::of(parameters).exists() { 2 * tasks_per_lap(parameters) } else { 0 }
+}
+
+/// Calls of pipe2(2) a task: as many pipes again without tasks.
+fn pipes_per_task(parameters: &Parameters) -> f64 {
+    if Piping::of(parameters).exists() { 2.0 } else { 0.0 }
+}
+
+/// Tasks that are parked. Dropping it ends them all.
+trait Parked {
+    /// Creates tasks until there are `tasks`, and returns when all of them are parked.
+    fn grow(&mut self, tasks: usize) -> Result<(), Failure>;
+
+    /// The tasks that are processes of their own.
+    fn children(&self) -> &[Pid] {
+        &[]
+    }
+
+    /// Ends the youngest until `tasks` are left; asked only of those that have children.
+    fn shrink(&mut self, _tasks: usize) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// The operation of every mechanism here: they differ in what `begin` makes.
+struct Footprint<B> {
+    begin: B,
+    piping: Piping,
+    steps: [usize; STEPS],
+    reader: Reader,
+    laps: Vec<Lap>,
+}
+
+/// What was held at each step.
+#[derive(Clone, Copy)]
+struct Lap {
+    tasks: [Holdings; STEPS],
+    pipes: Option<[Holdings; STEPS]>,
+}
+
+impl<B, P> Footprint<B>
+where
+    B: FnMut() -> Result<P, Failure> + 'static,
+    P: Parked,
+{
+    fn operation(parameters: &Parameters, begin: B) -> Result<Box<dyn Operation>, Failure> {
+        let (tasks, reader) = (parameters.size(TASKS.name), Reader::new()?);
+        let steps = std::array::from_fn(|step| tasks * (step + 1) / STEPS);
+        // The first look at this process makes the kernel keep its names, and the buffers are made.
+        reader.read(&[])?;
+        Ok(Box::new(Self { begin, piping: Piping::of(parameters), steps, reader, laps: Vec::new() }))
+    }
+
+    fn lap(&mut self) -> Result<Lap, Failure> {
+        let pipes = if self.piping.exists() {
+            Some(ascend(&self.reader, &self.steps, || Ok(Pipes { piping: self.piping, ends: Vec::new() }))?)
+        } else {
+            None
+        };
+        let begin = &mut self.begin;
+        Ok(Lap { tasks: ascend(&self.reader, &self.steps, begin)?, pipes })
+    }
+}
+
+/// Reads at each step; children are looked at on the way down, when no more slab has to be read.
+fn ascend<P: Parked>(
+    reader: &Reader,
+    steps: &[usize; STEPS],
+    begin: impl FnOnce() -> Result<P, Failure>,
+) -> Result<[Holdings; STEPS], Failure> {
+    settle();
+    let _plug = Plug::new();
+    let mut parked = begin()?;
+    let (mut slabs, mut own) = (Vec::with_capacity(STEPS), Vec::with_capacity(STEPS));
+    for &tasks in steps {
+        parked.grow(tasks)?;
+        slabs.push(reader.slab()?);
+        if parked.children().is_empty() {
+            own.push(reader.own(&[])?);
+        }
+    }
+    if own.is_empty() {
+        for &tasks in steps.iter().rev() {
+            parked.shrink(tasks)?;
+            own.push(reader.own(parked.children())?);
+        }
+        own.reverse();
+    }
+    Ok(std::array::from_fn(|step| reader.join(own[step], slabs[step])))
+}
+
+/// Waits until the kernel has freed what ended tasks left: one grace period ends those that began before, and what they
+/// free may wait for another. Where the call does not exist the slab of a lap holds some of the last one's.
+fn settle() {
+    for _ in 0..2 {
+        let _ = membarrier::global();
+    }
+}
+
+impl Lap {
+    /// Bytes of all tasks, without their pipes: what was gained from the first step to the last, for as many tasks as
+    /// there are in all.
+    fn bytes(&self, steps: &[usize; STEPS]) -> f64 {
+        let pipes = self.pipes.as_ref().map_or(0.0, |pipes| gained(pipes, Holdings::total)[STEPS - 1]);
+        let (first, all) = (steps[0] as f64, steps[STEPS - 1] as f64);
+        (gained(&self.tasks, Holdings::total)[STEPS - 1] - pipes) * all / (all - first)
+    }
+}
+
+/// Beyond the first step.
+fn gained(steps: &[Holdings; STEPS], of: impl Fn(&Holdings) -> u64) -> [f64; STEPS] {
+    std::array::from_fn(|step| of(&steps[step]) as f64 - of(&steps[0]) as f64)
+}
+
+impl<B, P> Operation for Footprint<B>
+where
+    B: FnMut() -> Result<P, Failure> + 'static,
+    P: Parked,
+{
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        let _small = SmallPages::hold().ok();
+        let (mut created, mut bytes) = (0, 0.0);
+        while created < ops {
+            let lap = self.lap()?;
+            bytes += lap.bytes(&self.steps);
+            created += self.steps[STEPS - 1] as u64;
+            self.laps.push(lap);
+        }
+        // Where slab is the whole machine's, others may free more than the tasks take. A sample of 0 is none.
+        Ok(Batch { ops: Ops(created), elapsed: Nanos(bytes.max(1.0) as u64) })
+    }
+
+    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        let laps = std::mem::take(&mut self.laps);
+        Ok(findings(&laps, &self.steps, self.reader.scope()))
+    }
+}
+
+/// One kind of memory out of all.
+type Kind = fn(&Holdings) -> u64;
+
+/// A curve for each kind of memory over the number of tasks.
+fn findings(laps: &[Lap], steps: &[usize; STEPS], scope: Scope) -> Vec<Finding> {
+    let slab = match scope {
+        Scope::Group => "slab of the control group",
+        Scope::GroupKernel => "slab and other kernel memory of the control group",
+        Scope::Machine => "slab of the whole machine",
+    };
+    let kinds: [(&str, Kind); 6] = [
+        ("in all", Holdings::total),
+        ("user resident", |held| held.resident),
+        ("page tables", |held| held.page_tables),
+        ("kernel stacks", |held| held.kernel_stacks),
+        (slab, |held| held.slab),
+        ("virtual", |held| held.virtual_size),
+    ];
+    let tasks =
+        |of: &str, kind: Kind| curve(of, steps, &laps.iter().map(|lap| gained(&lap.tasks, kind)).collect::<Vec<_>>());
+    let mut found: Vec<Option<Finding>> = kinds.into_iter().map(|(of, kind)| tasks(of, kind)).collect();
+    let pipes: Vec<_> =
+        laps.iter().filter_map(|lap| Some((lap, gained(lap.pipes.as_ref()?, Holdings::total)))).collect();
+    let alone: Vec<_> = pipes.iter().map(|(_, pipes)| *pipes).collect();
+    let without: Vec<_> = pipes
+        .iter()
+        .map(|(lap, pipes)| {
+            let all = gained(&lap.tasks, Holdings::total);
+            std::array::from_fn(|step| all[step] - pipes[step])
+        })
+        .collect();
+    found.insert(1, curve("in all, its pipe taken off", steps, &without));
+    found.push(curve("a pipe alone", steps, &alone));
+    found.into_iter().flatten().collect()
+}
+
+/// The median of the laps at each step; nothing without a lap.
+fn curve(of: &str, steps: &[usize; STEPS], laps: &[[f64; STEPS]]) -> Option<Finding> {
+    let point = |step: usize| {
+        let mut values: Vec<f64> = laps.iter().map(|lap| lap[step]).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        Some((steps[step] as f64, *values.get(values.len() / 2)?))
+    };
+    Some(Finding::Curve(Curve {
+        of: of.into(),
+        x: Axis { of: "tasks".into(), quantity: Quantity::Number },
+        y: Axis { of: "memory beyond that of the first step".into(), quantity: Quantity::Bytes },
+        points: (0..STEPS).map(point).collect::<Option<_>>()?,
+    }))
+}
+
+/// Pipes without tasks.
+struct Pipes {
+    piping: Piping,
+    ends: Vec<Ends>,
+}
+
+impl Parked for Pipes {
+    fn grow(&mut self, pipes: usize) -> Result<(), Failure> {
+        while self.ends.len() < pipes {
+            self.ends.push(self.piping.open(true)?);
+        }
+        Ok(())
+    }
+}
+
+/// Where tasks of several threads say that they are about to wait, and learn that they may end.
+#[derive(Default)]
+struct Gate {
+    arrived: AtomicU32,
+    open: AtomicU32,
+}
+
+impl Gate {
+    /// A task's last step before it waits.
+    fn arrive(&self) -> Result<(), Failure> {
+        self.arrived.fetch_add(1, Ordering::Release);
+        wake(&self.arrived, 1, futex::Scope::Private)?;
+        Ok(())
+    }
+
+    /// Waits until `tasks` have arrived.
+    fn await_all(&self, tasks: usize) -> Result<(), Failure> {
+        loop {
+            let arrived = self.arrived.load(Ordering::Acquire);
+            if arrived as usize >= tasks {
+                return Ok(());
+            }
+            wait(&self.arrived, arrived, futex::Scope::Private, None)?;
+        }
+    }
+
+    /// Blocks the calling thread until the gate is open.
+    fn pass(&self) -> Result<(), Failure> {
+        while !self.is_open() {
+            wait(&self.open, 0, futex::Scope::Private, None)?;
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire) != 0
+    }
+
+    fn open(&self) {
+        self.open.store(1, Ordering::Release);
+        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        let _ = wake(&self.open, u32::MAX, futex::Scope::Private);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: [usize; STEPS] = [200, 400, 600, 800, 1000];
+
+    /// Each task holds 1000 bytes of each kind, besides `base`.
+    fn held(base: u64, each: u64) -> [Holdings; STEPS] {
+        STEP.map(|tasks| {
+            let kind = base + each * tasks as u64;
+            Holdings { resident: kind, page_tables: kind, kernel_stacks: kind, slab: kind, virtual_size: 10 * kind }
+        })
+    }
+
+    #[test]
+    fn a_sample_is_what_all_tasks_hold_without_what_was_there_and_without_their_pipes() {
+        let bare = Lap { tasks: held(1 << 30, 1000), pipes: None };
+        assert_eq!(bare.bytes(&STEP), 4000.0 * 1000.0);
+        let with_pipes = Lap { tasks: held(1 << 30, 1000), pipes: Some(held(5, 100)) };
+        assert_eq!(with_pipes.bytes(&STEP), 3600.0 * 1000.0);
+    }
+
+    #[test]
+    fn a_curve_is_the_median_of_the_laps() {
+        let lap = |each| Lap { tasks: held(7, each), pipes: Some(held(9, 100)) };
+        let found = findings(&[lap(1000), lap(9000), lap(1001)], &STEP, Scope::Group);
+        let of = |name: &str| match found.iter().find(|finding| finding.of() == name) {
+            Some(Finding::Curve(curve)) => curve.points.clone(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(of("user resident")[4], (1000.0, 800.0 * 1001.0));
+        assert_eq!(of("in all")[1], (400.0, 4.0 * 200.0 * 1001.0));
+        assert_eq!(of("in all, its pipe taken off")[0], (200.0, 0.0));
+        assert_eq!(of("a pipe alone")[4], (1000.0, 4.0 * 800.0 * 100.0));
+        let bare = findings(&[Lap { pipes: None, ..lap(1) }], &STEP, Scope::Machine);
+        assert_eq!(bare.len(), 6, "without pipes nothing is said of them");
+        assert!(findings(&[], &STEP, Scope::Machine).is_empty());
+    }
+
+    #[test]
+    fn touched_pages_are_found_as_bytes_per_task() {
+        /// A task that is 16 KiB of the heap and nothing else.
+        struct Blocks(Vec<Vec<u8>>);
+        impl Parked for Blocks {
+            fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
+                while self.0.len() < tasks {
+                    self.0.push(vec![1; 16 << 10]);
+                }
+                Ok(())
+            }
+        }
+        let reader = Reader::new().unwrap();
+        let _small = SmallPages::hold();
+        // Twice, because the second time the allocator has all of it already.
+        for _ in 0..2 {
+            let held = ascend(&reader, &STEP, || Ok(Blocks(Vec::new()))).unwrap();
+            let per_task = gained(&held, |held| held.resident)[STEPS - 1] / 800.0;
+            // Other tests come and go meanwhile.
+            assert!((14e3..24e3).contains(&per_task), "{per_task}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A forked process that waits: for a signal, or for its pipe.
+//!
+//! Timed: nothing. Measured: the pages that the child copied by writing to them, its own tables over the parent's
+//! memory, the kernel's stack and objects. A page that parent and children share counts once in all.
+//! Distortions: the tables, and the kernel's list of mappings, follow the process that forks: the benchmark itself, of a
+//! few MiB and some hundred mappings. The top of its tables, a page (two with page-table isolation), is in no file of
+//! /proc and in no figure here. A child closes what it inherits, and keeps its pipe alone.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, pause};
+
+use super::{Footprint, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use crate::mechanism::{
+    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
+    Unit, register,
+};
+use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
+use crate::sys::process::{die_with_parent, fork_running, keep_only, wait_for};
+
+/// Each look at a process walks all of its mappings.
+const PROCESSES: Parameter = Parameter { domain: Domain::Number { default: 100, min: 5, max: 1_000_000 }, ..TASKS };
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: "footprint/process",
+    isolates: "what a forked process holds while it waits: copied pages, its own page tables, the kernel's share",
+    unit: Unit::Task,
+    tasks: Tasks::OneThread,
+    parameters: &[PROCESSES, PIPE],
+    baseline: "footprint/thread",
+    requirements: &["smaps_rollup in /proc (Linux 4.14, CONFIG_PROC_PAGE_MONITOR)"],
+    source: "fork(2), proc_pid_smaps(5), proc_pid_status(5)",
+    lap: tasks_per_lap,
+    demand: |parameters| Demand {
+        descriptors: 8 + pipe_ends(parameters),
+        threads: 1,
+        processes: tasks_per_lap(parameters),
+    },
+    expects: |parameters, _| {
+        // A child's own, and one without a task; for the readiness of all another one a lap.
+        let tasks = tasks_per_lap(parameters) as f64;
+        let pipes = pipes_per_task(parameters) + 1.0 / tasks;
+        Expectation::nothing()
+            .call("clone", Bound::Exactly(1.0))
+            .call("wait4", Bound::Between(1.0, 2.0))
+            .call("pipe2", Bound::Exactly(pipes))
+            .others(Bound::Depends)
+            .voluntary(Bound::Depends)
+            .wakeups(Bound::Depends)
+    },
+};
+
+struct Process;
+
+register!(Process);
+
+impl Mechanism for Process {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let (piping, all) = (Piping::of(parameters), parameters.size(PROCESSES.name));
+        Footprint::operation(parameters, move || {
+            Ok(Processes { piping, ready: pipe(false)?, children: Vec::with_capacity(all) })
+        })
+    }
+}
+
+struct Processes {
+    piping: Piping,
+    ready: Ends,
+    children: Vec<Pid>,
+}
+
+const PARKED: u8 = 1;
+const NO_PIPE: u8 = 2;
+
+impl Parked for Processes {
+    fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
+        let before = self.children.len();
+        while self.children.len() < tasks {
+            let parent = Pid::this();
+            self.children.push(fork_running(|| life(parent, &self.ready, self.piping))?);
+        }
+        for _ in before..tasks {
+            match read_byte(&self.ready.reader)? {
+                Received::Byte(PARKED) => {}
+                other => return Err(Failure::Corrupted(format!("a child could not park: {other:?}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn children(&self) -> &[Pid] {
+        &self.children
+    }
+
+    fn shrink(&mut self, tasks: usize) -> Result<(), Failure> {
+        for &child in self.children.get(tasks..).unwrap_or_default() {
+            // It is a child that was not waited for, so it exists.
+            let _ = kill(child, Signal::SIGKILL);
+        }
+        while self.children.len() > tasks {
+            if let Some(child) = self.children.pop() {
+                wait_for(child)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        // A child that cannot be waited for is none.
+        let _ = self.shrink(0);
+    }
+}
+
+/// What a child does until it is killed; it may not allocate.
+fn life(parent: Pid, ready: &Ends, piping: Piping) -> i32 {
+    if !die_with_parent(parent) {
+        return 1;
+    }
+    keep_only(&[ready.writer.as_raw_fd()]);
+    let own = if piping.exists() { piping.open(false).ok() } else { None };
+    let word = if piping.exists() && own.is_none() { NO_PIPE } else { PARKED };
+    let mut told = write_byte(ready.writer.as_fd(), word).is_ok();
+    while told {
+        match &own {
+            // It holds the writing end as well, so nothing ever comes.
+            Some(ends) => told = read_byte(&ends.reader).is_ok(),
+            None => pause(),
+        }
+    }
+    1
+}

@@ -1,0 +1,78 @@
+//! The scheduler of the `may` crate, which a process has once: which threads it has, where they sit and what they are
+//! called while an instance uses it.
+
+use std::sync::{Mutex, PoisonError};
+
+use nix::unistd::Pid;
+
+use super::{Crew, Domain, Failure, Parameter, Unsupported};
+use crate::sys::affinity::confine_thread;
+use crate::sys::coroutine;
+use crate::sys::process::{name_thread, threads};
+
+/// Not one for each CPU, as may has it: that would settle for the process what only one placement asks for.
+pub(super) const WORKERS: Parameter = Parameter {
+    name: "workers",
+    meaning: "worker threads of the scheduler",
+    domain: Domain::Number { default: 1, min: 1, max: 1024 },
+};
+
+/// What may calls its threads when no instance does.
+const IDLE_NAME: &str = "may";
+
+/// The threads of may's scheduler, the workers behind the timer's; empty until it is started.
+static SCHEDULER: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// The scheduler's threads in the placement and under the names of an instance.
+pub(super) struct Hold;
+
+impl Hold {
+    /// Starts the scheduler if it is not running, and moves its threads.
+    pub(super) fn take(workers: usize, crew: &Crew) -> Result<Self, Failure> {
+        let mut scheduler = SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner);
+        if scheduler.is_empty() {
+            *scheduler = start(workers)?;
+        }
+        let running = scheduler.len() - 1;
+        if running != workers {
+            return Err(Unsupported::new(
+                format!("a scheduler of may with {workers} workers"),
+                format!("it was started with {running} in this process, and can be started once"),
+                "measure this benchmark alone, in a process of its own",
+            )
+            .into());
+        }
+        for (task, &thread) in scheduler.iter().enumerate() {
+            // The timer's thread, number 0 here, sits with the driver; worker k in seat k - 1, as if it were alone.
+            confine_thread(thread, &crew.seating().seat(task.saturating_sub(1)).cpus)?;
+            name_thread(thread, &crew.name(task + 1))?;
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        for &thread in &*SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner) {
+            // They never end, and a name is no more than that.
+            let _ = name_thread(thread, IDLE_NAME);
+        }
+    }
+}
+
+/// Starts may's scheduler and says which threads it has created: first the timer's, then the workers.
+fn start(workers: usize) -> Result<Vec<Pid>, Failure> {
+    may::config().set_workers(workers).set_worker_pin(false);
+    let before = threads()?;
+    coroutine::run(|| ()).join().map_err(|_| Failure::library("may", "its first coroutine panicked"))?;
+    let mut created = threads()?;
+    created.retain(|thread| !before.contains(thread));
+    created.sort_unstable();
+    if created.len() != workers + 1 {
+        return Err(Failure::library(
+            "may",
+            format!("started {} threads, not a timer's and {workers} workers", created.len()),
+        ));
+    }
+    Ok(created)
+}
