@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 pub use descriptor::{Bound, Demand, Descriptor, Expectation, Tasks, Unit};
 pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 
-pub use crate::crew::{Batch, Crew, Failure, Finding, Operation, Placement, Seating, Unsupported};
+pub use crate::crew::{Batch, Crew, Failure, Finding, Operation, Placement, Recruiter, Seating, Unsupported};
 use crate::units::Quantity;
 
 /// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.

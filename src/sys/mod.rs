@@ -30,6 +30,8 @@ pub mod shared;
 pub mod signal;
 pub mod spawn;
 pub mod spinner;
+pub mod table;
+pub mod thread;
 pub mod tracefs;
 pub mod uring;
 pub mod usage;
