@@ -13,6 +13,7 @@ pub mod clone;
 pub mod coroutine;
 pub mod dma_latency;
 pub mod futex;
+pub mod holdings;
 pub mod kernel;
 pub mod limits;
 pub mod mark;
