@@ -1,11 +1,20 @@
 //! A benchmark: a mechanism with everything chosen.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Placement, Policy, Roster, Seating};
 use crate::mechanism::{Descriptor, Mechanism, Parameters, find};
 use crate::record::Setting;
 use crate::units::CpuId;
+
+/// For each thread or process on top of [`PATIENCE`]: creating one takes a tenth of it.
+const PER_TASK: Duration = Duration::from_millis(1);
+
+/// For each operation of a lap on top of [`PATIENCE`]: more than those take whose cost grows with the tasks, up to some
+/// thousand of them.
+const PER_HOP: Duration = Duration::from_micros(100);
 
 /// A mechanism, its parameters and its place on this machine.
 #[derive(Clone)]
@@ -114,14 +123,25 @@ impl Benchmark {
         self.start_with(true, || Ok(()))
     }
 
+    /// How long anything it does may take before the watchdog calls it hung. It follows the number of tasks and the
+    /// length of a lap, so that a hundred thousand threads have time to be created on a slow machine.
+    pub fn patience(&self) -> Duration {
+        let demand = (self.descriptor().demand)(&self.parameters);
+        let lap = (self.descriptor().lap)(&self.parameters);
+        let tasks = demand.threads.saturating_add(demand.processes);
+        PATIENCE
+            .saturating_add(PER_TASK.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX)))
+            .saturating_add(PER_HOP.saturating_mul(u32::try_from(lap).unwrap_or(u32::MAX)))
+    }
+
     fn start_with(
         &self,
         marked: bool,
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.parameters)?;
-        let roster =
-            Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience: PATIENCE, marked };
+        let (id, patience) = (self.id(), self.patience());
+        let roster = Roster { id, seating: self.seating.clone(), policy: self.policy, patience, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };

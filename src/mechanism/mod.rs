@@ -48,6 +48,11 @@ pub trait Mechanism: Sync {
         true
     }
 
+    /// Open files in all its descriptor tables together, where it has several; [`Demand::descriptors`] is of one.
+    fn files(&self, _parameters: &Parameters) -> u64 {
+        0
+    }
+
     /// Makes it ready: descriptors open, tasks running and parked, memory touched. Runs on the driver's thread, and
     /// the operation stays there.
     ///

@@ -9,7 +9,7 @@
 
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token, read_and_write};
 use super::shards::{self, SHARDS};
-use super::{TASKS, TRANSPORT};
+use super::{TASKS, TRANSPORT, descriptors};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
     Unsupported, register,
@@ -60,6 +60,10 @@ impl Mechanism for Thread {
 
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
         Load::of(parameters).map(drop)
+    }
+
+    fn files(&self, parameters: &Parameters) -> u64 {
+        descriptors(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

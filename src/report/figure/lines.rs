@@ -4,15 +4,19 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::{Drawing, Frame, Picture, legend, px, series, width_of};
+use crate::report::findings_table::shown;
 use crate::report::text;
+use crate::units::Quantity;
 
 /// The picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lines {
     /// What the horizontal axis measures.
     pub across: String,
-    /// What the vertical axis measures, in nanoseconds.
+    /// What the vertical axis measures.
     pub upwards: String,
+    /// In which unit.
+    pub quantity: Quantity,
     /// The curves.
     pub lines: Vec<Line>,
 }
@@ -31,7 +35,7 @@ pub struct Line {
 pub struct Point {
     /// The amount.
     pub x: f64,
-    /// The cost in nanoseconds.
+    /// The cost, in the picture's unit.
     pub y: f64,
     /// The interval's lower end; `y` where there is none.
     pub low: f64,
@@ -67,11 +71,11 @@ impl Picture for Lines {
         let body = html! {
             @if let Some(key) = key { (key.body) }
             text.tick x="0" y=(px(top - 12.0)) { (self.upwards) (upwards) }
-            (y.upwards(left, right, text::tick))
+            (y.upwards(left, right, if self.quantity.is_time() { text::tick } else { bytes_at_tick }))
             (x.across(top, bottom, amount))
             text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { (self.across) (scale) }
             @for (index, line) in self.lines.iter().enumerate() {
-                (curve(line, index, &x, &y))
+                (curve(line, index, self.quantity, &x, &y))
                 @if beside {
                     text.label x=(px(right + 10.0)) y=(px(ends[index] + 4.0)) { (line.label) }
                 }
@@ -89,7 +93,16 @@ fn amount(value: f64) -> String {
     }
 }
 
-fn curve(line: &Line, index: usize, x: &Axis, y: &Axis) -> Markup {
+/// Bytes as they stand at a tick.
+fn bytes_at_tick(value: f64) -> String {
+    match value {
+        value if value.abs() >= 999.5e3 => format!("{} MB", text::plain(value / 1e6)),
+        value if value.abs() >= 999.5 => format!("{} KB", text::plain(value / 1e3)),
+        value => format!("{} B", text::plain(value)),
+    }
+}
+
+fn curve(line: &Line, index: usize, quantity: Quantity, x: &Axis, y: &Axis) -> Markup {
     let colour = series(index);
     let path: Vec<String> = line.points.iter().map(|p| format!("{},{}", px(x.at(p.x)), px(y.at(p.y)))).collect();
     html! {
@@ -100,7 +113,7 @@ fn curve(line: &Line, index: usize, x: &Axis, y: &Axis) -> Markup {
                 line class={ "stroke thin " (colour) } x1=(at) x2=(at) y1=(px(y.at(point.low))) y2=(px(y.at(point.high))) {}
             }
             circle class=(colour) cx=(at) cy=(px(y.at(point.y))) r="3.5" {
-                title { (line.label) ": " (text::nanos(point.y)) " at " (amount(point.x)) }
+                title { (line.label) ": " (shown(quantity, point.y)) " at " (amount(point.x)) }
             }
         }
     }
@@ -130,7 +143,9 @@ mod tests {
             label: label.into(),
             points: [10.0, 100.0, 1000.0].map(|x| point(x, factor * x)).to_vec(),
         };
-        Lines { across: "tasks".into(), upwards: "time per hop".into(), lines: vec![line("a", 1.0), line("b", 1.01)] }
+        let lines = vec![line("a", 1.0), line("b", 1.01)];
+        let (across, upwards) = ("tasks".into(), "time per hop".into());
+        Lines { across, upwards, quantity: Quantity::Nanoseconds, lines }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod bars;
 mod dots;
 mod heat;
 mod lines;
+mod stack;
 mod strips;
 
 use maud::{Markup, html};
@@ -16,6 +17,7 @@ pub use bars::{Bar, Bars, Part};
 pub use dots::{Band, Dot, Dots};
 pub use heat::Heat;
 pub use lines::{Line, Lines, Point};
+pub use stack::Stack;
 pub use strips::{Strip, Strips, Whisker};
 
 /// The colours and the look of a figure's marks, for a page and for a file of its own.
