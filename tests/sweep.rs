@@ -147,7 +147,8 @@ fn a_limit_met_half_way_tells_how_far_it_went_and_the_sweep_goes_on() {
 /// Runs the program as a user whom limits bind; nothing where this test cannot.
 fn as_nobody(tasks: u32) -> Option<String> {
     let nobody = "setpriv --reuid=65533 --regid=65533 --clear-groups --inh-caps=-all --bounding-set=-all";
-    let possible = nix::unistd::geteuid().is_root() && shell(&format!("prlimit --nproc={tasks}:{tasks} {nobody} \"$S\" list")).status.success();
+    let possible = nix::unistd::geteuid().is_root()
+        && shell(&format!("prlimit --nproc={tasks}:{tasks} {nobody} \"$S\" list")).status.success();
     if !possible {
         println!("not run: it takes root, setpriv, prlimit, and a program that others may execute");
     }

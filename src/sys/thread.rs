@@ -28,10 +28,9 @@ impl Thread {
     pub fn start(stack: usize, body: impl FnOnce() + Send + 'static) -> Result<Self, SysError> {
         let body: Box<Body> = Box::new(Box::new(body));
         let argument = Box::into_raw(body);
-        create(stack, argument.cast()).map(Self).map_err(|error| {
+        create(stack, argument.cast()).map(Self).inspect_err(|_| {
             // SAFETY: no thread was started, so that the pointer of `into_raw` is still this one's alone.
             drop(unsafe { Box::from_raw(argument) });
-            error
         })
     }
 
