@@ -145,12 +145,14 @@ fn values_out_of_range_are_told_with_the_range() {
 #[test]
 fn more_tasks_than_the_limits_allow_are_told_with_limit_and_remedy() {
     let mut shell = Command::new("sh");
-    let script = r#"ulimit -n 256; exec "$0" audit '^brigade/thread/same-cpu' --set tasks=1000000"#;
+    let script = r#"ulimit -n 256; exec "$0" audit '^brigade/one_thread/same-cpu' --set tasks=1000000"#;
     let ran = finish(shell.args(["-c", script, env!("CARGO_BIN_EXE_switchcost")]));
     assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{}", ran.err);
     let told = ran.err.trim_end();
-    assert!(told.starts_with("switchcost: brigade/thread/same-cpu/tasks=1000000 needs "), "{told}");
-    assert!(told.contains(" is 256 (read from /proc/self/limits); raise it: ") && told.contains("40000"), "{told}");
+    let needs = "switchcost: brigade/one_thread/same-cpu/tasks=1000000 needs more than this machine allows: ";
+    assert!(told.starts_with(needs), "{told}");
+    assert!(told.contains(" is 256 (read from /proc/self/limits) and 40000"), "{told}");
+    assert!(told.ends_with(" All limits: switchcost limits --tasks 1000000 --mechanism brigade/one_thread"), "{told}");
     assert_eq!(told.lines().count(), 1);
 }
 

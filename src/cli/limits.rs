@@ -8,10 +8,11 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use super::FAILED;
 use super::options::Usage;
-use crate::harness::INSTANCES;
+use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks};
 use crate::host::Root;
 use crate::host::limits::{self, Judgement, Resource};
-use crate::mechanism::{Demand, Mechanism, Parameters, find};
+use crate::mechanism::{Mechanism, Parameters, Value, find};
+use crate::sys::limits::raise_descriptors;
 
 /// Say whether N tasks fit this machine: each limit with its value, where it was read, and the command that raises it
 #[derive(Debug, Args)]
@@ -23,20 +24,24 @@ pub(super) struct Limits {
     /// The mechanism whose tasks they are (default: plain threads, with nothing open)
     #[arg(long, value_name = "ID")]
     mechanism: Option<String>,
+    /// For `switchcost sweep`, which holds one instance; run and cargo bench hold two side by side
+    #[arg(long, requires = "mechanism")]
+    sweep: bool,
+    /// Clients that connect to one server at the same time: the listen backlog (default: what the mechanism says)
+    #[arg(long, value_name = "N")]
+    connections: Option<u64>,
     /// As JSON, whole
     #[arg(long)]
     json: bool,
 }
 
-/// The names under which mechanisms have a number of tasks.
-const COUNTS: [&str; 2] = ["tasks", "alive"];
-
-/// Resident memory of a thread that has touched the first page of its stack, with its kernel stack and page tables:
-/// 29 KiB were measured on Linux 6.18 with 180,000 of them.
+/// Resident memory of a plain thread, as for the mechanisms' own.
 const BYTES_PER_THREAD: u64 = 32 * 1024;
 
 impl Limits {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        // What measuring does first; needs no privilege.
+        raise_descriptors()?;
         let demand = self.demand()?;
         let limits = limits::Limits::observe(&Root::default());
         let judgements = limits.judge(demand);
@@ -64,43 +69,51 @@ impl Limits {
             for obstacle in &obstacles {
                 writeln!(out, "  {:<24} {}", obstacle.limit, obstacle.remedy)?;
             }
+            if let Some(most) = self.most(&limits)?.filter(|_| !obstacles.is_empty()) {
+                writeln!(out, "\nAs it is, {most} fit.")?;
+            }
         }
         Ok(if obstacles.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     }
 
+    fn instances(&self) -> u64 {
+        if self.sweep { INSTANCES_OF_A_SWEEP } else { INSTANCES }
+    }
+
     fn demand(&self) -> Result<limits::Demand, Usage> {
         let demand = match &self.mechanism {
-            None => Demand { threads: self.tasks, ..Demand::default() },
-            Some(id) => of_all_instances(demand_of(mechanism(id)?, self.tasks)?),
+            None => limits::Demand {
+                threads: self.tasks,
+                bytes: self.tasks.saturating_mul(BYTES_PER_THREAD),
+                ..limits::Demand::default()
+            },
+            Some(id) => {
+                let mechanism = mechanism(id)?;
+                demand(mechanism, &with_tasks(mechanism, self.tasks)?, self.instances())
+            }
         };
-        let Demand { descriptors, threads, processes } = demand;
-        let bytes = threads.saturating_add(processes).saturating_mul(BYTES_PER_THREAD);
-        Ok(limits::Demand { descriptors, threads, processes, bytes, ..limits::Demand::default() })
+        Ok(limits::Demand { connections: self.connections.unwrap_or(demand.connections), ..demand })
+    }
+
+    /// The most tasks of the mechanism that fit.
+    fn most(&self, limits: &limits::Limits) -> Result<Option<u64>, Usage> {
+        let Some(id) = &self.mechanism else { return Ok(None) };
+        let mechanism = mechanism(id)?;
+        Ok(most_tasks(mechanism, &with_tasks(mechanism, self.tasks)?, limits, self.instances()))
     }
 }
 
-fn mechanism(id: &str) -> Result<&'static dyn Mechanism, Usage> {
+pub(super) fn mechanism(id: &str) -> Result<&'static dyn Mechanism, Usage> {
     find(id).ok_or_else(|| Usage::Unknown(format!("no mechanism is called `{id}`; `switchcost list` prints them")))
 }
 
-/// What measuring takes: as much as [`crate::harness::plan`] asks for.
-fn of_all_instances(demand: Demand) -> Demand {
-    let Demand { descriptors, threads, processes } = demand;
-    let all = |count: u64| count.saturating_mul(INSTANCES);
-    Demand { descriptors: all(descriptors), threads: all(threads), processes: all(processes) }
-}
-
-/// What one instance takes with that many tasks.
-fn demand_of(mechanism: &dyn Mechanism, tasks: u64) -> Result<Demand, Usage> {
+/// The defaults with that many tasks.
+fn with_tasks(mechanism: &dyn Mechanism, tasks: u64) -> Result<Parameters, Usage> {
     let descriptor = mechanism.descriptor();
-    let Some(parameter) = COUNTS.iter().find_map(|name| descriptor.parameter(name)) else {
-        let id = descriptor.id;
-        return Err(Usage::Unknown(format!(
-            "{id} has a fixed number of tasks: it has no parameter `tasks` or `alive`"
-        )));
-    };
-    let value = parameter.parse(&tasks.to_string()).map_err(|error| Usage::Unknown(error.to_string()))?;
-    Ok((descriptor.demand)(&Parameters::defaults(descriptor).with(parameter, value)))
+    let parameter =
+        count_of(descriptor).ok_or_else(|| Usage::Unknown(PlanError::NoCount(descriptor.id).to_string()))?;
+    let value: Value = parameter.parse(&tasks.to_string()).map_err(|error| Usage::Unknown(error.to_string()))?;
+    Ok(Parameters::defaults(descriptor).with(parameter, value))
 }
 
 fn table(judgements: &[Judgement]) -> Table {
@@ -128,6 +141,8 @@ fn table(judgements: &[Judgement]) -> Table {
 fn resource(resource: Resource) -> &'static str {
     match resource {
         Resource::Descriptors => "descriptors",
+        Resource::Files => "files",
+        Resource::Connections => "connections",
         Resource::Tasks => "tasks",
         Resource::Maps => "mappings",
         Resource::Bytes => "bytes",
@@ -139,7 +154,8 @@ mod tests {
     use super::*;
 
     fn asked(tasks: u64, mechanism: Option<&str>) -> Result<limits::Demand, Usage> {
-        Limits { tasks, mechanism: mechanism.map(Into::into), json: false }.demand()
+        let mechanism = mechanism.map(Into::into);
+        Limits { tasks, mechanism, sweep: false, connections: None, json: false }.demand()
     }
 
     #[test]
@@ -147,6 +163,16 @@ mod tests {
         let demand = asked(500, Some("brigade/thread")).unwrap();
         assert!(demand.descriptors >= 1000 && demand.threads >= 500, "{demand:?}");
         assert_eq!(asked(500, None).unwrap().descriptors, 0);
+    }
+
+    #[test]
+    fn a_sweep_takes_half_and_connections_are_asked_for() {
+        let of = |sweep, connections| {
+            let mechanism = Some("brigade/one_thread".into());
+            Limits { tasks: 500, mechanism, sweep, connections, json: false }.demand().unwrap()
+        };
+        assert_eq!(of(false, None).descriptors, 2 * of(true, None).descriptors);
+        assert_eq!((of(true, None).connections, of(true, Some(7)).connections), (0, 7));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod show;
 mod splice;
+mod sweep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ enum Verb {
     Limits(limits::Limits),
     Matrix(matrix::Matrix),
     Run(Box<run::Run>),
+    Sweep(Box<sweep::Sweep>),
     Compare(Box<compare::Compare>),
     Show(show::Show),
     Report(report::Report),
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Verb::Limits(limits) => limits.run(),
         Verb::Matrix(matrix) => matrix.run(),
         Verb::Run(run) => run.run(),
+        Verb::Sweep(sweep) => sweep.run(),
         Verb::Compare(compare) => compare.run(),
         Verb::Show(show) => show.run(),
         Verb::Report(report) => report.run(),

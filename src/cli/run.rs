@@ -105,6 +105,7 @@ impl How {
             budget: self.budget,
             patience: self.patience.unwrap_or(patience),
             timing,
+            scale: None,
             seed: self.seed.unwrap_or_else(fresh_seed),
             events: self.events.clone(),
             counters: !self.no_counters,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::SysError;
@@ -35,6 +36,16 @@ pub enum Failure {
     /// A system call failed.
     #[error(transparent)]
     Sys(#[from] SysError),
+    /// A limit of the machine was met half way.
+    #[error("{reached} {what} could be had, and then {error}")]
+    Exhausted {
+        /// What ran out: `threads`, `pipes`.
+        what: &'static str,
+        /// How many there were by then.
+        reached: u64,
+        /// What the kernel said to the next one.
+        error: SysError,
+    },
     /// A task is not on the CPUs of its placement.
     #[error(transparent)]
     Affinity(#[from] AffinityError),
@@ -76,6 +87,18 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of the system call that was to make one more of `what`: what it says where it is a limit that was met, and a
+    /// plain failure otherwise.
+    pub fn of_one_more(what: &'static str, reached: u64, error: SysError) -> Self {
+        match error.errno {
+            // ENOMEM is also what mmap(2) says at vm.max_map_count.
+            Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC => {
+                Self::Exhausted { what, reached, error }
+            }
+            _ => error.into(),
+        }
+    }
+
     /// For the errors that runtimes and libraries hand out.
     pub fn library(library: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Library { library, reason: reason.to_string() }

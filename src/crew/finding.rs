@@ -213,6 +213,10 @@ impl<'de> Deserialize<'de> for Values {
 }
 
 impl Finding {
+    /// What sweeps call the memory that each task holds: all of it, and then by kind.
+    pub const MEMORY_PER_TASK: [&str; 5] =
+        ["memory per task", "user resident per task", "page tables per task", "kernel stack per task", "slab per task"];
+
     /// What it is.
     pub fn of(&self) -> &str {
         match self {

@@ -19,7 +19,6 @@ use std::any::Any;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use driver::{Batch, Driver, Operation, Roster};
@@ -32,9 +31,9 @@ pub use processes::ReadyProcess;
 
 use processes::{Children, Processes};
 
-use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::process::name_current_thread;
+use crate::sys::thread::Thread;
 
 /// Stacks of the tasks that mechanisms spawn. They hold a loop over system calls; the standard library's 2 MiB
 /// would make 100,000 of them 200 GiB of address space.
@@ -59,13 +58,19 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// The tasks of one instance besides its driver.
 #[derive(Debug)]
 pub struct Crew {
+    recruiter: Recruiter,
+    processes: Processes,
+    patience: Duration,
+}
+
+/// Who spawns threads for a crew. A task that takes one along spawns further tasks, as its own descendants: they share
+/// the descriptor table that it has by then.
+#[derive(Debug, Clone)]
+pub struct Recruiter {
     seating: Seating,
     policy: Policy,
     prefix: String,
     gate: Arc<Gate>,
-    threads: Vec<JoinHandle<()>>,
-    processes: Processes,
-    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -76,9 +81,12 @@ struct Gate {
 
 #[derive(Debug, Default)]
 struct GateState {
+    /// Threads that were spawned, or are about to be.
+    hired: usize,
     ready: usize,
     ended: usize,
     failure: Option<Failure>,
+    threads: Vec<Thread>,
 }
 
 /// What a task tells its crew.
@@ -97,13 +105,13 @@ impl Ready {
 
 impl Crew {
     fn new(seating: Seating, policy: Policy, prefix: String, patience: Duration, children: Children) -> Self {
-        let processes = Processes::new(children);
-        Self { seating, policy, prefix, gate: Arc::default(), threads: Vec::new(), processes, patience }
+        let recruiter = Recruiter { seating, policy, prefix, gate: Arc::default() };
+        Self { recruiter, processes: Processes::new(children), patience }
     }
 
     /// Where the tasks sit.
     pub fn seating(&self) -> &Seating {
-        &self.seating
+        &self.recruiter.seating
     }
 
     /// How long set-up may take, all of it.
@@ -113,7 +121,12 @@ impl Crew {
 
     /// The name of task number `task`: the instance's prefix, which no other process shares, and the number.
     pub fn name(&self, task: usize) -> String {
-        format!("{}{task}", self.prefix)
+        self.recruiter.name(task)
+    }
+
+    /// For a task that spawns further ones. It must have spawned them all when it signals that it is ready.
+    pub fn recruiter(&self) -> Recruiter {
+        self.recruiter.clone()
     }
 
     /// Spawns task number `task` (the driver is number 0) as a thread in its seat.
@@ -127,31 +140,7 @@ impl Crew {
     where
         F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
     {
-        let (seat, name, gate) = (self.seating.seat(task).clone(), self.name(task), Arc::clone(&self.gate));
-        let policy = self.policy;
-        let life = move || {
-            name_current_thread(&name);
-            let ready = Ready { gate: Arc::clone(&gate) };
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                confine_current_thread(&seat.cpus)?;
-                policy.adopt()?;
-                body(&ready)
-            }));
-            let failure = match outcome {
-                Ok(Ok(())) => None,
-                Ok(Err(failure)) => Some(Failure::Ended { task: name, reason: failure.to_string() }),
-                Err(panic) => Some(Failure::Ended { task: name, reason: panic_text(&*panic) }),
-            };
-            let mut state = lock(&gate.state);
-            state.ended += 1;
-            state.failure = state.failure.take().or(failure);
-            drop(state);
-            gate.changed.notify_all();
-        };
-        let thread =
-            Builder::new().stack_size(STACK).spawn(life).map_err(|error| SysError::from_io("clone3", &error))?;
-        self.threads.push(thread);
-        Ok(())
+        self.recruiter.spawn(task, body)
     }
 
     /// Forks task number `task` as a process in its seat, which holds the descriptors `kept` and no others.
@@ -168,7 +157,7 @@ impl Crew {
         F: FnOnce(&ReadyProcess<'_>) -> bool,
     {
         let name = self.name(task);
-        self.processes.fork(&name, self.seating.seat(task), kept, body)
+        self.processes.fork(&name, self.recruiter.seating.seat(task), kept, body)
     }
 
     /// Waits until every task spawned or forked so far has signalled that it is ready.
@@ -176,46 +165,43 @@ impl Crew {
     /// # Errors
     /// The first failure of a task, one that ended instead, or the crew's patience.
     pub fn await_ready(&mut self) -> Result<(), Failure> {
-        let all = self.threads.len();
         let deadline = Instant::now() + self.patience;
         self.processes.await_ready(deadline, self.patience)?;
-        let mut state = lock(&self.gate.state);
+        let mut state = lock(&self.gate().state);
         loop {
             if let Some(failure) = state.failure.take() {
                 return Err(failure);
             }
+            let all = state.hired;
             if state.ready >= all {
                 return Ok(());
             }
             if state.ended > 0 {
                 let reason = "it returned before it was ready".into();
-                return Err(Failure::Ended { task: self.prefix.clone(), reason });
+                return Err(Failure::Ended { task: self.recruiter.prefix.clone(), reason });
             }
-            state = self.wait(state, deadline, || format!("{} of {all} tasks getting ready", self.prefix))?;
+            let ready = state.ready;
+            state = self.wait(state, deadline, || format!("getting ready, as {ready} of {all} tasks are,"))?;
         }
     }
 
     /// The first failure that a task of the crew met, if any did.
     pub fn failure(&self) -> Option<Failure> {
-        lock(&self.gate.state).failure.clone()
+        lock(&self.gate().state).failure.clone()
     }
 
     /// Waits for every task to end; they have been told to.
     fn dismiss(mut self) -> Result<(), Failure> {
-        let all = self.threads.len();
         let deadline = Instant::now() + self.patience;
         let processes = self.processes.dismiss(deadline);
-        let mut state = lock(&self.gate.state);
-        while state.ended < all {
-            let left = all - state.ended;
+        let mut state = lock(&self.gate().state);
+        while state.ended < state.hired {
+            let (left, all) = (state.hired - state.ended, state.hired);
             state = self.wait(state, deadline, || format!("the end of {left} of {all} tasks"))?;
         }
-        let failure = state.failure.take();
+        let (failure, threads) = (state.failure.take(), std::mem::take(&mut state.threads));
         drop(state);
-        for thread in self.threads {
-            // The body's panic was caught above, so a join cannot fail.
-            let _ = thread.join();
-        }
+        threads.into_iter().for_each(Thread::join);
         failure.map_or(processes, Err)
     }
 
@@ -229,6 +215,68 @@ impl Crew {
         if left.is_zero() {
             return Err(Failure::TimedOut { what: what(), after: self.patience });
         }
-        Ok(self.gate.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+        Ok(self.gate().changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.recruiter.gate
+    }
+}
+
+impl Recruiter {
+    fn name(&self, task: usize) -> String {
+        format!("{}{task}", self.prefix)
+    }
+
+    /// Makes `failure` the crew's, unless it has one. To be called before what the task holds is dropped: its
+    /// neighbours end by that, and must not be taken for the ones that failed.
+    #[must_use]
+    pub fn report(&self, failure: Failure) -> Failure {
+        lock(&self.gate.state).failure.get_or_insert_with(|| failure.clone());
+        failure
+    }
+
+    /// As [`Crew::spawn`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spawn<F>(&self, task: usize, body: F) -> Result<(), Failure>
+    where
+        F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
+    {
+        let (seat, name, gate) = (self.seating.seat(task).clone(), self.name(task), Arc::clone(&self.gate));
+        let policy = self.policy;
+        let life = move || {
+            name_current_thread(&name);
+            let ready = Ready { gate: Arc::clone(&gate) };
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                confine_current_thread(&seat.cpus)?;
+                policy.adopt()?;
+                body(&ready)
+            }));
+            let failure = match outcome {
+                Ok(Ok(())) => None,
+                Ok(Err(failure @ Failure::Exhausted { .. })) => Some(failure),
+                Ok(Err(failure)) => Some(Failure::Ended { task: name, reason: failure.to_string() }),
+                Err(panic) => Some(Failure::Ended { task: name, reason: panic_text(&*panic) }),
+            };
+            let mut state = lock(&gate.state);
+            state.ended += 1;
+            state.failure = state.failure.take().or(failure);
+            drop(state);
+            gate.changed.notify_all();
+        };
+        // Counted before it can signal, so that nobody believes all to be ready while one is being spawned.
+        lock(&self.gate.state).hired += 1;
+        let started = Thread::start(STACK, life);
+        let mut state = lock(&self.gate.state);
+        match started {
+            Ok(thread) => state.threads.push(thread),
+            Err(error) => {
+                state.hired -= 1;
+                return Err(Failure::of_one_more("threads", state.threads.len() as u64, error));
+            }
+        }
+        Ok(())
     }
 }

@@ -81,7 +81,8 @@ impl Processes {
                 return FAILED;
             }
             if body(&ReadyProcess(ready.writer.as_fd())) { FINE } else { FAILED }
-        })?;
+        });
+        let child = child.map_err(|error| Failure::of_one_more("processes", self.forked as u64, error))?;
         lock(&self.children).push(child);
         self.forked += 1;
         Ok(())

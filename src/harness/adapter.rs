@@ -11,6 +11,7 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 use serde::{Deserialize, Serialize};
 
+use super::demand::{INSTANCES, met_half_way};
 use super::formatter::Bytes;
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
@@ -258,7 +259,10 @@ fn attempt(
     taken.borrow_mut().clear();
     let told = |failure: Failure| match failure {
         Failure::Unsupported(reason) => Outcome::Unsupported(reason),
-        other => Outcome::Failed(other.to_string()),
+        other => match met_half_way(benchmark, INSTANCES, &other) {
+            Some(reason) => Outcome::Unsupported(reason),
+            None => Outcome::Failed(other.to_string()),
+        },
     };
     let session = match Session::open(benchmark, settings.counters.as_ref()) {
         Ok(session) => session,

@@ -9,6 +9,13 @@ use crate::mechanism::{Descriptor, Mechanism, Parameters, find, group};
 use crate::record::Setting;
 use crate::units::{CpuId, Quantity};
 
+/// For each thread or process on top of [`PATIENCE`]: creating one takes a tenth of it.
+const PER_TASK: Duration = Duration::from_millis(1);
+
+/// For each operation of a lap on top of [`PATIENCE`]: more than those take whose cost grows with the tasks, up to some
+/// thousand of them.
+const PER_HOP: Duration = Duration::from_micros(100);
+
 /// A mechanism, its parameters and its place on this machine.
 #[derive(Clone)]
 pub struct Benchmark {
@@ -110,7 +117,7 @@ impl Benchmark {
     /// # Errors
     /// `Unsupported` when it cannot run here, or whatever went wrong.
     pub fn start(&self, prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Result<Driver, Failure> {
-        self.start_with(false, PATIENCE, prelude)
+        self.start_with(false, self.patience(), prelude)
     }
 
     /// As [`Benchmark::start`], for those who know that nothing takes longer than `patience`.
@@ -129,6 +136,17 @@ impl Benchmark {
         self.start_with(true, patience, || Ok(()))
     }
 
+    /// How long anything it does may take before the watchdog calls it hung. It follows the number of tasks and the
+    /// length of a lap, so that a hundred thousand threads have time to be created on a slow machine.
+    pub fn patience(&self) -> Duration {
+        let demand = (self.descriptor().demand)(&self.parameters);
+        let lap = (self.descriptor().lap)(&self.parameters);
+        let tasks = demand.threads.saturating_add(demand.processes);
+        PATIENCE
+            .saturating_add(PER_TASK.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX)))
+            .saturating_add(PER_HOP.saturating_mul(u32::try_from(lap).unwrap_or(u32::MAX)))
+    }
+
     fn start_with(
         &self,
         marked: bool,
@@ -136,7 +154,8 @@ impl Benchmark {
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.parameters)?;
-        let roster = Roster { id: self.id(), seating: self.seating.clone(), policy: self.policy, patience, marked };
+        let id = self.id();
+        let roster = Roster { id, seating: self.seating.clone(), policy: self.policy, patience, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };

@@ -3,16 +3,20 @@
 mod adapter;
 mod audit;
 mod benchmark;
+mod demand;
 mod formatter;
 mod matrix;
 mod metering;
 mod plan;
 pub mod rounds;
+mod scale;
 mod session;
 
 pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
 pub use audit::{Auditor, answer_audit_request};
 pub use benchmark::{Benchmark, Chosen};
+pub use demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks};
 pub use matrix::{Cell, Sampling, matrix, pairs};
-pub use plan::{Choice, INSTANCES, PlanError, Planned, plan};
+pub use plan::{Choice, Counts, PlanError, Planned, plan, plan_counts};
+pub use scale::Scale;
 pub use session::{Session, Taken};

@@ -1,10 +1,10 @@
 //! From what a user chose to the benchmarks that answer it on this machine.
 
 use crate::crew::{Idle, Placement, Policy, Seating, Unsupported};
-use crate::host::limits::{self, Limits, Obstacle};
+use crate::host::limits::{Limits, Obstacle};
 use crate::host::topology::{Relation, Topology};
 use crate::host::{Host, Root};
-use crate::mechanism::{Demand, Mechanism, ParameterError, Parameters, registry};
+use crate::mechanism::{Mechanism, Parameter, ParameterError, Parameters, registry};
 use crate::record::{BenchmarkLine, Outcome, Setting};
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
@@ -14,6 +14,7 @@ use crate::units::CpuId;
 use super::Benchmark;
 use super::adapter::line;
 use super::benchmark::id;
+use super::demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks, named, shown_by, too_large};
 
 /// What a user chose. The default is every mechanism with its own parameters in every placement that there is here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,24 +116,25 @@ pub enum PlanError {
         known: String,
     },
     /// More than the limits of this machine hold.
-    #[error("{id} needs {needed}, and {limit} is {value} (read from {path}); raise it: {remedy}")]
-    Limit {
+    #[error("{id} needs more than this machine allows: {}{}", named(.obstacles), hint(.shown))]
+    Limits {
         /// The benchmark.
         id: String,
-        /// The limit's name.
-        limit: String,
-        /// Its value.
-        value: u64,
-        /// What is needed.
-        needed: u64,
-        /// Where it was read.
-        path: String,
-        /// What raises it.
-        remedy: String,
+        /// Every limit in the way.
+        obstacles: Vec<Obstacle>,
+        /// The command that shows all limits.
+        shown: Option<String>,
     },
+    /// A sweep of what has no number of tasks.
+    #[error("{0} has a fixed number of tasks: it has no parameter `tasks` or `alive`")]
+    NoCount(&'static str),
     /// The kernel does not say which CPUs there are, or what the limits are.
     #[error(transparent)]
     Sys(#[from] SysError),
+}
+
+fn hint(shown: &Option<String>) -> String {
+    shown.as_ref().map_or_else(String::new, |command| format!(". All limits: {command}"))
 }
 
 /// Plans the mechanisms that `wanted` names, in the registry's order.
@@ -169,27 +171,64 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
             if !descriptor.fits(placement) || !wanted(&id) {
                 continue;
             }
-            planned.push(match machine.seating(placement) {
-                Ok(seating) => {
-                    check_limits(&limits, &id, (descriptor.demand)(&parameters))?;
-                    let parameters = parameters.clone();
-                    let (idle, policy) = (choice.idle, choice.policy);
-                    Planned::Ready(Benchmark { mechanism, parameters, seating, idle, policy })
-                }
-                Err(reason) => {
-                    let setting = Setting {
-                        placement,
-                        cpus: Vec::new(),
-                        idle: choice.idle,
-                        policy: choice.policy,
-                        parameters: parameters.clone(),
-                    };
-                    Planned::Unsupported { mechanism, id, setting, reason }
-                }
-            });
+            let seated = machine.seat(choice, mechanism, &parameters, placement);
+            if matches!(seated, Planned::Ready(_)) {
+                check_limits(&limits, &id, mechanism, &parameters)?;
+            }
+            planned.push(seated);
         }
     }
     Ok(planned)
+}
+
+/// The benchmarks of a sweep over the number of tasks.
+#[derive(Debug)]
+pub struct Counts {
+    /// By placement and rising count. What does not fit is unsupported, with every limit that is in the way.
+    pub planned: Vec<Planned>,
+    /// The most tasks that fit.
+    pub most: Option<u64>,
+}
+
+/// Plans a sweep of `mechanism`: one instance at each count that `counts` makes of the most tasks that fit. Where `beyond`
+/// is true, what does not fit is planned all the same.
+///
+/// # Errors
+/// A mechanism without a number of tasks, and as [`plan`] but for the limits.
+pub fn plan_counts(
+    choice: &Choice,
+    mechanism: &'static dyn Mechanism,
+    beyond: bool,
+    counts: impl FnOnce(&Parameter, Option<u64>) -> Vec<u64>,
+) -> Result<Counts, PlanError> {
+    raise_descriptors()?;
+    let root = Root::default();
+    let machine = Machine { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
+    check_names(choice)?;
+    let descriptor = mechanism.descriptor();
+    let parameter = count_of(descriptor).ok_or(PlanError::NoCount(descriptor.id))?;
+    let limits = Limits::observe(&root);
+    let parameters = parameters(choice, mechanism)?;
+    let most = most_tasks(mechanism, &parameters, &limits, INSTANCES_OF_A_SWEEP);
+    let counts = counts(parameter, most);
+    let mut planned = Vec::new();
+    for placement in machine.placements(&choice.placements).into_iter().filter(|place| descriptor.fits(*place)) {
+        for tasks in &counts {
+            let value = parameter.parse(&tasks.to_string())?;
+            let parameters = parameters.clone().with(parameter, value);
+            let obstacles = limits.obstacles(demand(mechanism, &parameters, INSTANCES_OF_A_SWEEP));
+            planned.push(match machine.seat(choice, mechanism, &parameters, placement) {
+                Planned::Ready(benchmark) if !obstacles.is_empty() && !beyond => Planned::Unsupported {
+                    mechanism,
+                    id: benchmark.id(),
+                    setting: benchmark.setting(),
+                    reason: too_large(mechanism, &parameters, &obstacles),
+                },
+                seated => seated,
+            });
+        }
+    }
+    Ok(Counts { planned, most })
 }
 
 fn check_names(choice: &Choice) -> Result<(), PlanError> {
@@ -216,22 +255,18 @@ fn parameters(choice: &Choice, mechanism: &dyn Mechanism) -> Result<Parameters, 
     })
 }
 
-/// Measuring holds two instances at once, a bare and a counted one.
-pub const INSTANCES: u64 = 2;
-
-fn check_limits(machine: &Limits, id: &str, demand: Demand) -> Result<(), PlanError> {
-    let demand = limits::Demand {
-        descriptors: INSTANCES * demand.descriptors,
-        threads: INSTANCES * demand.threads,
-        processes: INSTANCES * demand.processes,
-        ..limits::Demand::default()
-    };
-    match machine.first_obstacle(demand) {
-        None => Ok(()),
-        Some(Obstacle { limit, value, needed, path, remedy }) => {
-            Err(PlanError::Limit { id: id.into(), limit, value, needed, path, remedy })
-        }
+fn check_limits(
+    limits: &Limits,
+    id: &str,
+    mechanism: &dyn Mechanism,
+    parameters: &Parameters,
+) -> Result<(), PlanError> {
+    let obstacles = limits.obstacles(demand(mechanism, parameters, INSTANCES));
+    if obstacles.is_empty() {
+        return Ok(());
     }
+    let shown = shown_by(mechanism.descriptor(), parameters, INSTANCES);
+    Err(PlanError::Limits { id: id.into(), obstacles, shown })
 }
 
 struct Machine {
@@ -249,6 +284,25 @@ impl Machine {
             relation(*placement).is_none_or(|relation| self.topology.pair(relation, &self.allowed).is_some())
         };
         Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect()
+    }
+
+    /// The benchmark in its seats, or why there are none.
+    fn seat(
+        &self,
+        choice: &Choice,
+        mechanism: &'static dyn Mechanism,
+        parameters: &Parameters,
+        placement: Placement,
+    ) -> Planned {
+        let (parameters, idle, policy) = (parameters.clone(), choice.idle, choice.policy);
+        match self.seating(placement) {
+            Ok(seating) => Planned::Ready(Benchmark { mechanism, parameters, seating, idle, policy }),
+            Err(reason) => {
+                let id = id(mechanism.descriptor(), placement.name(), &parameters, idle, policy);
+                let setting = Setting { placement, cpus: Vec::new(), idle, policy, parameters };
+                Planned::Unsupported { mechanism, id, setting, reason }
+            }
+        }
     }
 
     fn seating(&self, placement: Placement) -> Result<Seating, Unsupported> {
@@ -285,6 +339,7 @@ fn relation(placement: Placement) -> Option<Relation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mechanism::find;
 
     fn machine(fixture: &str, allowed: &[usize]) -> Machine {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(fixture);
@@ -364,10 +419,16 @@ mod tests {
     fn more_than_the_limits_hold_is_told_with_limit_and_remedy() {
         let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/vm-2cpu");
         let limits = Limits::observe(&Root::at(fixture));
-        let demand = |descriptors| Demand { descriptors, ..Demand::default() };
-        assert!(check_limits(&limits, "fake/one/same-cpu", demand(8)).is_ok());
-        let error = check_limits(&limits, "fake/one/same-cpu", demand(100_000_000)).unwrap_err().to_string();
-        assert!(error.starts_with("fake/one/same-cpu needs 200000"), "both instances count: {error}");
-        assert!(error.contains("RLIMIT_NOFILE") && error.contains("raise it: "), "{error}");
+        let mechanism = find("brigade/one_thread").unwrap();
+        let checked = |tasks: &str| {
+            let tasks = Choice { parameters: vec![("tasks".into(), tasks.into())], ..Choice::default() };
+            check_limits(&limits, "fake/one/same-cpu", mechanism, &parameters(&tasks, mechanism).unwrap())
+        };
+        assert!(checked("8").is_ok());
+        let error = checked("5_000_000").unwrap_err().to_string();
+        assert!(error.starts_with("fake/one/same-cpu needs more than this machine allows: "), "{error}");
+        assert!(error.contains("RLIMIT_NOFILE (soft) is 1024") && error.contains("raise it: "), "{error}");
+        assert!(error.contains("and 200000") && error.contains("fs.nr_open"), "both instances, every limit: {error}");
+        assert!(error.ends_with("switchcost limits --tasks 5000000 --mechanism brigade/one_thread"), "{error}");
     }
 }

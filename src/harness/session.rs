@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use nix::unistd::Pid;
+
 use super::Benchmark;
 use super::metering::Metering;
 use crate::crew::{Batch, Driver, Failure, Finding, Held};
@@ -66,6 +68,11 @@ impl Session {
     /// The benchmark.
     pub fn benchmark(&self) -> &Benchmark {
         &self.benchmark
+    }
+
+    /// The forked tasks of the bare instance.
+    pub(super) fn processes(&self) -> Vec<Pid> {
+        self.bare.processes()
     }
 
     /// Takes a bare sample of at least `ops` operations; after every third of them a counted one as well.

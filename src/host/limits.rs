@@ -31,8 +31,12 @@ const LARGEST_PID_MAX: u64 = 4 << 20;
 /// What something is going to need, on top of what is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
-    /// File descriptors in this process.
+    /// File descriptors in one table of this process.
     pub descriptors: u64,
+    /// Open files in all tables together, where that is more than `descriptors`.
+    pub files: u64,
+    /// Clients that connect to one server before it accepts any of them.
+    pub connections: u64,
     /// Threads of this process.
     pub threads: u64,
     /// Further processes.
@@ -48,8 +52,12 @@ pub struct Demand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
-    /// Open file descriptors.
+    /// Open file descriptors of one table.
     Descriptors,
+    /// Open files of the system.
+    Files,
+    /// Connections that wait to be accepted.
+    Connections,
     /// Threads and processes.
     Tasks,
     /// Memory mappings of one process.
@@ -114,6 +122,8 @@ impl Demand {
     fn of(&self, resource: Resource, arenas: u64) -> u64 {
         match resource {
             Resource::Descriptors => self.descriptors,
+            Resource::Files => self.files.max(self.descriptors),
+            Resource::Connections => self.connections,
             Resource::Tasks => self.threads.saturating_add(self.processes),
             Resource::Maps => self.maps.saturating_add(self.thread_maps(arenas)),
             Resource::Bytes => self.bytes,
@@ -135,6 +145,8 @@ impl Limits {
         let mut limits = descriptors(&mut observer, &process);
         limits.extend(tasks(&mut observer, &process));
         limits.extend(maps(&mut observer));
+        // What listen(2) is asked for beyond it is cut down in silence, and connections are then dropped.
+        limits.extend(sysctl(&mut observer, "net.core.somaxconn", Resource::Connections, 0));
         limits.extend(available_memory(&mut observer));
         for level in cgroup::observe(&mut observer) {
             limits.extend(group_limits(root, &level));
@@ -151,6 +163,11 @@ impl Limits {
     /// The first limit, in the order of [`all`](Self::all), that `demand` would exceed.
     pub fn first_obstacle(&self, demand: Demand) -> Option<Obstacle> {
         self.limits.iter().find_map(|limit| self.obstacle(limit, demand.of(limit.resource, self.arenas)))
+    }
+
+    /// Every limit that `demand` would exceed, in the order of [`all`](Self::all).
+    pub fn obstacles(&self, demand: Demand) -> Vec<Obstacle> {
+        self.judge(demand).into_iter().filter_map(|judgement| judgement.obstacle).collect()
     }
 
     /// Every limit, in the order of [`all`](Self::all), with what `demand` makes of it.
@@ -233,7 +250,7 @@ fn descriptors(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
     let allocated = observer.parsed("open files of the system", "/proc/sys/fs/file-nr", "three numbers", |text| {
         text.split_whitespace().next()?.parse().ok()
     });
-    limits.extend(sysctl(observer, "fs.file-max", Resource::Descriptors, allocated.unwrap_or_default()));
+    limits.extend(sysctl(observer, "fs.file-max", Resource::Files, allocated.unwrap_or_default()));
     limits
 }
 

@@ -31,7 +31,7 @@ use std::sync::OnceLock;
 pub use descriptor::{Bound, Demand, Descriptor, Expectation, Tasks, Unit};
 pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 
-pub use crate::crew::{Batch, Crew, Failure, Finding, Operation, Placement, Seating, Unsupported};
+pub use crate::crew::{Batch, Crew, Failure, Finding, Operation, Placement, Recruiter, Seating, Unsupported};
 use crate::units::Quantity;
 
 /// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.
@@ -59,6 +59,11 @@ pub trait Mechanism: Sync {
     /// keeps threads of its own for the whole process they do not, and counted samples would be wrong.
     fn inherits_counters(&self) -> bool {
         true
+    }
+
+    /// Open files in all its descriptor tables together, where it has several; [`Demand::descriptors`] is of one.
+    fn files(&self, _parameters: &Parameters) -> u64 {
+        0
     }
 
     /// Makes it ready: descriptors open, tasks running and parked, memory touched. Runs on the driver's thread, and

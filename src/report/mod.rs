@@ -35,6 +35,8 @@ pub use table::{NOT_COUNTED, group_table, notes};
 
 use crate::record::{BenchmarkLine, Run};
 use outline::Outline;
+use study::{Study, groups};
+use subject::{Subject, scaling};
 
 /// The tables of where the time of handoffs between CPUs goes, from all lines of a run; empty where it lacks a part.
 pub fn parts_tables(lines: &[BenchmarkLine]) -> String {
@@ -57,6 +59,20 @@ pub const PAGE: &str = "index.html";
 
 /// The table of a report's figures that a README shows.
 pub const NUMBERS: &str = "numbers.md";
+
+/// The pictures of how costs and memory grow with an amount, and their data, without a page around them.
+pub fn scaling_files(run: &Run) -> Vec<File> {
+    let studies = [Study::new(String::new(), run)];
+    let mut files = Vec::new();
+    for group in groups(&studies, &Catalogue::default()) {
+        let benches = studies[0].of_group(&group);
+        for figure in scaling(Subject { group: &group, benches: &benches, run: None }) {
+            files.push(File { path: format!("{}.svg", figure.id), text: figure.file() });
+            files.push(File { path: format!("{}.csv", figure.id), text: figure.csv });
+        }
+    }
+    files
+}
 
 /// The report of `runs`, as the files of its folder: the page, its Markdown version, the README's table, every figure,
 /// and the data of every figure and table. Runs with failed, unsupported or missing benchmarks have less in it and

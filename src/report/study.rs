@@ -6,6 +6,7 @@ use super::found::found;
 use super::{Summary, summarize};
 use crate::crew::Finding;
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
+use crate::stats::median;
 use crate::units::Quantity;
 
 /// What a report says about groups and mechanisms, which records name only.
@@ -187,6 +188,16 @@ impl<'a> Bench<'a> {
             *sum = (sum.0 + counter.per_op, sum.1 + 1, sum.2 || counter.estimated);
         }
         sums.into_iter().map(|(event, (sum, rounds, estimated))| (event, (sum / rounds as f64, estimated))).collect()
+    }
+
+    /// The number that it found out under a name that begins with `name`: the median of its rounds.
+    pub(super) fn figure(&self, name: &str) -> Option<f64> {
+        let of = |finding: &Finding| match finding {
+            Finding::Figure(figure) if figure.of.starts_with(name) => Some(figure.value),
+            _ => None,
+        };
+        let values = self.rounds.iter().filter_map(|round| round.findings.iter().find_map(of));
+        median(&values.collect::<Vec<f64>>())
     }
 
     /// The series that its placement is drawn in.

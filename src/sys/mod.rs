@@ -38,6 +38,8 @@ pub mod shared;
 pub mod signal;
 pub mod spawn;
 pub mod spinner;
+pub mod table;
+pub mod thread;
 pub mod ticks;
 pub mod timer;
 pub mod tracefs;

@@ -10,7 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::Programs;
-use crate::harness::{Benchmark, Chosen, Timing};
+use crate::harness::{Benchmark, Chosen, Scale, Timing};
 use crate::record::{BenchmarkLine, SCHEMA};
 
 /// The name of the file in a run's folder.
@@ -35,6 +35,9 @@ pub struct Asked {
     pub patience: Duration,
     /// How long each benchmark is measured in a round.
     pub timing: Timing,
+    /// How each benchmark of a sweep is measured, in place of `timing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// Decides every order that is drawn.
     pub seed: u64,
     /// Events to count besides the default ones, by perf's names.

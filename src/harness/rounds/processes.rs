@@ -67,6 +67,7 @@ impl<'a> Processes<'a> {
         let measure = Measure {
             chosen: job.entry.chosen.clone(),
             timing: self.asked.timing,
+            scale: self.asked.scale,
             round: job.round,
             machine: self.machine.clone(),
             events: self.asked.events.clone(),

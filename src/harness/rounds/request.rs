@@ -7,7 +7,8 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::harness::adapter::measure_one;
-use crate::harness::{Auditor, Chosen, Mode, Observer, Planned, Settings, Timing};
+use crate::harness::scale::measure_scaled;
+use crate::harness::{Auditor, Chosen, Mode, Observer, Planned, Scale, Settings, Timing};
 use crate::pmu::{Event, Plan};
 use crate::record::{BenchmarkLine, Suite};
 use crate::sys::process::die_with_parent;
@@ -37,6 +38,7 @@ pub(super) enum What {
 pub(super) struct Measure {
     pub(super) chosen: Chosen,
     pub(super) timing: Timing,
+    pub(super) scale: Option<Scale>,
     pub(super) round: u32,
     pub(super) machine: String,
     pub(super) events: Option<String>,
@@ -95,6 +97,9 @@ fn take(request: Measure) -> Result<BenchmarkLine, String> {
         round: request.round,
         machine: request.machine,
     };
+    if let Some(scale) = request.scale {
+        return Ok(measure_scaled(&Planned::Ready(benchmark), &scale, &settings));
+    }
     let mut kept = Kept::default();
     measure_one(&Planned::Ready(benchmark), &request.timing, &request.criterion, &settings, &mut kept);
     kept.0.ok_or_else(|| "it measured nothing".into())

@@ -44,6 +44,7 @@ fn asked(mechanisms: &[&str], rounds: u32) -> Asked {
         budget: None,
         patience: Duration::from_secs(1),
         timing: Timing::default(),
+        scale: None,
         seed: 7,
         events: None,
         counters: false,

@@ -33,6 +33,18 @@ fn descriptors_are_raised_as_far_as_each_limit_allows() {
 }
 
 #[test]
+fn files_of_all_tables_and_waiting_connections_have_limits_of_their_own() {
+    let limits = Limits::observe(&root("vm-2cpu"));
+    let names = |demand| -> Vec<String> { limits.obstacles(demand).into_iter().map(|found| found.limit).collect() };
+    assert_eq!(names(Demand { connections: 4096, ..Demand::default() }), [""; 0]);
+    assert_eq!(names(Demand { connections: 4097, ..Demand::default() }), ["net.core.somaxconn"]);
+    let spread = Demand { descriptors: 500, files: u64::MAX, ..Demand::default() };
+    assert_eq!(names(spread), ["fs.file-max"], "no table holds them all");
+    let all = Demand { descriptors: u64::MAX, threads: u64::MAX, ..Demand::default() };
+    assert!(names(all).len() > 5, "all that are in the way are named: {:?}", names(all));
+}
+
+#[test]
 fn the_users_tasks_count_against_nproc_unless_the_user_is_root() {
     let nproc = |needed, remedy: &str| expected("RLIMIT_NPROC (soft)", 100, needed, "/proc/self/limits", remedy);
     assert_eq!(obstacle("vm-2cpu", threads(20)), None, "80 of this user's are alive");
@@ -112,7 +124,15 @@ fn asking_for_nothing_or_for_everything_is_answered() {
         let limits = Limits::observe(&root(name));
         assert_eq!(limits.first_obstacle(Demand::default()), None);
         let most = u64::MAX;
-        let all = Demand { descriptors: most, threads: most, processes: most, maps: most, bytes: most };
+        let all = Demand {
+            descriptors: most,
+            files: most,
+            connections: most,
+            threads: most,
+            processes: most,
+            maps: most,
+            bytes: most,
+        };
         assert!(limits.first_obstacle(all).is_some());
     }
 }

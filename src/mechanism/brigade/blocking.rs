@@ -80,8 +80,12 @@ impl BytePort {
     pub(super) fn open(parameters: &Parameters, load: &Load) -> Result<Vec<Self>, Failure> {
         let (readers, writers) =
             channels_for(parameters, load, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
-        let token = || vec![0; load.payload].into_boxed_slice();
-        Ok(places(readers, writers).into_iter().map(|place| Self { place, token: token() }).collect())
+        Ok(places(readers, writers).into_iter().map(|place| Self::at(place, load)).collect())
+    }
+
+    /// The port at `place`.
+    pub(super) fn at(place: Place<OwnedFd>, load: &Load) -> Self {
+        Self { place, token: vec![0; load.payload].into_boxed_slice() }
     }
 
     /// The numbers of its two descriptors.

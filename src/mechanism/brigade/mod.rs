@@ -28,6 +28,7 @@ mod poll;
 mod process;
 pub(super) mod rings;
 mod select;
+mod shards;
 mod smol;
 mod smol_channel;
 mod splice;
@@ -87,14 +88,26 @@ impl Transport {
             Self::SocketPair => socket_pair(nonblocking),
         }
     }
+
+    /// A channel besides the `reached` that there are.
+    fn one_more(self, nonblocking: bool, reached: u64) -> Result<Ends, Failure> {
+        self.open(nonblocking).map_err(|error| Failure::of_one_more("channels", reached, error))
+    }
+
+    /// A blocking channel besides the `reached` that there are, with room for all of `load`.
+    fn room(self, load: &Load, reached: u64) -> Result<Ends, Failure> {
+        let ends = self.one_more(false, reached)?;
+        if self.needs_room(load) {
+            make_room(&ends.writer, load.tokens as usize, load.payload)?;
+        }
+        Ok(ends)
+    }
 }
 
 /// The channels of a ring, by the task that reads them.
 fn channels(parameters: &Parameters, nonblocking: bool) -> Result<Vec<Ends>, Failure> {
     let transport = Transport::of(parameters);
-    let opened: Result<Vec<Ends>, SysError> =
-        (0..parameters.size(TASKS.name)).map(|_| transport.open(nonblocking)).collect();
-    Ok(opened?)
+    (0..parameters.number(TASKS.name)).map(|reached| transport.one_more(nonblocking, reached)).collect()
 }
 
 /// The channels of a ring that carries `load`, by the task that reads them.
@@ -145,11 +158,6 @@ fn hops_per_lap(parameters: &Parameters) -> u64 {
 /// One thread, and no descriptors but those of the process itself.
 fn demand_without_descriptors(_: &Parameters) -> Demand {
     Demand { descriptors: 8, threads: 1, processes: 0 }
-}
-
-/// A thread for each task and the channels.
-fn demand_of_threads(parameters: &Parameters) -> Demand {
-    Demand { descriptors: descriptors(parameters) + 8, threads: parameters.number(TASKS.name), processes: 0 }
 }
 
 fn descriptors(parameters: &Parameters) -> u64 {

@@ -3,11 +3,13 @@
 //! Timed: per hop one write that wakes the next task, one read that blocks, and the switch between them. The driver
 //! is one of the threads; nothing outside the brigade is woken. Not timed: creating and ending the threads.
 //! Distortions: where the tasks may run on several CPUs, the scheduler decides per wakeup whether the next task runs
-//! here or elsewhere, and a wakeup elsewhere pays for an interrupt and for leaving idle.
+//! here or elsewhere, and a wakeup elsewhere pays for an interrupt and for leaving idle. A brigade that one descriptor
+//! table does not hold is spread over several (`shards`), which changes nothing of a hop but how far apart in memory its
+//! descriptors lie.
 
-use super::blocking::{BytePort, seat_threads};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token, read_and_write};
-use super::{TASKS, TRANSPORT, demand_of_threads};
+use super::shards::{self, SHARDS};
+use super::{TASKS, TRANSPORT, descriptors};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
     Unsupported, register,
@@ -18,13 +20,17 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "a blocking thread per task: the wakeup and the context switch that each hop needs, on top of its input and output",
     unit: Unit::Hop,
     tasks: Tasks::Several,
-    parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],
+    parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH, SHARDS],
     baseline: "brigade/one_thread",
     requirements: &[],
-    source: "pipe(7), sched(7); the experiment of github.com/jimblandy/context-switch",
+    source: "pipe(7), sched(7), unshare(2); the experiment of github.com/jimblandy/context-switch",
     lap: hops_of_all_tokens,
-    demand: demand_of_threads,
-    expects: |parameters, placement| blocked_tasks(read_and_write(parameters), parameters, placement),
+    demand: shards::demand,
+    expects: |parameters, placement| {
+        let calls = read_and_write(parameters);
+        let calls = calls.set_up("unshare", Bound::Exactly(shards::tables(parameters) as f64));
+        blocked_tasks(calls, parameters, placement)
+    },
 };
 
 /// Who blocks and is woken, when every task of a brigade is the kernel's and blocks in a channel.
@@ -56,8 +62,11 @@ impl Mechanism for Thread {
         Load::of(parameters).map(drop)
     }
 
+    fn files(&self, parameters: &Parameters) -> u64 {
+        descriptors(parameters)
+    }
+
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let load = Load::of(parameters)?;
-        seat_threads(BytePort::open(parameters, &load)?, load, crew)
+        shards::seat(parameters, Load::of(parameters)?, crew)
     }
 }

@@ -10,6 +10,7 @@ mod grid;
 mod heat;
 mod lines;
 mod percentiles;
+mod stack;
 mod strips;
 mod traces;
 
@@ -21,6 +22,7 @@ pub use grid::{Grid, GridRow};
 pub use heat::Heat;
 pub use lines::{Line, Lines, Point};
 pub use percentiles::{PercentileCurve, Percentiles};
+pub use stack::Stack;
 pub use strips::{Strip, Strips, Whisker};
 pub use traces::{Trace, Traces};
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Subject;
+use crate::crew::Finding;
 use crate::mechanism::Value;
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, Line, Lines, Point};
+use crate::report::figure::{Figure, Line, Lines, Picture, Point, Stack};
 use crate::report::page::capitalised;
 use crate::report::study::Bench;
 use crate::report::text;
+use crate::units::Quantity;
 
 /// Amounts, and what was measured at each.
 pub(super) type Points<'a> = Vec<(u64, &'a Bench<'a>)>;
@@ -103,19 +105,51 @@ fn figure(subject: Subject, parameter: &str, placement: &str, lines: &[Curve]) -
         Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
     };
     let line = |(label, points): &Curve| Line { label: label.clone(), points: points.iter().map(point).collect() };
+    let times = Lines {
+        across: parameter.into(),
+        upwards: format!("{noun} per {unit}"),
+        quantity,
+        lines: lines.iter().map(line).collect(),
+    };
+    let memory = memory(parameter, lines);
+    let (what, picture): (String, Box<dyn Picture>) = match memory {
+        None => (format!("{} per {unit}", capitalised(noun)), Box::new(times)),
+        Some(memory) => (
+            format!("Time per {unit} and memory per task"),
+            Box::new(Stack { pictures: vec![Box::new(times), Box::new(memory)] }),
+        ),
+    };
     Figure {
         id: subject.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
-        title: subject.title(&format!("{} per {unit} over {parameter}, {placement}", capitalised(noun))),
+        title: subject.title(&format!("{what} over {parameter}, {placement}")),
         says: says(parameter, unit, lines),
         key: None,
-        picture: Box::new(Lines {
-            across: parameter.into(),
-            upwards: format!("{noun} per {unit}"),
-            quantity,
-            lines: lines.iter().map(line).collect(),
-        }),
+        picture,
         csv: csv(parameter, lines),
     }
+}
+
+/// What a task holds at each amount, where that was found out: by kind of one curve, in all of several.
+fn memory(parameter: &str, lines: &[Curve]) -> Option<Lines> {
+    let [all, kinds @ ..] = &Finding::MEMORY_PER_TASK;
+    let line = |label: String, name: &str, points: &Points| {
+        let point = |(amount, bench): &(u64, &Bench)| {
+            let bytes = bench.figure(name)?;
+            Some(Point { x: *amount as f64, y: bytes, low: bytes, high: bytes })
+        };
+        let points: Vec<Point> = points.iter().filter_map(point).collect();
+        (!points.is_empty()).then_some(Line { label, points })
+    };
+    let short = |name: &str| name.trim_end_matches(" per task").to_string();
+    let lines: Vec<Line> = match lines {
+        [(_, points)] => {
+            let kinds = kinds.iter().filter_map(|kind| line(short(kind), kind, points));
+            line("all memory".into(), all, points).into_iter().chain(kinds).collect()
+        }
+        several => several.iter().filter_map(|(label, points)| line(label.clone(), all, points)).collect(),
+    };
+    let upwards = "memory per task".into();
+    (!lines.is_empty()).then(|| Lines { across: parameter.into(), upwards, quantity: Quantity::Bytes, lines })
 }
 
 /// The curve that climbs most.
@@ -138,15 +172,23 @@ fn says(parameter: &str, unit: &str, lines: &[Curve]) -> String {
 }
 
 fn csv(parameter: &str, lines: &[Curve]) -> String {
-    let quantity = lines.iter().flat_map(|(_, points)| points).map(|(_, bench)| bench.quantity()).next();
+    let benches = || lines.iter().flat_map(|(_, points)| points).map(|(_, bench)| bench);
+    let quantity = benches().map(|bench| bench.quantity()).next();
     let figure = text::column(quantity.unwrap_or_default());
-    let mut csv = Csv::new(&["curve", parameter, figure, "low_95", "high_95", "id"]);
+    let names: Vec<&str> = Finding::MEMORY_PER_TASK
+        .into_iter()
+        .filter(|name| benches().any(|bench| bench.figure(name).is_some()))
+        .collect();
+    let mut header = vec!["curve", parameter, figure, "low_95", "high_95", "id"];
+    header.extend(&names);
+    let mut csv = Csv::new(&header);
     for (label, points) in lines {
         for (amount, bench) in points {
             let interval = bench.summary.nanos.interval;
             let figures = [interval.estimate, interval.low, interval.high].map(number);
             let start = [label.clone(), amount.to_string()];
-            csv.row(start.into_iter().chain(figures).chain([bench.line().id.clone()]));
+            let memory = names.iter().map(|name| bench.figure(name).map_or_else(String::new, number));
+            csv.row(start.into_iter().chain(figures).chain([bench.line().id.clone()]).chain(memory));
         }
     }
     csv.into_text()

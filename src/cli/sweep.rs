@@ -1,0 +1,268 @@
+//! `switchcost sweep`: how a cost grows with the number of tasks, as far as the limits of this machine go.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::limits::mechanism;
+use super::measuring::{Measuring, fresh_seed};
+use super::options::{Usage, What};
+use super::run::{has_failures, tell};
+use super::{FAILED, folder, show};
+use crate::crew::Placement;
+use crate::harness::rounds::{Asked, Conclusion, Entry, Programs, duration};
+use crate::harness::{Choice, Counts, Planned, Scale, Timing, now_ms, plan_counts};
+use crate::host::{Host, Root};
+use crate::mechanism::{Domain, Parameter};
+use crate::record::{BenchmarkLine, Outcome, Run, SCHEMA};
+use crate::report::scaling_files;
+
+/// Measure mechanisms over the number of tasks, up to what fits: cost per operation and memory per task, with a plot
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each count is measured in a fresh process, which holds one instance and no counters; more than 2000 tasks are not\n\
+audited. What a machine's limits allow, and what raises them: switchcost limits --tasks N --mechanism M --sweep.\n\
+Exit status: 0 every count was measured, 1 one was not, 2 bad usage.")]
+pub(super) struct Sweep {
+    /// Which mechanisms, as a list: any with a parameter `tasks`
+    #[arg(long, value_name = "LIST", default_value = "brigade/thread,brigade/tokio_mpsc")]
+    mechanism: String,
+    /// How many tasks: a list of counts and of ranges, as 2,100,1000..50000 (default: 2 up to what fits). Ranges go in
+    /// steps of 1, 2, 5, 10, 20 and so on
+    #[arg(long, value_name = "LIST|FROM..TO")]
+    tasks: Option<String>,
+    #[command(flatten)]
+    what: What,
+    /// Try counts that do not fit, too, and tell how far they go. Meanwhile nothing else may be able to start a process
+    #[arg(long)]
+    beyond: bool,
+    /// How many rounds
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// How long all samples of a round take together; three are taken however long they last
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    measure: Option<Duration>,
+    /// Samples in a round at the most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    samples: Option<u32>,
+    /// Leave the audit out
+    #[arg(long)]
+    no_audit: bool,
+    /// Decides the order of every round (default: a new one each time)
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Only say which counts fit
+    #[arg(long)]
+    dry_run: bool,
+    /// Where the record and the pictures go (default target/switchcost/<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with a sweep
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["tasks", "mechanism", "out"])]
+    resume: Option<PathBuf>,
+}
+
+impl Sweep {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut measuring = match &self.resume {
+            Some(folder) => Measuring::resume(folder.clone())?,
+            None => {
+                let asked = self.asked()?;
+                if self.dry_run {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Measuring::begin(asked, self.out.clone().unwrap_or_else(folder::of_this_run))?
+            }
+        };
+        let conclusion = measuring.go_on()?;
+        let runs = measuring.runs()?;
+        conclude(&measuring, &conclusion, &runs[0])
+    }
+
+    fn asked(&self) -> anyhow::Result<Asked> {
+        let counts = self.tasks.as_deref().map(counts).transpose()?;
+        let choice = self.choice()?;
+        let machine = Host::observe(&Root::default()).id();
+        let (mut entries, mut unsupported, mut patience) = (Vec::new(), Vec::new(), Duration::ZERO);
+        for id in self.mechanism.split(',').map(str::trim) {
+            let mechanism = mechanism(id)?;
+            let chosen = |parameter: &Parameter, most| chosen_counts(counts.as_deref(), parameter, most);
+            let planned = plan_counts(&choice, mechanism, self.beyond, chosen)?;
+            if planned.planned.is_empty() {
+                let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
+                return Err(Usage::Unknown(format!("{id} does not run {}", placements.join(", "))).into());
+            }
+            foretell(id, &planned);
+            for planned in &planned.planned {
+                match planned {
+                    Planned::Ready(benchmark) => {
+                        patience = patience.max(benchmark.patience());
+                        entries.push(Entry::single(entries.len(), benchmark));
+                    }
+                    Planned::Unsupported { .. } => unsupported.extend(planned.unsupported_line(&machine, now_ms())),
+                }
+            }
+        }
+        let scale = Scale::default();
+        let scale = Scale {
+            measure: self.measure.unwrap_or(scale.measure),
+            samples: self.samples.unwrap_or(scale.samples),
+            ..scale
+        };
+        Ok(Asked {
+            schema: SCHEMA,
+            argv: super::command_line(),
+            rounds: self.rounds,
+            until: None,
+            budget: None,
+            // Set-up, a batch and the end may each take the crew's patience; its watchdog speaks first.
+            patience: patience * 3 + scale.measure * 10 + Duration::from_secs(180),
+            timing: Timing { warm_up: Duration::ZERO, measure: scale.measure, samples: scale.samples as usize },
+            scale: Some(scale),
+            seed: self.seed.unwrap_or_else(fresh_seed),
+            events: None,
+            counters: false,
+            audit: !self.no_audit,
+            strict: false,
+            programs: Programs::default(),
+            entries,
+            unsupported,
+        })
+    }
+
+    /// On one CPU unless something else is asked for: there every mechanism runs, and the scheduler decides least.
+    fn choice(&self) -> Result<Choice, Usage> {
+        let mut choice = self.what.choice()?;
+        if choice.placements.is_empty() {
+            choice.placements.push(Placement::SameCpu);
+        }
+        Ok(choice)
+    }
+}
+
+/// Reads `2,100,1000..50000`.
+fn counts(list: &str) -> Result<Vec<u64>, Usage> {
+    let wrong = || Usage::Unknown(format!("`{list}` is no list of task counts, such as 2,100 or 1000..50000"));
+    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok().filter(|count| *count > 0);
+    let mut counts = Vec::new();
+    for part in list.split(',') {
+        match part.split_once("..") {
+            None => counts.push(number(part).ok_or_else(wrong)?),
+            Some((from, to)) => {
+                let (from, to) = (number(from).ok_or_else(wrong)?, number(to).ok_or_else(wrong)?);
+                if from > to {
+                    return Err(wrong());
+                }
+                counts.extend(steps(from, to));
+            }
+        }
+    }
+    counts.sort_unstable();
+    counts.dedup();
+    Ok(counts)
+}
+
+/// Both ends, and between them 1, 2, 5, 10, 20 and so on.
+fn steps(from: u64, to: u64) -> Vec<u64> {
+    let round = (0..19).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
+    let mut steps: Vec<u64> = round.filter(|count| (from..=to).contains(count)).chain([from, to]).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
+
+/// Those asked for, or as far as it goes. The last step is the most that fits, in two digits: what else runs takes a few
+/// more or less of each limit.
+fn chosen_counts(asked: Option<&[u64]>, parameter: &Parameter, most: Option<u64>) -> Vec<u64> {
+    let least = match parameter.domain {
+        Domain::Number { min, .. } => min.max(1),
+        Domain::Word { .. } => 1,
+    };
+    match (asked, most) {
+        (Some(asked), _) => asked.to_vec(),
+        (None, Some(most)) => steps(least, rounded_down(most).max(least)),
+        (None, None) => vec![least],
+    }
+}
+
+fn rounded_down(count: u64) -> u64 {
+    let unit = 10_u64.pow(count.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    count / unit * unit
+}
+
+/// How far it will go and why, before anything is measured.
+fn foretell(id: &str, counts: &Counts) {
+    let tasks = |setting: &crate::record::Setting| {
+        setting.parameters.iter().find(|(name, _)| is_count(name)).map(|found| found.1.to_string())
+    };
+    let most = counts.most.map_or("none".into(), |most| most.to_string());
+    let ready: Vec<String> = counts
+        .planned
+        .iter()
+        .filter(|planned| matches!(planned, Planned::Ready(_)))
+        .filter_map(|planned| tasks(&planned.setting()))
+        .collect();
+    let listed = if ready.is_empty() { "nothing".into() } else { ready.join(", ") };
+    eprintln!("{id}: {most} tasks fit as it is; to be measured: {listed}");
+    for planned in &counts.planned {
+        if let Planned::Unsupported { reason, .. } = planned {
+            eprintln!("{id}: left out: {reason}");
+        }
+    }
+}
+
+fn is_count(name: &str) -> bool {
+    matches!(name, "tasks" | "alive")
+}
+
+fn conclude(measuring: &Measuring, conclusion: &Conclusion, run: &Run) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    show::print(run, &mut out)?;
+    tell(conclusion, None, &mut out)?;
+    for file in scaling_files(run) {
+        let path = measuring.folder.join(&file.path);
+        std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
+        writeln!(out, "picture: {}", path.display())?;
+    }
+    let folder = measuring.folder.display();
+    writeln!(out, "record:  {}", run.path.display())?;
+    if conclusion.stopped {
+        writeln!(out, "stopped; it goes on with: switchcost sweep --resume {folder}")?;
+    } else {
+        writeln!(out, "report:  switchcost report {folder}")?;
+    }
+    let short = |line: &BenchmarkLine| matches!(line.outcome, Outcome::Unsupported(_));
+    let whole = !has_failures(run) && !run.benchmarks.iter().any(short) && !conclusion.stopped;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_lists_and_ranges() {
+        assert_eq!(counts("500,2").unwrap(), [2, 500]);
+        assert_eq!(counts("2..30").unwrap(), [2, 5, 10, 20, 30]);
+        assert_eq!(
+            counts("7, 100..180_000").unwrap(),
+            [7, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 180_000]
+        );
+        for wrong in ["", "x", "5..2", "2..", "0", "-3", "1,,2"] {
+            assert!(counts(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_last_count_is_what_fits_in_two_digits() {
+        let tasks = Parameter { name: "tasks", meaning: "", domain: Domain::Number { default: 5, min: 2, max: 1000 } };
+        assert_eq!(chosen_counts(None, &tasks, Some(57)), [2, 5, 10, 20, 50, 57]);
+        assert_eq!(chosen_counts(None, &tasks, Some(1677)).last(), Some(&1600));
+        assert_eq!(chosen_counts(None, &tasks, None), [2]);
+        assert_eq!(chosen_counts(Some(&[4000]), &tasks, Some(57)), [4000], "what was asked for is answered");
+    }
+}

@@ -1,0 +1,208 @@
+//! What benchmarks take from the limits of the machine, foretold from their descriptors.
+
+use crate::crew::{Failure, Unsupported};
+use crate::host::Root;
+use crate::host::limits::{Demand, Limits, Obstacle};
+use crate::mechanism::{Descriptor, Domain, Mechanism, Parameter, Parameters, Value};
+
+use super::Benchmark;
+
+/// Measuring holds two instances at once, a bare and a counted one.
+pub const INSTANCES: u64 = 2;
+
+/// A sweep counts nothing, and holds one.
+pub const INSTANCES_OF_A_SWEEP: u64 = 1;
+
+/// The names under which mechanisms have a number of tasks.
+const COUNTS: [&str; 2] = ["tasks", "alive"];
+
+/// Resident memory of a thread that has touched the first page of its stack, with its kernel stack and page tables:
+/// 29 KiB were measured on Linux 6.18 with 180,000 of them.
+const BYTES_PER_THREAD: u64 = 32 * 1024;
+
+/// A forked task besides: its page tables and the pages that it writes to.
+const BYTES_PER_PROCESS: u64 = 256 * 1024;
+
+/// A channel has two descriptors, 2 KiB of the kernel's objects, and the page that its first byte was in.
+const BYTES_PER_DESCRIPTOR: u64 = 3 * 1024;
+
+/// A runtime's task with its channel; 1.3 KiB were measured with tokio's.
+const BYTES_PER_TASK: u64 = 2 * 1024;
+
+/// The parameter that says how many tasks there are.
+pub fn count_of(descriptor: &Descriptor) -> Option<&'static Parameter> {
+    COUNTS.iter().find_map(|name| descriptor.parameter(name))
+}
+
+/// What `instances` of a benchmark take together.
+pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64) -> Demand {
+    let descriptor = mechanism.descriptor();
+    let one = (descriptor.demand)(parameters);
+    let number = |name: &str| descriptor.parameter(name).map_or(0, |parameter| parameters.number(parameter.name));
+    let tasks = count_of(descriptor).map_or(0, |parameter| parameters.number(parameter.name));
+    let files = mechanism.files(parameters).max(one.descriptors);
+    let of_tasks = tasks.saturating_mul(BYTES_PER_TASK.saturating_add(number("touch")));
+    let bytes = [
+        (one.threads.saturating_add(one.processes), BYTES_PER_THREAD),
+        (one.processes, BYTES_PER_PROCESS),
+        (files, BYTES_PER_DESCRIPTOR),
+    ];
+    let bytes = bytes.into_iter().map(|(many, each)| many.saturating_mul(each)).fold(of_tasks, u64::saturating_add);
+    let all = |of_one: u64| of_one.saturating_mul(instances);
+    Demand {
+        descriptors: all(one.descriptors),
+        files: all(files),
+        connections: number("connections"),
+        threads: all(one.threads),
+        processes: all(one.processes),
+        maps: 0,
+        bytes: all(bytes),
+    }
+}
+
+/// The most tasks that fit, with everything else as in `parameters`; nothing when not even the least do, or when the
+/// mechanism has no number of tasks.
+pub fn most_tasks(mechanism: &dyn Mechanism, parameters: &Parameters, limits: &Limits, instances: u64) -> Option<u64> {
+    let parameter = count_of(mechanism.descriptor())?;
+    let Domain::Number { min, max, .. } = parameter.domain else { return None };
+    let fits = |tasks: u64| {
+        let parameters = parameters.clone().with(parameter, Value::Number(tasks));
+        limits.first_obstacle(demand(mechanism, &parameters, instances)).is_none()
+    };
+    if !fits(min) {
+        return None;
+    }
+    let (mut most, mut beyond) = (min, max + 1);
+    while beyond - most > 1 {
+        let middle = most + (beyond - most) / 2;
+        if fits(middle) { most = middle } else { beyond = middle }
+    }
+    Some(most)
+}
+
+/// Limits that are in the way, in a line: what each is, where it was read, and what raises it.
+pub(super) fn named(obstacles: &[Obstacle]) -> String {
+    let told = |o: &Obstacle| {
+        let Obstacle { limit, value, needed, path, remedy } = o;
+        format!("{limit} is {value} (read from {path}) and {needed} are needed; raise it: {remedy}")
+    };
+    obstacles.iter().map(told).collect::<Vec<_>>().join(". ")
+}
+
+/// The command that shows every limit that such a benchmark meets.
+pub(super) fn shown_by(descriptor: &Descriptor, parameters: &Parameters, instances: u64) -> Option<String> {
+    let tasks = parameters.number(count_of(descriptor)?.name);
+    let sweep = if instances == INSTANCES_OF_A_SWEEP { " --sweep" } else { "" };
+    Some(format!("switchcost limits --tasks {tasks} --mechanism {}{sweep}", descriptor.id))
+}
+
+/// A benchmark that is known not to fit.
+pub(super) fn too_large(mechanism: &dyn Mechanism, parameters: &Parameters, obstacles: &[Obstacle]) -> Unsupported {
+    let values = obstacles.iter().map(|o| format!("{} is {} and {} are needed", o.limit, o.value, o.needed));
+    Unsupported::new(required(mechanism.descriptor(), parameters), list(values), remedies(obstacles))
+}
+
+/// What a limit that was met half way comes to: how far it went, which limits would have foretold it now that all is
+/// cleaned up, and what raises them. Nothing for other failures.
+pub(super) fn met_half_way(benchmark: &Benchmark, instances: u64, failure: &Failure) -> Option<Unsupported> {
+    let Failure::Exhausted { what, reached, error } = failure else { return None };
+    let (mechanism, parameters) = (benchmark.mechanism, &benchmark.parameters);
+    let limits = Limits::observe(&Root::default());
+    let obstacles = limits.obstacles(demand(mechanism, parameters, instances));
+    let reached = format!("{reached} {what} reached, and then {error}");
+    let requirement = required(mechanism.descriptor(), parameters);
+    if obstacles.is_empty() {
+        let shown = shown_by(mechanism.descriptor(), parameters, instances);
+        let remedy = shown.map_or_else(|| "end what else runs".into(), |command| format!("{command} shows them"));
+        return Some(Unsupported::new(
+            requirement,
+            format!("{reached}; every limit that can be read has room"),
+            remedy,
+        ));
+    }
+    let values = obstacles.iter().map(|o| format!("{} is {}", o.limit, o.value));
+    Some(Unsupported::new(requirement, format!("{reached}: {}", list(values)), remedies(&obstacles)))
+}
+
+fn required(descriptor: &Descriptor, parameters: &Parameters) -> String {
+    match count_of(descriptor) {
+        Some(parameter) => format!("{} tasks at once", parameters.number(parameter.name)),
+        None => "more than the limits hold".into(),
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+/// Each command once: the soft and the hard limit are raised by the same.
+fn remedies(obstacles: &[Obstacle]) -> String {
+    let mut remedies: Vec<&str> = Vec::new();
+    for obstacle in obstacles {
+        if !remedies.contains(&obstacle.remedy.as_str()) {
+            remedies.push(&obstacle.remedy);
+        }
+    }
+    format!("raise it with: {}", remedies.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Idle, Placement, Policy, Seating};
+    use crate::mechanism::find;
+    use crate::sys::SysError;
+    use crate::sys::affinity::allowed_cpus;
+    use nix::errno::Errno;
+
+    fn limits() -> Limits {
+        let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/vm-2cpu");
+        Limits::observe(&Root::at(fixture))
+    }
+
+    fn most(id: &str, instances: u64) -> Option<u64> {
+        let mechanism = find(id).unwrap();
+        most_tasks(mechanism, &Parameters::defaults(mechanism.descriptor()), &limits(), instances)
+    }
+
+    #[test]
+    fn the_most_that_fit_is_where_one_more_does_not() {
+        let mechanism = find("brigade/one_thread").unwrap();
+        let most = most("brigade/one_thread", 1).unwrap();
+        // 1024 descriptors, of which three are open.
+        assert!((400..512).contains(&most), "{most}");
+        let parameter = count_of(mechanism.descriptor()).unwrap();
+        let at = |tasks| {
+            let parameters = Parameters::defaults(mechanism.descriptor()).with(parameter, Value::Number(tasks));
+            limits().obstacles(demand(mechanism, &parameters, 1)).len()
+        };
+        assert_eq!(at(most), 0);
+        assert!(at(most + 1) > 0);
+    }
+
+    #[test]
+    fn two_instances_fit_half_as_often_and_memory_bounds_tasks_without_descriptors() {
+        assert!(most("brigade/one_thread", 2) < most("brigade/one_thread", 1));
+        // 500,000 KiB are available.
+        let tasks = most("brigade/tokio_mpsc", 1).unwrap();
+        assert!((200_000..250_000).contains(&tasks), "{tasks}");
+        assert_eq!(most("handoff/futex", 1), None);
+    }
+
+    #[test]
+    fn a_limit_met_half_way_tells_how_far_it_went() {
+        let mechanism = find("brigade/thread").unwrap();
+        let parameter = count_of(mechanism.descriptor()).unwrap();
+        let parameters = Parameters::defaults(mechanism.descriptor()).with(parameter, Value::Number(10_000_000));
+        let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+        let benchmark = Benchmark { mechanism, parameters, seating, idle: Idle::Default, policy: Policy::default() };
+        let failure = Failure::of_one_more("threads", 32_411, SysError::new("clone3", Errno::EAGAIN));
+        let told = met_half_way(&benchmark, 1, &failure).unwrap().to_string();
+        assert!(
+            told.starts_with("needs 10000000 tasks at once; here: 32411 threads reached, and then clone3: "),
+            "{told}"
+        );
+        assert!(told.contains("kernel.pid_max is ") && told.contains("raise it with: "), "{told}");
+        assert_eq!(met_half_way(&benchmark, 1, &Failure::Corrupted("x".into())), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! One benchmark of a sweep: what an operation costs and what a task holds of memory, at one number of tasks.
+//!
+//! A lap of a hundred thousand threads takes a second and creating them ten, so that Criterion's hundreds of calls are
+//! out of the question. There is one instance, without counters; a time budget decides how many samples it gives, three
+//! at least; and what is too large to be set up twice more is not audited, which the record says.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::adapter::line;
+use super::demand::{INSTANCES_OF_A_SWEEP, count_of, met_half_way};
+use super::{Auditor, Benchmark, Planned, Session, Settings, Taken, now_ms};
+use crate::crew::{Failure, Finding};
+use crate::host::Root;
+use crate::host::moment::Moment;
+use crate::mechanism::{Domain, Value};
+use crate::record::{AuditRecord, BenchmarkLine, Measured, Noise, Outcome, Sample, Unchecked};
+use crate::sys::holdings::{Holdings, Reader, Scope};
+use crate::sys::usage::Usage;
+use crate::units::{Nanos, Quantity};
+
+/// How the benchmarks of a sweep are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// All samples together, about; three are taken however long they last.
+    pub measure: Duration,
+    /// The most samples.
+    pub samples: u32,
+    /// The most tasks that are audited.
+    pub audited: u64,
+}
+
+/// The fewest samples that a median is taken of.
+const FEWEST: usize = 3;
+
+/// Each call that the audit watches takes some 20 µs, and it watches four laps.
+const AUDITED: u64 = 2000;
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self { measure: Duration::from_secs(1), samples: 20, audited: AUDITED }
+    }
+}
+
+/// Measures what is planned, and says what came of it.
+pub(super) fn measure_scaled(planned: &Planned, scale: &Scale, settings: &Settings) -> BenchmarkLine {
+    let started_ms = now_ms();
+    let outcome = match planned {
+        Planned::Unsupported { reason, .. } => Outcome::Unsupported(reason.clone()),
+        Planned::Ready(benchmark) => attempt(benchmark, scale, settings).unwrap_or_else(|failure| match failure {
+            Failure::Unsupported(reason) => Outcome::Unsupported(reason),
+            failure => match met_half_way(benchmark, INSTANCES_OF_A_SWEEP, &failure) {
+                Some(reason) => Outcome::Unsupported(reason),
+                None => Outcome::Failed(failure.to_string()),
+            },
+        }),
+    };
+    line(planned, settings.round, &settings.machine, started_ms, outcome)
+}
+
+fn attempt(benchmark: &Benchmark, scale: &Scale, settings: &Settings) -> Result<Outcome, Failure> {
+    let start = Moment::observe(&Root::default());
+    let (began, used) = (Instant::now(), Usage::of_this_process().ok());
+    let tasks = count_of(benchmark.descriptor()).map_or(1, |parameter| benchmark.parameters.number(parameter.name));
+    warm_up(benchmark)?;
+    let memory = Memory::before();
+    // Opening runs a lap: every task has run, and has touched what it touches.
+    let mut session = Session::open(benchmark, None)?;
+    let mut held = memory.map_or_else(Vec::new, |memory| memory.findings(&session, tasks));
+    let taken = samples(&mut session, scale)?;
+    let (counted, findings) = session.close()?;
+    held.extend(findings);
+    let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
+    let noise = Noise { start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) };
+    let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, tasks, scale)).unwrap_or_default();
+    let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
+    let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
+    let paces = taken.iter().filter_map(|taken| taken.pace).collect();
+    Ok(Outcome::Measured(Box::new(Measured { samples, paces, usage, counted, findings: held, audit, noise })))
+}
+
+/// Runs a lap of the least number of tasks: what the first instance of a process reads of the program and allocates for
+/// good would otherwise be shared out over the tasks.
+fn warm_up(benchmark: &Benchmark) -> Result<(), Failure> {
+    let Some(parameter) = count_of(benchmark.descriptor()) else { return Ok(()) };
+    let Domain::Number { min, .. } = parameter.domain else { return Ok(()) };
+    let parameters = benchmark.parameters.clone().with(parameter, Value::Number(min));
+    let least = Benchmark { parameters, ..benchmark.clone() };
+    let mut driver = least.start(|| Ok(()))?;
+    driver.run(least.whole_laps(1))?;
+    driver.stop()
+}
+
+/// As many samples of whole laps as the budget holds, after one that tells how long a lap takes.
+fn samples(session: &mut Session, scale: &Scale) -> Result<Vec<Taken>, Failure> {
+    let first = session.sample(1)?;
+    let each = scale.measure / scale.samples.max(1);
+    let laps = each.as_nanos() / u128::from(first.batch.elapsed.0.max(1));
+    let ops = first.batch.ops.0.saturating_mul(u64::try_from(laps).unwrap_or(u64::MAX).max(1));
+    session.forget()?;
+    let began = Instant::now();
+    let mut taken = Vec::new();
+    while taken.len() < FEWEST || (taken.len() < scale.samples as usize && began.elapsed() < scale.measure) {
+        taken.push(session.sample(ops)?);
+    }
+    Ok(taken)
+}
+
+fn audit(auditor: &Auditor, benchmark: &Benchmark, tasks: u64, scale: &Scale) -> AuditRecord {
+    if tasks <= scale.audited {
+        return auditor.audit(benchmark);
+    }
+    let unchecked = Unchecked {
+        what: "system calls, switches and wakeups".into(),
+        reason: format!("a sweep audits up to {} tasks, and these are {tasks}", scale.audited),
+        remedy: format!("switchcost audit {} --set tasks={tasks}", benchmark.descriptor().id),
+    };
+    AuditRecord { unchecked: vec![unchecked], ..AuditRecord::default() }
+}
+
+/// What this process held before there was a task.
+struct Memory {
+    reader: Reader,
+    before: Holdings,
+}
+
+impl Memory {
+    /// Nothing where the kernel does not tell; the times are then all there is.
+    fn before() -> Option<Self> {
+        let reader = Reader::new().ok()?;
+        Some(Self { before: reader.read(&[]).ok()?, reader })
+    }
+
+    /// What each of `tasks` holds, by kind, everything together first. Slab can come out negative where it is read for
+    /// the whole machine and others gave some back.
+    fn findings(&self, session: &Session, tasks: u64) -> Vec<Finding> {
+        let Ok(after) = self.reader.read(&session.processes()) else { return Vec::new() };
+        let of_each = |of: fn(&Holdings) -> u64| (of(&after) as f64 - of(&self.before) as f64) / tasks.max(1) as f64;
+        let kinds: [fn(&Holdings) -> u64; 5] =
+            [Holdings::total, |h| h.resident, |h| h.page_tables, |h| h.kernel_stacks, |h| h.slab];
+        let named = |name: &str| match self.reader.scope() {
+            Scope::Machine if name.starts_with("slab") => format!("{name} (by the whole machine)"),
+            _ => name.to_string(),
+        };
+        let kinds = Finding::MEMORY_PER_TASK.iter().zip(kinds);
+        kinds.map(|(name, kind)| Finding::figure(named(name), Quantity::Bytes, of_each(kind))).collect()
+    }
+}

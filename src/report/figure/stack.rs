@@ -1,0 +1,54 @@
+//! Pictures one above the other: several quantities over one amount.
+
+use maud::html;
+
+use super::{Drawing, Frame, Picture, px};
+
+/// The picture.
+#[derive(Debug)]
+pub struct Stack {
+    /// From the top.
+    pub pictures: Vec<Box<dyn Picture>>,
+}
+
+const GAP: f64 = 18.0;
+
+impl Picture for Stack {
+    fn draw(&self, frame: Frame) -> Drawing {
+        let mut top = 0.0;
+        let mut placed = Vec::new();
+        for picture in &self.pictures {
+            let drawing = picture.draw(frame);
+            placed.push((top, drawing.body));
+            top += drawing.height + GAP;
+        }
+        let body = html! {
+            @for (top, body) in placed { g transform=(format!("translate(0 {})", px(top))) { (body) } }
+        };
+        Drawing { height: (top - GAP).max(0.0), body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Square;
+
+    impl Picture for Square {
+        fn draw(&self, _: Frame) -> Drawing {
+            Drawing { height: 10.0, body: html! { rect width="10" height="10" {} } }
+        }
+    }
+
+    #[test]
+    fn pictures_stand_below_one_another() {
+        let stack = Stack { pictures: vec![Box::new(Square), Box::new(Square)] };
+        let drawing = stack.draw(Frame::WIDE);
+        assert_eq!(drawing.height, 20.0 + GAP);
+        let text = drawing.body.into_string();
+        assert!(text.contains("translate(0 0)") && text.contains("translate(0 28)"), "{text}");
+        assert_eq!(Stack { pictures: Vec::new() }.draw(Frame::WIDE).height, 0.0);
+    }
+}
