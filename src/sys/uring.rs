@@ -126,6 +126,9 @@ pub struct Ring {
     provided: Option<Provided>,
     in_flight: Box<[bool]>,
     pending: usize,
+    /// What waits to be queued all at once, where a kernel thread takes what is queued as it comes: a chain that it takes
+    /// in two pieces is two chains, which run side by side.
+    staged: Vec<squeue::Entry>,
 }
 
 impl std::fmt::Debug for Ring {
@@ -144,7 +147,7 @@ impl Ring {
         let ring = setup.build(entries)?;
         let width = slots.bytes;
         let slots = (0..slots.count * width).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self { ring, slots, width, provided: None, in_flight: vec![false; tags].into_boxed_slice(), pending: 0 })
+        Ok(Self { ring, slots, width, provided: None, in_flight: vec![false; tags].into_boxed_slice(), pending: 0, staged: Vec::new() })
     }
 
     /// Registers files, so that requests need not look descriptors up.
@@ -285,22 +288,32 @@ impl Ring {
             Link::Next => squeue::Flags::IO_LINK,
         };
         let entry = entry.user_data(tag).flags(flags);
-        // SAFETY: the entry points into `slots` or at a provided buffer, which live on the heap as long as the ring:
-        // `drop` waits for every tag in flight first. A descriptor closed meanwhile is the kernel's to refuse.
-        if unsafe { self.ring.submission().push(&entry) }.is_err() {
-            self.make_room()?;
-            // SAFETY: as above.
-            unsafe { self.ring.submission().push(&entry) }
-                .map_err(|_| SysError::new("io_uring submission queue", Errno::EBUSY))?;
+        if self.ring.params().is_setup_sqpoll() {
+            self.staged.push(entry);
+        } else {
+            self.queue(std::slice::from_ref(&entry))?;
         }
         self.in_flight[tag as usize] = true;
         self.pending += 1;
         Ok(())
     }
 
+    /// Queues entries whose last step makes all of them visible at once.
+    fn queue(&mut self, entries: &[squeue::Entry]) -> Result<(), SysError> {
+        // SAFETY: an entry points into `slots` or at a provided buffer, which live on the heap as long as the ring:
+        // `drop` waits for every tag in flight first. A descriptor closed meanwhile is the kernel's to refuse.
+        if unsafe { self.ring.submission().push_multiple(entries) }.is_err() {
+            self.make_room()?;
+            // SAFETY: as above.
+            unsafe { self.ring.submission().push_multiple(entries) }
+                .map_err(|_| SysError::new("io_uring submission queue", Errno::EBUSY))?;
+        }
+        Ok(())
+    }
+
     /// Lets the kernel take what is queued: at once, or when its thread gets to it (`IORING_ENTER_SQ_WAIT`).
     fn make_room(&mut self) -> Result<(), SysError> {
-        self.submit_and_wait(0)?;
+        self.enter(0)?;
         if self.ring.params().is_setup_sqpoll() {
             self.ring.submitter().squeue_wait().map_err(|error| SysError::from_io("io_uring_enter", &error))?;
         }
@@ -313,6 +326,17 @@ impl Ring {
     /// # Errors
     /// What io_uring_enter(2) gives but `EINTR`.
     pub fn submit_and_wait(&mut self, completions: usize) -> Result<(), SysError> {
+        if !self.staged.is_empty() {
+            let mut staged = std::mem::take(&mut self.staged);
+            let queued = self.queue(&staged);
+            staged.clear();
+            self.staged = staged;
+            queued?;
+        }
+        self.enter(completions)
+    }
+
+    fn enter(&mut self, completions: usize) -> Result<(), SysError> {
         loop {
             match self.ring.submit_and_wait(completions) {
                 Ok(_) => return Ok(()),
@@ -342,6 +366,8 @@ impl Drop for Ring {
     /// freed before that. So they are cancelled one by one, by tag, and awaited; where that fails the slots are leaked.
     fn drop(&mut self) {
         const CANCELLATION: u64 = u64::MAX;
+        // What is not queued yet cannot be cancelled, and would be queued behind its cancellation.
+        let _ = self.submit_and_wait(0);
         for tag in 0..self.in_flight.len() {
             if !self.in_flight[tag] {
                 continue;

@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -112,16 +112,41 @@ fn runtime(depth: usize, crew: &Crew) -> Result<Runtime, Failure> {
         })
         .build()
         .map_err(failed)?;
-    // Jobs that end together keep as many threads busy.
-    let together = Arc::new(Barrier::new(depth));
-    let jobs: Vec<_> =
-        (0..depth).map(|_| Arc::clone(&together)).map(|all| runtime.spawn_blocking(move || all.wait())).collect();
+    // Jobs that end together keep as many threads busy. Where tokio cannot create one of them it leaves the job to the
+    // others (tokio/src/runtime/blocking/pool.rs, `spawn_task`), which would wait for it for ever.
+    let gathering = Arc::new(Gathering::default());
+    let patience = crew.patience() / 4;
+    let job = |_| {
+        let gathering = Arc::clone(&gathering);
+        runtime.spawn_blocking(move || gathering.await_all(depth, patience))
+    };
+    let jobs: Vec<_> = (0..depth).map(job).collect();
     for job in jobs {
-        runtime.block_on(job).map_err(failed)?;
+        if !runtime.block_on(job).map_err(failed)? {
+            return Err(Failure::library("tokio", format!("{depth} threads for its files could not be had")));
+        }
     }
     match misplaced.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(error) => Err(error.into()),
         None => Ok(runtime),
+    }
+}
+
+/// Threads that wait for one another.
+#[derive(Default)]
+struct Gathering {
+    here: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Gathering {
+    /// Whether `all` came in time.
+    fn await_all(&self, all: usize, patience: Duration) -> bool {
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        *here += 1;
+        self.changed.notify_all();
+        let waited = self.changed.wait_timeout_while(here, patience, |here| *here < all);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
