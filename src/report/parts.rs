@@ -6,6 +6,7 @@
 //! | waking and switching in | the handoff while the other CPU polls for work (`idle=poll`), less the call: neither interrupt nor sleep |
 //! | the interrupt | syscall/membarrier: from CPU to CPU and back, to a CPU that is busy |
 //! | leaving idle | syscall/remote_call to a CPU that sleeps, less that to one that is kept busy: no task is woken |
+//! | restarting the tick | syscall/timerfd_settime that programs the CPU's timer, less one that does not |
 //!
 //! Nothing of it is a difference from the whole, so the remainder says how well the whole is explained.
 
@@ -72,7 +73,8 @@ fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
     let find = |mechanism: &str, placement: Placement, idle: Idle| {
         all.iter().copied().find(|bench| {
             let setting = &bench.line().setting;
-            bench.line().mechanism == mechanism && (setting.placement, setting.idle) == (placement, idle)
+            let usual = bench.chosen().is_none_or(|chosen| chosen.starts_with("idle="));
+            bench.line().mechanism == mechanism && (setting.placement, setting.idle) == (placement, idle) && usual
         })
     };
     let polling = all.iter().copied().find(|bench| {
@@ -85,6 +87,17 @@ fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
     let interrupt = find("syscall/membarrier", placement, Idle::Default)?;
     let asleep = find("syscall/remote_call", placement, Idle::Default)?;
     let busy = find("syscall/remote_call", placement, Idle::Spinner)?;
+    let timer = |soon: bool| {
+        all.iter().copied().find(|bench| {
+            let line = bench.line();
+            let expires = line.setting.parameters.iter().find(|(name, _)| *name == "expires");
+            let is_soon = expires.is_some_and(|(_, value)| value.to_string() == "soon");
+            line.mechanism == "syscall/timerfd_settime"
+                && line.setting.placement == Placement::SameCpu
+                && is_soon == soon
+        })
+    };
+    let (soon, late) = (timer(true)?, timer(false)?);
     // A wake-up with nobody to wake is a part of a futex's handoff and of no other's.
     let call = find("syscall/futex_wake", Placement::SameCpu, Idle::Default)
         .filter(|_| line.mechanism == "handoff/futex" || line.mechanism == "handoff/process_futex");
@@ -98,6 +111,7 @@ fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
     }
     parts.push(alone("the interrupt", interrupt));
     parts.push(difference("leaving idle", asleep, busy));
+    parts.push(difference("restarting the tick", soon, late));
     let name = format!("{} {}", whole.name(), whole.detail());
     Some(Parts { name, id: line.id.clone(), whole: whole.nanos(), reach: whole.reach(), parts })
 }
@@ -149,7 +163,10 @@ mod tests {
         let moment = crate::host::moment::Moment::default();
         let parameters: Parameters = serde_json::from_str("{}").unwrap();
         BenchmarkLine {
-            id: format!("{mechanism}/{placement}/{idle:?}"),
+            id: match idle {
+                Idle::Default => format!("{mechanism}/{placement}"),
+                _ => format!("{mechanism}/{placement}/idle={idle}"),
+            },
             mechanism: mechanism.into(),
             unit: Unit::Handoff,
             measures: Quantity::Nanoseconds,
@@ -171,6 +188,13 @@ mod tests {
         }
     }
 
+    fn timer_soon() -> BenchmarkLine {
+        let mut line = line("syscall/timerfd_settime", Placement::SameCpu, Idle::Default, 600);
+        line.id = "syscall/timerfd_settime/same-cpu/expires=soon".into();
+        line.setting.parameters = serde_json::from_str(r#"{"expires":"soon"}"#).unwrap();
+        line
+    }
+
     fn measured() -> Vec<BenchmarkLine> {
         use Placement::{SameCpu, SameLlc};
         vec![
@@ -183,6 +207,8 @@ mod tests {
             line("syscall/membarrier", SameLlc, Idle::Default, 7_700),
             line("syscall/remote_call", SameLlc, Idle::Default, 15_000),
             line("syscall/remote_call", SameLlc, Idle::Spinner, 8_000),
+            line("syscall/timerfd_settime", SameCpu, Idle::Default, 500),
+            timer_soon(),
         ]
     }
 
@@ -196,20 +222,20 @@ mod tests {
     fn parts_measured_apart_are_added_up_and_the_rest_is_named() {
         let all = of_lines(measured());
         let names: Vec<&str> = all.iter().map(|parts| parts.id.as_str()).collect();
-        assert_eq!(names, ["handoff/futex/same-llc/Default", "handoff/pipe/same-llc/Default"]);
+        assert_eq!(names, ["handoff/futex/same-llc", "handoff/pipe/same-llc"]);
         let nanos: Vec<f64> = all[0].parts.iter().map(|part| part.nanos).collect();
-        assert_eq!(nanos, [200.0, 2_200.0, 7_700.0, 7_000.0]);
-        assert_eq!((all[0].sum(), all[0].remainder()), (17_100.0, 400.0));
-        assert_eq!(all[1].parts.len(), 3, "a pipe is not woken by a futex's call");
+        assert_eq!(nanos, [200.0, 2_200.0, 7_700.0, 7_000.0, 100.0]);
+        assert_eq!((all[0].sum(), all[0].remainder()), (17_200.0, 300.0));
+        assert_eq!(all[1].parts.len(), 4, "a pipe is not woken by a futex's call");
         let text = tables(&all);
-        assert!(text.contains("remainder") && text.contains("2.3 %"), "{text}");
+        assert!(text.contains("remainder") && text.contains("1.7 %"), "{text}");
     }
 
     #[test]
     fn what_lacks_a_part_is_left_out() {
         let without = |id: &str| measured().into_iter().filter(|line| !line.id.starts_with(id)).collect();
         assert_eq!(of_lines(without("syscall/membarrier")), []);
-        assert_eq!(of_lines(without("syscall/remote_call/same-llc/Spinner")), []);
-        assert_eq!(of_lines(without("handoff/futex/same-llc/Poll")).len(), 1);
+        assert_eq!(of_lines(without("syscall/remote_call/same-llc/idle=spinner")), []);
+        assert_eq!(of_lines(without("handoff/futex/same-llc/idle=poll")).len(), 1);
     }
 }

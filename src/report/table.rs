@@ -44,7 +44,7 @@ pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: us
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     let columns = header.len();
     let longest: Vec<u16> =
-        (0..right).map(|column| longest_word(rows.iter().filter_map(|row| row.get(column)))).collect();
+        (0..right).map(|column| longest_word(rows.iter().chain([&header]).filter_map(|row| row.get(column)))).collect();
     table.set_header(header);
     for row in rows {
         table.add_row(row);
@@ -60,6 +60,7 @@ pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: us
     }
     for column in right..columns {
         if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -108,9 +109,9 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
     ]
 }
 
-/// What stands behind the placement in the id.
-pub(super) fn chosen(line: &BenchmarkLine) -> Option<&str> {
-    line.id.splitn(4, '/').nth(3)
+/// What stands behind the placement in the id, with places where a line may be broken.
+pub(super) fn chosen(line: &BenchmarkLine) -> Option<String> {
+    line.id.splitn(4, '/').nth(3).map(|chosen| chosen.replace(',', ", "))
 }
 
 /// Four significant digits, and never an exponent. What is below half a thousandth is 0: nothing here resolves it, and

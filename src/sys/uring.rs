@@ -147,7 +147,15 @@ impl Ring {
         let ring = setup.build(entries)?;
         let width = slots.bytes;
         let slots = (0..slots.count * width).map(|_| AtomicU8::new(0)).collect();
-        Ok(Self { ring, slots, width, provided: None, in_flight: vec![false; tags].into_boxed_slice(), pending: 0, staged: Vec::new() })
+        Ok(Self {
+            ring,
+            slots,
+            width,
+            provided: None,
+            in_flight: vec![false; tags].into_boxed_slice(),
+            pending: 0,
+            staged: Vec::new(),
+        })
     }
 
     /// Registers files, so that requests need not look descriptors up.

@@ -169,6 +169,12 @@ impl Profile {
         Self { rounds: 5, timing, picks: vec![Pick::of(Choice::default()), Pick::of(one_per_cpu)] }
     }
 
+    /// The same in so many rounds.
+    #[must_use]
+    pub fn with_rounds(&self, rounds: u32) -> Self {
+        Self { rounds, ..self.clone() }
+    }
+
     /// The names that there are, for whoever gives another one.
     pub fn names() -> String {
         let made = MADE.iter().map(|(name, _)| *name);

@@ -14,6 +14,7 @@ mod futex_wake;
 mod getppid;
 mod membarrier;
 mod remote_call;
+mod timerfd_settime;
 mod uring_nop;
 
 /// The group.

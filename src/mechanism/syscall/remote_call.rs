@@ -2,27 +2,39 @@
 //! that counts there.
 //!
 //! Timed: the read, an inter-processor interrupt to the other CPU, that CPU leaving idle if it was idle, and the wait for
-//! its answer. No task is woken and none is switched to, so the difference between idle CPUs that sleep (`idle=default`)
+//! its answer. Not timed: the rest before each call, in which the other CPU goes to sleep; a CPU that is called again at
+//! once has hardly begun to, and a hypervisor that polls for a while before it gives the CPU away (halt_poll_ns, see
+//! Documentation/virt/kvm/halt-polling.rst) has not noticed. No task is woken and none is switched to, so the difference between idle CPUs that sleep (`idle=default`)
 //! and a CPU kept busy (`idle=spinner`) is what leaving idle costs, apart from all scheduling; the latter alone is the
-//! interrupt, as syscall/membarrier has it. Not timed: opening the event.
+//! interrupt, as syscall/membarrier has it.
 //! Distortions: where the hypervisor delivers interrupts in software, each is an exit of the virtual machine, and leaving
 //! idle is the hypervisor's to schedule. With `idle=poll` the kernel marks the work and sends no interrupt at all
 //! (call_function_single_prep_ipi in kernel/sched/core.c, since Linux 4.19). Unpinned, the caller may run on the CPU it
 //! calls, and then calls nothing.
 
-use super::{one_at_a_time, repeat};
+use std::time::{Duration, Instant};
+
+use super::one_at_a_time;
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Tasks, Unit, Unsupported, register,
 };
 use crate::sys::perf::Remote;
+use crate::units::{Nanos, Ops};
+
+const REST: Parameter = Parameter {
+    name: "rest_us",
+    meaning: "microseconds before each call, in which the other CPU may fall asleep; a handoff between CPUs lets it sleep for \
+              about as long as it takes",
+    domain: Domain::Number { default: 20, min: 0, max: 1_000_000 },
+};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "syscall/remote_call",
     isolates: "an interrupt from CPU to CPU and leaving idle, without waking any task",
     unit: Unit::Call,
     tasks: Tasks::Simultaneous,
-    parameters: &[],
+    parameters: &[REST],
     baseline: "syscall/getppid",
     requirements: &["CAP_PERFMON, or kernel.perf_event_paranoid at most 0", "two CPUs that this process may use"],
     source: "perf_event_open(2); perf_event_read in kernel/events/core.c, smp_call_function_single in kernel/smp.c",
@@ -40,7 +52,7 @@ impl Mechanism for RemoteCall {
         &DESCRIPTOR
     }
 
-    fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let seating = crew.seating();
         // Unpinned, all tasks share one seat.
         let cpus = if seating.seats() > 1 { seating.seat(1).cpus.clone() } else { seating.cpus() };
@@ -55,6 +67,20 @@ impl Mechanism for RemoteCall {
                 "root, CAP_PERFMON, or sysctl kernel.perf_event_paranoid=0",
             )
         })?;
-        Ok(repeat(move || Ok(remote.call()?)))
+        let rest = Duration::from_micros(parameters.number(REST.name));
+        Ok(Box::new(move |ops: u64| -> Result<Batch, Failure> {
+            let mut elapsed = Duration::ZERO;
+            for _ in 0..ops {
+                let rests = Instant::now();
+                while rests.elapsed() < rest {
+                    std::hint::spin_loop();
+                }
+                let called = Instant::now();
+                remote.call()?;
+                elapsed += called.elapsed();
+            }
+            // 584 years fit.
+            Ok(Batch { ops: Ops(ops), elapsed: Nanos(elapsed.as_nanos() as u64) })
+        }))
     }
 }
