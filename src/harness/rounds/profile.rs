@@ -150,7 +150,7 @@ fn combinations(set: &BTreeMap<String, Values>) -> Vec<Vec<(String, String)>> {
 impl Profile {
     /// Each mechanism once, on one CPU where it can run there, in short samples: minutes for everything.
     pub fn quick() -> Self {
-        let timing = Timing { warm_up: Duration::from_millis(200), measure: Duration::from_millis(600), samples: 20 };
+        let timing = Timing { warm_up: Duration::from_millis(100), measure: Duration::from_millis(400), samples: 20 };
         let placements = vec![Placement::SameCpu, Placement::Unpinned];
         let choice = Choice { placements, ..Choice::default() };
         let pick = Pick { filter: None, choice, first_placement_only: true, place: None };
