@@ -37,8 +37,11 @@ const SHIPPED: [(&str, &str); 4] = [
     ("cpu-share", include_str!("profiles/cpu-share.toml")),
 ];
 
+/// Makes a profile for this machine.
+type Make = fn() -> Result<Profile, PlanError>;
+
 /// Profiles that this program makes for the machine, by name.
-const MADE: [(&str, fn() -> Result<Profile, PlanError>); 4] = [
+const MADE: [(&str, Make); 4] = [
     ("quick", || Ok(Profile::quick())),
     ("default", || Ok(Profile::standard())),
     ("full", || Ok(Profile::full())),
