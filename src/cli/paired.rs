@@ -72,7 +72,9 @@ impl Paired {
         filter.must_leave_something(&a, &first)?;
         // What the other side sets must be a parameter of the same mechanisms; its ids differ.
         filter.must_leave_something(&b, &first)?;
-        let second = profile.plan(&b, |_| true)?;
+        // Of the same mechanisms: what the other side sets may be out of range for those that nobody asked for.
+        let asked_for = |id: &str| first.iter().any(|planned| is_of(id, planned.mechanism().descriptor().id));
+        let second = profile.plan(&b, asked_for)?;
         let second: BTreeMap<String, &Planned> = second.iter().map(|planned| (key(planned, across), planned)).collect();
         let mut asked = how.asked(&profile.with_rounds(profile.rounds.max(ROUNDS)))?;
         for (number, planned) in first.iter().enumerate() {
@@ -127,6 +129,10 @@ fn settings(text: &str) -> Result<Choice, Usage> {
         }
     }
     what.choice()
+}
+
+fn is_of(id: &str, mechanism: &str) -> bool {
+    id.strip_prefix(mechanism).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn key(planned: &Planned, across: bool) -> String {

@@ -13,6 +13,9 @@ pub const INSTANCES: u64 = 2;
 /// A sweep counts nothing, and holds one.
 pub const INSTANCES_OF_A_SWEEP: u64 = 1;
 
+/// Rounds and sweeps measure in a process of their own, whose main thread only waits.
+const MAIN_THREAD: u64 = 1;
+
 /// The names under which mechanisms have a number of tasks.
 const COUNTS: [&str; 2] = ["tasks", "alive"];
 
@@ -53,7 +56,7 @@ pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64
         descriptors: all(one.descriptors),
         files: all(files),
         connections: number("connections"),
-        threads: all(one.threads),
+        threads: all(one.threads).saturating_add(MAIN_THREAD),
         processes: all(one.processes),
         maps: 0,
         bytes: all(bytes),

@@ -38,9 +38,12 @@ pub(super) fn column(quantity: Quantity) -> &'static str {
 pub(super) fn ticks(quantity: Quantity) -> fn(f64) -> String {
     match quantity {
         Quantity::Nanoseconds => tick,
-        Quantity::Bytes => |value| {
-            let (scaled, unit) = scaled_bytes(value);
-            format!("{} {unit}", plain(scaled))
+        // Ticks stand at round decimal numbers, which are not round in KiB.
+        Quantity::Bytes => |value| match value.abs() {
+            size if size < 999.5 => format!("{} B", plain(value)),
+            size if size < 999.5e3 => format!("{} kB", plain(value / 1e3)),
+            size if size < 999.5e6 => format!("{} MB", plain(value / 1e6)),
+            _ => format!("{} GB", plain(value / 1e9)),
         },
         Quantity::Share => percent,
         Quantity::Number => plain,
@@ -179,9 +182,14 @@ mod tests {
         assert_eq!([812.0, 8704.0, 1_572_864.0].map(told), ["812 B", "8.50 KiB", "1.50 MiB"]);
         assert_eq!(
             (ticks(Quantity::Bytes)(20_480.0), ticks(Quantity::Nanoseconds)(500.0)),
-            ("20 KiB".into(), "500 ns".into())
+            ("20.48 kB".into(), "500 ns".into())
         );
         assert_eq!(amount(Quantity::Nanoseconds, 4117.0), nanos(4117.0));
+    }
+
+    #[test]
+    fn bytes_at_ticks_are_round() {
+        assert_eq!([800.0, 40_000.0, 1_500_000.0].map(ticks(Quantity::Bytes)), ["800 B", "40 kB", "1.5 MB"]);
     }
 
     #[test]

@@ -78,8 +78,10 @@ impl Axis {
     /// Round values that are far enough apart to be labelled.
     pub(super) fn ticks(&self) -> Vec<f64> {
         let all = if self.log { self.log_ticks() } else { self.linear_ticks() };
-        let slack = 1e-6 * (self.high - self.low);
-        all.into_iter().filter(|tick| (self.low - slack..=self.high + slack).contains(tick)).collect()
+        // Of decades only their own size is small.
+        let slack = if self.log { 1e-6 * self.low } else { 1e-6 * (self.high - self.low) };
+        let above = if self.log { 1e-6 * self.high } else { slack };
+        all.into_iter().filter(|tick| (self.low - slack..=self.high + above).contains(tick)).collect()
     }
 
     fn log_ticks(&self) -> Vec<f64> {
@@ -161,6 +163,12 @@ mod tests {
         assert!(far.is_log() && far.ticks().contains(&1000.0) && far.ticks().contains(&10_000.0), "{far:?}");
         let near = axis(&[300.0, 4000.0]);
         assert!(!near.is_log() && near.ticks()[0] == 0.0, "{near:?}");
+    }
+
+    #[test]
+    fn a_tick_below_the_least_value_is_not_drawn_at_its_place() {
+        let tasks = axis(&[2.0, 5_000_000.0]);
+        assert_eq!(tasks.ticks().first(), Some(&10.0), "{:?}", tasks.ticks());
     }
 
     #[test]
