@@ -2,7 +2,9 @@
 //! called while an instance uses it.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use may::coroutine::JoinHandle;
 use nix::unistd::Pid;
 
 use super::{Crew, Domain, Failure, Parameter, Unsupported};
@@ -16,6 +18,9 @@ pub(super) const WORKERS: Parameter = Parameter {
     meaning: "worker threads of the scheduler",
     domain: Domain::Number { default: 1, min: 1, max: 1024 },
 };
+
+/// How long coroutines have to end.
+const ENDS: Duration = Duration::from_secs(10);
 
 /// What may calls its threads when no instance does.
 const IDLE_NAME: &str = "may";
@@ -48,6 +53,16 @@ impl Hold {
             name_thread(thread, &crew.name(task + 1))?;
         }
         Ok(Self)
+    }
+}
+
+/// Waits until all of `coroutines` have ended, which were told to: may would abandon them otherwise, descriptors and all.
+/// One that does not end must not keep the driver from ending, and may knows no wait with a deadline: so this looks again
+/// and again, once an instance and long after its last batch.
+pub(super) fn await_ends<T>(coroutines: &[JoinHandle<T>]) {
+    let deadline = Instant::now() + ENDS;
+    while Instant::now() < deadline && !coroutines.iter().all(JoinHandle::is_done) {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -11,7 +11,6 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
 
 use may::coroutine::JoinHandle;
 use may::io::CoIo;
@@ -19,7 +18,7 @@ use may::io::CoIo;
 use super::blocking::{Port, drive, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Chore, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::{Place, TASKS, TRANSPORT, channels_for, descriptors, places};
-use crate::mechanism::scheduler::{Hold, WORKERS};
+use crate::mechanism::scheduler::{Hold, WORKERS, await_ends};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     Unsupported, register,
@@ -116,12 +115,9 @@ impl Operation for Brigade {
 
 impl Drop for Brigade {
     fn drop(&mut self) {
-        // Every coroutine ends when the one before has; may would abandon them otherwise, descriptors and all.
+        // Every coroutine ends when the one before has.
         drop(self.driver.take());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline && !self.coroutines.iter().all(JoinHandle::is_done) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        await_ends(&self.coroutines);
     }
 }
 

@@ -11,13 +11,12 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use may::coroutine::{JoinHandle, park};
 use may::io::CoIo;
 
 use super::{Footprint, Gate, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
-use crate::mechanism::scheduler::{Hold, WORKERS};
+use crate::mechanism::scheduler::{Hold, WORKERS, await_ends};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -139,10 +138,6 @@ impl Drop for Coroutines {
         self.gate.open();
         self.writers.clear();
         self.coroutines.iter().for_each(|coroutine| coroutine.coroutine().unpark());
-        // A coroutine that does not end must not keep the driver from ending.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline && !self.coroutines.iter().all(JoinHandle::is_done) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        await_ends(&self.coroutines);
     }
 }
