@@ -45,7 +45,7 @@ pub(super) struct How {
     /// Use no more time than this: leaves out rounds, down to three, and then benchmarks
     #[arg(long, value_name = "TIME", value_parser = duration)]
     budget: Option<Duration>,
-    /// Add rounds until every 95 % interval is at most this wide on either side
+    /// Add rounds until every 95 % interval (of a pair: that of its ratio) is at most this wide on either side
     #[arg(long, value_name = "SHARE", value_parser = positive_share)]
     until: Option<f64>,
     /// Measure again, up to three times, what was measured while something else ran

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use crate::record::{BenchmarkLine, Measured, Outcome, Run};
 use crate::stats::{
-    Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, median, modes, ratio_interval, rounds_interval,
+    Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, median, modes, pairs_at_best_pace, ratio_interval,
+    rounds_interval,
 };
 use crate::units::Quantity;
 
@@ -206,17 +207,24 @@ fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measure
 
 /// The rounds of one side, those samples of them that count; empty where none of a round's do.
 fn screened(lines: &[&BenchmarkLine]) -> Screened {
-    let paced = |measured: &Measured| measured.paced().map(|(value, pace)| Paced { value, pace }).collect();
-    at_best_pace(&measured(lines).map(paced).collect::<Vec<_>>())
+    at_best_pace(&paced(lines))
 }
 
-/// The rounds of both sides that have samples which count. Of a pair that has them on one side only, neither is kept.
-fn both_screened(first: &[&BenchmarkLine], other: &[&BenchmarkLine], paired: bool) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
-    let (first, other) = (screened(first), screened(other));
-    if !paired {
-        return (first.kept(), other.kept());
+fn paced(lines: &[&BenchmarkLine]) -> Vec<Vec<Paced>> {
+    let paced = |measured: &Measured| measured.paced().map(|(value, pace)| Paced { value, pace }).collect();
+    measured(lines).map(paced).collect()
+}
+
+/// The rounds of both sides that have samples which count.
+fn both_screened(
+    first: &[&BenchmarkLine],
+    other: &[&BenchmarkLine],
+    side_by_side: bool,
+) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    if side_by_side {
+        return pairs_at_best_pace(&paced(first), &paced(other));
     }
-    first.rounds.into_iter().zip(other.rounds).filter(|(a, b)| !a.is_empty() && !b.is_empty()).unzip()
+    (screened(first).kept(), screened(other).kept())
 }
 
 /// The figure of one benchmark; `None` when its samples allow none.

@@ -86,11 +86,11 @@ struct BareTime {
     wall: WallTime,
 }
 
-/// One value of it: the nanoseconds per Criterion's iterations, and the sample they come from.
-#[derive(Debug, Clone, Copy)]
+/// One value of it: the nanoseconds per Criterion's iterations, and the stretches they come from.
+#[derive(Debug, Clone)]
 struct Timed {
     nanos: f64,
-    taken: Option<Taken>,
+    taken: Vec<Taken>,
 }
 
 impl Measurement for BareTime {
@@ -104,16 +104,16 @@ impl Measurement for BareTime {
     }
 
     fn add(&self, a: &Timed, b: &Timed) -> Timed {
-        Timed { nanos: a.nanos + b.nanos, taken: a.taken.or(b.taken) }
+        Timed { nanos: a.nanos + b.nanos, taken: [a.taken.as_slice(), &b.taken].concat() }
     }
 
     fn zero(&self) -> Timed {
-        Timed { nanos: 0.0, taken: None }
+        Timed { nanos: 0.0, taken: Vec::new() }
     }
 
     /// Criterion calls this exactly once per measured sample, and never while warming up.
     fn to_f64(&self, value: &Timed) -> f64 {
-        self.taken.borrow_mut().extend(value.taken);
+        self.taken.borrow_mut().extend_from_slice(&value.taken);
         value.nanos
     }
 
@@ -237,7 +237,7 @@ pub fn now_ms() -> u64 {
 /// Lets Criterion name the benchmark or show what it saved, without setting anything up.
 fn look(group: &mut BenchmarkGroup<'_, BareTime>, benchmark: &Benchmark) {
     group.bench_function(name_in_group(benchmark), |bencher| {
-        bencher.iter_custom(|_| Timed { nanos: 1.0, taken: None });
+        bencher.iter_custom(|_| Timed { nanos: 1.0, taken: Vec::new() });
     });
 }
 
@@ -307,7 +307,7 @@ fn run(
             bencher.iter_custom(|iterations| {
                 let warmed_up = std::mem::replace(&mut warm, taken.borrow().is_empty()) && !warm;
                 let forgotten = if warmed_up { session.forget() } else { Ok(()) };
-                match forgotten.and_then(|()| session.sample(iterations)) {
+                match forgotten.and_then(|()| session.stretches(iterations)) {
                     Ok(taken) => Timed::of(taken, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
                 }
@@ -323,9 +323,10 @@ fn run(
 
 impl Timed {
     /// Whole laps are run, often more than Criterion asked for: its value is the share it asked for.
-    fn of(taken: Taken, iterations: u64) -> Self {
-        let share = iterations as f64 / taken.batch.ops.0 as f64;
-        Self { nanos: taken.batch.elapsed.0 as f64 * share, taken: Some(taken) }
+    fn of(taken: Vec<Taken>, iterations: u64) -> Self {
+        let ops: u64 = taken.iter().map(|taken| taken.batch.ops.0).sum();
+        let nanos: u64 = taken.iter().map(|taken| taken.batch.elapsed.0).sum();
+        Self { nanos: nanos as f64 * iterations as f64 / ops.max(1) as f64, taken }
     }
 }
 
@@ -348,18 +349,18 @@ mod tests {
 
     #[test]
     fn criterion_gets_the_share_that_it_asked_for() {
-        assert_eq!(Timed::of(taken(500, 1000), 250).nanos, 500.0);
-        assert_eq!(Timed::of(taken(500, 1000), 500).nanos, 1000.0);
+        assert_eq!(Timed::of(vec![taken(500, 1000)], 250).nanos, 500.0);
+        assert_eq!(Timed::of(vec![taken(200, 400), taken(300, 600)], 500).nanos, 1000.0);
     }
 
     #[test]
     fn a_sample_is_kept_when_criterion_takes_its_value_and_not_before() {
         let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
         let measurement = BareTime { taken: Rc::clone(&kept), measures: Quantity::default(), wall: WallTime };
-        let value = measurement.add(&measurement.zero(), &Timed::of(taken(500, 1000), 500));
+        let value = measurement.add(&measurement.zero(), &Timed::of(vec![taken(200, 400), taken(300, 600)], 500));
         assert!(kept.borrow().is_empty(), "warming up asks for no value");
         assert_eq!(measurement.to_f64(&value), 1000.0);
-        assert_eq!(*kept.borrow(), [taken(500, 1000)]);
+        assert_eq!(*kept.borrow(), [taken(200, 400), taken(300, 600)]);
     }
 
     /// What the record depends on in Criterion, which its documentation does not promise.
@@ -386,7 +387,7 @@ mod tests {
                 }
                 // Criterion plans by the clock, the samples say what they like.
                 std::thread::sleep(Duration::from_micros(100));
-                Timed::of(taken(iterations, 10 * iterations), iterations)
+                Timed::of(vec![taken(iterations, 10 * iterations)], iterations)
             });
         });
         group.finish();

@@ -112,6 +112,11 @@ impl Benchmark {
         self.descriptor().whole_laps(&self.parameters, ops)
     }
 
+    /// Whether a batch may as well be several shorter ones.
+    pub(super) fn is_divisible(&self) -> bool {
+        self.measures().is_time() && !group(self.descriptor().group()).is_some_and(|group| group.queues)
+    }
+
     /// Sets the mechanism up. `prelude` runs on the driver's thread before anything else does.
     ///
     /// # Errors

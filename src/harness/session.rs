@@ -1,6 +1,7 @@
 //! Measuring one benchmark: bare samples, and counted ones between them, from two instances in one process.
 
 use std::sync::mpsc;
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -15,6 +16,10 @@ use crate::units::Nanos;
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
 /// into the figures that are shown.
 const BARE_PER_COUNTED: u64 = 3;
+
+/// How long a stretch of a sample is, about. What slows a CPU from outside comes and goes within milliseconds, and only the
+/// ends of a stretch are looked at; much shorter ones would consist of their beginnings.
+const STRETCH_NANOS: f64 = 4e6;
 
 /// One bare sample, and what the kernel accounted meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct Session {
     counting: Option<Counting>,
     metering: Option<Metering>,
     calls: u64,
+    /// What an operation took by the clock on the wall in the last bare sample.
+    nanos_per_op: Option<f64>,
     // Last: the machine keeps its idle mode until both instances are gone.
     _idle: Held,
 }
@@ -62,7 +69,7 @@ impl Session {
         let metering = plan.map(|_| Metering::start());
         let plan = plan.filter(|_| benchmark.mechanism.inherits_counters() && benchmark.measures().is_time());
         let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
-        Ok(Self { benchmark: benchmark.clone(), bare, counting, metering, calls: 0, _idle: idle })
+        Ok(Self { benchmark: benchmark.clone(), bare, counting, metering, calls: 0, nanos_per_op: None, _idle: idle })
     }
 
     /// The benchmark.
@@ -81,23 +88,60 @@ impl Session {
     /// A mechanism that failed, hung, or did not do what it was asked.
     pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
         let ops = self.benchmark.whole_laps(ops);
-        let pace = self.bare.pace()?;
+        let mut pace = self.bare.pace()?;
+        let taken = self.bare_sample(ops, &mut pace)?;
+        self.counted_sample(ops)?;
+        Ok(taken)
+    }
+
+    /// As [`Session::sample`], in stretches of some milliseconds with a look at the CPU's pace between them; in one where
+    /// the length of a batch is part of what is measured.
+    ///
+    /// # Errors
+    /// As [`Session::sample`].
+    pub fn stretches(&mut self, ops: u64) -> Result<Vec<Taken>, Failure> {
+        let ops = self.benchmark.whole_laps(ops);
+        let mut pace = self.bare.pace()?;
+        let mut taken = Vec::new();
+        for ops in self.split(ops) {
+            taken.push(self.bare_sample(ops, &mut pace)?);
+        }
+        self.counted_sample(ops)?;
+        Ok(taken)
+    }
+
+    /// Whole laps that make up `ops`, as equal as can be.
+    fn split(&self, ops: u64) -> Vec<u64> {
+        let lap = self.benchmark.whole_laps(1);
+        let laps = ops / lap;
+        let nanos =
+            if self.benchmark.is_divisible() { self.nanos_per_op.unwrap_or_default() * ops as f64 } else { 0.0 };
+        let stretches = ((nanos / STRETCH_NANOS) as u64).clamp(1, laps.max(1));
+        (0..stretches).map(|stretch| lap * ((stretch + 1) * laps / stretches - stretch * laps / stretches)).collect()
+    }
+
+    /// `pace` is that before it, and then that after it.
+    fn bare_sample(&mut self, ops: u64, pace: &mut Option<Nanos>) -> Result<Taken, Failure> {
         let energy = self.metering.as_mut().map(Metering::read);
         let before = self.bare.usage()?;
+        let began = Instant::now();
         let batch = self.bare.run(ops)?;
+        self.nanos_per_op = Some(began.elapsed().as_nanos() as f64 / ops.max(1) as f64);
         let usage = self.bare.usage()?.since(before);
         if let Some((metering, before)) = self.metering.as_mut().zip(energy) {
             let after = metering.read();
             metering.add(&before, &after, batch);
         }
-        let pace = pace.max(self.bare.pace()?);
+        let before = std::mem::replace(pace, self.bare.pace()?);
+        Ok(Taken { batch, usage, pace: before.max(*pace) })
+    }
+
+    fn counted_sample(&mut self, ops: u64) -> Result<(), Failure> {
         self.calls += 1;
-        if self.calls.is_multiple_of(BARE_PER_COUNTED)
-            && let Some(counting) = &mut self.counting
-        {
-            counting.sample(ops)?;
+        match &mut self.counting {
+            Some(counting) if self.calls.is_multiple_of(BARE_PER_COUNTED) => counting.sample(ops),
+            _ => Ok(()),
         }
-        Ok(Taken { batch, usage, pace })
     }
 
     /// Forgets what was counted and found out so far: the end of warming up.
@@ -270,6 +314,19 @@ mod tests {
         assert_eq!(session.sample(5).unwrap().batch.ops.0, 8);
         assert_eq!(session.sample(8).unwrap().batch.ops.0, 8);
         assert_eq!(session.close().unwrap(), (Counted::default(), Vec::new()));
+    }
+
+    #[test]
+    fn stretches_are_whole_laps_of_some_milliseconds_that_add_up() {
+        let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), None).unwrap();
+        assert_eq!(session.split(44), [44], "nothing is known yet");
+        session.nanos_per_op = Some(1e6);
+        assert_eq!(session.split(44), [4; 11], "laps are not divided");
+        session.nanos_per_op = Some(5e5);
+        assert_eq!(session.split(44), [8, 8, 8, 8, 12]);
+        let taken = session.stretches(42).unwrap();
+        assert_eq!(taken.iter().map(|taken| taken.batch.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
+        assert!(session.nanos_per_op < Some(5e5), "the last stretch tells how long the next ones are");
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Group {
     pub name: &'static str,
     /// The question.
     pub question: &'static str,
+    /// Whether requests queue up within a batch, whose length is then part of what is measured.
+    pub queues: bool,
     /// What is measured of each operation: time, unless the group says otherwise.
     pub measures: Quantity,
 }

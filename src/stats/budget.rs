@@ -1,7 +1,33 @@
 //! How many rounds a wanted precision will take.
 
+use super::interval::Interval;
+use super::ratio::Ratio;
 use super::rounds::{Basis, Estimate, median_variance};
 use super::student::two_sided_t;
+
+/// How well a figure or a ratio is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Precision {
+    /// Where it lies.
+    pub interval: Interval,
+    /// What the interval rests on.
+    pub basis: Basis,
+    /// The rounds, or pairs of rounds, that it is made of; ≥ 1.
+    pub rounds: usize,
+}
+
+impl From<Estimate> for Precision {
+    fn from(figure: Estimate) -> Self {
+        Self { interval: figure.interval, basis: figure.basis, rounds: figure.rounds }
+    }
+}
+
+impl Precision {
+    /// That of a ratio over this many `pairs` of rounds.
+    pub fn of_pairs(ratio: Ratio, pairs: usize) -> Self {
+        Self { interval: ratio.interval, basis: ratio.basis, rounds: pairs }
+    }
+}
 
 /// What is left to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +50,18 @@ pub enum Budget {
 ///
 /// `None` when the scatter between rounds is unknown (one round), or `target` is not greater than 0.
 #[must_use]
-pub fn further_rounds(estimate: &Estimate, target: f64, cap: usize) -> Option<Budget> {
-    if estimate.basis == Basis::WithinRunOnly || estimate.rounds < 2 || target.is_nan() || target <= 0.0 {
+pub fn further_rounds(known: &Precision, target: f64, cap: usize) -> Option<Budget> {
+    if known.basis == Basis::WithinRunOnly || known.rounds < 2 || target.is_nan() || target <= 0.0 {
         return None;
     }
-    let now = estimate.interval.relative_half_width()?;
+    let now = known.interval.relative_half_width()?;
     if now <= target {
         return Some(Budget::Reached);
     }
-    let confidence = estimate.interval.confidence;
-    let wanted = expected_width(estimate.rounds, confidence) * target / now;
-    let enough = (estimate.rounds + 1..=cap).find(|&rounds| expected_width(rounds, confidence) <= wanted);
-    Some(enough.map_or(Budget::BeyondCap, |rounds| Budget::Further(rounds - estimate.rounds)))
+    let confidence = known.interval.confidence;
+    let wanted = expected_width(known.rounds, confidence) * target / now;
+    let enough = (known.rounds + 1..=cap).find(|&rounds| expected_width(rounds, confidence) <= wanted);
+    Some(enough.map_or(Budget::BeyondCap, |rounds| Budget::Further(rounds - known.rounds)))
 }
 
 /// The expected half-width after `rounds` ≥ 2, in standard deviations between rounds.
@@ -48,8 +74,8 @@ mod tests {
     use super::*;
     use crate::stats::interval::Interval;
 
-    fn estimate(rounds: usize, half_width: f64) -> Estimate {
-        Estimate {
+    fn known(rounds: usize, half_width: f64) -> Precision {
+        Precision {
             interval: Interval {
                 low: 100.0 * (1.0 - half_width),
                 estimate: 100.0,
@@ -58,15 +84,12 @@ mod tests {
             },
             basis: Basis::FewRounds,
             rounds,
-            samples: rounds * 100,
-            between_round_cv: Some(0.02),
-            within_round_cv: Some(0.01),
         }
     }
 
     #[test]
     fn precision_grows_with_the_root_of_the_rounds() {
-        let Some(Budget::Further(more)) = further_rounds(&estimate(40, 0.02), 0.01, 1_000) else {
+        let Some(Budget::Further(more)) = further_rounds(&known(40, 0.02), 0.01, 1_000) else {
             panic!("40 rounds and a halved width are within the cap");
         };
         assert!((110..=125).contains(&more), "{more}");
@@ -74,15 +97,15 @@ mod tests {
 
     #[test]
     fn few_rounds_gain_more_than_the_root() {
-        assert_eq!(further_rounds(&estimate(3, 0.05), 0.03, 100), Some(Budget::Further(2)));
+        assert_eq!(further_rounds(&known(3, 0.05), 0.03, 100), Some(Budget::Further(2)));
     }
 
     #[test]
     fn what_is_reached_or_out_of_reach_is_said() {
-        assert_eq!(further_rounds(&estimate(5, 0.009), 0.01, 100), Some(Budget::Reached));
-        assert_eq!(further_rounds(&estimate(5, 0.5), 0.001, 100), Some(Budget::BeyondCap));
-        assert_eq!(further_rounds(&estimate(5, 0.5), 0.0, 100), None);
-        let single = Estimate { basis: Basis::WithinRunOnly, ..estimate(1, 0.5) };
+        assert_eq!(further_rounds(&known(5, 0.009), 0.01, 100), Some(Budget::Reached));
+        assert_eq!(further_rounds(&known(5, 0.5), 0.001, 100), Some(Budget::BeyondCap));
+        assert_eq!(further_rounds(&known(5, 0.5), 0.0, 100), None);
+        let single = Precision { basis: Basis::WithinRunOnly, ..known(1, 0.5) };
         assert_eq!(further_rounds(&single, 0.01, 100), None);
     }
 

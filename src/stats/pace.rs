@@ -80,10 +80,23 @@ pub fn at_best_pace(rounds: &[Vec<Paced>]) -> Screened {
     Screened { rounds: kept, set_aside: (all - samples) as f64 / all.max(1) as f64 }
 }
 
+/// Screens two sides whose rounds with the same place belong together, each by its own best pace, and keeps the rounds of
+/// which both have values that count.
+pub fn pairs_at_best_pace(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    let (a, b) = (at_best_pace(a), at_best_pace(b));
+    a.rounds.into_iter().zip(b.rounds).filter(|(a, b)| !a.is_empty() && !b.is_empty()).unzip()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stats::{Prng, median};
+
+    #[test]
+    fn of_a_pair_with_one_slowed_side_neither_is_kept() {
+        let (a, b) = pairs_at_best_pace(&rounds(&[0, 20, 0, 0, 0]), &rounds(&[0, 0, 0, 18, 2]));
+        assert_eq!((a.len(), b.iter().map(Vec::len).collect::<Vec<_>>()), (3, vec![20, 20, 18]));
+    }
 
     fn round(values: &[(f64, f64)]) -> Vec<Paced> {
         values.iter().map(|&(value, pace)| Paced { value, pace: Some(pace) }).collect()

@@ -27,7 +27,8 @@ pub struct Asked {
     pub argv: Vec<String>,
     /// How many rounds.
     pub rounds: u32,
-    /// Rounds are added until every interval is at most this wide on either side: 0.01 for ± 1 %.
+    /// Rounds are added until every interval, of a pair that of its ratio, is at most this wide on either side: 0.01 for
+    /// ± 1 %.
     pub until: Option<f64>,
     /// How long all of it may take.
     pub budget: Option<Duration>,

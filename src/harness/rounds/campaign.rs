@@ -8,7 +8,7 @@ use super::order::{by_importance, groups, shuffled};
 use super::processes::predicted;
 use super::{Asked, Entry, Standing};
 use crate::record::{BenchmarkLine, Outcome, RecordError};
-use crate::stats::{Budget, further_rounds};
+use crate::stats::{Budget, Precision, further_rounds};
 
 /// `--until` ends here without a budget. Ranks of a hundred rounds are known to a tenth of the rounds' scatter; who
 /// needs more needs a quieter machine.
@@ -89,10 +89,10 @@ pub struct LeftOut {
     pub of: u32,
 }
 
-/// A benchmark whose interval is wider than was asked for.
+/// A benchmark, or a pair of them, whose interval is wider than was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotReached {
-    /// Its id.
+    /// Its id; of a pair that of the first side.
     pub id: String,
     /// The relative half-width; `None` where there is none yet.
     pub half_width: Option<f64>,
@@ -134,7 +134,7 @@ pub fn conduct(
     }
     if let Some(target) = asked.until {
         for round in asked.rounds..MOST_ROUNDS.max(asked.rounds) {
-            let wanted = campaign.too_wide(target);
+            let wanted = campaign.too_wide(target).into_iter().flatten().collect::<BTreeSet<_>>();
             if campaign.stopped || wanted.is_empty() || !campaign.round(round, &wanted, runner, witness)? {
                 break;
             }
@@ -184,17 +184,25 @@ impl Campaign<'_> {
         self.kept = kept;
     }
 
-    /// The entries of pairs of which one side at least is not known well enough.
-    fn too_wide(&self, target: f64) -> BTreeSet<usize> {
-        let wide = |&index: &usize| {
-            let entry = &self.entries()[index];
-            !self.standing.is_over(entry) && self.budget(entry, target) != Some(Budget::Reached)
-        };
-        groups(self.entries()).into_iter().filter(|group| group.iter().any(wide)).flatten().collect()
+    /// Those that are not known well enough yet and can still be measured, by pairs.
+    fn too_wide(&self, target: f64) -> Vec<Vec<usize>> {
+        let open = |index: &usize| !self.standing.is_over(&self.entries()[*index]);
+        let wide = |group: &Vec<usize>| group.iter().all(open) && self.budget(group, target) != Some(Budget::Reached);
+        groups(self.entries()).into_iter().filter(wide).collect()
     }
 
-    fn budget(&self, entry: &Entry, target: f64) -> Option<Budget> {
-        further_rounds(&self.standing.estimate(entry)?, target, MOST_ROUNDS as usize)
+    /// What must be known well: the figure of a benchmark that stands alone, and of a pair the ratio, from which falls out
+    /// whatever both sides share.
+    fn precision(&self, group: &[usize]) -> Option<Precision> {
+        match group {
+            [only] => self.standing.precision(&self.entries()[*only]),
+            [a, b] => self.standing.precision_of_ratio(&self.entries()[*a], &self.entries()[*b]),
+            _ => None,
+        }
+    }
+
+    fn budget(&self, group: &[usize], target: f64) -> Option<Budget> {
+        further_rounds(&self.precision(group)?, target, MOST_ROUNDS as usize)
     }
 
     /// Measures what of `wanted` this round lacks; false when there was time for none of it.
@@ -274,11 +282,11 @@ impl Campaign<'_> {
             outlook.left += self.takes(entry) * missing;
         }
         if let Some(target) = self.asked.until.filter(|_| current + 1 >= self.asked.rounds) {
-            for index in self.too_wide(target) {
-                let entry = &self.entries()[index];
-                let Some(Budget::Further(rounds)) = self.budget(entry, target) else { continue };
-                outlook.all += rounds as u64;
-                outlook.left += self.takes(entry) * u32::try_from(rounds).unwrap_or(u32::MAX);
+            for group in self.too_wide(target) {
+                let Some(Budget::Further(rounds)) = self.budget(&group, target) else { continue };
+                outlook.all += (rounds * group.len()) as u64;
+                let takes: Duration = group.iter().map(|&index| self.takes(&self.entries()[index])).sum();
+                outlook.left += takes * u32::try_from(rounds).unwrap_or(u32::MAX);
             }
         }
         if let Some(left) = self.left() {
@@ -296,24 +304,25 @@ impl Campaign<'_> {
             rounds: self.standing.rounds(entry),
             of: self.asked.rounds,
         };
-        let not_reached = |entry: &Entry, target: f64| {
-            let further = match self.budget(entry, target) {
-                Some(Budget::Reached) => return None,
+        let not_reached = |group: Vec<usize>, target: f64| {
+            let further = match self.budget(&group, target) {
                 Some(Budget::Further(rounds)) => Some(rounds),
-                Some(Budget::BeyondCap) | None => None,
+                _ => None,
             };
-            let half_width = self.standing.estimate(entry).and_then(|found| found.interval.relative_half_width());
-            let half_width = half_width.filter(|_| self.standing.rounds(entry) > 1);
-            Some(NotReached { id: entry.id.clone(), half_width, rounds: self.standing.rounds(entry), further })
+            let first = &self.entries()[group[0]];
+            let rounds = self.standing.rounds(first);
+            let known = self.precision(&group).filter(|_| rounds > 1);
+            let half_width = known.and_then(|known| known.interval.relative_half_width());
+            NotReached { id: first.id.clone(), half_width, rounds, further }
         };
-        let open = || self.entries().iter().filter(|entry| !self.standing.is_over(entry));
-        let not_reached =
-            self.asked.until.map_or(Vec::new(), |target| open().filter_map(|e| not_reached(e, target)).collect());
+        let wide = self.asked.until.map_or(Vec::new(), |target| {
+            self.too_wide(target).into_iter().map(|group| not_reached(group, target)).collect()
+        });
         let left_out = if self.stopped || self.asked.budget.is_none() {
             Vec::new()
         } else {
             self.entries().iter().filter(short).map(left_out).collect()
         };
-        Conclusion { stopped: self.stopped, left_out, not_reached }
+        Conclusion { stopped: self.stopped, left_out, not_reached: wide }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::Entry;
 use crate::record::{BenchmarkLine, Outcome};
-use crate::stats::{Estimate, Paced, at_best_pace, best_pace, rounds_interval, slowed_share};
+use crate::stats::{
+    Paced, Precision, at_best_pace, best_pace, pairs_at_best_pace, ratio_interval, rounds_interval, slowed_share,
+};
 use crate::units::CpuId;
 
 /// A benchmark that failed this often is not asked again: a crash that is no accident would cost every round.
@@ -89,11 +91,21 @@ impl Standing {
         self.of(entry).map_or(0, |known| u32::try_from(measured(known)).unwrap_or(u32::MAX))
     }
 
-    /// The figure of `entry` so far.
-    pub fn estimate(&self, entry: &Entry) -> Option<Estimate> {
+    /// How well the figure of `entry` is known so far.
+    pub fn precision(&self, entry: &Entry) -> Option<Precision> {
         let rounds: Vec<Vec<Paced>> =
             self.of(entry)?.rounds.values().filter(|samples| !samples.is_empty()).cloned().collect();
-        rounds_interval(&at_best_pace(&rounds).kept(), CONFIDENCE, 0)
+        rounds_interval(&at_best_pace(&rounds).kept(), CONFIDENCE, 0).map(Precision::from)
+    }
+
+    /// How well the ratio of `b` to `a`, measured side by side, is known so far.
+    pub fn precision_of_ratio(&self, a: &Entry, b: &Entry) -> Option<Precision> {
+        let (a, b) = (&self.of(a)?.rounds, &self.of(b)?.rounds);
+        let both = a.iter().filter_map(|(round, samples)| Some((samples.clone(), b.get(round)?.clone())));
+        let measured = both.filter(|(a, b)| !a.is_empty() && !b.is_empty());
+        let (a, b): (Vec<Vec<Paced>>, Vec<Vec<Paced>>) = measured.unzip();
+        let (a, b) = pairs_at_best_pace(&a, &b);
+        ratio_interval(&b, &a, true, CONFIDENCE, 0).map(|ratio| Precision::of_pairs(ratio, a.len()))
     }
 
     /// How long `entry` takes in a round, when it was measured before: the longest of the times, because a budget that

@@ -287,6 +287,31 @@ fn pairs_stay_together_and_each_side_is_known_by_itself() {
 }
 
 #[test]
+fn a_pair_is_measured_until_its_ratio_is_known_not_its_sides() {
+    let pair = || {
+        let mut asked = asked(&FOUR[..1], 3);
+        asked.until = Some(0.01);
+        let other = Entry { side: 1, ..asked.entries[0].clone() };
+        asked.entries.push(other);
+        asked
+    };
+    // The machine is slower in every third round, for both sides alike.
+    let shared = |job: &Job<'_>| (1000 + 100 * u64::from(job.round % 3)) * (20 + job.entry.side as u64);
+    let mut fake = Fake { nanos: shared, ..Fake::default() };
+    let (conclusion, _) = begin(&pair(), &mut fake);
+    assert_eq!((fake.ran.len(), conclusion.not_reached), (6, vec![]));
+    // In some rounds one side is slower than the other.
+    let own = |job: &Job<'_>| 1000 + 16 * u64::from(job.round % 3) * job.entry.side as u64;
+    let mut fake = Fake { nanos: own, ..Fake::default() };
+    let (conclusion, _) = begin(&pair(), &mut fake);
+    assert!((10..80).contains(&fake.ran.len()) && conclusion.not_reached.is_empty(), "{}", fake.ran.len());
+    let mut asked = pair();
+    asked.budget = Some(Duration::from_secs(80));
+    let (conclusion, _) = begin(&asked, &mut Fake { nanos: own, ..Fake::default() });
+    assert_eq!(conclusion.not_reached.len(), 1, "a pair is one thing to know");
+}
+
+#[test]
 fn foreign_load_is_marked_and_with_strict_tried_again() {
     let mut asked = asked(&FOUR[..1], 1);
     let foreign = || Fake { foreign: true, ..Fake::default() };

@@ -42,6 +42,7 @@ pub const GROUP: Group = Group {
     name: "after_syscall",
     question: "How much slower does user code run after a call has returned, and for how long?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 fn one_at_a_time(_: &Parameters) -> u64 {

@@ -29,21 +29,34 @@ impl<F: FnMut() -> Result<(), Failure>> Call for F {
 const FEWEST: usize = 32;
 /// The most: a pass and a quarter through 2 MiB, the largest second-level cache of a core in common use.
 const MOST: usize = 640;
-/// Trials of either kind that are kept; of more, the latest.
+/// Copies of the stream, at most.
+const COPIES: usize = 16;
+/// What all copies may take together; of a larger working set there is one.
+const MEMORY: usize = 64 << 20;
+/// Trials of either kind that are kept at most; of more, every second, fourth and so on, so that they are spread over the
+/// whole measurement: the last ones alone would be the tenth of a second that something else happened to run in.
 const KEPT: usize = 4096;
 
 /// Sets up trials of `call`.
 pub(super) fn set_up(parameters: &Parameters, call: impl Call + 'static) -> Result<Box<dyn Operation>, Failure> {
     let working_set = parameters.size(WORKING_SET.name);
     Ok(match parameters.word(STREAM.name) {
-        CODE => Box::new(Trials::new(working_set, Code::new(working_set)?, call)),
-        BRANCHES => Box::new(Trials::new(working_set, Branches::new(working_set), call)),
-        _ => Box::new(Trials::new(working_set, Data::new(working_set), call)),
+        CODE => Box::new(Trials::new(working_set, copies(working_set, || Code::new(working_set))?, call)),
+        BRANCHES => Box::new(Trials::new(working_set, vec![Branches::new(working_set)], call)),
+        _ => Box::new(Trials::new(working_set, copies(working_set, || Ok(Data::new(working_set)))?, call)),
     })
 }
 
+/// The same stream in several places: which lines share a set of a physically indexed cache is up to the pages that the
+/// kernel happened to give, and a working set that just fits fits more or less well. Batches take turns.
+fn copies<S>(working_set: usize, one: impl Fn() -> Result<S, Failure>) -> Result<Vec<S>, Failure> {
+    (0..(MEMORY / working_set).clamp(1, COPIES)).map(|_| one()).collect()
+}
+
 struct Trials<S, C> {
-    stream: S,
+    copies: Vec<S>,
+    /// The copy of this batch.
+    stream: usize,
     call: C,
     /// Blocks of the pass that settles the working set.
     settling: usize,
@@ -58,33 +71,52 @@ struct Trials<S, C> {
     cost: f64,
 }
 
-/// Ticks of each block of each trial, overwritten from the front when full.
+/// Ticks of each block of the trials that are kept, which are evenly spaced.
 struct Rows {
     blocks: usize,
     ticks: Vec<u32>,
     taken: usize,
+    /// One trial of so many is kept.
+    spacing: usize,
 }
 
 impl Rows {
     fn new(blocks: usize) -> Self {
         // Not zeroes, which the kernel would hand out untouched.
-        Self { blocks, ticks: vec![u32::MAX; blocks * KEPT], taken: 0 }
+        Self { blocks, ticks: vec![u32::MAX; blocks * KEPT], taken: 0, spacing: 1 }
     }
 
+    /// Where the next trial goes. The one before it stays if it is one of those that are kept.
     #[inline]
     fn next(&mut self) -> &mut [u32] {
-        let start = self.taken % KEPT * self.blocks;
+        if self.taken == KEPT * self.spacing {
+            self.thin_out();
+        }
+        let start = self.taken / self.spacing * self.blocks;
         self.taken += 1;
         &mut self.ticks[start..start + self.blocks]
     }
 
+    #[cold]
+    fn thin_out(&mut self) {
+        for row in 0..KEPT / 2 {
+            let second = (2 * row + 1) * self.blocks;
+            self.ticks.copy_within(second..second + self.blocks, row * self.blocks);
+        }
+        self.spacing *= 2;
+    }
+
     fn kept(&self) -> &[u32] {
-        &self.ticks[..self.taken.min(KEPT) * self.blocks]
+        &self.ticks[..self.taken / self.spacing * self.blocks]
+    }
+
+    fn forget(&mut self) {
+        (self.taken, self.spacing) = (0, 1);
     }
 }
 
 impl<S: Stream, C: Call> Trials<S, C> {
-    fn new(working_set: usize, stream: S, call: C) -> Self {
+    fn new(working_set: usize, copies: Vec<S>, call: C) -> Self {
         let pass = (working_set / BLOCK).max(1);
         let blocks = (pass + pass / 4).clamp(FEWEST, MOST);
         let mut pace = Pace::observe();
@@ -92,16 +124,16 @@ impl<S: Stream, C: Call> Trials<S, C> {
         let (after, undisturbed) = (Rows::new(blocks), Rows::new(blocks));
         let settling = pass.clamp(FEWEST / 2, blocks);
         let (whole, order) = (settling >= pass, Random::new());
-        Self { stream, call, settling, whole, order, after, undisturbed, pace, cost }
+        Self { copies, stream: 0, call, settling, whole, order, after, undisturbed, pace, cost }
     }
 
     /// Returns the ticks of all blocks.
     fn call(&mut self) -> Result<u64, Failure> {
         self.begin();
         let row = self.after.next();
-        walk(&mut self.stream, &mut row[..self.settling]);
+        walk(&mut self.copies[self.stream], &mut row[..self.settling]);
         self.call.make()?;
-        walk(&mut self.stream, row);
+        walk(&mut self.copies[self.stream], row);
         self.call.undo()?;
         Ok(row.iter().copied().map(u64::from).sum())
     }
@@ -109,13 +141,13 @@ impl<S: Stream, C: Call> Trials<S, C> {
     fn leave_the_call_out(&mut self) {
         self.begin();
         let row = self.undisturbed.next();
-        walk(&mut self.stream, &mut row[..self.settling]);
-        walk(&mut self.stream, row);
+        walk(&mut self.copies[self.stream], &mut row[..self.settling]);
+        walk(&mut self.copies[self.stream], row);
     }
 
     fn begin(&mut self) {
         if self.whole {
-            self.stream.rewind();
+            self.copies[self.stream].rewind();
         }
     }
 
@@ -151,6 +183,7 @@ fn walk(stream: &mut impl Stream, row: &mut [u32]) {
 impl<S: Stream, C: Call> Operation for Trials<S, C> {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         let mut ticks = 0;
+        self.stream = (self.stream + 1) % self.copies.len();
         for _ in 0..ops {
             if self.order.next().is_multiple_of(2) {
                 ticks += self.call()?;
@@ -169,7 +202,8 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
         let (after, undisturbed) = (self.after.kept(), self.undisturbed.kept());
         let Pace { step, .. } = self.pace;
         let recovery = Recovery::of(after, undisturbed, self.after.blocks, step, self.cost);
-        (self.after.taken, self.undisturbed.taken) = (0, 0);
+        self.after.forget();
+        self.undisturbed.forget();
         let Some(recovery) = recovery else { return Ok(Vec::new()) };
         let time = |of: &str, ticks: f64| Finding::figure(of, Quantity::Nanoseconds, self.nanos(ticks));
         let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
@@ -224,7 +258,7 @@ mod tests {
             disturbed.set(3);
             Ok(())
         };
-        let mut trials = Trials::new(BLOCK, Fake { slow }, call);
+        let mut trials = Trials::new(BLOCK, vec![Fake { slow }], call);
         let batch = trials.run(100).unwrap();
         assert!(batch.ops == Ops(100) && batch.elapsed.0 > 0, "{batch:?}");
         let recovery = Recovery::of(trials.after.kept(), trials.undisturbed.kept(), FEWEST, 1, 0.0).unwrap();
@@ -241,7 +275,7 @@ mod tests {
     #[test]
     fn a_trial_is_a_pass_and_a_quarter_within_bounds() {
         let length = |working_set| {
-            let trials = Trials::new(working_set, Data::new(BLOCK), || Ok(()));
+            let trials = Trials::new(working_set, vec![Data::new(BLOCK)], || Ok(()));
             (trials.settling, trials.after.blocks)
         };
         assert_eq!(length(BLOCK), (16, 32));
@@ -250,10 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_trials_are_kept() {
+    fn the_trials_that_are_kept_are_spread_over_all_of_them() {
         let mut rows = Rows::new(2);
         assert!(rows.kept().is_empty());
-        (0..KEPT + 1).for_each(|trial| rows.next().fill(trial as u32));
-        assert_eq!((rows.kept().len(), rows.kept()[0], rows.kept()[2]), (2 * KEPT, KEPT as u32, 1));
+        (0..5 * KEPT / 2).for_each(|trial| rows.next().fill(trial as u32));
+        let firsts: Vec<u32> = rows.kept().iter().copied().step_by(2).collect();
+        assert_eq!(firsts.len(), 5 * KEPT / 8);
+        assert!(firsts.iter().zip(1..).all(|(&trial, row)| trial == 4 * row - 1), "{firsts:?}");
+        rows.forget();
+        (0..2).for_each(|trial| rows.next().fill(trial));
+        assert_eq!(rows.kept(), [0, 0, 1, 1]);
     }
 }

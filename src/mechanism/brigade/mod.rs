@@ -47,6 +47,7 @@ pub const GROUP: Group = Group {
     name: "brigade",
     question: "What does it cost to pass a byte along a line of tasks?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 const TASKS: Parameter = Parameter {

@@ -39,6 +39,7 @@ pub const GROUP: Group = Group {
     name: "creation",
     question: "What does it cost to create a task, run it and reap it?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 const ALIVE: Parameter = Parameter {

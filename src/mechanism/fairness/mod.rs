@@ -38,6 +38,7 @@ pub const GROUP: Group = Group {
     name: "fairness",
     question: "How long does an I/O request wait beside CPU-bound work?",
     measures: Quantity::Nanoseconds,
+    queues: true,
 };
 
 const PERIOD: Parameter = Parameter {

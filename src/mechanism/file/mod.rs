@@ -33,6 +33,7 @@ pub const GROUP: Group = Group {
     name: "file",
     question: "What does it cost to read a block of a file, and for how long does asking for it block?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 const CACHE: Parameter = Parameter {

@@ -36,8 +36,12 @@ mod thread;
 mod tokio_task;
 
 /// The group.
-pub const GROUP: Group =
-    Group { name: "footprint", question: "How much memory does a parked task hold?", measures: Quantity::Bytes };
+pub const GROUP: Group = Group {
+    name: "footprint",
+    question: "How much memory does a parked task hold?",
+    queues: false,
+    measures: Quantity::Bytes,
+};
 
 /// How many numbers of tasks a slope goes over: five is the fewest with a 95 % interval.
 const STEPS: usize = 5;

@@ -40,6 +40,7 @@ pub const GROUP: Group = Group {
     name: "handoff",
     question: "What does it cost to make another task run, one way?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 /// Handoffs in a round trip.

@@ -30,6 +30,7 @@ pub const GROUP: Group = Group {
     name: "messaging",
     question: "What does a message cost when many tasks send to many?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 const GROUPS: Parameter = Parameter {

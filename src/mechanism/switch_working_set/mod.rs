@@ -31,6 +31,7 @@ pub const GROUP: Group = Group {
     name: "switch_working_set",
     question: "What does a switch cost when every task uses memory of its own?",
     measures: Quantity::Nanoseconds,
+    queues: false,
 };
 
 const TASKS: Parameter = Parameter {

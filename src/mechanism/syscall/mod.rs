@@ -18,8 +18,12 @@ mod timerfd_settime;
 mod uring_nop;
 
 /// The group.
-pub const GROUP: Group =
-    Group { name: "syscall", question: "What does one call into the kernel cost?", measures: Quantity::Nanoseconds };
+pub const GROUP: Group = Group {
+    name: "syscall",
+    question: "What does one call into the kernel cost?",
+    queues: false,
+    measures: Quantity::Nanoseconds,
+};
 
 /// Makes `call` once for each operation.
 fn repeat(mut call: impl FnMut() -> Result<(), Failure> + 'static) -> Box<dyn Operation> {

@@ -23,6 +23,7 @@ pub const GROUP: Group = Group {
     name: "wakeup",
     question: "How late does a sleeping task run after its time has come?",
     measures: Quantity::Nanoseconds,
+    queues: true,
 };
 
 const PAUSE: Parameter = Parameter {
