@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{Filter, Usage, What, counter_plan};
 use super::{FAILED, command_line, conclude, folder};
-use crate::harness::rounds::PLAN_FILE;
-use crate::harness::{Auditor, Mode, Observer, Planned, Settings, answer_audit_request, measure, now_ms, plan};
+use crate::harness::rounds::{PLAN_FILE, Profile};
+use crate::harness::{Auditor, Mode, Observer, Planned, Settings, Timing, answer_audit_request, measure, now_ms, plan};
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::group;
@@ -35,6 +35,7 @@ switchcost's own options, besides Criterion's:
       --no-counters       Takes no counted samples
       --no-audit          Leaves the audit out; the record says so
       --out FOLDER        Where the record goes (default target/switchcost/<start of cargo>)
+With Criterion's --quick, and neither a filter nor --placement, each mechanism is measured in one placement only.
 ";
 
 /// Our options.
@@ -55,6 +56,7 @@ struct Own {
 struct Theirs {
     filter: Option<String>,
     exact: bool,
+    quick: bool,
     mode: Option<Mode>,
 }
 
@@ -103,7 +105,14 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     let choice = own.what.choice()?;
     let counters = counter_plan(own.events.as_deref())?;
     let mine = group(name).with_context(|| format!("no group is called {name}"))?;
-    let everything = plan(&choice, |id| filter.matches(id))?;
+    let quick = theirs.quick.then(Profile::quick);
+    let timing = quick.as_ref().map_or(Timing::default(), |quick| quick.timing);
+    let names_something = theirs.filter.is_some() || own.what.placement.is_some();
+    let everything = match quick.filter(|_| !names_something) {
+        // Whoever is in a hurry and names nothing gets something of everything.
+        Some(quick) => quick.plan(&choice, |_| true)?,
+        None => plan(&choice, |id| filter.matches(id))?,
+    };
     filter.must_leave_something(&choice, &everything)?;
     let planned: Vec<Planned> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
@@ -122,7 +131,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     if mode == Mode::Measure {
         keeper.writer = Some(open_record(&own, host)?);
     }
-    let measured = without_backtrace(|| measure(mine.name, &planned, &settings, &mut keeper));
+    let measured = without_backtrace(|| measure(mine.name, &planned, &timing, &settings, &mut keeper));
     let status = keeper.conclude(mode)?;
     measured.map(|()| status)
 }
@@ -263,6 +272,7 @@ fn theirs(rest: &[String]) -> Theirs {
     while let Some(argument) = arguments.next() {
         match argument.split('=').next().unwrap_or_default() {
             "--exact" => theirs.exact = true,
+            "--quick" => theirs.quick = true,
             "--list" | "--load-baseline" => theirs.mode = Some(Mode::Look),
             "--test" => theirs.mode = Some(Mode::Test),
             "--profile-time" => theirs.mode = Some(Mode::Profile),
@@ -403,5 +413,6 @@ mod tests {
         assert_eq!(mode("--load-baseline a"), Some(Mode::Look));
         assert_eq!(mode("--profile-time=5"), Some(Mode::Profile));
         assert!(theirs(&words("--exact brigade/thread/same-cpu")).exact);
+        assert!(theirs(&words("--bench --quick")).quick && !theirs(&words("--bench quick")).quick);
     }
 }

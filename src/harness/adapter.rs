@@ -86,7 +86,7 @@ struct BareTime {
     wall: WallTime,
 }
 
-/// One value of it: the nanoseconds per Criterion's iterations, and the stretches they come from.
+/// One value of it: the nanoseconds per Criterion's iterations, and the portions they come from.
 #[derive(Debug, Clone)]
 struct Timed {
     nanos: f64,
@@ -141,10 +141,11 @@ fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing, name: &str) -> Cr
         .plotting_backend(PlottingBackend::Plotters)
 }
 
-/// Measures what is planned of the group called `name`, in order, and tells `observer` of each.
-pub fn measure(name: &str, planned: &[Planned], settings: &Settings, observer: &mut dyn Observer) {
+/// Measures what is planned of the group called `name`, in order, and tells `observer` of each. This process's arguments
+/// overrule `timing`.
+pub fn measure(name: &str, planned: &[Planned], timing: &Timing, settings: &Settings, observer: &mut dyn Observer) {
     let taken = Rc::default();
-    let criterion = criterion(&taken, &Timing::default(), name).configure_from_args();
+    let criterion = criterion(&taken, timing, name).configure_from_args();
     measure_by(criterion, &taken, name, planned, settings, observer);
 }
 
@@ -307,7 +308,7 @@ fn run(
             bencher.iter_custom(|iterations| {
                 let warmed_up = std::mem::replace(&mut warm, taken.borrow().is_empty()) && !warm;
                 let forgotten = if warmed_up { session.forget() } else { Ok(()) };
-                match forgotten.and_then(|()| session.stretches(iterations)) {
+                match forgotten.and_then(|()| session.portions(iterations)) {
                     Ok(taken) => Timed::of(taken, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
                 }

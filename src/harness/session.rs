@@ -17,9 +17,9 @@ use crate::units::Nanos;
 /// into the figures that are shown.
 const BARE_PER_COUNTED: u64 = 3;
 
-/// How long a stretch of a sample is, about. What slows a CPU from outside comes and goes within milliseconds, and only the
-/// ends of a stretch are looked at; much shorter ones would consist of their beginnings.
-const STRETCH_NANOS: f64 = 4e6;
+/// How long a portion of a sample is, about. What slows a CPU from outside comes and goes within milliseconds, and only the
+/// ends of a portion are looked at; much shorter ones would consist of their beginnings.
+const PORTION_NANOS: f64 = 4e6;
 
 /// One bare sample, and what the kernel accounted meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +94,12 @@ impl Session {
         Ok(taken)
     }
 
-    /// As [`Session::sample`], in stretches of some milliseconds with a look at the CPU's pace between them; in one where
+    /// As [`Session::sample`], in portions of some milliseconds with a look at the CPU's pace between them; in one where
     /// the length of a batch is part of what is measured.
     ///
     /// # Errors
     /// As [`Session::sample`].
-    pub fn stretches(&mut self, ops: u64) -> Result<Vec<Taken>, Failure> {
+    pub fn portions(&mut self, ops: u64) -> Result<Vec<Taken>, Failure> {
         let ops = self.benchmark.whole_laps(ops);
         let mut pace = self.bare.pace()?;
         let mut taken = Vec::new();
@@ -116,8 +116,8 @@ impl Session {
         let laps = ops / lap;
         let nanos =
             if self.benchmark.is_divisible() { self.nanos_per_op.unwrap_or_default() * ops as f64 } else { 0.0 };
-        let stretches = ((nanos / STRETCH_NANOS) as u64).clamp(1, laps.max(1));
-        (0..stretches).map(|stretch| lap * ((stretch + 1) * laps / stretches - stretch * laps / stretches)).collect()
+        let portions = ((nanos / PORTION_NANOS) as u64).clamp(1, laps.max(1));
+        (0..portions).map(|portion| lap * ((portion + 1) * laps / portions - portion * laps / portions)).collect()
     }
 
     /// `pace` is that before it, and then that after it.
@@ -317,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn stretches_are_whole_laps_of_some_milliseconds_that_add_up() {
+    fn portions_are_whole_laps_of_some_milliseconds_that_add_up() {
         let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), None).unwrap();
         assert_eq!(session.split(44), [44], "nothing is known yet");
         session.nanos_per_op = Some(1e6);
         assert_eq!(session.split(44), [4; 11], "laps are not divided");
         session.nanos_per_op = Some(5e5);
         assert_eq!(session.split(44), [8, 8, 8, 8, 12]);
-        let taken = session.stretches(42).unwrap();
+        let taken = session.portions(42).unwrap();
         assert_eq!(taken.iter().map(|taken| taken.batch.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
-        assert!(session.nanos_per_op < Some(5e5), "the last stretch tells how long the next ones are");
+        assert!(session.nanos_per_op < Some(5e5), "the last portion tells how long the next ones are");
     }
 
     #[test]

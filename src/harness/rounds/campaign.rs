@@ -289,6 +289,8 @@ impl Campaign<'_> {
                 outlook.left += takes * u32::try_from(rounds).unwrap_or(u32::MAX);
             }
         }
+        // The second side of a pair that the first one has already made narrow enough.
+        outlook.all = outlook.all.max(self.done + 1);
         if let Some(left) = self.left() {
             outlook.left = outlook.left.min(left);
         }

@@ -14,19 +14,34 @@ use crate::units::Quantity;
 /// A benchmark, the first number and the first curve that it found out.
 type Found<'a> = (&'a Bench<'a>, &'a Number, &'a Curve);
 
-/// What is chosen, and what the curve is of.
-type Choice<'a> = (Vec<(&'a str, &'a Value)>, &'a str);
+/// What is chosen, what the curve is of, and the placement where each has a figure of its own.
+type Choice<'a> = (Vec<(&'a str, &'a Value)>, &'a str, Option<&'static str>);
+
+/// More curves than this in one figure cannot be told apart: there are as many colours.
+const MOST_CURVES: usize = 8;
 
 /// A figure of curves for each choice of parameters, and one of the first numbers over the parameter that was varied.
 pub(in crate::report) fn recovery(subject: Subject) -> Vec<Figure> {
     let found: Vec<Found> = subject.benches.iter().filter_map(|bench| found(bench)).collect();
+    let mut choices = chosen(&found, |_| None);
+    if choices.values().any(|found| found.len() > MOST_CURVES) {
+        choices = chosen(&found, |bench| Some(bench.line().setting.placement.name()));
+    }
+    let curves =
+        choices.iter().map(|((parameters, _, placement), found)| curves(subject, parameters, *placement, found));
+    numbers(subject, &found).into_iter().chain(curves).collect()
+}
+
+fn chosen<'a>(
+    found: &[Found<'a>],
+    placement: impl Fn(&Bench<'a>) -> Option<&'static str>,
+) -> BTreeMap<Choice<'a>, Vec<Found<'a>>> {
     let mut choices: BTreeMap<Choice, Vec<Found>> = BTreeMap::new();
-    for found in &found {
-        let key = (found.0.line().setting.parameters.iter().collect(), found.2.of.as_str());
+    for found in found {
+        let key = (found.0.line().setting.parameters.iter().collect(), found.2.of.as_str(), placement(found.0));
         choices.entry(key).or_default().push(*found);
     }
-    let curves = choices.iter().map(|((parameters, _), found)| curves(subject, parameters, found));
-    numbers(subject, &found).into_iter().chain(curves).collect()
+    choices
 }
 
 fn found<'a>(bench: &'a Bench<'a>) -> Option<Found<'a>> {
@@ -41,12 +56,17 @@ fn found<'a>(bench: &'a Bench<'a>) -> Option<Found<'a>> {
     Some((bench, number?, curve?))
 }
 
-/// One curve for each mechanism and placement.
-fn curves(subject: Subject, parameters: &[(&str, &Value)], found: &[Found]) -> Figure {
+/// One curve for each mechanism, and for each placement where they share the figure.
+fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'static str>, found: &[Found]) -> Figure {
     let curve = found[0].2;
-    let chosen: Vec<String> = parameters.iter().map(|(name, value)| format!("{}={value}", slugged(name))).collect();
-    let told: Vec<String> = parameters.iter().map(|(name, value)| said(name, value)).collect();
-    let label = |(bench, ..): &Found| format!("{} {}", bench.name(), bench.line().setting.placement.name());
+    let mut chosen: Vec<String> = parameters.iter().map(|(name, value)| format!("{}={value}", slugged(name))).collect();
+    let mut told: Vec<String> = parameters.iter().map(|(name, value)| said(name, value)).collect();
+    chosen.extend(placement.map(String::from));
+    told.extend(placement.map(String::from));
+    let label = |(bench, ..): &Found| match placement {
+        Some(_) => bench.name().to_string(),
+        None => format!("{} {}", bench.name(), bench.line().setting.placement.name()),
+    };
     let trace = |found: &Found| Trace { label: label(found), points: found.2.points.clone() };
     let dearest = found.iter().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&found[0]);
     let mut csv = Csv::new(&["curve", &curve.x.of, &curve.y.of, "id"]);
