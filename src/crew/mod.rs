@@ -33,11 +33,11 @@ use processes::{Children, Processes};
 
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::process::name_current_thread;
-use crate::sys::thread::Thread;
+use crate::sys::thread::{LEAST_STACK, Thread};
 
 /// Stacks of the tasks that mechanisms spawn. They hold a loop over system calls; the standard library's 2 MiB
 /// would make 100,000 of them 200 GiB of address space.
-const STACK: usize = 64 * 1024;
+const STACK: usize = if LEAST_STACK > 64 * 1024 { LEAST_STACK } else { 64 * 1024 };
 
 /// How long set-up, one batch, or the end of an instance may take before the watchdog calls it hung. A batch lasts
 /// tens of milliseconds and an emulated machine is some twenty times slower than a real one.

@@ -15,6 +15,9 @@ use super::SysError;
 
 type Body = Box<dyn FnOnce() + Send>;
 
+/// The smallest stack that a thread may have: 16 KiB on x86-64, 128 KiB on arm64.
+pub const LEAST_STACK: usize = libc::PTHREAD_STACK_MIN;
+
 /// A thread that runs or has ended. Dropping it neither ends it nor waits for it.
 #[derive(Debug)]
 pub struct Thread(libc::pthread_t);
@@ -24,7 +27,7 @@ impl Thread {
     /// ends the program: catch what may panic.
     ///
     /// # Errors
-    /// `EAGAIN` at a limit on tasks, mappings or memory; `EINVAL` for a stack smaller than `PTHREAD_STACK_MIN`.
+    /// `EAGAIN` at a limit on tasks, mappings or memory; `EINVAL` for a stack smaller than [`LEAST_STACK`].
     pub fn start(stack: usize, body: impl FnOnce() + Send + 'static) -> Result<Self, SysError> {
         let body: Box<Body> = Box::new(Box::new(body));
         let argument = Box::into_raw(body);
@@ -82,7 +85,7 @@ mod tests {
         let threads: Vec<Thread> = (0..50)
             .map(|number| {
                 let sender = sender.clone();
-                Thread::start(64 * 1024, move || sender.send(number).unwrap()).unwrap()
+                Thread::start(LEAST_STACK, move || sender.send(number).unwrap()).unwrap()
             })
             .collect();
         threads.into_iter().for_each(Thread::join);
