@@ -56,7 +56,7 @@ pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64
     Demand {
         descriptors: all(one.descriptors),
         files: all(files),
-        connections: number("connections"),
+        connections: 0,
         threads: all(one.threads).saturating_add(MAIN_THREAD),
         processes: all(one.processes),
         maps: all(number("maps")),
