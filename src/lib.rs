@@ -6,7 +6,7 @@
 //! units <- sys <- crew <- mechanism <- harness -> record
 //!          sys <- pmu, host <- harness
 //!          stats <- harness
-//!          record, stats <- compare, report, advise
+//!          record, stats <- compare, report
 //!          everything <- cli <- main
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]

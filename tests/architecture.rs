@@ -42,7 +42,6 @@ const ARROWS: &[(&str, &[Sees])] = &[
     ),
     ("compare", READERS),
     ("report", READERS),
-    ("advise", READERS),
 ];
 
 /// A record is made of the other rooms' plain data, and calls none of them.

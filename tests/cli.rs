@@ -58,6 +58,13 @@ fn list_prints_the_registry() {
 }
 
 #[test]
+fn list_takes_the_ids_of_benchmarks_too() {
+    let of_mechanism = fine(&["list", "^brigade/thread$"]);
+    assert_eq!(fine(&["list", "^brigade/thread/same-cpu$"]), of_mechanism);
+    assert!(refused(&["list", "^brigade/one_thread/same-llc$"]).contains("no benchmark's id matches"));
+}
+
+#[test]
 fn list_tells_what_can_be_set() {
     let one = fine(&["list", "^brigade/one_thread$"]);
     // Everything but the last lines, which are this machine's.
@@ -124,7 +131,7 @@ fn show_prints_a_record_again() {
 fn unknown_words_are_told_with_those_that_there_are() {
     assert_snapshot!(refused(&["list", "brigadier"]), @"switchcost: no benchmark's id matches `brigadier`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
     assert_snapshot!(refused(&["audit", "nothing/like/this"]), @"switchcost: no benchmark's id matches `nothing/like/this`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
-    assert_snapshot!(refused(&["audit", "brigade/(thread"]), @"switchcost: `brigade/(thread` is no regular expression: error: unclosed group");
+    assert_snapshot!(refused(&["audit", "brigade/(thread"]), @"switchcost: `brigade/(thread` is no regular expression: unclosed group");
     assert_snapshot!(refused(&["audit", "--placement", "same_cpu"]), @"switchcost: no placement is called `same_cpu`; there are unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu");
     assert_snapshot!(refused(&["audit", "--idle", "busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, not `busy`");
     assert_snapshot!(refused(&["audit", "--set", "idle=busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, not `busy`");
@@ -183,6 +190,8 @@ fn a_wrong_command_line_is_told_in_one_line_that_names_the_help() {
         (&["frob"], "unrecognized subcommand 'frob'; `switchcost --help`"),
         (&["show"], "required arguments were not provided"),
         (&["limits", "--tasks", "x"], "invalid value 'x'"),
+        (&["sweep", "--measure", "20000h"], "no more than a year"),
+        (&["sweep", "--resume", "run", "--dry-run"], "cannot be used with"),
     ] {
         let told = refused(arguments);
         assert!(told.contains(said), "{told}");

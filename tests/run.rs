@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -106,15 +107,14 @@ fn a_second_ctrl_c_stops_at_once() {
     let out = folder.path().join("run");
     let long = ["run", TWO, "--warm-up", "100s", "--no-counters", "--out", out.to_str().unwrap()];
     let mut child = switchcost(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    await_lines(&out, 1, &mut child);
-    let began = Instant::now();
-    for _ in 0..2 {
-        std::thread::sleep(Duration::from_millis(300));
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    }
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(began.elapsed() < Duration::from_secs(30));
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let interrupt = || kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    child_of(child.id());
+    interrupt();
+    assert!(said.any(|line| line.contains("Ctrl-C again stops at once")), "the first was not heard");
+    interrupt();
+    said.for_each(drop);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
     assert_eq!(lines(&out).len(), 1, "what was not finished is not in the record");
 }
 

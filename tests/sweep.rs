@@ -186,6 +186,8 @@ fn bad_requests_are_refused_in_one_line() {
         ("--tasks 9..3", "no list of task counts"),
         ("--tasks 99999999999", "is a whole number"),
         ("--mechanism brigade/tokio_mpsc --placement same-llc", "does not run same-llc"),
+        ("--set tasks=5", "takes its numbers of tasks from --tasks"),
+        ("--set stream=data", "has a parameter `stream`"),
     ] {
         let (output, _folder, out) = sweep("", arguments);
         let said = text(&output.stderr);

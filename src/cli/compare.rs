@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::measuring::share;
 use super::options::{Usage, What};
 use super::paired::{Material, Paired, Sides};
-use super::run::How;
+use super::run::{How, profiles};
 use super::{FAILED, REGRESSION};
 use crate::compare::{Comparison, Matching, bencher, compare, csv, json, markdown, table};
 use crate::record::{Run, read};
@@ -21,7 +21,7 @@ enum Format {
     Markdown,
     Csv,
     Json,
-    /// Bencher's metric format, of the last run
+    // Said in the option's help: a line of its own would spread out the help of every other option.
     Bencher,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Compare {
     /// End with status 3 when anything is slower by more than this, with its whole interval
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_on_regression: Option<f64>,
-    /// How to write it
+    /// How to write it; bencher is Bencher's metric format, of the last run
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
     /// Measure two sides next to each other, round by round; without --a and --b the same twice, which shows chance
@@ -52,8 +52,7 @@ pub(super) struct Compare {
     what: What,
     #[command(flatten)]
     how: How,
-    /// With --paired: what to measure and how long, as in switchcost run
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", help = profiles("With --paired: what to measure and how long"))]
     profile: Option<String>,
     /// With --paired: where the two runs go
     #[arg(long, value_name = "DIR")]

@@ -69,7 +69,10 @@ fn facts(host: &Host, moment: &Moment) -> Vec<(&'static str, String)> {
         ("caches", caches(host)),
         ("kernel", format!("{} {}", text(&host.kernel.release), text(&host.kernel.version))),
         ("command line", text(&host.kernel.command_line)),
-        ("preemption", host.kernel.preemption.as_ref().map_or_else(unknown, |p| format!("{:?} ({})", p.model, p.path))),
+        (
+            "preemption",
+            host.kernel.preemption.as_ref().map_or_else(unknown, |p| format!("{} ({})", p.model.name(), p.path)),
+        ),
         ("tick", host.kernel.tick_hz.map_or_else(unknown, |hz| format!("{hz} Hz"))),
         ("clock source", text(&host.clock.source)),
         ("governor", if host.power.governors.is_empty() { "none".into() } else { host.power.governors.join(", ") }),

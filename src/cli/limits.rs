@@ -27,7 +27,7 @@ pub(super) struct Limits {
     /// For `switchcost sweep`, which holds one instance; run and cargo bench hold two side by side
     #[arg(long, requires = "mechanism")]
     sweep: bool,
-    /// Clients that connect to one server at the same time: the listen backlog (default: what the mechanism says)
+    /// Clients that connect to one server at the same time: the listen backlog. No mechanism here has more than one
     #[arg(long, value_name = "N")]
     connections: Option<u64>,
     /// As JSON, whole
@@ -92,7 +92,7 @@ impl Limits {
                 demand(mechanism, &with_tasks(mechanism, self.tasks)?, self.instances())
             }
         };
-        Ok(limits::Demand { connections: self.connections.unwrap_or(demand.connections), ..demand })
+        Ok(limits::Demand { connections: self.connections.unwrap_or_default(), ..demand })
     }
 
     /// The most tasks of the mechanism that fit.

@@ -11,7 +11,7 @@ use crate::mechanism::{Domain, GROUPS, Mechanism, registry};
 /// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only ids that match this regular expression
+    /// Only mechanisms whose id, with or without a placement, matches this regular expression
     filter: Option<String>,
     /// As JSON, one object a line
     #[arg(long)]
@@ -21,7 +21,11 @@ pub(super) struct List {
 impl List {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let filter = Filter::new(self.filter.as_deref(), false)?;
-        let wanted: Vec<_> = registry().iter().copied().filter(|m| filter.matches(m.descriptor().id)).collect();
+        let named = |mechanism: &&dyn Mechanism| {
+            let descriptor = mechanism.descriptor();
+            filter.matches(descriptor.id) || filter.matches_in_a_placement(descriptor)
+        };
+        let wanted: Vec<_> = registry().iter().copied().filter(named).collect();
         if wanted.is_empty() {
             return Err(Usage::NoMatch(self.filter.clone().unwrap_or_default()).into());
         }

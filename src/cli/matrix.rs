@@ -60,6 +60,10 @@ impl Matrix {
             .into());
         }
         let sampling = self.sampling()?;
+        if let Some(folder) = &self.out {
+            // Before minutes of measuring.
+            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
         let visits = pairs.len() * self.rounds as usize;
         let progress = indicatif::ProgressBar::new(visits as u64);
         let cells = matrix(mechanism, &pairs, sampling, |done| progress.set_position(done as u64));
@@ -171,7 +175,6 @@ fn write_files(
     let title = format!("{} between each two CPUs", mechanism.descriptor().id);
     let (unit, rows) = (unit(mechanism), square(cpus, cells));
     let svg = heatmap(&Heatmap { title: &title, unit: &unit, labels: &labels, rows: &rows });
-    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     for (name, text) in [("matrix.csv", csv), ("matrix.json", format!("{json:#}\n")), ("matrix.svg", svg)] {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;

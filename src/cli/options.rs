@@ -5,7 +5,7 @@ use regex::Regex;
 
 use crate::crew::{Class, Idle, Placement, Policy, SLICES_US};
 use crate::harness::{Choice, Planned};
-use crate::mechanism::registry;
+use crate::mechanism::{Descriptor, registry};
 use crate::pmu::{Event, Plan, PmuError};
 
 /// Bad usage: one line with the remedy, exit status 2.
@@ -130,10 +130,21 @@ impl Filter {
         Ok(match filter {
             None => Self::All,
             Some(id) if exact => Self::Exact(id.into()),
-            Some(pattern) => Self::Pattern(Regex::new(pattern).map_err(|error| Usage::BadFilter {
-                filter: pattern.into(),
-                reason: error.to_string().lines().last().unwrap_or_default().trim().into(),
-            })?),
+            Some(pattern) => {
+                Self::Pattern(
+                    Regex::new(pattern).map_err(|error| Usage::BadFilter {
+                        filter: pattern.into(),
+                        reason: error
+                            .to_string()
+                            .lines()
+                            .last()
+                            .unwrap_or_default()
+                            .trim()
+                            .trim_start_matches("error: ")
+                            .into(),
+                    })?,
+                )
+            }
         })
     }
 
@@ -144,6 +155,12 @@ impl Filter {
             Self::Pattern(pattern) => pattern.is_match(id),
             Self::Exact(exact) => exact == id,
         }
+    }
+
+    /// Whether a benchmark of this mechanism is meant, in a placement that this machine has or another.
+    pub(super) fn matches_in_a_placement(&self, descriptor: &Descriptor) -> bool {
+        let matches = |placement| self.matches(&format!("{}/{placement}", descriptor.id));
+        Placement::ALL.into_iter().any(|placement| descriptor.fits(placement) && matches(placement))
     }
 
     /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
@@ -172,13 +189,7 @@ impl Filter {
     ///
     /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
     fn must_name_something(&self, planned: &[String]) -> Result<(), Usage> {
-        let elsewhere = || {
-            registry().iter().any(|mechanism| {
-                Placement::ALL
-                    .iter()
-                    .any(|placement| self.matches(&format!("{}/{placement}", mechanism.descriptor().id)))
-            })
-        };
+        let elsewhere = || registry().iter().any(|mechanism| self.matches_in_a_placement(mechanism.descriptor()));
         if planned.iter().any(|id| self.matches(id)) || elsewhere() {
             return Ok(());
         }

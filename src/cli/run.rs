@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::measuring::{Measuring, fresh_seed, positive_share};
+use super::measuring::{Measuring, fresh_seed, positive_share, time};
 use super::options::{Filter, Usage, What, counter_plan};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs, duration};
+use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs};
 use crate::harness::{Planned, now_ms};
 use crate::host::{Host, Root};
 use crate::record::{BenchmarkLine, Outcome, Run as Record, SCHEMA};
@@ -25,8 +25,7 @@ pub(super) struct Run {
     what: What,
     #[command(flatten)]
     how: How,
-    /// What to measure and how long: a name (by default what cargo bench measures) or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    #[arg(long, value_name = "NAME|FILE", default_value = "default", help = profiles("What to measure and how long"))]
     profile: String,
     /// Where the run goes (default target/switchcost/<time>)
     #[arg(long, value_name = "DIR")]
@@ -39,11 +38,11 @@ pub(super) struct Run {
 /// How to measure; the same for a run and for a paired comparison.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct How {
-    /// How many rounds (default 5, and 3 in the profile quick)
+    /// How many rounds (default: what the profile says, mostly 5; of pairs at least 9)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
     /// Use no more time than this: leaves out rounds, down to three, and then benchmarks
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     budget: Option<Duration>,
     /// Add rounds until every 95 % interval (of a pair: that of its ratio) is at most this wide on either side
     #[arg(long, value_name = "SHARE", value_parser = positive_share)]
@@ -64,17 +63,22 @@ pub(super) struct How {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     samples: Option<u32>,
     /// How long all samples of a round take together
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     measure: Option<Duration>,
     /// How long to warm up
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     warm_up: Option<Duration>,
     /// Give a benchmark up that takes longer than this
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     patience: Option<Duration>,
     /// Decides the order of every round (default: a new one each time)
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+}
+
+/// What `--profile` is for, with the names that there are.
+pub(super) fn profiles(what: &str) -> String {
+    format!("{what}: {}, or a TOML file", Profile::names())
 }
 
 impl How {

@@ -8,7 +8,9 @@ use clap::Args;
 
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
-use crate::report::{counter_tables, findings_tables, group_table, notes, parts_tables, rounds_table};
+use crate::report::{
+    NOT_COUNTED, counter_tables, findings_tables, group_table, natural, notes, parts_tables, rounds_table,
+};
 
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
@@ -35,7 +37,11 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
         let of_group = |line: &&BenchmarkLine| line.mechanism.split('/').next() == Some(group.name);
         let mut lines: Vec<BenchmarkLine> = run.benchmarks.iter().filter(of_group).cloned().collect();
         // Rounds were measured in random order.
-        lines.sort_by_key(|line| (position(line), line.setting.placement, line.id.clone(), line.round));
+        let order = |line: &BenchmarkLine| (position(line), line.setting.placement);
+        lines.sort_by(|a, b| {
+            let (placed, numbered) = (order(a).cmp(&order(b)), || natural(&a.id).cmp(&natural(&b.id)));
+            placed.then_with(numbered).then(a.round.cmp(&b.round))
+        });
         if lines.is_empty() {
             continue;
         }
@@ -44,10 +50,15 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
         for table in further.iter().filter(|table| !table.is_empty()) {
             writeln!(out, "\n{table}")?;
         }
-        for note in notes(&lines) {
+        for note in notes(&lines).iter().filter(|note| !note.starts_with(NOT_COUNTED)) {
             writeln!(out, "{note}")?;
         }
         writeln!(out)?;
+    }
+    // Mostly the machine's doing, and then the same in every group.
+    let missing = notes(&run.benchmarks);
+    for note in missing.iter().filter(|note| note.starts_with(NOT_COUNTED)) {
+        writeln!(out, "{note}")?;
     }
     let parts = parts_tables(&run.benchmarks);
     if !parts.is_empty() {

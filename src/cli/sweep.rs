@@ -9,22 +9,22 @@ use anyhow::Context;
 use clap::Args;
 
 use super::limits::mechanism;
-use super::measuring::{Measuring, fresh_seed};
+use super::measuring::{Measuring, fresh_seed, time};
 use super::options::{Usage, What};
 use super::run::{has_failures, tell};
 use super::{FAILED, folder, show};
 use crate::crew::Placement;
-use crate::harness::rounds::{Asked, Conclusion, Entry, Programs, duration};
-use crate::harness::{Choice, Counts, Planned, Scale, Timing, now_ms, plan_counts};
+use crate::harness::rounds::{Asked, Conclusion, Entry, Programs};
+use crate::harness::{Choice, Counts, Planned, Scale, Timing, count_of, now_ms, plan_counts};
 use crate::host::{Host, Root};
-use crate::mechanism::{Domain, Parameter};
+use crate::mechanism::{Domain, Mechanism, Parameter};
 use crate::record::{BenchmarkLine, Outcome, Run, SCHEMA};
 use crate::report::scaling_files;
 
 /// Measure mechanisms over the number of tasks, up to what fits: cost per operation and memory per task, with a plot
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each count is measured in a fresh process, which holds one instance and no counters; more than 2000 tasks are not\n\
+Each count is measured in a fresh process, which holds one instance and no counters; more than 2000 tasks are not \
 audited. What a machine's limits allow, and what raises them: switchcost limits --tasks N --mechanism M --sweep.\n\
 Exit status: 0 every count was measured, 1 one was not, 2 bad usage.")]
 pub(super) struct Sweep {
@@ -44,7 +44,7 @@ pub(super) struct Sweep {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// How long all samples of a round take together; three are taken however long they last
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     measure: Option<Duration>,
     /// Samples in a round at the most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -62,7 +62,7 @@ pub(super) struct Sweep {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with a sweep
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["tasks", "mechanism", "out"])]
+    #[arg(long, value_name = "DIR", exclusive = true)]
     resume: Option<PathBuf>,
 }
 
@@ -86,10 +86,12 @@ impl Sweep {
     fn asked(&self) -> anyhow::Result<Asked> {
         let counts = self.tasks.as_deref().map(counts).transpose()?;
         let choice = self.choice()?;
+        let mechanisms = self.mechanism.split(',').map(|id| mechanism(id.trim())).collect::<Result<Vec<_>, _>>()?;
+        check_parameters(&choice, &mechanisms)?;
         let machine = Host::observe(&Root::default()).id();
         let (mut entries, mut unsupported, mut patience) = (Vec::new(), Vec::new(), Duration::ZERO);
-        for id in self.mechanism.split(',').map(str::trim) {
-            let mechanism = mechanism(id)?;
+        for mechanism in mechanisms {
+            let id = mechanism.descriptor().id;
             let chosen = |parameter: &Parameter, most| chosen_counts(counts.as_deref(), parameter, most);
             let planned = plan_counts(&choice, mechanism, self.beyond, chosen)?;
             if planned.planned.is_empty() {
@@ -144,6 +146,22 @@ impl Sweep {
     }
 }
 
+/// Fails where what `choice` sets is a parameter of none of `mechanisms`, or what the sweep itself varies.
+fn check_parameters(choice: &Choice, mechanisms: &[&dyn Mechanism]) -> Result<(), Usage> {
+    for (name, _) in &choice.parameters {
+        let mut descriptors = mechanisms.iter().map(|mechanism| mechanism.descriptor());
+        if descriptors.clone().any(|descriptor| count_of(descriptor).is_some_and(|count| count.name == *name)) {
+            return Err(Usage::Unknown(format!("--set {name}: a sweep takes its numbers of tasks from --tasks")));
+        }
+        if !descriptors.any(|descriptor| descriptor.parameter(name).is_some()) {
+            return Err(Usage::Unknown(format!(
+                "no mechanism of this sweep has a parameter `{name}`; `switchcost list MECHANISM` shows those it has"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Reads `2,100,1000..50000`.
 fn counts(list: &str) -> Result<Vec<u64>, Usage> {
     let wrong = || Usage::Unknown(format!("`{list}` is no list of task counts, such as 2,100 or 1000..50000"));
@@ -196,16 +214,13 @@ fn rounded_down(count: u64) -> u64 {
 
 /// How far it will go and why, before anything is measured.
 fn foretell(id: &str, counts: &Counts) {
-    let tasks = |setting: &crate::record::Setting| {
-        setting.parameters.iter().find(|(name, _)| is_count(name)).map(|found| found.1.to_string())
-    };
     let most = counts.most.map_or("none".into(), |most| most.to_string());
-    let ready: Vec<String> = counts
-        .planned
-        .iter()
-        .filter(|planned| matches!(planned, Planned::Ready(_)))
-        .filter_map(|planned| tasks(&planned.setting()))
-        .collect();
+    let tasks = |planned: &Planned| {
+        let count = count_of(planned.mechanism().descriptor())?;
+        Some(planned.setting().parameters.number(count.name).to_string())
+    };
+    let ready = counts.planned.iter().filter(|planned| matches!(planned, Planned::Ready(_)));
+    let ready: Vec<String> = ready.filter_map(tasks).collect();
     let listed = if ready.is_empty() { "nothing".into() } else { ready.join(", ") };
     eprintln!("{id}: {most} tasks fit as it is; to be measured: {listed}");
     for planned in &counts.planned {
@@ -213,10 +228,6 @@ fn foretell(id: &str, counts: &Counts) {
             eprintln!("{id}: left out: {reason}");
         }
     }
-}
-
-fn is_count(name: &str) -> bool {
-    matches!(name, "tasks" | "alive")
 }
 
 fn conclude(measuring: &Measuring, conclusion: &Conclusion, run: &Run) -> anyhow::Result<ExitCode> {

@@ -132,19 +132,6 @@ impl Values {
     pub fn mean(&self) -> f64 {
         self.0.mean()
     }
-
-    /// How many values lie at or below each distinct recorded value: `(value, share)`, in rising order.
-    pub fn cumulative(&self) -> Vec<(u64, f64)> {
-        let (mut seen, all) = (0, self.count().max(1) as f64);
-        let mut share = |count: u64| {
-            seen += count;
-            seen as f64 / all
-        };
-        self.0
-            .iter_recorded()
-            .map(|step| (step.value_iterated_to(), share(step.count_since_last_iteration())))
-            .collect()
-    }
 }
 
 impl Default for Values {
@@ -268,7 +255,6 @@ mod tests {
         let mut values = hundred();
         values.add(&hundred());
         assert_eq!((values.count(), values.quantile(0.5), values.min(), values.max()), (200, 500, 10, 1000));
-        assert_eq!(values.cumulative().last().map(|last| last.1), Some(1.0));
         values.record(0);
         values.record(u64::MAX);
         assert_eq!(values.min(), 1);

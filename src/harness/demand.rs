@@ -50,15 +50,16 @@ pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64
         (one.processes, BYTES_PER_PROCESS),
         (files, BYTES_PER_DESCRIPTOR),
     ];
+    let of_tasks = of_tasks.saturating_add(number("resident"));
     let bytes = bytes.into_iter().map(|(many, each)| many.saturating_mul(each)).fold(of_tasks, u64::saturating_add);
     let all = |of_one: u64| of_one.saturating_mul(instances);
     Demand {
         descriptors: all(one.descriptors),
         files: all(files),
-        connections: number("connections"),
+        connections: 0,
         threads: all(one.threads).saturating_add(MAIN_THREAD),
         processes: all(one.processes),
-        maps: 0,
+        maps: all(number("maps")),
         bytes: all(bytes),
     }
 }
@@ -190,6 +191,17 @@ mod tests {
         let tasks = most("brigade/tokio_mpsc", 1).unwrap();
         assert!((200_000..250_000).contains(&tasks), "{tasks}");
         assert_eq!(most("handoff/futex", 1), None);
+    }
+
+    #[test]
+    fn memory_and_mappings_that_a_process_is_given_to_copy_are_demanded_for_both_instances() {
+        let fork = find("creation/fork").unwrap();
+        let with = |name: &str, number| {
+            let parameter = fork.descriptor().parameter(name).unwrap();
+            demand(fork, &Parameters::defaults(fork.descriptor()).with(parameter, Value::Number(number)), INSTANCES)
+        };
+        assert_eq!((with("maps", 70_000).maps, with("maps", 0).maps), (140_000, 0));
+        assert_eq!(with("resident", 1 << 40).bytes - with("resident", 0).bytes, 2 << 40);
     }
 
     #[test]

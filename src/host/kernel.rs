@@ -57,6 +57,20 @@ pub enum PreemptionModel {
     Dynamic,
 }
 
+impl PreemptionModel {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Voluntary => "voluntary",
+            Self::Full => "full",
+            Self::Lazy => "lazy",
+            Self::RealTime => "real-time",
+            Self::Dynamic => "dynamic, choice not readable",
+        }
+    }
+}
+
 /// Where the kernel takes the time from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Clock {

@@ -52,6 +52,7 @@ pub(super) fn interval(bench: &Bench) -> String {
     match interval.relative_half_width() {
         None => "–".into(),
         Some(half) if half <= WIDE => format!("±{}", text::percent(half)),
+        Some(half) if half > text::HARDLY_KNOWN => text::BEYOND.into(),
         Some(_) => format!("{} to {}", bench.told(interval.low), bench.told(interval.high)),
     }
 }

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::text;
 use crate::host::Host;
-use crate::host::kernel::PreemptionModel;
 use crate::record::MachineLine;
 use crate::units::cpu_list;
 
@@ -70,14 +69,7 @@ fn cpus(host: &Host) -> String {
 }
 
 fn preemption(host: &Host) -> String {
-    let model = host.kernel.preemption.as_ref().map_or("not known", |preemption| match preemption.model {
-        PreemptionModel::None => "none",
-        PreemptionModel::Voluntary => "voluntary",
-        PreemptionModel::Full => "full",
-        PreemptionModel::Lazy => "lazy",
-        PreemptionModel::RealTime => "real-time",
-        PreemptionModel::Dynamic => "dynamic, choice not readable",
-    });
+    let model = host.kernel.preemption.as_ref().map_or("not known", |preemption| preemption.model.name());
     host.kernel.tick_hz.map_or_else(|| model.into(), |hz| format!("{model}, {hz} Hz"))
 }
 

@@ -4,7 +4,7 @@ use super::counters;
 use super::findings_table;
 use super::machine;
 use super::outline::Outline;
-use super::page::{capitalised, overview};
+use super::page::overview;
 use super::study::{Bench, Study};
 use super::text;
 
@@ -170,7 +170,7 @@ fn missing(outline: &Outline, out: &mut Lines) {
             out.line(format!("Everything that was asked for was measured, counted and audited{}.", study.suffix()));
         }
         for gap in gaps {
-            let (kind, reason) = (capitalised(gap.kind.name()), capitalised(&gap.reason));
+            let (kind, reason) = (text::capitalised(gap.kind.name()), text::capitalised(&gap.reason));
             let what = text::list(&gap.what);
             out.line(format!("- **{kind}**{}: {what}. {reason}. Remedy: {}.", study.suffix(), gap.remedy));
         }
@@ -186,7 +186,12 @@ fn hosts(outline: &Outline, out: &mut Lines) {
             out.line(table(&["what".into(), "value".into()], 2, &rows));
         }
         for warning in study.warnings() {
-            out.line(format!("- **{}**: {}. Remedy: {}.", capitalised(&warning.what), warning.why, warning.remedy));
+            out.line(format!(
+                "- **{}**: {}. Remedy: {}.",
+                text::capitalised(&warning.what),
+                warning.why,
+                warning.remedy
+            ));
         }
     }
 }

@@ -32,6 +32,7 @@ pub use rounds_table::rounds_table;
 pub use study::Catalogue;
 pub use summary::{Summary, summarize};
 pub use table::{NOT_COUNTED, group_table, notes};
+pub use text::natural;
 
 use crate::record::{BenchmarkLine, Run};
 use outline::Outline;

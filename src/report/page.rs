@@ -318,8 +318,8 @@ fn missing(outline: &Outline) -> Markup {
                 @if gaps.is_empty() { p { "Everything that was asked for was measured, counted and audited." } }
                 @for gap in gaps {
                     div.gap {
-                        p { b { (capitalised(gap.kind.name())) ": " } (text::list(&gap.what)) }
-                        p.why { (capitalised(&gap.reason)) ". " span.remedy { "Remedy: " (gap.remedy) "." } }
+                        p { b { (text::capitalised(gap.kind.name())) ": " } (text::list(&gap.what)) }
+                        p.why { (text::capitalised(&gap.reason)) ". " span.remedy { "Remedy: " (gap.remedy) "." } }
                     }
                 }
             }
@@ -360,7 +360,7 @@ fn hosts(outline: &Outline) -> Markup {
                     h3 #(study.anchor("noise")) { "What makes it noisy" (study.suffix()) }
                     ul.noise {
                         @for warning in warnings {
-                            li { b { (capitalised(&warning.what)) } ": " (warning.why) ". " span.remedy { "Remedy: " (warning.remedy) "." } }
+                            li { b { (text::capitalised(&warning.what)) } ": " (warning.why) ". " span.remedy { "Remedy: " (warning.remedy) "." } }
                         }
                     }
                 }
@@ -388,9 +388,4 @@ fn origin(outline: &Outline) -> Markup {
             p { "The pictures lie beside this page in " code { "figures/" } ", the data in " code { "data/" } ", a version for repositories in " code { "report.md" } "." }
         }
     }
-}
-
-pub(super) fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::Summary;
 use super::table::{chosen, figure, summaries};
+use super::{Summary, text};
 use crate::record::BenchmarkLine;
 use crate::stats::Basis;
 
@@ -51,12 +51,14 @@ fn row(summary: &Summary) -> [String; 10] {
     let name = line.mechanism.split_once('/').map_or(line.mechanism.as_str(), |(_, name)| name);
     let spread = |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", share * 100.0));
     let estimate = &summary.nanos;
+    let known = estimate.interval.relative_half_width().is_some_and(|half| half <= text::HARDLY_KNOWN);
+    let end = |nanos| if known { figure(nanos) } else { "–".into() };
     [
         chosen(line).map_or(name.into(), |chosen| format!("{name} {chosen}")),
         line.setting.placement.name().into(),
         estimate.rounds.to_string(),
-        figure(estimate.interval.low),
-        figure(estimate.interval.high),
+        end(estimate.interval.low),
+        end(estimate.interval.high),
         spread(estimate.between_round_cv),
         spread(estimate.within_round_cv),
         summary.disturbed_rounds.to_string(),

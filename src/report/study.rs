@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::found::found;
+use super::text::natural;
 use super::{Summary, summarize};
 use crate::crew::Finding;
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
@@ -159,6 +160,12 @@ impl<'a> Bench<'a> {
         (self.summary.nanos.interval.high - self.summary.nanos.interval.low) / 2.0
     }
 
+    /// Whether the ends of its interval say anything.
+    pub(super) fn is_known(&self) -> bool {
+        let half = self.summary.nanos.interval.relative_half_width();
+        half.is_some_and(|half| half <= super::text::HARDLY_KNOWN)
+    }
+
     /// Context switches per operation, of either kind.
     pub(super) fn switches(&self) -> f64 {
         self.summary.voluntary + self.summary.involuntary
@@ -206,9 +213,9 @@ impl<'a> Bench<'a> {
         Placement::ALL.iter().position(|placement| *placement == self.line().setting.placement).unwrap_or(0)
     }
 
-    fn order(&self) -> (bool, &str, usize, &str) {
+    fn order(&self) -> (bool, &str, usize, Vec<(&str, u64)>) {
         let line = self.line();
-        (line.mechanism != line.baseline, &line.mechanism, self.colour(), &line.id)
+        (line.mechanism != line.baseline, &line.mechanism, self.colour(), natural(&line.id))
     }
 }
 

@@ -96,7 +96,11 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
         },
         line.setting.placement.name().into(),
         figure(interval.estimate),
-        interval.relative_half_width().map_or("–".into(), |half| format!("±{:.1} %", half * 100.0)),
+        match interval.relative_half_width() {
+            None => "–".into(),
+            Some(half) if half > text::HARDLY_KNOWN => text::BEYOND.into(),
+            Some(half) => format!("±{:.1} %", half * 100.0),
+        },
         baseline(summary, all).map_or("–".into(), |base| format!("{:.2}", interval.estimate / base)),
         figure(summary.cpu_nanos),
         format!("{:.2}", summary.voluntary + summary.involuntary),
@@ -189,9 +193,10 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             slowed.iter().copied().fold(0.0, f64::max) * 100.0
         ));
     }
-    let disturbed = lines.iter().filter(|line| is_disturbed(line)).count();
+    let measured: Vec<_> = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).collect();
+    let disturbed = measured.iter().filter(|line| is_disturbed(line)).count();
     if disturbed > 0 {
-        let all = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).count();
+        let all = measured.len();
         notes.push(format!(
             "something else ran during {disturbed} of {all} measurements; `switchcost run --strict` tries those again"
         ));

@@ -118,6 +118,13 @@ pub(super) fn percent(share: f64) -> String {
     if value.abs() >= 9.5 { format!("{value:.0} %") } else { format!("{value:.1} %") }.replace('-', "−")
 }
 
+/// Half of an interval's width over its figure from which on its ends say nothing any more: those of two rounds that lie
+/// apart can be a billion times the figure.
+pub(super) const HARDLY_KNOWN: f64 = 10.0;
+
+/// What stands in place of such an interval.
+pub(super) const BEYOND: &str = "> ±1000 %";
+
 /// How many times: `3.4×`, `120×`.
 pub(super) fn times(ratio: f64) -> String {
     format!("{}×", significant(ratio))
@@ -137,6 +144,12 @@ pub(super) fn list(words: &[String]) -> String {
     }
 }
 
+/// The text with a capital at its beginning.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// The text with numbers kept on one line with their units.
 pub(super) fn unbroken(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
@@ -147,6 +160,22 @@ pub(super) fn unbroken(text: &str) -> String {
         kept.push(if character == ' ' && after_digit && before_unit() { '\u{a0}' } else { character });
     }
     kept
+}
+
+/// By what ids are sorted, so that `tasks=5` comes before `tasks=20`: their parts, and the numbers behind them.
+pub fn natural(id: &str) -> Vec<(&str, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = id;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (words, after) = rest.split_at(digits);
+        let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        // No number is 0, and one that is too long the greatest.
+        let number = if end == 0 { 0 } else { after[..end].parse().unwrap_or(u64::MAX) };
+        parts.push((words, number));
+        rest = &after[end..];
+    }
+    parts
 }
 
 /// A word that may stand in an anchor, a file name and a URL: lower case letters, digits and hyphens.
@@ -198,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_sorted_by_their_numbers() {
+        let mut ids =
+            ["a/b/tasks=20", "a/b/tasks=5,idle=poll", "a/b", "a/b/tasks=5", "a/b2", "a/b/99999999999999999999"];
+        ids.sort_by_key(|id| natural(id));
+        assert_eq!(
+            ids,
+            ["a/b", "a/b2", "a/b/99999999999999999999", "a/b/tasks=5", "a/b/tasks=5,idle=poll", "a/b/tasks=20"]
+        );
+    }
+
+    #[test]
     fn numbers_stay_with_their_units() {
         assert_eq!(unbroken("2 CPUs take 4.12 µs, 84 % of it"), "2\u{a0}CPUs take 4.12\u{a0}µs, 84\u{a0}% of it");
         assert_eq!(unbroken("from 10 to 1000"), "from 10 to 1000");
@@ -206,6 +246,7 @@ mod tests {
     #[test]
     fn words_are_joined_and_made_into_anchors() {
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+        assert_eq!((capitalised("speed after"), capitalised("")), ("Speed after".into(), String::new()));
         assert_eq!(slug("brigade/thread, tasks=64"), "brigade-thread-tasks-64");
         assert_eq!((count(1, "round"), count(3, "round")), ("1 round".into(), "3 rounds".into()));
     }

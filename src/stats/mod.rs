@@ -40,7 +40,7 @@ pub use interval::Interval;
 pub use modes::{Modes, modes};
 pub use pace::{Paced, Screened, at_best_pace, best_pace, pairs_at_best_pace, slowed_share};
 pub use prng::Prng;
-pub use quantile::{coefficient_of_variation, median, median_absolute_deviation, quantile, quantiles};
+pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};
 pub use rounds::{Basis, Estimate, rounds_interval};
 pub use slope::{Slope, slope};

@@ -117,8 +117,9 @@ fn unchecked(not: NotCounted) -> Unchecked {
     Unchecked { what: "wakeups".into(), reason: not.reason, remedy: not.remedy }
 }
 
-/// Waits until every other task of this process and of the instance sleeps, so that each batch begins and ends in the same state: the last
-/// task of a brigade enters its next read after the driver has its byte. Tasks that never sleep are given up on.
+/// Waits until every other task of this process and of the instance sleeps, so that each batch begins and ends in the
+/// same state: the last task of a brigade enters its next read after the driver has its byte. Tasks that never sleep are
+/// given up on.
 fn settle(driver: &Driver) {
     const ENOUGH: u32 = 3;
     let deadline = Instant::now() + Duration::from_millis(100);

@@ -7,6 +7,9 @@ use super::px;
 /// Beyond this ratio of the greatest value to the least a linear axis shows the small ones as nothing.
 const LOG_FROM: f64 = 20.0;
 
+/// Beyond this many times the greatest estimate, and this part of the least, intervals are cut off.
+const HIDDEN_BEYOND: f64 = 10.0;
+
 /// How a value is written at a tick.
 pub(super) type Write = fn(f64) -> String;
 
@@ -29,6 +32,27 @@ impl Axis {
             return Self::logarithmic(low, high, from, to);
         }
         Self::linear(low.min(0.0), high.max(0.0), from, to)
+    }
+
+    /// As [`Axis::covering`], for estimates with their intervals `(low, estimate, high)`. It holds every estimate, and of an
+    /// interval what lies within ten times the least and the most of them: a wider one would leave no room for the others.
+    pub(super) fn covering_intervals(
+        intervals: impl Iterator<Item = (f64, f64, f64)> + Clone,
+        from: f64,
+        to: f64,
+    ) -> Self {
+        let (least, most) = ends(intervals.clone().map(|(_, estimate, _)| estimate));
+        if least <= 0.0 {
+            return Self::covering(intervals.flat_map(|(low, _, high)| [low, high]), from, to);
+        }
+        let within = |end: f64| end.clamp(least / HIDDEN_BEYOND, most * HIDDEN_BEYOND);
+        Self::covering(intervals.flat_map(|(low, _, high)| [within(low), within(high)]), from, to)
+    }
+
+    /// Whether `value` has its place on the scale, and is not drawn at its end for want of one.
+    pub(super) fn holds(&self, value: f64) -> bool {
+        let slack = 1e-3 * value.abs();
+        (self.low - slack..=self.high + slack).contains(&value)
     }
 
     /// A logarithmic scale that holds `values`, which are positive.
@@ -110,10 +134,15 @@ impl Axis {
         [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * decade).find(|step| *step >= rough).unwrap_or(10.0 * decade)
     }
 
+    /// Whether a reader of the topmost line would have to look far for the ticks below the last one.
+    pub(super) fn is_tall(top: f64, bottom: f64) -> bool {
+        bottom - top > 480.0
+    }
+
     /// Vertical lines at the ticks from `top` to `bottom`, labelled below; above as well where a reader would have to
     /// look far.
     pub(super) fn across(&self, top: f64, bottom: f64, write: Write) -> Markup {
-        let tall = bottom - top > 480.0;
+        let tall = Self::is_tall(top, bottom);
         html! {
             @for tick in self.ticks() {
                 @let x = px(self.at(tick));
@@ -169,6 +198,13 @@ mod tests {
     fn a_tick_below_the_least_value_is_not_drawn_at_its_place() {
         let tasks = axis(&[2.0, 5_000_000.0]);
         assert_eq!(tasks.ticks().first(), Some(&10.0), "{:?}", tasks.ticks());
+    }
+
+    #[test]
+    fn an_interval_that_is_wider_than_all_the_rest_is_cut_off() {
+        let axis = Axis::covering_intervals([(0.0, 300.0, 1e30), (350.0, 400.0, 450.0)].into_iter(), 100.0, 500.0);
+        assert!(axis.holds(300.0) && axis.holds(450.0) && !axis.holds(0.0) && !axis.holds(1e30), "{axis:?}");
+        assert!(axis.ticks().len() < 20 && axis.at(1e30) == 500.0, "{axis:?}");
     }
 
     #[test]

@@ -76,7 +76,12 @@ impl Picture for Bars {
         let mut marks = Vec::new();
         for panel in self.panels() {
             let axis = Axis::linear_covering(panel.iter().flat_map(|row| row.reach()), left, right);
-            let (drawn, bottom) = rows(&panel, &axis, y, frame);
+            let (mut drawn, mut bottom) = rows(&panel, &axis, y, frame);
+            if Axis::is_tall(y, bottom) {
+                // The ticks above need their room below the legend.
+                y += LINE;
+                (drawn, bottom) = rows(&panel, &axis, y, frame);
+            }
             marks.push(html! {
                 (axis.across(y - 4.0, bottom, text::tick))
                 (drawn)

@@ -62,8 +62,8 @@ impl Picture for Dots {
         };
         let left = band_label + row_label + 14.0;
         let right = frame.width - if frame.narrow { 66.0 } else { 78.0 };
-        let values = rows().flat_map(|row| [row.interval.low, row.interval.high]);
-        let axis = Axis::covering(values, left, right);
+        let intervals = rows().map(|row| (row.interval.low, row.interval.estimate, row.interval.high));
+        let axis = Axis::covering_intervals(intervals, left, right);
         let tall = rows().count() > 20;
         let top = if tall { 20.0 } else { 2.0 };
         let mut y = top;
@@ -110,13 +110,15 @@ fn row_marks(row: &Dot, quantity: Quantity, axis: &Axis, label_at: f64, (middle,
     let told = |value| text::amount(quantity, value);
     let colour = series(row.series);
     let (low, at, high) = (axis.at(row.interval.low), axis.at(row.interval.estimate), axis.at(row.interval.high));
+    let ends = [(low, row.interval.low), (high, row.interval.high)];
     let y = px(middle);
     html! {
         text.soft x=(px(label_at)) y=(px(middle + 4.0)) { (row.label) }
         // An interval narrower than its dot would vanish behind it; the caps keep it visible.
         @if high - low > 1.0 {
             line class={ "stroke " (colour) @if row.within_only { " dashed" } } x1=(px(low)) x2=(px(high)) y1=(y) y2=(y) {}
-            @for end in [low, high] {
+            // An end without a cap lies beyond the scale.
+            @for (end, _) in ends.into_iter().filter(|(_, value)| axis.holds(*value)) {
                 line class={ "stroke thin " (colour) } x1=(px(end)) x2=(px(end)) y1=(px(middle - 4.0)) y2=(px(middle + 4.0)) {}
             }
         }

@@ -58,7 +58,7 @@ impl Picture for Lines {
         let top = key.as_ref().map_or(0.0, |key| key.height) + 26.0;
         let bottom = top + HEIGHT;
         let x = Axis::covering(points().map(|point| point.x), left, right);
-        let y = Axis::covering(points().flat_map(|point| [point.low, point.high]), bottom, top);
+        let y = Axis::covering_intervals(points().map(|point| (point.low, point.y, point.high)), bottom, top);
         let scale = match (x.is_log(), y.is_log()) {
             (true, true) => " (both logarithmic)",
             (true, false) => " (logarithmic)",

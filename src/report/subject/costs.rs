@@ -3,7 +3,6 @@
 use super::{Subject, is_within_only, key, named};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Band, Dot, Dots, Figure};
-use crate::report::page::capitalised;
 use crate::report::study::Bench;
 use crate::report::text;
 
@@ -17,7 +16,7 @@ pub(in crate::report) fn costs(subject: Subject) -> Option<Figure> {
     let noun = text::noun(quantity);
     Some(Figure {
         id: subject.anchor("cost"),
-        title: subject.title(&format!("{} per {unit} by mechanism and placement", capitalised(noun))),
+        title: subject.title(&format!("{} per {unit} by mechanism and placement", text::capitalised(noun))),
         says: says(benches, unit),
         key: key(benches, 1),
         picture: Box::new(Dots { axis: format!("{noun} per {unit}, 95 % interval"), quantity, bands: bands(benches) }),

@@ -79,13 +79,16 @@ fn named(bench: &Bench) -> String {
     format!("{} {}", bench.name(), bench.detail())
 }
 
-/// How marks with and without the scatter between processes are told apart, as far as both occur.
+/// How marks are read that do not say so themselves, as far as they occur.
 fn key(benches: &[&Bench], studies: usize) -> Option<String> {
     let single = benches.iter().any(|bench| is_within_only(bench));
     let differs = benches.iter().any(|bench| bench.summary.audit == "DIFFERS");
     let mut key = Vec::new();
     if single {
         key.push("Hollow dots with dashed lines: one round, so the interval leaves out how far processes differ.");
+    }
+    if benches.iter().any(|bench| !bench.is_known()) {
+        key.push("A line without a cap at its end goes on beyond the scale.");
     }
     if differs {
         key.push("†: the audit found something else than the mechanism says it does.");

@@ -75,7 +75,7 @@ fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'s
     }
     Figure {
         id: format!("{}-{}", subject.anchor("recovery"), text::slug(&chosen.join("-"))),
-        title: subject.title(&format!("{}: {}", capital(&curve.of), told.join(", "))),
+        title: subject.title(&format!("{}: {}", text::capitalised(&curve.of), told.join(", "))),
         says: format!("Most is lost with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
         key: (curve.y.quantity == Quantity::Share)
             .then(|| "100 % is the same block's speed in the trials without the call; median of all trials.".into()),
@@ -172,11 +172,6 @@ fn slugged(name: &str) -> String {
     name.replace('_', "-")
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +179,5 @@ mod tests {
     #[test]
     fn amounts_of_memory_are_told_in_their_units() {
         assert_eq!([1000, 16 << 10, 1 << 20, 3 << 19].map(bytes), ["1000", "16 KiB", "1 MiB", "1536 KiB"]);
-        assert_eq!(capital("speed after"), "Speed after");
     }
 }

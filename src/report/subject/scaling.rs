@@ -7,7 +7,6 @@ use crate::crew::Finding;
 use crate::mechanism::Value;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, Line, Lines, Picture, Point, Stack};
-use crate::report::page::capitalised;
 use crate::report::study::Bench;
 use crate::report::text;
 use crate::units::Quantity;
@@ -113,7 +112,7 @@ fn figure(subject: Subject, parameter: &str, placement: &str, lines: &[Curve]) -
     };
     let memory = memory(parameter, lines);
     let (what, picture): (String, Box<dyn Picture>) = match memory {
-        None => (format!("{} per {unit}", capitalised(noun)), Box::new(times)),
+        None => (format!("{} per {unit}", text::capitalised(noun)), Box::new(times)),
         Some(memory) => (
             format!("Time per {unit} and memory per task"),
             Box::new(Stack { pictures: vec![Box::new(times), Box::new(memory)] }),

@@ -3,7 +3,6 @@
 use super::{all_of_group, is_within_only, key, quantity, unit};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Band, Dot, Dots, Figure};
-use crate::report::page::capitalised;
 use crate::report::study::{Bench, Study};
 use crate::report::text;
 use crate::stats::median;
@@ -18,7 +17,7 @@ pub(in crate::report) fn side_by_side(group: &str, studies: &[Study]) -> Option<
     let noun = text::noun(quantity);
     Some(Figure {
         id: format!("runs-{}", text::slug(group)),
-        title: format!("{} per {unit}, the runs side by side", capitalised(noun)),
+        title: format!("{} per {unit}, the runs side by side", text::capitalised(noun)),
         says: says(group, studies),
         key: key(&benches, studies.len()),
         picture: Box::new(Dots {
@@ -55,11 +54,15 @@ fn bands(group: &str, studies: &[Study]) -> Vec<Band> {
     bands.into_iter().map(|(_, band)| band).filter(|band| !common || band.rows.len() > 1).collect()
 }
 
-/// The middle and the ends of the ratios of the last run to the first.
+/// The middle and the ends of the ratios of the last run to the first, of those that share a benchmark with it.
 fn says(group: &str, studies: &[Study]) -> String {
-    let (Some(first), Some(last)) = (studies.first(), studies.last()) else { return String::new() };
-    let of_last = last.of_group(group);
+    let Some((first, others)) = studies.split_first() else { return String::new() };
     let of_first = first.of_group(group);
+    let shares = |study: &&Study| {
+        study.of_group(group).iter().any(|bench| of_first.iter().any(|other| other.line().id == bench.line().id))
+    };
+    let Some(last) = others.iter().rfind(shares).or(others.last()) else { return String::new() };
+    let of_last = last.of_group(group);
     let other = |bench: &Bench| of_last.iter().find(|other| other.line().id == bench.line().id).copied();
     let mut ratios: Vec<(f64, String)> = of_first
         .iter()
