@@ -109,7 +109,12 @@ impl Matrix {
         let what = What { idle: self.idle.clone(), policy: self.policy.clone(), ..What::default() };
         let choice = what.choice()?;
         let sample = Nanos(self.sample_ms * 1_000_000);
-        Ok(Sampling { rounds: self.rounds, sample, idle: choice.idle, policy: choice.policy })
+        Ok(Sampling {
+            rounds: self.rounds,
+            sample,
+            idle: choice.idle.unwrap_or_default(),
+            policy: choice.policy.unwrap_or_default(),
+        })
     }
 }
 

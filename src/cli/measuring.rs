@@ -1,7 +1,6 @@
 //! A run from its plan to its record: what `run` and `compare --paired` share.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 
@@ -9,8 +8,7 @@ use super::options::Usage;
 use super::progress::Progress;
 use crate::harness::now_ms;
 use crate::harness::rounds::{
-    Asked, Conclusion, Held, Interrupts, Job, Outlook, Processes, Programs, Standing, Witness, conduct, duration,
-    introduce,
+    Asked, Conclusion, Held, Interrupts, Job, Outlook, Processes, Programs, Standing, Witness, conduct, introduce,
 };
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
@@ -162,15 +160,6 @@ impl Witness for Recorder<'_> {
     fn discarded(&mut self, job: &Job<'_>, why: &[String]) {
         self.progress.say(&format!("{}: once more: {}", job.entry.id, why.join(", ")));
     }
-}
-
-/// Longer than any run: what times are added up and multiplied to stays far from what a `Duration` holds.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// A time as people write it: `50ms`, `1h30m`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time <= LONGEST { Ok(time) } else { Err("no more than a year".into()) }
 }
 
 /// A share as people write it: `1%`, `0.5 %`.

@@ -3,7 +3,7 @@
 use clap::Args;
 use regex::Regex;
 
-use crate::crew::{Class, Idle, Placement, Policy, SLICES_US};
+use crate::crew::{Class, Idle, Placement, Policy};
 use crate::harness::{Choice, Planned};
 use crate::mechanism::{Descriptor, registry};
 use crate::pmu::{Event, Plan, PmuError};
@@ -65,12 +65,12 @@ impl What {
         let unknown = |error: &dyn std::fmt::Display| Usage::Unknown(error.to_string());
         let mut parameters = self.set.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
         let mut idle = match &self.idle {
-            Some(word) => word.parse::<Idle>().map_err(|error| unknown(&error))?,
-            None => Idle::default(),
+            Some(word) => Some(word.parse::<Idle>().map_err(|error| unknown(&error))?),
+            None => None,
         };
         // `--set idle=poll` is what the ids suggest.
         if let Some(index) = parameters.iter().position(|(name, _)| name == "idle") {
-            idle = parameters.remove(index).1.parse().map_err(|error| unknown(&error))?;
+            idle = Some(parameters.remove(index).1.parse().map_err(|error| unknown(&error))?);
         }
         let policy = self.policy(&mut parameters)?;
         let placements = self.placement.as_deref().map_or(Ok(Vec::new()), |list| {
@@ -80,29 +80,27 @@ impl What {
     }
 
     /// `--set policy=fifo` and `--set slice_us=100` are what the ids suggest.
-    fn policy(&self, parameters: &mut Vec<(String, String)>) -> Result<Policy, Usage> {
+    fn policy(&self, parameters: &mut Vec<(String, String)>) -> Result<Option<Policy>, Usage> {
         let mut taken = |name: &str| {
             let index = parameters.iter().position(|(set, _)| set == name)?;
             Some(parameters.remove(index).1)
         };
-        let class = taken("policy").or_else(|| self.policy.clone()).map_or(Ok(Class::default()), |word| {
-            word.parse().map_err(|error: crate::crew::UnknownClass| Usage::Unknown(error.to_string()))
-        })?;
-        let out_of_range = |given: &dyn std::fmt::Display| {
-            let (least, most) = (SLICES_US.start(), SLICES_US.end());
-            Usage::Unknown(format!("slice_us={given}: slice_us is a whole number from {least} to {most}"))
-        };
+        let class = taken("policy").or_else(|| self.policy.clone()).map(|word| {
+            word.parse::<Class>().map_err(|error: crate::crew::UnknownClass| Usage::Unknown(error.to_string()))
+        });
+        let class = class.transpose()?;
         let slice_us = match taken("slice_us") {
-            Some(text) => Some(text.parse().map_err(|_| out_of_range(&text))?),
+            Some(text) => {
+                let whole = text.parse().map_err(|_| Usage::Unknown(format!("slice_us={text} is no whole number")))?;
+                Some(whole)
+            }
             None => self.slice_us,
         };
-        match slice_us {
-            Some(slice) if !SLICES_US.contains(&slice) => Err(out_of_range(&slice)),
-            Some(_) if matches!(class, Class::Fifo | Class::Rr) => {
-                Err(Usage::Unknown(format!("policy={class} has no slice; slice_us goes with other, batch and idle")))
-            }
-            _ => Ok(Policy { class, slice_us }),
+        if class.is_none() && slice_us.is_none() {
+            return Ok(None);
         }
+        let policy = Policy::new(class.unwrap_or_default(), slice_us);
+        policy.map(Some).map_err(|error| Usage::Unknown(error.to_string()))
     }
 }
 
@@ -223,9 +221,10 @@ mod tests {
     #[test]
     fn a_policy_is_an_option_and_what_the_ids_say() {
         let asked = Policy { class: Class::Batch, slice_us: Some(300) };
-        assert_eq!(what(&[], Some("batch"), Some(300)).unwrap().policy, asked);
+        assert_eq!(what(&[], Some("batch"), Some(300)).unwrap().policy, Some(asked));
         let choice = what(&["policy=batch", "slice_us=300", "tasks=4"], None, None).unwrap();
-        assert_eq!((choice.policy, choice.parameters.len()), (asked, 1));
+        assert_eq!((choice.policy, choice.parameters.len()), (Some(asked), 1));
+        assert_eq!((choice.idle, what(&["idle=default"], None, None).unwrap().idle), (None, Some(Idle::Default)));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::measuring::{Measuring, fresh_seed, positive_share, time};
+use super::measuring::{Measuring, fresh_seed, positive_share};
 use super::options::{Filter, Usage, What, counter_plan};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs};
+use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs, duration};
 use crate::harness::{Planned, now_ms};
 use crate::host::{Host, Root};
 use crate::record::{BenchmarkLine, Outcome, Run as Record, SCHEMA};
@@ -42,7 +42,7 @@ pub(super) struct How {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
     /// Use no more time than this: leaves out rounds, down to three, and then benchmarks
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     budget: Option<Duration>,
     /// Add rounds until every 95 % interval (of a pair: that of its ratio) is at most this wide on either side
     #[arg(long, value_name = "SHARE", value_parser = positive_share)]
@@ -63,13 +63,13 @@ pub(super) struct How {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     samples: Option<u32>,
     /// How long all samples of a round take together
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     measure: Option<Duration>,
     /// How long to warm up
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     warm_up: Option<Duration>,
     /// Give a benchmark up that takes longer than this
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     patience: Option<Duration>,
     /// Decides the order of every round (default: a new one each time)
     #[arg(long, value_name = "NUMBER")]

@@ -9,12 +9,12 @@ use anyhow::Context;
 use clap::Args;
 
 use super::limits::mechanism;
-use super::measuring::{Measuring, fresh_seed, time};
+use super::measuring::{Measuring, fresh_seed};
 use super::options::{Usage, What};
 use super::run::{has_failures, tell};
 use super::{FAILED, folder, show};
 use crate::crew::Placement;
-use crate::harness::rounds::{Asked, Conclusion, Entry, Programs};
+use crate::harness::rounds::{Asked, Conclusion, Entry, Programs, duration};
 use crate::harness::{Choice, Counts, Planned, Scale, Timing, count_of, now_ms, plan_counts};
 use crate::host::{Host, Root};
 use crate::mechanism::{Domain, Mechanism, Parameter};
@@ -44,7 +44,7 @@ pub(super) struct Sweep {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// How long all samples of a round take together; three are taken however long they last
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     measure: Option<Duration>,
     /// Samples in a round at the most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]

@@ -26,7 +26,7 @@ pub use failure::{Failure, Unsupported};
 pub use finding::{Axis, Curve, Distribution, Figure, Finding, Values};
 pub use idle::{Held, Idle, UnknownIdle};
 pub use placement::{Placement, Seat, Seating, UnknownPlacement};
-pub use policy::{Class, Policy, SLICES_US, UnknownClass};
+pub use policy::{Class, NoSuchSlice, Policy, SLICES_US, UnknownClass};
 pub use processes::ReadyProcess;
 
 use processes::{Children, Processes};

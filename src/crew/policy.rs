@@ -93,7 +93,30 @@ const PRIORITY: u32 = 2;
 /// The kernel keeps slices between 0.1 and 100 ms (kernel/sched/syscalls.c, `__setparam_fair`).
 pub const SLICES_US: std::ops::RangeInclusive<u64> = 100..=100_000;
 
+/// A slice that no policy has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuchSlice {
+    /// Shorter or longer than the kernel keeps.
+    #[error("slice_us={0}: slice_us is a whole number from {least} to {most}", least = SLICES_US.start(), most = SLICES_US.end())]
+    OutOfRange(u64),
+    /// Of a class that has none.
+    #[error("policy={0} has no slice; slice_us goes with other, batch and idle")]
+    NoneAtAll(Class),
+}
+
 impl Policy {
+    /// A policy of this class with this slice.
+    ///
+    /// # Errors
+    /// When the kernel has no such policy.
+    pub fn new(class: Class, slice_us: Option<u64>) -> Result<Self, NoSuchSlice> {
+        match slice_us {
+            Some(slice) if !SLICES_US.contains(&slice) => Err(NoSuchSlice::OutOfRange(slice)),
+            Some(_) if class.is_real_time() => Err(NoSuchSlice::NoneAtAll(class)),
+            _ => Ok(Self { class, slice_us }),
+        }
+    }
+
     /// Whether it is what programs start with, which nothing is done for.
     pub fn is_default(&self) -> bool {
         *self == Self::default()

@@ -23,10 +23,10 @@ pub struct Choice {
     pub parameters: Vec<(String, String)>,
     /// The placements; empty is those that the topology offers.
     pub placements: Vec<Placement>,
-    /// What idle CPUs do.
-    pub idle: Idle,
-    /// How tasks are scheduled.
-    pub policy: Policy,
+    /// What idle CPUs do, where that was said: saying `default` overrules what a profile says.
+    pub idle: Option<Idle>,
+    /// How tasks are scheduled, where that was said.
+    pub policy: Option<Policy>,
 }
 
 impl Choice {
@@ -37,8 +37,8 @@ impl Choice {
         Self {
             parameters: kept.chain(&over.parameters).cloned().collect(),
             placements: if over.placements.is_empty() { &self.placements } else { &over.placements }.clone(),
-            idle: if over.idle == Idle::default() { self.idle } else { over.idle },
-            policy: if over.policy.is_default() { self.policy } else { over.policy },
+            idle: over.idle.or(self.idle),
+            policy: over.policy.or(self.policy),
         }
     }
 }
@@ -153,13 +153,13 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
     for &mechanism in registry() {
         let descriptor = mechanism.descriptor();
         let placements = machine.placements(&choice.placements);
+        let (idle, policy) = (choice.idle.unwrap_or_default(), choice.policy.unwrap_or_default());
         let parameters = match parameters(choice, mechanism) {
             Ok(parameters) => parameters,
             Err(error) => {
                 // A value that a mechanism does not take matters where the mechanism is wanted.
                 let defaults = Parameters::defaults(descriptor);
-                let id =
-                    |placement: &Placement| id(descriptor, placement.name(), &defaults, choice.idle, choice.policy);
+                let id = |placement: &Placement| id(descriptor, placement.name(), &defaults, idle, policy);
                 if placements.iter().any(|placement| descriptor.fits(*placement) && wanted(&id(placement))) {
                     return Err(error.into());
                 }
@@ -167,7 +167,7 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
             }
         };
         for placement in placements {
-            let id = id(descriptor, placement.name(), &parameters, choice.idle, choice.policy);
+            let id = id(descriptor, placement.name(), &parameters, idle, policy);
             if !descriptor.fits(placement) || !wanted(&id) {
                 continue;
             }
@@ -294,7 +294,8 @@ impl Machine {
         parameters: &Parameters,
         placement: Placement,
     ) -> Planned {
-        let (parameters, idle, policy) = (parameters.clone(), choice.idle, choice.policy);
+        let parameters = parameters.clone();
+        let (idle, policy) = (choice.idle.unwrap_or_default(), choice.policy.unwrap_or_default());
         match self.seating(placement) {
             Ok(seating) => Planned::Ready(Benchmark { mechanism, parameters, seating, idle, policy }),
             Err(reason) => {

@@ -11,9 +11,9 @@ use super::root::{Observer, Root, Unread};
 use super::sysctl_path;
 use crate::units::parse_cpu_list;
 
-/// Mappings of one `std::thread`: its stack and the guard below it, its signal stack and the guard below that.
-/// Neighbours can merge: 3.6 were measured with 500 threads.
-pub const MAPS_PER_THREAD: u64 = 4;
+/// Mappings of one thread of a crew: its stack and the guard below it. A `std::thread` has two more, its signal stack and
+/// the guard below that; no mechanism but footprint/thread keeps many of those.
+pub const MAPS_PER_THREAD: u64 = 2;
 
 /// Mappings of one arena of glibc's allocator: the part in use and the part kept in reserve.
 pub const MAPS_PER_ARENA: u64 = 2;

@@ -114,10 +114,8 @@ struct FilePick {
     filter: Option<Spanned<String>>,
     #[serde(default)]
     placement: Vec<Placement>,
-    #[serde(default)]
-    idle: Idle,
-    #[serde(default)]
-    policy: Class,
+    idle: Option<Idle>,
+    policy: Option<Class>,
     slice_us: Option<u64>,
     #[serde(default)]
     set: BTreeMap<String, Values>,
@@ -125,7 +123,7 @@ struct FilePick {
 
 /// The value of a parameter, or several that are measured in turn.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a whole number, a word in quotes, or a list of either")]
 enum Values {
     One(Value),
     Several(Vec<Value>),
@@ -238,7 +236,13 @@ impl Profile {
             if let Some((name, _)) = pick.set.iter().find(|(_, values)| values.all().is_empty()) {
                 return Err(wrong(begins, format!("{name} has no value")));
             }
-            let policy = Policy { class: pick.policy, slice_us: pick.slice_us };
+            let policy = match (pick.policy, pick.slice_us) {
+                (None, None) => None,
+                (class, slice) => {
+                    let policy = Policy::new(class.unwrap_or_default(), slice);
+                    Some(policy.map_err(|error| wrong(begins, error.to_string()))?)
+                }
+            };
             let place = Some((path.to_path_buf(), line(text, begins)));
             profile.picks.extend(combinations(&pick.set).into_iter().map(|parameters| {
                 let choice = Choice { parameters, placements: pick.placement.clone(), idle: pick.idle, policy };
@@ -298,8 +302,12 @@ fn at_least(least: usize, given: usize) -> Result<(), String> {
 pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     let positive = parsed.filter(|time| !time.is_zero());
-    positive.ok_or_else(|| format!("`{text}` is no time; write 50ms, 2.5s, 10m or 1h30m"))
+    let time = positive.ok_or_else(|| format!("`{text}` is no time; write 50ms, 2.5s, 10m or 1h30m"))?;
+    if time <= LONGEST { Ok(time) } else { Err("no more than a year".into()) }
 }
+
+/// Longer than any run: what times are added up and multiplied to stays far from what a `Duration` holds.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 fn line(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1

@@ -403,6 +403,9 @@ set = { tasks = 64, transport = "socketpair" }
     let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
     let ids: Vec<String> = planned.iter().map(crate::harness::Planned::id).collect();
     assert_eq!(ids, ["handoff/futex/same-cpu", "brigade/thread/same-cpu/tasks=64,transport=socketpair,idle=poll"]);
+    let default = crate::harness::Choice { idle: Some(Idle::Default), ..Default::default() };
+    let overruled = profile.plan(&default, |id| id.starts_with("brigade")).unwrap();
+    assert_eq!(overruled[0].id(), "brigade/thread/same-cpu/tasks=64,transport=socketpair");
 }
 
 #[test]
@@ -444,6 +447,11 @@ fn a_wrong_profile_names_its_line() {
         ("rounds = 3", ": missing field `benchmarks`"),
         ("[[benchmarks]]\ncolour = 3", ":2: unknown field `colour`"),
         ("[[benchmarks]]\nset = { tasks = [] }", ":1: tasks has no value"),
+        ("[[benchmarks]]\nset = { tasks = 1.5 }", "a whole number, a word in quotes, or a list of either"),
+        ("[[benchmarks]]\npolicy = \"fifo\"\nslice_us = 500", ":1: policy=fifo has no slice"),
+        ("[[benchmarks]]\nslice_us = 5", ":1: slice_us=5: slice_us is a whole number from 100"),
+        ("measure = \"10000000000000h\"\n[[benchmarks]]", ":1: "),
+        ("measure = \"9000h\"\n[[benchmarks]]", ":1: no more than a year"),
         ("[[benchmarks]\n", ":1: "),
     ];
     for (text, expected) in cases {
