@@ -283,7 +283,7 @@ impl Campaign<'_> {
         runner: &mut dyn Runner,
         witness: &mut dyn Witness,
     ) -> Result<bool, RecordError> {
-        witness.begins(jobs, &self.outlook(jobs[0].round));
+        witness.begins(jobs, &self.outlook(jobs));
         let mut took_ms = u64::try_from(std::mem::take(&mut self.lost).as_millis()).unwrap_or(u64::MAX);
         for discarded in 0..MOST_ATTEMPTS {
             let Ran::Done(mut lines) = runner.run(jobs) else {
@@ -349,7 +349,7 @@ impl Campaign<'_> {
         }
     }
 
-    fn outlook(&self, current: u32) -> Outlook {
+    fn outlook(&self, current: &[Job<'_>]) -> Outlook {
         let mut outlook = Outlook { done: self.done, all: self.done, left: Duration::ZERO };
         for (index, entry) in self.entries().iter().enumerate() {
             let in_asked = self.kept.contains(&index) && !self.standing.is_over(entry);
@@ -358,7 +358,7 @@ impl Campaign<'_> {
             outlook.all += u64::from(missing);
             outlook.left += self.takes(entry) * missing;
         }
-        if let Some(target) = self.asked.until.filter(|_| current + 1 >= self.asked.rounds) {
+        if let Some(target) = self.asked.until.filter(|_| current[0].round + 1 >= self.asked.rounds) {
             for group in self.too_wide(target) {
                 let Some(Budget::Further(rounds)) = self.budget(&group, target) else { continue };
                 outlook.all += (rounds * group.len()) as u64;
@@ -367,7 +367,7 @@ impl Campaign<'_> {
             }
         }
         // The second side of a pair that the first one has already made narrow enough.
-        outlook.all = outlook.all.max(self.done + 1);
+        outlook.all = outlook.all.max(self.done + current.len() as u64);
         if let Some(left) = self.left() {
             outlook.left = outlook.left.min(left);
         }

@@ -115,7 +115,7 @@ fn a_pair_in_turns_is_within_the_budget_as_a_whole() {
     assert_eq!((kept.lines.len(), took(&kept)), (6, 60_000), "ten seconds each");
     assert_eq!(conclusion.left_out.iter().map(|left| left.rounds).collect::<Vec<_>>(), [3, 3]);
     let last = kept.outlooks.last().unwrap();
-    assert_eq!((last.done, last.left), (4, Duration::from_secs(35)));
+    assert_eq!((last.done, last.all, last.left), (4, 18, Duration::from_secs(35)));
 }
 
 #[test]
