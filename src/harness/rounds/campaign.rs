@@ -302,14 +302,13 @@ impl Campaign<'_> {
             }
             let load = |line: &BenchmarkLine| line.circumstances.clone().unwrap_or_default().foreign_load;
             let next = Duration::from_millis(took_ms) + Duration::from_millis(took_ms / u64::from(discarded + 1));
+            let disturbed = jobs.iter().zip(&lines).find(|(_, line)| !load(line).is_empty());
             let again = self.asked.strict
                 && self.left().is_none_or(|left| next <= left)
-                && lines.iter().any(|line| !load(line).is_empty())
                 && discarded + 1 < MOST_ATTEMPTS
                 && !runner.asked_to_stop();
-            if again {
-                let disturbed = jobs.iter().zip(&lines).filter(|(_, line)| !load(line).is_empty());
-                disturbed.for_each(|(job, line)| witness.discarded(job, &load(line)));
+            if let Some((job, line)) = disturbed.filter(|_| again) {
+                witness.discarded(job, &load(line));
                 continue;
             }
             for (job, line) in jobs.iter().zip(&lines) {
@@ -322,8 +321,8 @@ impl Campaign<'_> {
         Ok(true)
     }
 
-    /// Whether one of the two that took turns came to nothing, which then is not theirs to do: together they need twice
-    /// the threads, the memory and the descriptors, and whose fault it was nobody knows.
+    /// Whether one of the two that took turns came to nothing. Then they take none any more: together they need twice the
+    /// threads and the memory, and whether that was it, each by itself will tell.
     fn set_apart(&mut self, jobs: &[Job<'_>], lines: &[BenchmarkLine], witness: &mut dyn Witness) -> bool {
         let found = jobs.iter().zip(lines).find_map(|(job, line)| Some((job, line.outcome.reason()?)));
         let Some((job, why)) = found else { return false };

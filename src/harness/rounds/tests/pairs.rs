@@ -144,6 +144,9 @@ fn a_pair_is_disturbed_as_a_whole() {
     let mut fake = Fake { outcome: slow_side, ..Fake::default() };
     let (_, kept) = begin(&asked, &mut fake);
     assert_eq!((kept.lines.len(), kept.discarded, fake.ran.len()), (4, 3, 2 + 2 * 4));
+    let foreign = Fake { foreign: true, ..Fake::default() };
+    let (_, loaded) = begin(&Asked { in_turns: false, ..asked }, &mut { foreign });
+    assert_eq!(loaded.discarded, 4 * 3, "each side by itself");
     let circumstances: Vec<_> = kept.lines[2..].iter().map(|line| line.circumstances.clone().unwrap()).collect();
     assert!(circumstances.iter().all(|c| (c.discarded, c.took_ms) == (3, 40_000)), "{circumstances:?}");
 }
