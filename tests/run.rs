@@ -118,16 +118,28 @@ fn a_second_ctrl_c_stops_at_once() {
     assert_eq!(lines(&out).len(), 1, "what was not finished is not in the record");
 }
 
-/// The process that `parent` has started, as soon as there is one.
-fn child_of(parent: u32) -> Pid {
+/// The processes that `parent` has started.
+fn children_of(parent: u32) -> Vec<Pid> {
+    let processes = procfs::process::all_processes().unwrap().flatten().filter_map(|process| process.stat().ok());
+    processes.filter(|stat| stat.ppid == parent as i32).map(|stat| Pid::from_raw(stat.pid)).collect()
+}
+
+fn await_children(parent: u32, count: usize) -> Vec<Pid> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let processes = procfs::process::all_processes().unwrap().flatten();
-        let child = processes.filter_map(|process| process.stat().ok()).find(|stat| stat.ppid == parent as i32);
-        if let Some(stat) = child {
-            return Pid::from_raw(stat.pid);
+        let children = children_of(parent);
+        if children.len() == count {
+            return children;
         }
-        assert!(Instant::now() < deadline, "no child within a minute");
+        assert!(Instant::now() < deadline, "no {count} children within a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn await_end(processes: &[Pid]) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while processes.iter().any(|process| kill(*process, None).is_ok()) {
+        assert!(Instant::now() < deadline, "a round's process outlives its run");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -139,19 +151,15 @@ fn a_crash_costs_only_itself() {
     let long = ["run", TWO, "--warm-up", "100s", "--no-counters", "--no-audit", "--out", out.to_str().unwrap()];
     let mut run = switchcost(&long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     await_lines(&out, 1, &mut run);
-    kill(child_of(run.id()), Signal::SIGABRT).unwrap();
+    kill(await_children(run.id(), 1)[0], Signal::SIGABRT).unwrap();
     await_lines(&out, 2, &mut run);
     let failed = lines(&out)[1]["benchmark"]["outcome"]["failed"].as_str().unwrap().to_string();
     assert!(failed.contains("SIGABRT"), "{failed}");
-    let next = child_of(run.id());
+    let next = await_children(run.id(), 1);
     run.kill().unwrap();
     run.wait().unwrap();
     // Nobody wants its answer, and measuring on would disturb whoever comes next.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while kill(next, None).is_ok() {
-        assert!(Instant::now() < deadline, "the round's process outlives its run");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    await_end(&next);
 }
 
 #[test]
@@ -297,4 +305,81 @@ fn two_sides_are_measured_next_to_each_other() {
     let mut command = switchcost(&["compare", "--paired", "--b-program", "/bin/true", "--out"]);
     assert_refused(&command.arg(&other).arg("^handoff/pipe/same-cpu").output().unwrap(), "as a switchcost does");
     assert!(!other.exists());
+}
+
+/// Of each round's line: whether its sides took turns, and when it was measured, in milliseconds.
+fn turns(folder: &Path) -> BTreeMap<u64, (bool, [f64; 2])> {
+    let benchmarks = lines(folder).into_iter().filter_map(|line| line.get("benchmark").cloned());
+    let turns = benchmarks.map(|line| {
+        let began = line["started_ms"].as_f64().unwrap();
+        let lasted = line["outcome"]["measured"]["noise"]["lasted"].as_f64().unwrap() / 1e6;
+        let in_turns = line["circumstances"].get("in_turns") == Some(&Value::Bool(true));
+        (line["round"].as_u64().unwrap(), (in_turns, [began, began + lasted]))
+    });
+    turns.collect()
+}
+
+fn paired(out: &Path, options: &[&str]) -> Command {
+    let mut command = switchcost(&["compare", "--paired", "--rounds", "2", "--format", "csv"]);
+    command.args(TINY).args(options).arg("--out").arg(out);
+    command
+}
+
+#[test]
+fn sides_take_turns_where_they_can_be_alive_at_once() {
+    let folder = TempDir::new().unwrap();
+    let measured = |name: &str, options: &[&str]| {
+        let out = folder.path().join(name);
+        let output = paired(&out, options).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        for left in ["answer.json", "answer-2.json", "stderr.txt", "stderr-2.txt"] {
+            assert!(!out.join(left).exists(), "{left}");
+        }
+        let (a, b) = (turns(&out.join("a")), turns(&out.join("b")));
+        assert_eq!((a.len(), b.len()), (2, 2));
+        let both = a.into_values().zip(b.into_values());
+        both.map(|((a, [a0, a1]), (b, [b0, b1]))| (a && b, a0 < b1 && b0 < a1)).collect::<Vec<_>>()
+    };
+    let tasks = ["--a", "tasks=2", "--b", "tasks=3", "^brigade/thread/same-cpu"];
+    assert_eq!(measured("tasks", &tasks), [(true, true); 2]);
+    let program = ["--b-program", env!("CARGO_BIN_EXE_switchcost"), "^handoff/futex/same-cpu"];
+    assert_eq!(measured("program", &program), [(true, true); 2]);
+    let idle = ["--b", "idle=spinner", "--no-audit", "^handoff/futex/same-cpu"];
+    assert_eq!(measured("idle", &idle), [(false, false); 2]);
+    assert_eq!(measured("apart", &["--no-turns", "--no-audit", "^handoff/futex/same-cpu"]), [(false, false); 2]);
+}
+
+#[test]
+fn whatever_ends_a_pair_ends_both_and_costs_only_itself() {
+    let folder = TempDir::new().unwrap();
+    let long = ["--no-audit", "^handoff/futex/same-cpu", "--warm-up", "100s"];
+    let begin = |name: &str| {
+        let out = folder.path().join(name);
+        let mut command = switchcost(&["compare", "--paired", "--no-counters", "--out"]);
+        let child = command.arg(&out).args(long).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let sides = await_children(child.id(), 2);
+        (out, child, sides)
+    };
+    let (out, mut run, sides) = begin("crash");
+    kill(sides[1], Signal::SIGABRT).unwrap();
+    await_end(&sides);
+    assert_eq!(await_children(run.id(), 1).len(), 1, "now one after the other");
+    assert_eq!(lines(&out.join("a")).len() + lines(&out.join("b")).len(), 2, "nothing failed by itself");
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let (out, mut run, sides) = begin("kill");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    await_end(&sides);
+    assert_eq!(lines(&out.join("a")).len() + lines(&out.join("b")).len(), 2);
+
+    let (out, mut run, sides) = begin("stop");
+    for _ in 0..2 {
+        kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    await_end(&sides);
+    assert_eq!(lines(&out.join("a")).len() + lines(&out.join("b")).len(), 2);
 }

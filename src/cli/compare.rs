@@ -43,7 +43,9 @@ pub(super) struct Compare {
     /// How to write it; bencher is Bencher's metric format, of the last run
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Measure two sides next to each other, round by round; without --a and --b the same twice, which shows chance
+    /// Measure two sides, round by round and within a round in turns, sample by sample; where both cannot be set up at once
+    /// (they differ in idle, spin, wait or hold memory), one after the other. Without --a and --b the same twice, which
+    /// shows chance
     #[arg(long)]
     paired: bool,
     #[command(flatten)]
@@ -106,7 +108,7 @@ impl Compare {
     fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
         let needs_paired = |what: &str| Err(Usage::Unknown(format!("{what} measures: it needs --paired")).into());
         if self.sides != Sides::default() {
-            return needs_paired("--a, --b, --a-program or --b-program");
+            return needs_paired("--a, --b, --a-program, --b-program or --no-turns");
         }
         if self.how != How::default() || self.what != What::default() || self.profile.is_some() || self.out.is_some() {
             return needs_paired("an option of `switchcost run`");

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use crate::harness::now_ms;
 use crate::harness::rounds::{
     Asked, Conclusion, Held, Interrupts, Job, Outlook, Processes, Programs, Standing, Witness, conduct, introduce,
+    knows_turns,
 };
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
@@ -29,12 +30,15 @@ pub(super) struct Measuring {
 
 impl Measuring {
     /// Begins a run in `folder`.
-    pub(super) fn begin(asked: Asked, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn begin(mut asked: Asked, folder: PathBuf) -> anyhow::Result<Self> {
         // Before the plan, so that a program that is none leaves no run behind.
         let suites = suites(&asked, &folder).inspect_err(|_| {
             // Fails when it holds something, which is then somebody's.
             let _ = std::fs::remove_dir(&folder);
         })?;
+        // Programs of before turns measure their sides one after the other.
+        let knows = |program: &PathBuf| is_here(program) || knows_turns(program, &folder);
+        asked.in_turns &= asked.programs.0.iter().all(knows);
         let held = asked.begin(&folder)?;
         Self::open(asked, folder, held, suites)
     }
@@ -96,11 +100,14 @@ impl Measuring {
     }
 }
 
+fn is_here(program: &Path) -> bool {
+    program == Programs::default().0[0]
+}
+
 /// The builds that measure, by side.
 fn suites(asked: &Asked, folder: &Path) -> anyhow::Result<Vec<Suite>> {
-    let here = &Programs::default().0[0];
     let suite = |program: &PathBuf| -> anyhow::Result<Suite> {
-        if program == here {
+        if is_here(program) {
             return Ok(Suite::current());
         }
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -144,8 +151,8 @@ struct Recorder<'a> {
 }
 
 impl Witness for Recorder<'_> {
-    fn begins(&mut self, job: &Job<'_>, outlook: &Outlook) {
-        self.progress.begins(job, outlook);
+    fn begins(&mut self, jobs: &[Job<'_>], outlook: &Outlook) {
+        self.progress.begins(jobs, outlook);
     }
 
     fn done(&mut self, job: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError> {

@@ -1,4 +1,4 @@
-//! Two settings or two programs, measured next to each other: both sides of a pair see the machine in one state.
+//! Two settings or two programs, measured in turns or next to each other: both sides of a pair see the machine in one state.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub(super) struct Sides {
     /// The program that measures the other side
     #[arg(long, value_name = "PROGRAM")]
     b_program: Option<PathBuf>,
+    /// Measure each side as a whole, one after the other, and not in turns
+    #[arg(long)]
+    no_turns: bool,
 }
 
 /// What there is to compare.
@@ -77,6 +80,7 @@ impl Paired {
         let second = profile.plan(&b, asked_for)?;
         let second: BTreeMap<String, &Planned> = second.iter().map(|planned| (key(planned, across), planned)).collect();
         let mut asked = how.asked(&profile.with_rounds(profile.rounds.max(ROUNDS)))?;
+        asked.in_turns = !sides.no_turns;
         for (number, planned) in first.iter().enumerate() {
             if let Some(other) = second.get(&key(planned, across)) {
                 add(&mut asked, number, [planned, other]);

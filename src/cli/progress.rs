@@ -26,18 +26,26 @@ impl Progress {
         Self { bar, rounds: asked.rounds, paired: asked.sides() > 1 }
     }
 
-    /// A job begins.
-    pub(super) fn begins(&self, job: &Job<'_>, outlook: &Outlook) {
-        let round = format!("round {}/{}", job.round + 1, self.rounds.max(job.round + 1));
-        let side = if self.paired { [", side A", ", side B"][job.entry.side % 2] } else { "" };
-        let (id, left) = (&job.entry.id, time(outlook.left));
+    /// A job begins, or two that take turns.
+    pub(super) fn begins(&self, jobs: &[Job<'_>], outlook: &Outlook) {
+        let Some(round) = jobs.first().map(|job| job.round + 1) else { return };
+        let round = format!("round {round}/{}", self.rounds.max(round));
+        let mut sides: Vec<_> = jobs.iter().map(|job| (job.entry.side, job.entry.id.as_str())).collect();
+        sides.sort_unstable();
+        let what = match sides[..] {
+            [(side, id)] if self.paired => format!("{id}, side {}", ["A", "B"][side % 2]),
+            [(_, a), (_, b)] if a == b => format!("{a}, both sides in turns"),
+            [(_, a), (_, b)] => format!("{a} and {b} in turns"),
+            _ => sides.iter().map(|(_, id)| *id).collect(),
+        };
+        let left = time(outlook.left);
         match &self.bar {
             Some(bar) => {
                 bar.set_length(outlook.all);
                 bar.set_position(outlook.done);
-                bar.set_message(format!("{round}, {left} left: {id}{side}"));
+                bar.set_message(format!("{round}, {left} left: {what}"));
             }
-            None => eprintln!("{round}, {}/{}, {left} left: {id}{side}", outlook.done + 1, outlook.all),
+            None => eprintln!("{round}, {}/{}, {left} left: {what}", outlook.done + 1, outlook.all),
         }
     }
 

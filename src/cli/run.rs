@@ -115,6 +115,7 @@ impl How {
             counters: !self.no_counters,
             audit: !self.no_audit,
             strict: self.strict,
+            in_turns: false,
             programs: Programs::default(),
             entries: Vec::new(),
             unsupported: Vec::new(),

@@ -130,6 +130,7 @@ impl Sweep {
             counters: false,
             audit: !self.no_audit,
             strict: false,
+            in_turns: false,
             programs: Programs::default(),
             entries,
             unsupported,

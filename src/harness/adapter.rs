@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::demand::{INSTANCES, met_half_way};
 use super::formatter::Bytes;
+use super::turns::Turns;
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
 use crate::host::Root;
 use crate::host::moment::Moment;
 use crate::mechanism::group;
 use crate::pmu::Plan;
-use crate::record::{BenchmarkLine, Measured, Noise, Outcome, Sample};
+use crate::record::{AuditRecord, BenchmarkLine, Measured, Noise, Outcome, Sample};
 use crate::sys::usage::Usage;
 use crate::units::{Nanos, Quantity};
 
@@ -79,9 +80,21 @@ pub trait Observer {
     fn finished(&mut self, line: BenchmarkLine);
 }
 
+/// What the measurement that Criterion is given shares with whoever takes the samples.
+struct Desk {
+    taken: RefCell<Vec<Taken>>,
+    turns: RefCell<Turns>,
+}
+
+impl Desk {
+    fn new(turns: Turns) -> Rc<Self> {
+        Rc::new(Self { taken: RefCell::default(), turns: RefCell::new(turns) })
+    }
+}
+
 /// The measurement that Criterion is given: it takes the times that [`Session`] measured.
 struct BareTime {
-    taken: Rc<RefCell<Vec<Taken>>>,
+    desk: Rc<Desk>,
     measures: Quantity,
     wall: WallTime,
 }
@@ -113,7 +126,8 @@ impl Measurement for BareTime {
 
     /// Criterion calls this exactly once per measured sample, and never while warming up.
     fn to_f64(&self, value: &Timed) -> f64 {
-        self.taken.borrow_mut().extend_from_slice(&value.taken);
+        self.desk.taken.borrow_mut().extend_from_slice(&value.taken);
+        self.desk.turns.borrow_mut().sampled();
         value.nanos
     }
 
@@ -126,9 +140,9 @@ impl Measurement for BareTime {
 }
 
 /// Criterion with our measurement of the group called `name`.
-fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing, name: &str) -> Criterion<BareTime> {
+fn criterion(desk: &Rc<Desk>, timing: &Timing, name: &str) -> Criterion<BareTime> {
     let measures = group(name).map_or(Quantity::default(), |group| group.measures);
-    let measurement = BareTime { taken: Rc::clone(taken), measures, wall: WallTime };
+    let measurement = BareTime { desk: Rc::clone(desk), measures, wall: WallTime };
     // Memory varies little from lap to lap, and a lap of it creates and ends all the tasks that it reads at.
     let samples = if measures.is_time() { timing.samples } else { timing.samples.min(FEWEST_SAMPLES) };
     Criterion::default()
@@ -144,29 +158,30 @@ fn criterion(taken: &Rc<RefCell<Vec<Taken>>>, timing: &Timing, name: &str) -> Cr
 /// Measures what is planned of the group called `name`, in order, and tells `observer` of each. This process's arguments
 /// overrule `timing`.
 pub fn measure(name: &str, planned: &[Planned], timing: &Timing, settings: &Settings, observer: &mut dyn Observer) {
-    let taken = Rc::default();
-    let criterion = criterion(&taken, timing, name).configure_from_args();
-    measure_by(criterion, &taken, name, planned, settings, observer);
+    let desk = Desk::new(Turns::alone());
+    let criterion = criterion(&desk, timing, name).configure_from_args();
+    measure_by(criterion, &desk, name, planned, settings, observer);
 }
 
-/// Measures one benchmark in this process, whatever its arguments are. Criterion's files go below `folder`, its pages
-/// are left out.
+/// Measures one benchmark in this process, whatever its arguments are, when it is its turn. Criterion's files go below
+/// `folder`, its pages are left out.
 pub(super) fn measure_one(
     planned: &Planned,
     timing: &Timing,
     folder: &Path,
     settings: &Settings,
+    turns: Turns,
     observer: &mut dyn Observer,
 ) {
-    let taken = Rc::default();
+    let desk = Desk::new(turns);
     let name = planned.mechanism().descriptor().group();
-    let criterion = criterion(&taken, timing, name).without_plots().output_directory(folder);
-    measure_by(criterion, &taken, name, std::slice::from_ref(planned), settings, observer);
+    let criterion = criterion(&desk, timing, name).without_plots().output_directory(folder);
+    measure_by(criterion, &desk, name, std::slice::from_ref(planned), settings, observer);
 }
 
 fn measure_by(
     mut criterion: Criterion<BareTime>,
-    taken: &Rc<RefCell<Vec<Taken>>>,
+    desk: &Desk,
     name: &str,
     planned: &[Planned],
     settings: &Settings,
@@ -180,7 +195,7 @@ fn measure_by(
         match planned {
             Planned::Ready(benchmark) if settings.mode == Mode::Look => look(&mut group, benchmark),
             Planned::Ready(benchmark) => {
-                let outcome = attempt(&mut group, benchmark, settings, taken);
+                let outcome = attempt(&mut group, benchmark, settings, desk);
                 if let Some(outcome) = outcome {
                     observer.finished(context.line(outcome));
                 }
@@ -253,11 +268,13 @@ fn attempt(
     group: &mut BenchmarkGroup<'_, BareTime>,
     benchmark: &Benchmark,
     settings: &Settings,
-    taken: &RefCell<Vec<Taken>>,
+    desk: &Desk,
 ) -> Option<Outcome> {
+    // Before the first turn, so that both who take turns see the same stretch of time.
     let start = Moment::observe(&Root::default());
     let (began, used) = (Instant::now(), Usage::of_this_process().ok());
-    taken.borrow_mut().clear();
+    desk.taken.borrow_mut().clear();
+    desk.turns.borrow_mut().take();
     let told = |failure: Failure| match failure {
         Failure::Unsupported(reason) => Outcome::Unsupported(reason),
         other => match met_half_way(benchmark, INSTANCES, &other) {
@@ -269,7 +286,7 @@ fn attempt(
         Ok(session) => session,
         Err(failure) => return Some(told(failure)),
     };
-    let (counted, findings) = match run(group, session, taken).and_then(Session::close) {
+    let (counted, findings) = match run(group, session, desk).and_then(Session::close) {
         Ok(closed) => closed,
         Err(failure) => return Some(told(failure)),
     };
@@ -279,13 +296,20 @@ fn attempt(
     let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
     let end = Moment::observe(&Root::default());
-    let taken = steady(&taken.borrow());
-    let audit = settings.auditor.as_ref().map(|auditor| auditor.audit(benchmark)).unwrap_or_default();
+    desk.turns.borrow_mut().pass();
+    let taken = steady(&desk.taken.borrow());
+    let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, desk)).unwrap_or_default();
     let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
     let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
     let paces = taken.iter().filter_map(|taken| taken.pace).collect();
     let noise = Noise { start, end, own_cpu, lasted: Some(lasted) };
     Some(Outcome::Measured(Box::new(Measured { samples, paces, usage, counted, findings, audit, noise })))
+}
+
+/// Audits when the partner, if there is one, is done with its samples or its audit.
+fn audit(auditor: &Auditor, benchmark: &Benchmark, desk: &Desk) -> AuditRecord {
+    desk.turns.borrow_mut().take();
+    auditor.audit(benchmark)
 }
 
 /// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
@@ -296,18 +320,16 @@ fn steady(taken: &[Taken]) -> Vec<Taken> {
 
 /// Hands the session to Criterion. A failure in the middle of a sample unwinds out of Criterion, past its panic hook:
 /// it has no other way to be told that there is no value.
-fn run(
-    group: &mut BenchmarkGroup<'_, BareTime>,
-    mut session: Session,
-    taken: &RefCell<Vec<Taken>>,
-) -> Result<Session, Failure> {
+fn run(group: &mut BenchmarkGroup<'_, BareTime>, mut session: Session, desk: &Desk) -> Result<Session, Failure> {
     let name = name_in_group(session.benchmark());
     let mut warm = true;
     let measuring = catch_unwind(AssertUnwindSafe(|| {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
-                let warmed_up = std::mem::replace(&mut warm, taken.borrow().is_empty()) && !warm;
-                let forgotten = if warmed_up { session.forget() } else { Ok(()) };
+                // While warming up the turn is held and not waited for: Criterion takes the time of this.
+                let rewarmed = if desk.turns.borrow_mut().take() { session.rewarm() } else { Ok(()) };
+                let warmed_up = std::mem::replace(&mut warm, desk.taken.borrow().is_empty()) && !warm;
+                let forgotten = rewarmed.and_then(|()| if warmed_up { session.forget() } else { Ok(()) });
                 match forgotten.and_then(|()| session.portions(iterations)) {
                     Ok(taken) => Timed::of(taken, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
@@ -356,8 +378,9 @@ mod tests {
 
     #[test]
     fn a_sample_is_kept_when_criterion_takes_its_value_and_not_before() {
-        let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
-        let measurement = BareTime { taken: Rc::clone(&kept), measures: Quantity::default(), wall: WallTime };
+        let desk = Desk::new(Turns::alone());
+        let kept = &desk.taken;
+        let measurement = BareTime { desk: Rc::clone(&desk), measures: Quantity::default(), wall: WallTime };
         let value = measurement.add(&measurement.zero(), &Timed::of(vec![taken(200, 400), taken(300, 600)], 500));
         assert!(kept.borrow().is_empty(), "warming up asks for no value");
         assert_eq!(measurement.to_f64(&value), 1000.0);
@@ -367,10 +390,11 @@ mod tests {
     /// What the record depends on in Criterion, which its documentation does not promise.
     #[test]
     fn criterion_takes_one_value_of_each_measured_sample_and_none_while_warming_up() {
-        let kept: Rc<RefCell<Vec<Taken>>> = Rc::default();
+        let desk = Desk::new(Turns::alone());
+        let kept = &desk.taken;
         let folder = tempfile::tempdir().unwrap();
         let mut criterion = Criterion::default()
-            .with_measurement(BareTime { taken: Rc::clone(&kept), measures: Quantity::default(), wall: WallTime })
+            .with_measurement(BareTime { desk: Rc::clone(&desk), measures: Quantity::default(), wall: WallTime })
             .output_directory(folder.path())
             .without_plots()
             .warm_up_time(Duration::from_millis(5))

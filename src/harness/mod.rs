@@ -11,6 +11,7 @@ mod plan;
 pub mod rounds;
 mod scale;
 mod session;
+mod turns;
 
 pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
 pub use audit::{Auditor, answer_audit_request};

@@ -21,6 +21,10 @@ const BARE_PER_COUNTED: u64 = 3;
 /// ends of a portion are looked at; much shorter ones would consist of their beginnings.
 const PORTION_NANOS: f64 = 4e6;
 
+/// How long an instance runs unmeasured after another process had the CPUs: a core reads back what its private caches hold
+/// (a few megabytes at the most) in less.
+const REWARM_NANOS: f64 = 2e6;
+
 /// One bare sample, and what the kernel accounted meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
@@ -108,6 +112,16 @@ impl Session {
         }
         self.counted_sample(ops)?;
         Ok(taken)
+    }
+
+    /// Runs for some two milliseconds that count for nothing: another process had the CPUs, their caches and predictors. What
+    /// the mechanism finds out besides time includes them.
+    ///
+    /// # Errors
+    /// A mechanism that failed, or hung.
+    pub(super) fn rewarm(&mut self) -> Result<(), Failure> {
+        let ops = REWARM_NANOS / self.nanos_per_op.unwrap_or(REWARM_NANOS).max(1.0);
+        self.bare.run(self.benchmark.whole_laps((ops as u64).max(1))).map(drop)
     }
 
     /// Whole laps that make up `ops`, as equal as can be.

@@ -128,12 +128,16 @@ pub struct BenchmarkLine {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Circumstances {
-    /// How long its process took, set-up, audit and discarded attempts included, in milliseconds.
+    /// How long its process took, set-up, audit and discarded attempts included, in milliseconds. Of two that took turns
+    /// each has half of the time that both took.
     pub took_ms: u64,
     /// How many attempts were discarded for foreign load before this one (`--strict`).
     pub discarded: u32,
     /// What else the machine did meanwhile, in words; empty for a quiet round.
     pub foreign_load: Vec<String>,
+    /// Whether its samples alternate with those of the other side of a comparison, whose process was alive meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_turns: bool,
 }
 
 /// What came of a benchmark.
@@ -146,6 +150,17 @@ pub enum Outcome {
     Unsupported(Unsupported),
     /// It should have run and did not.
     Failed(String),
+}
+
+impl Outcome {
+    /// Why nothing was measured; none where it was.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Measured(_) => None,
+            Self::Unsupported(unsupported) => Some(unsupported.to_string()),
+            Self::Failed(reason) => Some(reason.clone()),
+        }
+    }
 }
 
 /// One bare or counted sample: operations, and the nanoseconds they took. `[ops, ns]` in the file. Where the benchmark

@@ -79,7 +79,12 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, ou
         machine: machine.into(),
         started_ms: 1_790_000_001_000,
         outcome,
-        circumstances: Some(Circumstances { took_ms: 5_400, discarded: 1, foreign_load: vec!["steal 2.0 %".into()] }),
+        circumstances: Some(Circumstances {
+            took_ms: 5_400,
+            discarded: 1,
+            foreign_load: vec!["steal 2.0 %".into()],
+            in_turns: false,
+        }),
     }
 }
 

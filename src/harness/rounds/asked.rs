@@ -49,6 +49,9 @@ pub struct Asked {
     pub audit: bool,
     /// Whether a measurement with foreign load is made again.
     pub strict: bool,
+    /// Whether the sides of a pair take turns within a round, where they can.
+    #[serde(default)]
+    pub in_turns: bool,
     /// The programs that measure, by side; both are the one that was started unless two programs are compared.
     pub programs: Programs,
     /// What is measured.

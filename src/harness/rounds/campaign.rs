@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::beside::can_take_turns;
 use super::foreign::foreign_load;
 use super::order::{by_importance, groups, shuffled};
 use super::processes::predicted;
 use super::{Asked, Entry, Standing};
-use crate::record::{BenchmarkLine, Outcome, RecordError};
+use crate::record::{BenchmarkLine, Noise, Outcome, RecordError};
 use crate::stats::{Budget, Precision, further_rounds};
 
 /// `--until` ends here without a budget. Ranks of a hundred rounds are known to a tenth of the rounds' scatter; who
@@ -34,19 +35,19 @@ pub struct Job<'a> {
     pub audit: bool,
 }
 
-/// What came of a job.
+/// What came of jobs.
 #[derive(Debug)]
 pub enum Ran {
-    /// It has an answer, be it that it failed.
-    Done(Box<BenchmarkLine>),
-    /// It was ended in the middle, because somebody wants to stop at once.
+    /// Each has an answer, be it that it failed.
+    Done(Vec<BenchmarkLine>),
+    /// They were ended in the middle, because somebody wants to stop at once.
     Stopped,
 }
 
-/// Measures one benchmark at a time.
+/// Measures one benchmark at a time, or two of them in turns.
 pub trait Runner {
-    /// Measures.
-    fn run(&mut self, job: &Job<'_>) -> Ran;
+    /// Measures: one, or two in turns, of which the first begins.
+    fn run(&mut self, jobs: &[Job<'_>]) -> Ran;
 
     /// Whether somebody has asked to stop.
     fn asked_to_stop(&mut self) -> bool;
@@ -65,8 +66,8 @@ pub struct Outlook {
 
 /// Is told what goes on, and keeps the record.
 pub trait Witness {
-    /// A job begins.
-    fn begins(&mut self, job: &Job<'_>, outlook: &Outlook);
+    /// A job begins, or two that take turns.
+    fn begins(&mut self, jobs: &[Job<'_>], outlook: &Outlook);
 
     /// A job is done; its line belongs to the record of its side.
     ///
@@ -74,7 +75,7 @@ pub trait Witness {
     /// When the record cannot be written: nothing more is measured then.
     fn done(&mut self, job: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError>;
 
-    /// A measurement was discarded for foreign load.
+    /// A measurement was discarded, for foreign load or because it cannot take turns, and is made again.
     fn discarded(&mut self, job: &Job<'_>, why: &[String]);
 }
 
@@ -123,7 +124,9 @@ pub fn conduct(
     runner: &mut dyn Runner,
     witness: &mut dyn Witness,
 ) -> Result<Conclusion, RecordError> {
-    let mut campaign = Campaign { asked, standing, done: 0, kept: (0..asked.entries.len()).collect(), stopped: false };
+    let kept = (0..asked.entries.len()).collect();
+    let (apart, lost) = (BTreeSet::new(), Duration::ZERO);
+    let mut campaign = Campaign { asked, standing, done: 0, kept, apart, lost, stopped: false };
     for round in 0..asked.rounds {
         // Predictions decide before the first round, measured times before the second.
         if round < 2 {
@@ -148,6 +151,10 @@ struct Campaign<'a> {
     standing: &'a mut Standing,
     done: u64,
     kept: BTreeSet<usize>,
+    /// Pairs that failed in turns.
+    apart: BTreeSet<usize>,
+    /// What they took. The next line has it.
+    lost: Duration,
     stopped: bool,
 }
 
@@ -161,7 +168,7 @@ impl Campaign<'_> {
     }
 
     fn left(&self) -> Option<Duration> {
-        self.asked.budget.map(|budget| budget.saturating_sub(self.standing.spent()))
+        self.asked.budget.map(|budget| budget.saturating_sub(self.standing.spent() + self.lost))
     }
 
     /// Keeps as many pairs, the more important ones first, as have time for the fewest rounds that tell something.
@@ -215,64 +222,133 @@ impl Campaign<'_> {
     ) -> Result<bool, RecordError> {
         let asked = self.asked;
         let order = shuffled(&asked.entries, asked.seed, round);
-        let jobs = order.into_iter().filter(|index| wanted.contains(index)).map(|index| &asked.entries[index]);
+        let wanted = order.into_iter().filter(|index| wanted.contains(index)).map(|index| &asked.entries[index]);
         let mut any = false;
-        for entry in jobs {
-            self.stopped |= runner.asked_to_stop();
-            if self.stopped {
-                return Ok(any);
+        for pair in wanted.collect::<Vec<_>>().chunk_by(|a, b| a.pair == b.pair) {
+            if self.takes_turns(pair, round) {
+                if self.stops(runner) {
+                    return Ok(any);
+                }
+                if !self.has_time_for(pair) {
+                    continue;
+                }
+                any |= self.measure(&self.jobs(pair, round), runner, witness)?;
             }
-            let settled = self.standing.has(entry, round) || self.standing.is_over(entry);
-            if settled || self.left().is_some_and(|left| self.takes(entry) > left) {
-                any |= settled && self.standing.has(entry, round);
-                continue;
+            // What came to nothing in turns is not settled by it, and is measured one after the other.
+            for entry in pair.chunks(1) {
+                if self.stops(runner) {
+                    return Ok(any);
+                }
+                if self.is_settled(entry[0], round) || !self.has_time_for(entry) {
+                    any |= self.standing.has(entry[0], round);
+                    continue;
+                }
+                any |= self.measure(&self.jobs(entry, round), runner, witness)?;
             }
-            let audit = asked.audit && !self.standing.is_audited(entry);
-            any |= self.job(&Job { entry, round, audit }, runner, witness)?;
         }
         Ok(any)
     }
 
-    fn job(&mut self, job: &Job<'_>, runner: &mut dyn Runner, witness: &mut dyn Witness) -> Result<bool, RecordError> {
-        witness.begins(job, &self.outlook(job.round));
-        let mut took_ms = 0;
+    fn stops(&mut self, runner: &mut dyn Runner) -> bool {
+        self.stopped |= runner.asked_to_stop();
+        self.stopped
+    }
+
+    fn has_time_for(&self, entries: &[&Entry]) -> bool {
+        self.left().is_none_or(|left| entries.iter().map(|entry| self.takes(entry)).sum::<Duration>() <= left)
+    }
+
+    fn is_settled(&self, entry: &Entry, round: u32) -> bool {
+        self.standing.has(entry, round) || self.standing.is_over(entry)
+    }
+
+    /// Whether these entries of one pair are measured in turns in this round.
+    fn takes_turns(&self, pair: &[&Entry], round: u32) -> bool {
+        let [a, b] = pair else { return false };
+        self.asked.in_turns
+            && !self.apart.contains(&a.pair)
+            && !pair.iter().any(|entry| self.is_settled(entry, round))
+            && can_take_turns(&a.chosen, &b.chosen)
+    }
+
+    fn jobs<'e>(&self, entries: &[&'e Entry], round: u32) -> Vec<Job<'e>> {
+        let job = |entry| Job { entry, round, audit: self.asked.audit && !self.standing.is_audited(entry) };
+        entries.iter().copied().map(job).collect()
+    }
+
+    /// Measures one job, or two in turns. False when there is nothing of them to keep.
+    fn measure(
+        &mut self,
+        jobs: &[Job<'_>],
+        runner: &mut dyn Runner,
+        witness: &mut dyn Witness,
+    ) -> Result<bool, RecordError> {
+        witness.begins(jobs, &self.outlook(jobs));
+        let mut took_ms = u64::try_from(std::mem::take(&mut self.lost).as_millis()).unwrap_or(u64::MAX);
         for discarded in 0..MOST_ATTEMPTS {
-            let Ran::Done(mut line) = runner.run(job) else {
+            let Ran::Done(mut lines) = runner.run(jobs) else {
                 self.stopped = true;
                 return Ok(false);
             };
-            let circumstances = line.circumstances.get_or_insert_default();
-            if let Outcome::Measured(measured) = &line.outcome {
-                circumstances.foreign_load = foreign_load(&measured.noise);
+            took_ms += lines.iter_mut().map(|line| line.circumstances.get_or_insert_default().took_ms).sum::<u64>();
+            if jobs.len() > 1 && self.set_apart(jobs, &lines, witness) {
+                self.lost = Duration::from_millis(took_ms);
+                return Ok(false);
             }
-            if let Some(slowed) = Some(self.standing.slowed(&line)).filter(|slowed| *slowed > MOST_SLOWED) {
-                let slowed =
-                    format!("its CPU ran slower than at its best beside {:.0} % of the samples", slowed * 100.0);
-                line.circumstances.get_or_insert_default().foreign_load.push(slowed);
+            self.mark(&mut lines);
+            for line in &mut lines {
+                let circumstances = line.circumstances.get_or_insert_default();
+                (circumstances.took_ms, circumstances.discarded) = (took_ms / jobs.len() as u64, discarded);
             }
-            let circumstances = line.circumstances.get_or_insert_default();
-            took_ms += circumstances.took_ms;
-            circumstances.took_ms = took_ms;
-            circumstances.discarded = discarded;
+            let load = |line: &BenchmarkLine| line.circumstances.clone().unwrap_or_default().foreign_load;
             let next = Duration::from_millis(took_ms) + Duration::from_millis(took_ms / u64::from(discarded + 1));
+            let disturbed = jobs.iter().zip(&lines).find(|(_, line)| !load(line).is_empty());
             let again = self.asked.strict
                 && self.left().is_none_or(|left| next <= left)
-                && !circumstances.foreign_load.is_empty()
                 && discarded + 1 < MOST_ATTEMPTS
                 && !runner.asked_to_stop();
-            if again {
-                witness.discarded(job, &circumstances.foreign_load);
+            if let Some((job, line)) = disturbed.filter(|_| again) {
+                witness.discarded(job, &load(line));
                 continue;
             }
-            self.standing.add(job.entry.side, &line);
-            self.done += 1;
-            witness.done(job, &line)?;
+            for (job, line) in jobs.iter().zip(&lines) {
+                self.standing.add(job.entry.side, line);
+                self.done += 1;
+                witness.done(job, line)?;
+            }
             break;
         }
         Ok(true)
     }
 
-    fn outlook(&self, current: u32) -> Outlook {
+    /// Whether one of the two that took turns came to nothing. Then they take none any more: together they need twice the
+    /// threads and the memory, and whether that was it, each by itself will tell.
+    fn set_apart(&mut self, jobs: &[Job<'_>], lines: &[BenchmarkLine], witness: &mut dyn Witness) -> bool {
+        let found = jobs.iter().zip(lines).find_map(|(job, line)| Some((job, line.outcome.reason()?)));
+        let Some((job, why)) = found else { return false };
+        witness.discarded(job, &[format!("one side after the other, for in turns: {why}")]);
+        self.apart.insert(job.entry.pair)
+    }
+
+    /// Says what else the machine did while these were measured, together if there are several.
+    fn mark(&self, lines: &mut [BenchmarkLine]) {
+        let measured = |line: &BenchmarkLine| match &line.outcome {
+            Outcome::Measured(measured) => Some(measured.noise.clone()),
+            _ => None,
+        };
+        let noises: Vec<Noise> = lines.iter().filter_map(measured).collect();
+        let load = foreign_load(&noises.iter().collect::<Vec<_>>());
+        for line in lines {
+            let slowed = Some(self.standing.slowed(line)).filter(|slowed| *slowed > MOST_SLOWED);
+            let slowed = slowed.map(|slowed| {
+                format!("its CPU ran slower than at its best beside {:.0} % of the samples", slowed * 100.0)
+            });
+            let circumstances = line.circumstances.get_or_insert_default();
+            circumstances.foreign_load = load.iter().cloned().chain(slowed).collect();
+        }
+    }
+
+    fn outlook(&self, current: &[Job<'_>]) -> Outlook {
         let mut outlook = Outlook { done: self.done, all: self.done, left: Duration::ZERO };
         for (index, entry) in self.entries().iter().enumerate() {
             let in_asked = self.kept.contains(&index) && !self.standing.is_over(entry);
@@ -281,7 +357,7 @@ impl Campaign<'_> {
             outlook.all += u64::from(missing);
             outlook.left += self.takes(entry) * missing;
         }
-        if let Some(target) = self.asked.until.filter(|_| current + 1 >= self.asked.rounds) {
+        if let Some(target) = self.asked.until.filter(|_| current[0].round + 1 >= self.asked.rounds) {
             for group in self.too_wide(target) {
                 let Some(Budget::Further(rounds)) = self.budget(&group, target) else { continue };
                 outlook.all += (rounds * group.len()) as u64;
@@ -290,7 +366,7 @@ impl Campaign<'_> {
             }
         }
         // The second side of a pair that the first one has already made narrow enough.
-        outlook.all = outlook.all.max(self.done + 1);
+        outlook.all = outlook.all.max(self.done + current.len() as u64);
         if let Some(left) = self.left() {
             outlook.left = outlook.left.min(left);
         }

@@ -19,27 +19,34 @@ const MOST_STEAL: f64 = 0.01;
 
 /// What else the machine did, in words; empty when it was quiet or when that is not known.
 ///
+/// Processes that took turns are judged together, by the longest of their stretches of time, which contains the others:
+/// what one of them used is not foreign to the other.
+///
 /// Load averages are evidence of neither: they remember the benchmark before. Involuntary switches are in the record
 /// but not judged, because a woken task that preempts its waker makes them too; what others take in CPU time, they take
 /// by preempting.
-pub fn foreign_load(noise: &Noise) -> Vec<String> {
+pub fn foreign_load(together: &[&Noise]) -> Vec<String> {
     let mut found = Vec::new();
+    let Some(noise) = together.iter().max_by_key(|noise| noise.lasted) else { return found };
     let Some(seconds) = noise.lasted.map(|lasted| lasted.0 as f64 / 1e9).filter(|s| *s >= SHORTEST_SECONDS) else {
         return found;
     };
     if let Some(share) = Moment::steal_share(&noise.start, &noise.end).filter(|share| *share > MOST_STEAL) {
         found.push(format!("{:.1} % of CPU time was stolen by the hypervisor", share * 100.0));
     }
-    if let Some(others) = others(noise, seconds).filter(|others| *others > MOST_OTHERS) {
+    if let Some(others) = others(noise, own_cpu(together), seconds).filter(|others| *others > MOST_OTHERS) {
         found.push(format!("other processes used {:.0} % of a CPU", others * 100.0));
     }
     found
 }
 
+fn own_cpu(together: &[&Noise]) -> Option<f64> {
+    together.iter().map(|noise| Some(noise.own_cpu?.0 as f64 / 1e9)).sum()
+}
+
 /// CPUs that other processes and interrupts kept busy.
-fn others(noise: &Noise, seconds: f64) -> Option<f64> {
+fn others(noise: &Noise, own: Option<f64>, seconds: f64) -> Option<f64> {
     let busy = |moment: &Moment| moment.ticks?.busy;
     let ticks = busy(&noise.end)?.checked_sub(busy(&noise.start)?)?;
-    let own = noise.own_cpu?.0 as f64 / 1e9;
-    Some((ticks as f64 / TICKS_PER_SECOND - own) / seconds)
+    Some((ticks as f64 / TICKS_PER_SECOND - own?) / seconds)
 }

@@ -1,15 +1,14 @@
 //! The runner that starts a fresh process for each benchmark of each round.
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::request::{Measure, REQUEST, Request, What};
+use super::request::{Measure, Turn, What};
+use super::started::Started;
 use super::{Asked, Interrupts, Job, Ran, Runner};
 use crate::harness::adapter::{line, now_ms};
 use crate::harness::{Planned, Timing};
@@ -63,8 +62,8 @@ impl<'a> Processes<'a> {
         }
     }
 
-    fn request(&self, job: &Job<'_>) -> Request {
-        let measure = Measure {
+    fn measure(&self, job: &Job<'_>, turn: Option<Turn>) -> What {
+        What::Measure(Box::new(Measure {
             chosen: job.entry.chosen.clone(),
             timing: self.asked.timing,
             scale: self.asked.scale,
@@ -74,31 +73,52 @@ impl<'a> Processes<'a> {
             counters: self.asked.counters,
             audit: job.audit,
             criterion: self.folder.join(["criterion", "criterion-b"][job.entry.side % 2]),
-        };
-        request(What::Measure(Box::new(measure)), &self.folder)
+            turn,
+        }))
     }
 
-    /// Waits until the process ends. `Err` says why there is no answer, `Ok(None)` that a second Ctrl-C came.
-    fn answer(&mut self, mut child: Child) -> Result<Option<()>, String> {
-        let deadline = Instant::now() + self.asked.patience;
-        let told = |error: &dyn std::fmt::Display| error.to_string();
+    /// Starts a process for each job; two take turns.
+    fn start(&self, jobs: &[Job<'_>]) -> Result<Vec<Started>, String> {
+        let program = |job: &Job<'_>| self.asked.programs.0[job.entry.side % 2].as_path();
+        let [first, second] = jobs else {
+            let alone = |job: &Job<'_>| Started::new(program(job), self.measure(job, None), &self.folder, 0, None);
+            return jobs.iter().map(alone).collect();
+        };
+        // No end stays here: when one process is gone, the other must see the end of the file.
+        let ends = UnixStream::pair().map_err(|error| format!("socketpair: {error}"))?;
+        let beside = |job: &Job<'_>, turn: Turn, slot: usize, end: UnixStream| {
+            let what = self.measure(job, Some(turn));
+            Started::new(program(job), what, &self.folder, slot, Some(OwnedFd::from(end)))
+        };
+        let first = beside(first, Turn::First, 0, ends.0)?;
+        Ok(vec![first, beside(second, Turn::Second, 1, ends.1)?])
+    }
+
+    /// Waits for the answers; nothing when a second Ctrl-C came. When one of two says that there is nothing measured, the
+    /// other is ended: by itself it is no side of a pair.
+    fn answers(&mut self, mut started: Vec<Started>) -> Option<Vec<Result<BenchmarkLine, String>>> {
+        let patience = self.asked.patience * u32::try_from(started.len()).unwrap_or(1);
+        let deadline = Instant::now() + patience;
+        let mut answers: Vec<Option<Result<BenchmarkLine, String>>> = started.iter().map(|_| None).collect();
         loop {
-            match child.try_wait().map_err(|error| told(&error))? {
-                Some(status) if status.success() => return Ok(Some(())),
-                Some(status) => return Err(ended(status, &self.folder)),
-                None => {}
+            for (process, answer) in started.iter_mut().zip(&mut answers) {
+                *answer = answer.take().or_else(|| process.answer());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let at_once = self.interrupts.asked() > 1;
-            if left.is_zero() || at_once {
-                end(&mut child);
-                let waited = self.asked.patience;
-                let hung = format!("it had not ended after {waited:?} and was killed; --patience gives it longer");
-                return if at_once { Ok(None) } else { Err(hung) };
+            let hung = || format!("it had not ended after {patience:?} and was killed; --patience gives it longer");
+            let failed = answers.iter().flatten().find_map(reason).map(|reason| format!("the other side: {reason}"));
+            let given_up = failed.or_else(|| left.is_zero().then(hung));
+            if let Some(reason) = given_up {
+                return Some(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect());
+            }
+            if answers.iter().all(Option::is_some) {
+                return Some(answers.into_iter().flatten().collect());
+            }
+            if self.interrupts.asked() > 1 {
+                return None;
             }
             if let Err(error) = self.interrupts.wait(left.min(TICK)) {
-                end(&mut child);
-                return Err(told(&error));
+                return Some(answers.into_iter().map(|answer| answer.unwrap_or(Err(error.to_string()))).collect());
             }
             if self.interrupts.asked() > 0 && !std::mem::replace(&mut self.told, true) {
                 (self.stopping)();
@@ -108,27 +128,37 @@ impl<'a> Processes<'a> {
     }
 }
 
+/// Why there is nothing measured.
+fn reason(answer: &Result<BenchmarkLine, String>) -> Option<String> {
+    match answer {
+        Ok(line) => line.outcome.reason(),
+        Err(reason) => Some(reason.clone()),
+    }
+}
+
 impl Runner for Processes<'_> {
-    fn run(&mut self, job: &Job<'_>) -> Ran {
+    fn run(&mut self, jobs: &[Job<'_>]) -> Ran {
         let (began, started_ms) = (Instant::now(), now_ms());
-        let request = self.request(job);
-        let child = start(&self.asked.programs.0[job.entry.side % 2], &request, &self.folder);
-        let answered = match child.and_then(|child| self.answer(child)) {
-            Ok(None) => return Ran::Stopped,
-            Ok(Some(())) => read::<BenchmarkLine>(&request.answer),
-            Err(reason) => Err(reason),
+        let answers = match self.start(jobs) {
+            Ok(started) => self.answers(started),
+            Err(reason) => Some(jobs.iter().map(|_| Err(reason.clone())).collect()),
         };
-        let mut line = match answered {
-            Ok(line) => line,
-            Err(reason) => {
+        let Some(answers) = answers else { return Ran::Stopped };
+        // Two that take turns take their time together.
+        let each = began.elapsed() / u32::try_from(jobs.len()).unwrap_or(1).max(1);
+        let took_ms = u64::try_from(each.as_millis()).unwrap_or(u64::MAX);
+        let mut lines = Vec::new();
+        for (job, answer) in jobs.iter().zip(answers) {
+            let failed = |reason| {
                 // Asked benchmarks come from this program's own plan.
-                let Some(benchmark) = job.entry.chosen.benchmark() else { return Ran::Stopped };
-                line(&Planned::Ready(benchmark), job.round, &self.machine, started_ms, Outcome::Failed(reason))
-            }
-        };
-        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        line.circumstances = Some(Circumstances { took_ms, ..Circumstances::default() });
-        Ran::Done(Box::new(line))
+                let planned = Planned::Ready(job.entry.chosen.benchmark()?);
+                Some(line(&planned, job.round, &self.machine, started_ms, Outcome::Failed(reason)))
+            };
+            let Some(mut line) = answer.map_or_else(failed, Some) else { return Ran::Stopped };
+            line.circumstances = Some(Circumstances { took_ms, in_turns: jobs.len() > 1, ..Circumstances::default() });
+            lines.push(line);
+        }
+        Ran::Done(lines)
     }
 
     fn asked_to_stop(&mut self) -> bool {
@@ -137,79 +167,18 @@ impl Runner for Processes<'_> {
     }
 }
 
-impl Drop for Processes<'_> {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(answer_path(&self.folder));
-        let _ = std::fs::remove_file(stderr_path(&self.folder));
-    }
-}
-
 /// Asks `program` which build it is, for the machine line of its record. Its answer passes through `folder`.
 ///
 /// # Errors
 /// Why it did not answer: it is no switchcost, or one of before rounds.
 pub fn introduce(program: &Path, folder: &Path) -> Result<Suite, String> {
-    let request = request(What::Introduce, folder);
-    let child = start(program, &request, folder)?;
-    let status = child.wait_with_output().map_err(|error| error.to_string())?.status;
-    let suite = if status.success() { read(&request.answer) } else { Err(ended(status, folder)) };
-    let _ = std::fs::remove_file(stderr_path(folder));
+    let suite = Started::new(program, What::Introduce, folder, 0, None).and_then(Started::wait);
     suite.map_err(|reason| format!("{} does not answer as a switchcost does: {reason}", program.display()))
 }
 
-fn request(what: What, folder: &Path) -> Request {
-    let parent = Pid::this().as_raw();
-    Request { what, answer: answer_path(folder), parent }
-}
-
-fn answer_path(folder: &Path) -> PathBuf {
-    folder.join("answer.json")
-}
-
-fn stderr_path(folder: &Path) -> PathBuf {
-    folder.join("stderr.txt")
-}
-
-fn start(program: &Path, request: &Request, folder: &Path) -> Result<Child, String> {
-    // What a killed process left must not pass for this one's answer.
-    let _ = std::fs::remove_file(&request.answer);
-    // A file, because a pipe that nobody empties would stop whoever fills it.
-    let stderr = std::fs::File::create(stderr_path(folder)).map_err(|error| error.to_string())?;
-    let text = serde_json::to_string(request).map_err(|error| error.to_string())?;
-    let mut command = Command::new(program);
-    command.arg0("switchcost-round").env(REQUEST, text);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-    // Out of the terminal's foreground group: Ctrl-C is the run's to hear, which lets the benchmark finish.
-    command.process_group(0);
-    command.spawn().map_err(|error| format!("{}: {error}", program.display()))
-}
-
-/// Ends the process and those it has started: they are in its group.
-fn end(child: &mut Child) {
-    if let Ok(id) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-    }
-    let _ = child.wait();
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let text = std::fs::read(path).map_err(|error| format!("its answer: {error}"))?;
-    let _ = std::fs::remove_file(path);
-    serde_json::from_slice(&text).map_err(|error| format!("its answer: {error}"))
-}
-
-/// How the process ended, and the last thing it said.
-fn ended(status: ExitStatus, folder: &Path) -> String {
-    let how = match (status.code(), status.signal().map(Signal::try_from)) {
-        (Some(code), _) => format!("its process ended with status {code}"),
-        (None, Some(Ok(signal))) => format!("its process was ended by {signal}"),
-        _ => "its process was ended by a signal".into(),
-    };
-    let said = std::fs::read(stderr_path(folder)).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    // A panic's message stands before the hint about backtraces.
-    let last = said.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("note: run with"));
-    last.map_or(how.clone(), |last| format!("{how}: {}", last.trim()))
+/// Whether `program` can take turns with another process. Its answer passes through `folder`.
+pub fn knows_turns(program: &Path, folder: &Path) -> bool {
+    Started::new(program, What::Turns, folder, 0, None).and_then(Started::wait) == Ok(true)
 }
 
 /// How long a benchmark that was never measured may take in a round.

@@ -1,13 +1,16 @@
 //! The round's process: measures one benchmark once and leaves its line in a file.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, dup2_stdin};
 use serde::{Deserialize, Serialize};
 
 use crate::harness::adapter::measure_one;
 use crate::harness::scale::measure_scaled;
+use crate::harness::turns::Turns;
 use crate::harness::{Auditor, Chosen, Mode, Observer, Planned, Scale, Settings, Timing};
 use crate::pmu::{Event, Plan};
 use crate::record::{BenchmarkLine, Suite};
@@ -30,6 +33,8 @@ pub(super) struct Request {
 pub(super) enum What {
     /// To tell which build it is.
     Introduce,
+    /// To tell whether it knows [`Turn`]s. A build that does not know them does not know the question either, and ends.
+    Turns,
     /// To measure.
     Measure(Box<Measure>),
 }
@@ -46,6 +51,16 @@ pub(super) struct Measure {
     pub(super) audit: bool,
     /// Where Criterion's files go.
     pub(super) criterion: PathBuf,
+    /// Its place in the turns that it takes with the process at the other end of its standard input; none: it is alone.
+    pub(super) turn: Option<Turn>,
+}
+
+/// Who begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Turn {
+    First,
+    Second,
 }
 
 /// If this process was started by a run, does what it asks and returns the status to end with. To be called first thing
@@ -70,6 +85,7 @@ fn answer(request: &str) -> Result<(), String> {
     }
     let answer = match request.what {
         What::Introduce => serde_json::to_vec(&Suite::current()),
+        What::Turns => serde_json::to_vec(&true),
         What::Measure(measure) => serde_json::to_vec(&take(*measure)?),
     };
     let answer = answer.map_err(|error| error.to_string())?;
@@ -101,6 +117,15 @@ fn take(request: Measure) -> Result<BenchmarkLine, String> {
         return Ok(measure_scaled(&Planned::Ready(benchmark), &scale, &settings));
     }
     let mut kept = Kept::default();
-    measure_one(&Planned::Ready(benchmark), &request.timing, &request.criterion, &settings, &mut kept);
+    let turns = turns(request.turn, request.timing.samples).map_err(|error| format!("its turns: {error}"))?;
+    measure_one(&Planned::Ready(benchmark), &request.timing, &request.criterion, &settings, turns, &mut kept);
     kept.0.ok_or_else(|| "it measured nothing".into())
+}
+
+fn turns(turn: Option<Turn>, samples: usize) -> std::io::Result<Turns> {
+    let Some(turn) = turn else { return Ok(Turns::alone()) };
+    // Not left on standard input, which every program that a mechanism or an audit starts would inherit.
+    let partner = std::io::stdin().as_fd().try_clone_to_owned()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(Turns::with(partner.into(), turn == Turn::First, samples))
 }

@@ -1,5 +1,7 @@
 //! Planning, going on, budgets and target widths, with a runner that measures nothing and tells how long it took.
 
+mod pairs;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -50,6 +52,7 @@ fn asked(mechanisms: &[&str], rounds: u32) -> Asked {
         counters: false,
         audit: true,
         strict: false,
+        in_turns: false,
         programs: Programs::default(),
         entries,
         unsupported: vec![],
@@ -84,8 +87,8 @@ fn noise(foreign: bool) -> Noise {
     }
 }
 
-impl Runner for Fake {
-    fn run(&mut self, job: &Job<'_>) -> Ran {
+impl Fake {
+    fn line(&mut self, job: &Job<'_>, beside: usize) -> BenchmarkLine {
         self.ran.push((job.entry.id.clone(), job.round, job.audit));
         let check = Check { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true };
         let audit = AuditRecord { checks: vec![check; usize::from(job.audit)], ..AuditRecord::default() };
@@ -100,7 +103,7 @@ impl Runner for Fake {
             noise: noise(self.foreign),
         };
         let benchmark: Benchmark = job.entry.chosen.benchmark().unwrap();
-        Ran::Done(Box::new(BenchmarkLine {
+        BenchmarkLine {
             id: job.entry.id.clone(),
             mechanism: job.entry.chosen.mechanism.clone(),
             unit: benchmark.descriptor().unit,
@@ -111,8 +114,14 @@ impl Runner for Fake {
             machine: "m".into(),
             started_ms: 0,
             outcome: (self.outcome)(job, Outcome::Measured(Box::new(measured))),
-            circumstances: Some(Circumstances { took_ms: 10_000, ..Circumstances::default() }),
-        }))
+            circumstances: Some(Circumstances { took_ms: 10_000, in_turns: beside > 1, ..Circumstances::default() }),
+        }
+    }
+}
+
+impl Runner for Fake {
+    fn run(&mut self, jobs: &[Job<'_>]) -> Ran {
+        Ran::Done(jobs.iter().map(|job| self.line(job, jobs.len())).collect())
     }
 
     fn asked_to_stop(&mut self) -> bool {
@@ -128,7 +137,7 @@ struct Kept {
 }
 
 impl Witness for Kept {
-    fn begins(&mut self, _: &Job<'_>, outlook: &Outlook) {
+    fn begins(&mut self, _: &[Job<'_>], outlook: &Outlook) {
         self.outlooks.push(*outlook);
     }
 
@@ -275,43 +284,6 @@ fn what_a_budget_did_not_let_become_narrow_is_named() {
 }
 
 #[test]
-fn pairs_stay_together_and_each_side_is_known_by_itself() {
-    let mut asked = asked(&FOUR, 4);
-    let others: Vec<Entry> = asked.entries.iter().cloned().map(|entry| Entry { side: 1, ..entry }).collect();
-    asked.entries.extend(others);
-    assert_eq!(asked.sides(), 2);
-    let mut fake = Fake::default();
-    begin(&asked, &mut fake);
-    assert_eq!(fake.ran.len(), 32);
-    assert!(fake.ran.chunks(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].1 == pair[1].1));
-}
-
-#[test]
-fn a_pair_is_measured_until_its_ratio_is_known_not_its_sides() {
-    let pair = || {
-        let mut asked = asked(&FOUR[..1], 3);
-        asked.until = Some(0.01);
-        let other = Entry { side: 1, ..asked.entries[0].clone() };
-        asked.entries.push(other);
-        asked
-    };
-    // The machine is slower in every third round, for both sides alike.
-    let shared = |job: &Job<'_>| (1000 + 100 * u64::from(job.round % 3)) * (20 + job.entry.side as u64);
-    let mut fake = Fake { nanos: shared, ..Fake::default() };
-    let (conclusion, _) = begin(&pair(), &mut fake);
-    assert_eq!((fake.ran.len(), conclusion.not_reached), (6, vec![]));
-    // In some rounds one side is slower than the other.
-    let own = |job: &Job<'_>| 1000 + 16 * u64::from(job.round % 3) * job.entry.side as u64;
-    let mut fake = Fake { nanos: own, ..Fake::default() };
-    let (conclusion, _) = begin(&pair(), &mut fake);
-    assert!((10..80).contains(&fake.ran.len()) && conclusion.not_reached.is_empty(), "{}", fake.ran.len());
-    let mut asked = pair();
-    asked.budget = Some(Duration::from_secs(80));
-    let (conclusion, _) = begin(&asked, &mut Fake { nanos: own, ..Fake::default() });
-    assert_eq!(conclusion.not_reached.len(), 1, "a pair is one thing to know");
-}
-
-#[test]
 fn foreign_load_is_marked_and_with_strict_tried_again() {
     let mut asked = asked(&FOUR[..1], 1);
     let foreign = || Fake { foreign: true, ..Fake::default() };
@@ -354,9 +326,9 @@ fn trying_again_ends_with_the_budget() {
 #[test]
 fn what_is_too_short_to_judge_is_not_judged() {
     let short = Noise { lasted: Some(Nanos(100_000_000)), ..noise(true) };
-    assert_eq!(foreign_load(&short), Vec::<String>::new());
+    assert_eq!(foreign_load(&[&short]), Vec::<String>::new());
     let unknown = Noise { own_cpu: None, ..noise(true) };
-    assert_eq!(foreign_load(&unknown), Vec::<String>::new());
+    assert_eq!(foreign_load(&[&unknown]), Vec::<String>::new());
 }
 
 #[test]

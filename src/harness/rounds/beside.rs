@@ -1,0 +1,55 @@
+//! Which benchmarks can be alive at the same time without one being part of what the other measures.
+
+use crate::crew::Idle;
+use crate::harness::Chosen;
+
+/// Whether `a` and `b` can take turns: while one is measured the other is set up and must take nothing from it.
+pub(super) fn can_take_turns(a: &Chosen, b: &Chosen) -> bool {
+    // What idle CPUs do, they do for everybody, and a spinner of one side would run beside the other.
+    a.idle == b.idle && a.idle != Idle::Spinner && lies_still(a) && lies_still(b)
+}
+
+/// Whether its samples can stand apart and nothing of it runs between them.
+fn lies_still(chosen: &Chosen) -> bool {
+    // Of one that this program does not know nothing can be said.
+    chosen.benchmark().is_some_and(|benchmark| {
+        // Waits and memory are not divisible, and depend on who else is there. A submission queue's kernel thread
+        // (`sqpoll=on`, `ring=sqpoll`; off by default) spins on for a while after the last request.
+        benchmark.is_divisible() && !benchmark.id().contains("sqpoll")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Placement, Policy};
+    use crate::mechanism::{Parameters, find};
+    use crate::units::CpuId;
+
+    fn chosen(mechanism: &str, set: &[(&str, &str)], idle: Idle) -> Chosen {
+        let descriptor = find(mechanism).unwrap().descriptor();
+        let parameters = set.iter().fold(Parameters::defaults(descriptor), |parameters, (name, value)| {
+            let parameter = descriptor.parameter(name).unwrap();
+            parameters.with(parameter, parameter.parse(value).unwrap())
+        });
+        let (placement, cpus) = (Placement::SameCpu, vec![CpuId(0)]);
+        Chosen { mechanism: mechanism.into(), parameters, placement, cpus, idle, policy: Policy::default() }
+    }
+
+    #[test]
+    fn those_that_disturb_nobody_take_turns() {
+        let futex = |idle| chosen("handoff/futex", &[], idle);
+        let with = |other: Chosen| can_take_turns(&futex(Idle::Default), &other);
+        assert!(with(futex(Idle::Default)));
+        assert!(with(chosen("brigade/thread", &[("work", "2000")], Idle::Default)));
+        assert!(with(chosen("brigade/uring", &[("files", "registered")], Idle::Default)));
+        assert!(can_take_turns(&futex(Idle::Poll), &futex(Idle::Poll)));
+        assert!(!with(futex(Idle::Poll)) && !with(futex(Idle::Spinner)));
+        assert!(!can_take_turns(&futex(Idle::Spinner), &futex(Idle::Spinner)));
+        assert!(!with(chosen("brigade/uring", &[("sqpoll", "on")], Idle::Default)));
+        assert!(!with(chosen("file/uring", &[("ring", "sqpoll")], Idle::Default)));
+        assert!(!with(chosen("footprint/thread", &[], Idle::Default)));
+        assert!(!with(chosen("wakeup/timer_timerfd", &[], Idle::Default)));
+        assert!(!with(Chosen { mechanism: "handoff/unheard_of".into(), ..futex(Idle::Default) }));
+    }
+}
