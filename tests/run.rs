@@ -109,7 +109,7 @@ fn a_second_ctrl_c_stops_at_once() {
     let mut child = switchcost(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let interrupt = || kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    child_of(child.id());
+    await_children(child.id(), 1);
     interrupt();
     assert!(said.any(|line| line.contains("Ctrl-C again stops at once")), "the first was not heard");
     interrupt();
