@@ -26,6 +26,8 @@ pub enum Unit {
     Request,
     /// A block of a file read.
     Read,
+    /// The blocks of user code behind a call, which is no part of them.
+    Trial,
 }
 
 impl Unit {
@@ -40,6 +42,7 @@ impl Unit {
             Self::Wakeup => "wakeup",
             Self::Request => "request",
             Self::Read => "read",
+            Self::Trial => "trial",
         }
     }
 }

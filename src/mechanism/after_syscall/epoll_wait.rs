@@ -16,7 +16,7 @@ use crate::sys::SysError;
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/epoll_wait",
     isolates: "user code after a wait that finds an event at once",
-    unit: Unit::Call,
+    unit: Unit::Trial,
     tasks: Tasks::OneThread,
     parameters: &[WORKING_SET, STREAM],
     baseline: "after_syscall/nothing",

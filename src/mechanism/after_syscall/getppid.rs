@@ -12,7 +12,7 @@ use crate::mechanism::{
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/getppid",
     isolates: "user code after the least that a system call does",
-    unit: Unit::Call,
+    unit: Unit::Trial,
     tasks: Tasks::OneThread,
     parameters: &[WORKING_SET, STREAM],
     baseline: "after_syscall/nothing",

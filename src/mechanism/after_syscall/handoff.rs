@@ -20,7 +20,7 @@ use crate::sys::channel::{Received, pipe, read_byte, write_byte};
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/handoff",
     isolates: "user code after a call that blocked: another task ran, or the CPU was idle",
-    unit: Unit::Call,
+    unit: Unit::Trial,
     tasks: Tasks::Several,
     parameters: &[WORKING_SET, STREAM],
     baseline: "after_syscall/nothing",

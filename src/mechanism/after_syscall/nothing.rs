@@ -11,7 +11,7 @@ use crate::mechanism::{
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/nothing",
     isolates: "user code that nothing disturbed: the speed to come back to",
-    unit: Unit::Call,
+    unit: Unit::Trial,
     tasks: Tasks::OneThread,
     parameters: &[WORKING_SET, STREAM],
     baseline: "after_syscall/nothing",

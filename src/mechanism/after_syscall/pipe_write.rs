@@ -14,7 +14,7 @@ use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/pipe_write",
     isolates: "user code after a call that looks a descriptor up, takes a lock and copies into the kernel's memory",
-    unit: Unit::Call,
+    unit: Unit::Trial,
     tasks: Tasks::OneThread,
     parameters: &[WORKING_SET, STREAM],
     baseline: "after_syscall/nothing",

@@ -13,7 +13,7 @@ use crate::sys::bare_ring::BareRing;
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/uring_submit",
     isolates: "user code after an io_uring submission and its completion",
-    unit: Unit::Call,
+    unit: Unit::Trial,
     tasks: Tasks::OneThread,
     parameters: &[WORKING_SET, STREAM],
     baseline: "after_syscall/nothing",

@@ -46,7 +46,7 @@ fn baseline(bench: &Bench) -> Kind {
 /// The figure; `None` where nothing has more than one part.
 pub(in crate::report) fn decomposition(subject: Subject) -> Option<Figure> {
     // What is late is made of waiting, and no mechanism's waiting contains another's.
-    if subject.benches.iter().any(|bench| matches!(bench.line().unit, Unit::Wakeup | Unit::Request)) {
+    if subject.benches.iter().any(|bench| matches!(bench.line().unit, Unit::Wakeup | Unit::Request | Unit::Trial)) {
         return None;
     }
     // Polling is a step on the way to another benchmark.

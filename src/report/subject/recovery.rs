@@ -1,6 +1,6 @@
 //! How benchmarks that found out a curve come back to their speed, and what that costs over an amount.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Subject;
 use crate::crew::{Curve, Figure as Number, Finding};
@@ -68,7 +68,9 @@ fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'s
         None => format!("{} {}", bench.name(), bench.line().setting.placement.name()),
     };
     let trace = |found: &Found| Trace { label: label(found), points: found.2.points.clone() };
-    let dearest = found.iter().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&found[0]);
+    // The baseline is the control: what it loses is what the method cannot tell.
+    let judged = found.iter().filter(|(bench, ..)| !is_control(bench));
+    let dearest = judged.max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&found[0]);
     let mut csv = Csv::new(&["curve", &curve.x.of, &curve.y.of, "id"]);
     for (row, (x, y)) in found.iter().flat_map(|found| found.2.points.iter().map(move |point| (found, point))) {
         csv.row([label(row), number(*x), number(*y), row.0.line().id.clone()]);
@@ -129,7 +131,10 @@ fn numbers(subject: Subject, found: &[Found]) -> Option<Figure> {
         let start = [label, amount.to_string(), number(figure.value)];
         csv.row(start.into_iter().chain(interval).chain([bench.line().id.clone()]));
     }
-    let (dearest, most) = dearest(&rows);
+    let controls: BTreeSet<&str> =
+        found.iter().filter(|(bench, ..)| is_control(bench)).map(|(bench, ..)| bench.name()).collect();
+    let judged = rows.iter().filter(|(label, _)| !controls.iter().any(|control| label.starts_with(control)));
+    let (dearest, most) = dearest(judged);
     Some(Figure {
         id: format!("{}-over-{}", subject.anchor("recovery"), text::slug(varied)),
         title: subject.title(&format!("Time {what}, over {}", varied.replace('_', " "))),
@@ -146,9 +151,12 @@ fn numbers(subject: Subject, found: &[Found]) -> Option<Figure> {
     })
 }
 
-fn dearest(rows: &[(String, Vec<Option<f64>>)]) -> (&str, f64) {
-    let all =
-        rows.iter().flat_map(|(label, values)| values.iter().flatten().map(move |value| (label.as_str(), *value)));
+fn is_control(bench: &Bench) -> bool {
+    bench.line().mechanism == bench.line().baseline
+}
+
+fn dearest<'a>(rows: impl Iterator<Item = &'a (String, Vec<Option<f64>>)>) -> (&'a str, f64) {
+    let all = rows.flat_map(|(label, values)| values.iter().flatten().map(move |value| (label.as_str(), *value)));
     all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("none", 0.0))
 }
 
