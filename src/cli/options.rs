@@ -129,19 +129,13 @@ impl Filter {
             None => Self::All,
             Some(id) if exact => Self::Exact(id.into()),
             Some(pattern) => {
-                Self::Pattern(
-                    Regex::new(pattern).map_err(|error| Usage::BadFilter {
-                        filter: pattern.into(),
-                        reason: error
-                            .to_string()
-                            .lines()
-                            .last()
-                            .unwrap_or_default()
-                            .trim()
-                            .trim_start_matches("error: ")
-                            .into(),
-                    })?,
-                )
+                let bad = |error: regex::Error| {
+                    let told = error.to_string();
+                    // Lines before the last one draw the pattern.
+                    let reason = told.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").into();
+                    Usage::BadFilter { filter: pattern.into(), reason }
+                };
+                Self::Pattern(Regex::new(pattern).map_err(bad)?)
             }
         })
     }

@@ -186,7 +186,7 @@ mod tests {
 
     /// Each sleep of these threads ends in exactly one wake-up, whatever else the machine does. (A ping-pong will
     /// not do: where the woken side preempts its waker at once, the answer finds the waker awake.)
-    fn sleep_often(names: [&str; 2], start: impl FnOnce()) {
+    fn sleep_often(names: [String; 2], start: impl FnOnce()) {
         let go = Barrier::new(3);
         let sleep_all = || {
             go.wait();
@@ -194,7 +194,7 @@ mod tests {
         };
         thread::scope(|scope| {
             for name in names {
-                thread::Builder::new().name(name.into()).spawn_scoped(scope, sleep_all).unwrap();
+                thread::Builder::new().name(name).spawn_scoped(scope, sleep_all).unwrap();
             }
             start();
             go.wait();
@@ -203,13 +203,17 @@ mod tests {
 
     #[test]
     fn each_wake_up_is_counted_once() {
-        let globs = ["wakeup-test-?", "wakeup-test-*", "*-test-b", "*up-test-b*", "wakeup-test-b", "wakeup-test-c"];
+        // Every CPU is watched: another checkout's tests may run beside these. A name has fifteen letters.
+        let own = format!("woken-{:x}", std::process::id());
+        let globs = [format!("{own}-?"), format!("{own}-*"), format!("*{}-b", &own[2..]), format!("*{}-b*", &own[4..])];
+        let globs = globs.into_iter().chain([format!("{own}-b"), format!("{own}-c")]);
+        let globs: Vec<String> = globs.collect();
         let opened: Result<Vec<Wakeups>, NotCounted> = globs.iter().map(|glob| Wakeups::open(glob)).collect();
         let mut opened = match opened {
             Ok(opened) => opened,
             Err(refusal) => return println!("not checked: {refusal}"),
         };
-        sleep_often(["wakeup-test-a", "wakeup-test-b"], || {
+        sleep_often([format!("{own}-a"), format!("{own}-b")], || {
             opened.iter_mut().for_each(|wakeups| wakeups.enable().unwrap());
         });
         opened.iter_mut().for_each(|wakeups| wakeups.disable().unwrap());
