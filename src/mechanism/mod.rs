@@ -61,6 +61,11 @@ pub trait Mechanism: Sync {
         true
     }
 
+    /// Whether something of it runs on between batches, as the kernel's thread of a submission queue does for a while.
+    fn runs_on(&self, _parameters: &Parameters) -> bool {
+        false
+    }
+
     /// Open files in all its descriptor tables together, where it has several; [`Demand::descriptors`] is of one.
     fn files(&self, _parameters: &Parameters) -> u64 {
         0

@@ -13,9 +13,8 @@ pub(super) fn can_take_turns(a: &Chosen, b: &Chosen) -> bool {
 fn lies_still(chosen: &Chosen) -> bool {
     // Of one that this program does not know nothing can be said.
     chosen.benchmark().is_some_and(|benchmark| {
-        // Waits and memory are not divisible, and depend on who else is there. A submission queue's kernel thread
-        // (`sqpoll=on`, `ring=sqpoll`; off by default) spins on for a while after the last request.
-        benchmark.is_divisible() && !benchmark.id().contains("sqpoll")
+        // Waits and memory are not divisible, and depend on who else is there.
+        benchmark.is_divisible() && !benchmark.mechanism.runs_on(&benchmark.parameters)
     })
 }
 

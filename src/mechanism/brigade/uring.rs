@@ -61,6 +61,10 @@ impl Mechanism for Uring {
         probe()
     }
 
+    fn runs_on(&self, parameters: &Parameters) -> bool {
+        setup(parameters).sqpoll
+    }
+
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
         supports(setup(parameters))?;
         Load::of(parameters)?;

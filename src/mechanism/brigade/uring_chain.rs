@@ -68,6 +68,10 @@ impl Mechanism for UringChain {
         probe()
     }
 
+    fn runs_on(&self, parameters: &Parameters) -> bool {
+        setup(parameters).sqpoll
+    }
+
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
         supports(setup(parameters))?;
         Load::without_work(parameters)?;

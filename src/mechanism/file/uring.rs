@@ -76,6 +76,10 @@ impl Mechanism for Uring {
         rings::probe()
     }
 
+    fn runs_on(&self, parameters: &Parameters) -> bool {
+        setup(parameters).sqpoll
+    }
+
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
         source::probe()?;
         rings::supports(setup(parameters))
