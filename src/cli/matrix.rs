@@ -1,21 +1,26 @@
 //! `switchcost matrix`: what a handoff costs between each pair of CPUs.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 
+use super::folder;
+use super::measuring::{check_same, machine_line};
 use super::options::{Usage, What};
-use crate::harness::{Cell, Sampling, matrix, pairs};
+use crate::harness::{Sampling, matrix, pairs};
+use crate::host::{Host, Root};
 use crate::mechanism::{Mechanism, find};
-use crate::report::{Heatmap, heatmap};
+use crate::record::{BenchmarkLine, Line, Outcome, RecordError, Run, Suite, Writer, read};
+use crate::report::{File, pairs_files, pairs_tables, summarize};
 use crate::sys::affinity::allowed_cpus;
 use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
 
 /// Measure the handoff between every pair of CPUs, as numbers and as a heat map
 #[derive(Debug, Args)]
+#[command(after_help = "With --out it may be added to a run of this machine, whose report then has the map.")]
 pub(super) struct Matrix {
     /// Which handoff: spin, futex, pipe, or any other that `switchcost list handoff/` names
     #[arg(long, value_name = "NAME", default_value = "spin")]
@@ -38,11 +43,11 @@ pub(super) struct Matrix {
     /// How tasks are scheduled: other, batch, idle, fifo or rr
     #[arg(long, value_name = "CLASS")]
     policy: Option<String>,
-    /// The numbers as JSON
+    /// Print the numbers as JSON
     #[arg(long)]
     json: bool,
-    /// Where to put matrix.csv, matrix.json and matrix.svg
-    #[arg(long, value_name = "FOLDER")]
+    /// Where the record and the pictures go (default target/switchcost/<time>)
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
@@ -60,25 +65,24 @@ impl Matrix {
             .into());
         }
         let sampling = self.sampling()?;
-        if let Some(folder) = &self.out {
-            // Before minutes of measuring.
-            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        }
+        let mut log = Log::open(self.out.clone().unwrap_or_else(folder::of_this_run))?;
         let visits = pairs.len() * self.rounds as usize;
         let progress = indicatif::ProgressBar::new(visits as u64);
-        let cells = matrix(mechanism, &pairs, sampling, |done| progress.set_position(done as u64));
+        let lines = matrix(mechanism, &pairs, sampling, &log.machine, |done| progress.set_position(done as u64));
         progress.finish_and_clear();
-        let cells = cells?;
-        let json = as_json(mechanism, &cpus, &cells);
+        let lines = lines?;
+        log.append(&lines)?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{json:#}")?;
-        } else {
-            print(mechanism, &cpus, &cells, &mut out)?;
+            writeln!(out, "{:#}", as_json(mechanism, &cpus, &lines))?;
+            return Ok(ExitCode::SUCCESS);
         }
-        if let Some(folder) = &self.out {
-            write_files(folder, mechanism, &cpus, &cells, &json)?;
+        writeln!(out, "{}", pairs_tables(&lines))?;
+        for picture in log.pictures()? {
+            writeln!(out, "picture: {}", picture.display())?;
         }
+        writeln!(out, "record:  {}", log.writer.path().display())?;
+        writeln!(out, "report:  switchcost report {}", log.folder.display())?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -118,71 +122,64 @@ impl Matrix {
     }
 }
 
-/// The medians as a square; a pair that was measured in one order stands in both places.
-fn square(cpus: &[CpuId], cells: &[Cell]) -> Vec<Vec<Option<f64>>> {
-    let of = |a: CpuId, b: CpuId| cells.iter().find(|cell| (cell.first, cell.second) == (a, b))?.median();
-    cpus.iter().map(|&a| cpus.iter().map(|&b| of(a, b).or_else(|| of(b, a))).collect()).collect()
+/// The run that the pairs are written to: a new one, or one of this machine that has other benchmarks.
+struct Log {
+    folder: PathBuf,
+    machine: String,
+    before: Run,
+    writer: Writer,
 }
 
-fn unit(mechanism: &dyn Mechanism) -> String {
-    format!("ns/{}, one way, median", mechanism.descriptor().unit)
-}
-
-fn print(mechanism: &dyn Mechanism, cpus: &[CpuId], cells: &[Cell], out: &mut impl Write) -> std::io::Result<()> {
-    writeln!(out, "{} [{}]", mechanism.descriptor().id, unit(mechanism))?;
-    write!(out, "{:>6}", "CPU")?;
-    for cpu in cpus {
-        write!(out, " {cpu:>8}")?;
+impl Log {
+    /// Before minutes of measuring.
+    fn open(folder: PathBuf) -> anyhow::Result<Self> {
+        let mut writer = Writer::open(&folder)?;
+        let before = if writer.is_new() { Run::default() } else { read(&folder)? };
+        let (host, suite) = (Host::observe(&Root::default()), Suite::current());
+        check_same(&before, &host, &suite, &folder)?;
+        let machine = machine_line(super::command_line(), &host, suite);
+        writer.append(&Line::Machine(Box::new(machine)))?;
+        Ok(Self { folder, machine: host.id(), before, writer })
     }
-    writeln!(out)?;
-    for (cpu, row) in cpus.iter().zip(square(cpus, cells)) {
-        write!(out, "{cpu:>6}")?;
-        for figure in row {
-            match figure {
-                Some(figure) => write!(out, " {figure:>8.0}")?,
-                None => write!(out, " {:>8}", "-")?,
-            }
+
+    /// Writes `lines` as the round after those that the run has of them.
+    fn append(&mut self, lines: &[BenchmarkLine]) -> Result<(), RecordError> {
+        for line in lines {
+            let round = self.before.benchmarks.iter().filter(|before| before.id == line.id).count();
+            let line = BenchmarkLine { round: u32::try_from(round).unwrap_or(u32::MAX), ..line.clone() };
+            self.writer.append(&Line::Benchmark(Box::new(line)))?;
         }
-        writeln!(out)?;
+        Ok(())
     }
-    Ok(())
+
+    /// Draws all maps of the run.
+    fn pictures(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let write = |file: File| {
+            let path = self.folder.join(&file.path);
+            std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
+            Ok(path)
+        };
+        pairs_files(&read(&self.folder)?).into_iter().map(write).collect()
+    }
 }
 
-fn as_json(mechanism: &dyn Mechanism, cpus: &[CpuId], cells: &[Cell]) -> serde_json::Value {
-    let cell = |cell: &Cell| {
-        serde_json::json!({
-            "first": cell.first,
-            "second": cell.second,
-            "median_ns": cell.median(),
-            "least_ns": cell.least(),
-            "samples_ns": cell.samples,
-        })
+fn as_json(mechanism: &dyn Mechanism, cpus: &[CpuId], lines: &[BenchmarkLine]) -> serde_json::Value {
+    let pair = |line: &BenchmarkLine| {
+        let ((first, second), summary) = (line.pair()?, summarize(&[line])?);
+        let Outcome::Measured(measured) = &line.outcome else { return None };
+        let samples: Vec<f64> = measured.samples.iter().map(|sample| sample.per_op()).collect();
+        let interval = summary.nanos.interval;
+        Some(serde_json::json!({
+            "first": first,
+            "second": second,
+            "median_ns": interval.estimate,
+            "low_ns": interval.low,
+            "high_ns": interval.high,
+            "least_ns": samples.iter().copied().min_by(f64::total_cmp),
+            "samples_ns": samples,
+        }))
     };
     let descriptor = mechanism.descriptor();
-    let pairs: Vec<_> = cells.iter().map(cell).collect();
+    let pairs: Vec<_> = lines.iter().filter_map(pair).collect();
     serde_json::json!({ "mechanism": descriptor.id, "unit": descriptor.unit, "cpus": cpus, "pairs": pairs })
-}
-
-fn write_files(
-    folder: &Path,
-    mechanism: &dyn Mechanism,
-    cpus: &[CpuId],
-    cells: &[Cell],
-    json: &serde_json::Value,
-) -> anyhow::Result<()> {
-    let mut csv = String::from("first,second,median_ns,least_ns,samples\n");
-    for cell in cells {
-        let figure = |figure: Option<f64>| figure.map_or_else(String::new, |figure| format!("{figure:.1}"));
-        let (median, least) = (figure(cell.median()), figure(cell.least()));
-        csv.push_str(&format!("{},{},{median},{least},{}\n", cell.first, cell.second, cell.samples.len()));
-    }
-    let labels: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-    let title = format!("{} between each two CPUs", mechanism.descriptor().id);
-    let (unit, rows) = (unit(mechanism), square(cpus, cells));
-    let svg = heatmap(&Heatmap { title: &title, unit: &unit, labels: &labels, rows: &rows });
-    for (name, text) in [("matrix.csv", csv), ("matrix.json", format!("{json:#}\n")), ("matrix.svg", svg)] {
-        let path = folder.join(name);
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
 }

@@ -60,7 +60,7 @@ impl Measuring {
             let before = if writer.is_new() { Run::default() } else { read(path)? };
             check_same(&before, &host, &suite, &folder)?;
             if before.machines.is_empty() {
-                writer.append(&Line::Machine(Box::new(machine_line(&asked, &host, suite))))?;
+                writer.append(&Line::Machine(Box::new(machine_line(asked.argv.clone(), &host, suite))))?;
             }
             for line in &before.benchmarks {
                 standing.add(side, line);
@@ -116,19 +116,23 @@ fn suites(asked: &Asked, folder: &Path) -> anyhow::Result<Vec<Suite>> {
     asked.programs.0.iter().take(asked.sides()).map(suite).collect()
 }
 
-fn machine_line(asked: &Asked, host: &Host, suite: Suite) -> MachineLine {
+/// What a record says of where and by what it was measured.
+pub(super) fn machine_line(argv: Vec<String>, host: &Host, suite: Suite) -> MachineLine {
     MachineLine {
         id: host.id(),
         host: host.clone().for_the_record(),
         moment: Moment::observe(&Root::default()),
         suite,
-        argv: asked.argv.clone(),
+        argv,
         started_ms: now_ms(),
     }
 }
 
 /// Rounds of two machines, or of two builds, are no rounds of one benchmark.
-fn check_same(before: &Run, host: &Host, suite: &Suite, folder: &Path) -> Result<(), Usage> {
+///
+/// # Errors
+/// When `before` was measured on another machine, or by another build.
+pub(super) fn check_same(before: &Run, host: &Host, suite: &Suite, folder: &Path) -> Result<(), Usage> {
     let Some(machine) = before.machines.first() else { return Ok(()) };
     let differs = |what: &str| {
         let folder = folder.display();

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
 use crate::report::{
-    NOT_COUNTED, counter_tables, findings_tables, group_table, natural, notes, parts_tables, rounds_table,
+    NOT_COUNTED, counter_tables, findings_tables, group_table, natural, notes, pairs_tables, parts_tables, rounds_table,
 };
 
 /// Print the tables of a run again, from its record
@@ -45,8 +45,10 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
         if lines.is_empty() {
             continue;
         }
+        let maps = pairs_tables(&lines);
+        lines.retain(|line| line.pair().is_none());
         writeln!(out, "{}: {}\n{}", group.name, group.question, group_table(&lines))?;
-        let further = [counter_tables(&lines), findings_tables(&lines), rounds_table(&lines)];
+        let further = [counter_tables(&lines), findings_tables(&lines), rounds_table(&lines), maps];
         for table in further.iter().filter(|table| !table.is_empty()) {
             writeln!(out, "\n{table}")?;
         }

@@ -25,6 +25,9 @@ const CONFIDENCE: f64 = 0.95;
 /// Of the resampling that single rounds need; its value is of no consequence.
 const SEED: u64 = 0x5343;
 
+/// How far a ratio is from the quotient of the figures beside it before a reader wonders: 1 %.
+const NOTEWORTHY: f64 = 0.01;
+
 /// Which benchmarks of two runs belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matching {
@@ -172,14 +175,20 @@ fn row(
         notes.push("one round on a side: no verdict, because the next process might reverse it".into());
     }
     let (id, other_id) = (first.first()?.id.clone(), other.first()?.id.clone());
+    let (figure_a, figure_b) = (figure(&first)?, figure(&other)?);
+    let quotient = figure_b.interval.estimate / figure_a.interval.estimate;
+    if (quotient / ratio.interval.estimate).ln().abs() > NOTEWORTHY {
+        let of = if paired { "each pair of rounds" } else { "the rounds' commoner mode" };
+        notes.push(format!("the ratio is that of {of}, not the quotient of the two figures ({quotient:.3})"));
+    }
     Some(Row {
         other_id: (other_id != id).then_some(other_id),
         id,
         unit: first.first()?.unit.name(),
         measures: first.first()?.measures,
         run,
-        first: figure(&first)?,
-        other: figure(&other)?,
+        first: figure_a,
+        other: figure_b,
         ratio,
         verdict: Verdict::of(&ratio, smallest_effect),
         notes,

@@ -15,6 +15,7 @@ fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
         samples: (0..5).map(|i| Sample(Ops(10), Nanos(10 * nanos + i))).collect(),
         usage: Usage::default(),
         paces: Vec::new(),
+        longest_paces: Vec::new(),
         counted: Counted::default(),
         findings: Vec::new(),
         audit: AuditRecord::default(),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::demand::{INSTANCES, met_half_way};
 use super::formatter::Bytes;
+use super::taken::measured;
 use super::turns::Turns;
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
@@ -20,7 +21,7 @@ use crate::host::Root;
 use crate::host::moment::Moment;
 use crate::mechanism::group;
 use crate::pmu::Plan;
-use crate::record::{AuditRecord, BenchmarkLine, Measured, Noise, Outcome, Sample};
+use crate::record::{AuditRecord, BenchmarkLine, Noise, Outcome};
 use crate::sys::usage::Usage;
 use crate::units::{Nanos, Quantity};
 
@@ -299,11 +300,8 @@ fn attempt(
     desk.turns.borrow_mut().pass();
     let taken = steady(&desk.taken.borrow());
     let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, desk)).unwrap_or_default();
-    let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
-    let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
-    let paces = taken.iter().filter_map(|taken| taken.pace).collect();
     let noise = Noise { start, end, own_cpu, lasted: Some(lasted) };
-    Some(Outcome::Measured(Box::new(Measured { samples, paces, usage, counted, findings, audit, noise })))
+    Some(Outcome::Measured(Box::new(measured(&taken, counted, findings, audit, noise))))
 }
 
 /// Audits when the partner, if there is one, is done with its samples or its audit.

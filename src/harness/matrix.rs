@@ -1,9 +1,17 @@
 //! The cost of a handoff for pairs of CPUs: what the distance between two CPUs is, as tasks feel it.
 
-use super::Benchmark;
+use std::time::Instant;
+
+use super::adapter::line;
+use super::taken::{measured, slower};
+use super::{Benchmark, Planned, Taken, now_ms};
 use crate::crew::{Failure, Idle, Placement, Policy, Seating};
+use crate::host::Root;
+use crate::host::moment::Moment;
 use crate::mechanism::{Mechanism, Parameters};
-use crate::stats::{Prng, median};
+use crate::record::{AuditRecord, BenchmarkLine, Counted, Noise, Outcome};
+use crate::stats::Prng;
+use crate::sys::usage::Usage;
 use crate::units::{CpuId, Nanos};
 
 /// How long to look at each pair.
@@ -19,29 +27,6 @@ pub struct Sampling {
     pub policy: Policy,
 }
 
-/// One pair, and the nanoseconds per operation that its samples took.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    /// Where the task sits that begins.
-    pub first: CpuId,
-    /// Where its partner sits.
-    pub second: CpuId,
-    /// One figure for each visit.
-    pub samples: Vec<f64>,
-}
-
-impl Cell {
-    /// The middle figure.
-    pub fn median(&self) -> Option<f64> {
-        median(&self.samples)
-    }
-
-    /// The least figure: what undisturbed hardware does.
-    pub fn least(&self) -> Option<f64> {
-        self.samples.iter().copied().min_by(f64::total_cmp)
-    }
-}
-
 /// The pairs of `cpus`: each once, or in both orders; a CPU with itself where `mechanism` runs on one CPU.
 pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(CpuId, CpuId)> {
     let alone = mechanism.descriptor().fits(Placement::SameCpu);
@@ -49,8 +34,8 @@ pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(C
     all.filter(|(a, b)| a < b || (ordered && a > b) || (alone && a == b)).collect()
 }
 
-/// Measures every pair. Each round visits all of them in an order of its own, so that whatever changes with time falls
-/// on all alike; `visited` is told after each visit how many are done.
+/// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so that
+/// whatever changes with time falls on all alike; `visited` is told after each visit how many are done.
 ///
 /// # Errors
 /// `Unsupported` when the mechanism cannot run here, or whatever went wrong.
@@ -58,10 +43,12 @@ pub fn matrix(
     mechanism: &'static dyn Mechanism,
     pairs: &[(CpuId, CpuId)],
     sampling: Sampling,
+    machine: &str,
     mut visited: impl FnMut(usize),
-) -> Result<Vec<Cell>, Failure> {
-    let mut cells: Vec<Cell> =
-        pairs.iter().map(|&(first, second)| Cell { first, second, samples: Vec::new() }).collect();
+) -> Result<Vec<BenchmarkLine>, Failure> {
+    let (started_ms, start) = (now_ms(), Moment::observe(&Root::default()));
+    let (began, used) = (Instant::now(), Usage::of_this_process().ok());
+    let mut cells: Vec<Cell> = pairs.iter().map(|&pair| Cell::new(mechanism, pair, sampling)).collect();
     // Any order but the same for all will do.
     let mut prng = Prng::seeded(0x6d61_7472);
     let mut order: Vec<usize> = (0..cells.len()).collect();
@@ -71,39 +58,77 @@ pub fn matrix(
             order.swap(end, prng.index(end + 1));
         }
         for &index in &order {
-            let cell = &mut cells[index];
-            cell.samples.push(visit(mechanism, (cell.first, cell.second), sampling)?);
+            cells[index].visit(sampling.sample)?;
             done += 1;
             visited(done);
         }
     }
-    Ok(cells)
+    // The visits of all pairs are mixed, so this is what disturbed each of them.
+    let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
+    let noise = Noise { start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) };
+    Ok(cells.into_iter().map(|cell| cell.line(machine, started_ms, noise.clone())).collect())
 }
 
 /// Enough to learn how long one takes, where it takes longest.
 const FIRST: u64 = 200;
 
-fn visit(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), sampling: Sampling) -> Result<f64, Failure> {
-    let (a, b) = pair;
-    let seating = match a == b {
-        true => Seating::in_turn(Placement::SameCpu, &[a]),
-        false => Seating::in_turn(Placement::OnePerCpu, &[a, b]),
-    };
-    let _idle = sampling.idle.hold(&seating.cpus())?;
-    let parameters = Parameters::defaults(mechanism.descriptor());
-    let benchmark = Benchmark { mechanism, parameters, seating, idle: sampling.idle, policy: sampling.policy };
-    let mut driver = benchmark.start(|| Ok(()))?;
-    let first = driver.run(benchmark.whole_laps(FIRST))?;
-    let per_op = first.elapsed.per(first.ops).unwrap_or(1.0).max(1.0);
-    let ops = (sampling.sample.0 as f64 / per_op) as u64;
-    let batch = driver.run(benchmark.whole_laps(ops.max(FIRST)))?;
-    driver.stop()?;
-    batch.elapsed.per(batch.ops).ok_or(Failure::Miscounted { asked: ops, done: 0 })
+/// A pair, and its visits.
+#[derive(Debug)]
+struct Cell {
+    pair: (CpuId, CpuId),
+    benchmark: Benchmark,
+    taken: Vec<Taken>,
+}
+
+impl Cell {
+    fn new(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), sampling: Sampling) -> Self {
+        let (a, b) = pair;
+        let seating = match a == b {
+            true => Seating::in_turn(Placement::SameCpu, &[a]),
+            false => Seating::in_turn(Placement::OnePerCpu, &[a, b]),
+        };
+        let parameters = Parameters::defaults(mechanism.descriptor());
+        let benchmark = Benchmark { mechanism, parameters, seating, idle: sampling.idle, policy: sampling.policy };
+        Self { pair, benchmark, taken: Vec::new() }
+    }
+
+    /// Takes a sample of about the length `sample`, with an instance of its own.
+    fn visit(&mut self, sample: Nanos) -> Result<(), Failure> {
+        let benchmark = &self.benchmark;
+        let _idle = benchmark.idle.hold(&benchmark.seating.cpus())?;
+        let mut driver = benchmark.start(|| Ok(()))?;
+        let first = driver.run(benchmark.whole_laps(FIRST))?;
+        let per_op = first.elapsed.per(first.ops).unwrap_or(1.0).max(1.0);
+        let ops = benchmark.whole_laps(((sample.0 as f64 / per_op) as u64).max(FIRST));
+        let (pace, used) = (driver.pace()?, driver.usage()?);
+        let batch = driver.run(ops)?;
+        let usage = driver.usage()?.since(used);
+        let pace = slower(pace, driver.pace()?);
+        driver.stop()?;
+        self.taken.push(Taken { batch, usage, pace });
+        Ok(())
+    }
+
+    fn line(self, machine: &str, started_ms: u64, noise: Noise) -> BenchmarkLine {
+        let measured = measured(&self.taken, Counted::default(), Vec::new(), AuditRecord::default(), noise);
+        let outcome = Outcome::Measured(Box::new(measured));
+        let id = self.id();
+        BenchmarkLine { id, ..line(&Planned::Ready(self.benchmark), 0, machine, started_ms, outcome) }
+    }
+
+    /// The benchmark's id with the CPUs, which the placement does not tell.
+    fn id(&self) -> String {
+        let (id, cpus) = (self.benchmark.id(), BenchmarkLine::named_cpus(self.pair));
+        let separator = if id.matches('/').count() > 2 { ',' } else { '/' };
+        format!("{id}{separator}{cpus}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crew::Idle;
     use crate::mechanism::find;
 
     #[test]
@@ -121,7 +146,18 @@ mod tests {
         let cpus = crate::sys::affinity::allowed_cpus().unwrap();
         let sampling = Sampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
         let asked = pairs(futex, &cpus[..1], false);
-        let cells = matrix(futex, &asked, sampling, |_| {}).unwrap();
-        assert!(cells.iter().all(|cell| cell.samples.len() == 2 && cell.least() > Some(0.0)));
+        let lines = matrix(futex, &asked, sampling, "m", |_| {}).unwrap();
+        assert_eq!(lines.iter().map(BenchmarkLine::pair).collect::<Vec<_>>(), [Some((cpus[0], cpus[0]))]);
+        let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
+        assert_eq!(measured.samples.len(), 2);
+        assert!(measured.samples.iter().all(|sample| sample.0.0 >= FIRST && sample.1.0 > 0));
+    }
+
+    #[test]
+    fn ids_name_the_cpus_behind_everything_else_that_was_chosen() {
+        let sampling = |idle| Sampling { rounds: 1, sample: Nanos(1), idle, policy: Policy::default() };
+        let id = |pair, idle| Cell::new(find("handoff/futex").unwrap(), pair, sampling(idle)).id();
+        assert_eq!(id((CpuId(1), CpuId(0)), Idle::Default), "handoff/futex/one-per-cpu/cpus=1+0");
+        assert_eq!(id((CpuId(3), CpuId(3)), Idle::Poll), "handoff/futex/same-cpu/idle=poll,cpus=3+3");
     }
 }

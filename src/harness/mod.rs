@@ -11,13 +11,15 @@ mod plan;
 pub mod rounds;
 mod scale;
 mod session;
+mod taken;
 mod turns;
 
 pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
 pub use audit::{Auditor, answer_audit_request};
 pub use benchmark::{Benchmark, Chosen};
 pub use demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks};
-pub use matrix::{Cell, Sampling, matrix, pairs};
+pub use matrix::{Sampling, matrix, pairs};
 pub use plan::{Choice, Counts, PlanError, Planned, plan, plan_counts};
 pub use scale::Scale;
-pub use session::{Session, Taken};
+pub use session::Session;
+pub use taken::Taken;

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::adapter::line;
 use super::demand::{INSTANCES_OF_A_SWEEP, count_of, met_half_way};
+use super::taken::measured;
 use super::{Auditor, Benchmark, Planned, Session, Settings, Taken, now_ms};
 use crate::crew::{Failure, Finding};
 use crate::host::Root;
 use crate::host::moment::Moment;
 use crate::mechanism::{Domain, Value};
-use crate::record::{AuditRecord, BenchmarkLine, Measured, Noise, Outcome, Sample, Unchecked};
+use crate::record::{AuditRecord, BenchmarkLine, Noise, Outcome, Unchecked};
 use crate::sys::holdings::{Holdings, Reader, Scope};
 use crate::sys::usage::Usage;
 use crate::units::{Nanos, Quantity};
@@ -75,10 +76,7 @@ fn attempt(benchmark: &Benchmark, scale: &Scale, settings: &Settings) -> Result<
     let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
     let noise = Noise { start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) };
     let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, tasks, scale)).unwrap_or_default();
-    let usage = taken.iter().fold(Usage::default(), |sum, taken| sum.plus(taken.usage));
-    let samples = taken.iter().map(|taken| Sample(taken.batch.ops, taken.batch.elapsed)).collect();
-    let paces = taken.iter().filter_map(|taken| taken.pace).collect();
-    Ok(Outcome::Measured(Box::new(Measured { samples, paces, usage, counted, findings: held, audit, noise })))
+    Ok(Outcome::Measured(Box::new(measured(&taken, counted, held, audit, noise))))
 }
 
 /// Runs a lap of the least number of tasks: what the first instance of a process reads of the program and allocates for

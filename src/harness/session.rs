@@ -7,11 +7,11 @@ use nix::unistd::Pid;
 
 use super::Benchmark;
 use super::metering::Metering;
-use crate::crew::{Batch, Driver, Failure, Finding, Held};
+use super::taken::{Taken, slower};
+use crate::crew::{Driver, Failure, Finding, Held};
 use crate::pmu::{Counters, NotCounted, Plan, Tally};
 use crate::record::{Counted, Sample};
-use crate::sys::usage::Usage;
-use crate::units::Nanos;
+use crate::sys::pace::Pace;
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
 /// into the figures that are shown.
@@ -24,17 +24,6 @@ const PORTION_NANOS: f64 = 4e6;
 /// How long an instance runs unmeasured after another process had the CPUs: a core reads back what its private caches hold
 /// (a few megabytes at the most) in less.
 const REWARM_NANOS: f64 = 2e6;
-
-/// One bare sample, and what the kernel accounted meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
-    /// The sample.
-    pub batch: Batch,
-    /// What the mechanism's tasks used.
-    pub usage: Usage,
-    /// How long a fixed stretch of work took on the driver's CPU, before or after, whichever was longer.
-    pub pace: Option<Nanos>,
-}
 
 /// A benchmark that is set up twice: without counters, for the times, and with them, for the counts.
 #[derive(Debug)]
@@ -135,7 +124,7 @@ impl Session {
     }
 
     /// `pace` is that before it, and then that after it.
-    fn bare_sample(&mut self, ops: u64, pace: &mut Option<Nanos>) -> Result<Taken, Failure> {
+    fn bare_sample(&mut self, ops: u64, pace: &mut Option<Pace>) -> Result<Taken, Failure> {
         let energy = self.metering.as_mut().map(Metering::read);
         let before = self.bare.usage()?;
         let began = Instant::now();
@@ -147,7 +136,7 @@ impl Session {
             metering.add(&before, &after, batch);
         }
         let before = std::mem::replace(pace, self.bare.pace()?);
-        Ok(Taken { batch, usage, pace: before.max(*pace) })
+        Ok(Taken { batch, usage, pace: slower(before, *pace) })
     }
 
     fn counted_sample(&mut self, ops: u64) -> Result<(), Failure> {
@@ -274,7 +263,7 @@ impl Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Crew, Idle, Operation, Placement, Policy, Seating};
+    use crate::crew::{Batch, Crew, Idle, Operation, Placement, Policy, Seating};
     use crate::mechanism::{Demand, Descriptor, Expectation, Mechanism, Parameters, Tasks, Unit};
     use crate::sys::affinity::allowed_cpus;
 

@@ -124,6 +124,23 @@ pub struct BenchmarkLine {
     pub circumstances: Option<Circumstances>,
 }
 
+impl BenchmarkLine {
+    /// How the id of a benchmark on two chosen CPUs names them: `cpus=0+1`, first the one that begins.
+    pub fn named_cpus((first, second): (CpuId, CpuId)) -> String {
+        format!("{CPUS}{first}+{second}")
+    }
+
+    /// The two CPUs that were chosen for it, first the one that begins; none where its placement chose them.
+    pub fn pair(&self) -> Option<(CpuId, CpuId)> {
+        let differing = self.id.splitn(4, '/').nth(3)?;
+        let cpus = differing.split(',').find_map(|item| item.strip_prefix(CPUS))?;
+        let (first, second) = cpus.split_once('+')?;
+        Some((CpuId(first.parse().ok()?), CpuId(second.parse().ok()?)))
+    }
+}
+
+const CPUS: &str = "cpus=";
+
 /// How one benchmark of one round went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,10 +198,13 @@ impl Sample {
 pub struct Measured {
     /// The bare samples, in the order in which they were taken. All times come from these.
     pub samples: Vec<Sample>,
-    /// How long a fixed stretch of kernel entries took on the first task's CPU beside each sample, before or after it,
-    /// whichever was longer, in nanoseconds; empty where the task was not confined to one CPU.
+    /// How long a fixed stretch of kernel entries took on the first task's CPU beside each sample: the shortest of four,
+    /// before or after it, whichever was longer, in nanoseconds; empty where the task was not confined to one CPU.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paces: Vec<Nanos>,
+    /// The same with the longest of the four; empty in records of before they were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub longest_paces: Vec<Nanos>,
     /// What the kernel accounted to the mechanism's tasks over the bare samples.
     pub usage: Usage,
     /// The counted samples.
@@ -199,10 +219,12 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The time per operation of each sample, and the pace beside it.
+    /// The time per operation of each sample, and the pace beside it: the longest stretch, or the shortest in records that
+    /// lack it.
     pub fn paced(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
-        let paced = self.paces.len() == self.samples.len();
-        let pace = move |index: usize| paced.then(|| self.paces[index].0 as f64);
+        let paces = if self.longest_paces.is_empty() { &self.paces } else { &self.longest_paces };
+        let paced = paces.len() == self.samples.len();
+        let pace = move |index: usize| paced.then(|| paces[index].0 as f64);
         self.samples.iter().enumerate().map(move |(index, sample)| (sample.per_op(), pace(index)))
     }
 }

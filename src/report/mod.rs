@@ -10,12 +10,12 @@ mod csv;
 mod events_table;
 mod findings_table;
 mod found;
-mod heatmap;
 mod machine;
 mod markdown;
 mod missing;
 mod outline;
 mod page;
+mod pairs_table;
 mod parts;
 mod rounds_table;
 mod study;
@@ -27,7 +27,7 @@ mod text;
 pub use events_table::counter_tables;
 pub use findings_table::findings_tables;
 pub use found::found;
-pub use heatmap::{Heatmap, heatmap};
+pub use pairs_table::pairs_tables;
 pub use rounds_table::rounds_table;
 pub use study::Catalogue;
 pub use summary::{Summary, summarize};
@@ -35,9 +35,10 @@ pub use table::{NOT_COUNTED, group_table, notes};
 pub use text::natural;
 
 use crate::record::{BenchmarkLine, Run};
+use figure::Figure;
 use outline::Outline;
 use study::{Study, groups};
-use subject::{Subject, scaling};
+use subject::{Subject, pairs, scaling};
 
 /// The tables of where the time of handoffs between CPUs goes, from all lines of a run; empty where it lacks a part.
 pub fn parts_tables(lines: &[BenchmarkLine]) -> String {
@@ -63,16 +64,23 @@ pub const NUMBERS: &str = "numbers.md";
 
 /// The pictures of how costs and memory grow with an amount, and their data, without a page around them.
 pub fn scaling_files(run: &Run) -> Vec<File> {
+    figure_files(run, |study, group| scaling(Subject { group, benches: &study.of_group(group), run: None }))
+}
+
+/// The maps of what a handoff costs between each two CPUs, and their data, without a page around them.
+pub fn pairs_files(run: &Run) -> Vec<File> {
+    figure_files(run, |study, group| pairs(Subject { group, benches: &study.pairs_of(group), run: None }))
+}
+
+fn figure_files(run: &Run, figures: impl Fn(&Study, &str) -> Vec<Figure>) -> Vec<File> {
     let studies = [Study::new(String::new(), run)];
-    let mut files = Vec::new();
-    for group in groups(&studies, &Catalogue::default()) {
-        let benches = studies[0].of_group(&group);
-        for figure in scaling(Subject { group: &group, benches: &benches, run: None }) {
-            files.push(File { path: format!("{}.svg", figure.id), text: figure.file() });
-            files.push(File { path: format!("{}.csv", figure.id), text: figure.csv });
-        }
-    }
-    files
+    let groups = groups(&studies, &Catalogue::default());
+    let figures = groups.iter().flat_map(|group| figures(&studies[0], group));
+    let files = figures.flat_map(|figure| {
+        let drawn = File { path: format!("{}.svg", figure.id), text: figure.file() };
+        [drawn, File { path: format!("{}.csv", figure.id), text: figure.csv }]
+    });
+    files.collect()
 }
 
 /// The report of `runs`, as the files of its folder: the page, its Markdown version, the README's table, every figure,

@@ -132,6 +132,12 @@ impl Study<'_> {
         self.benches.iter().filter(|bench| bench.summary.audit == verdict).count()
     }
 
+    /// How many benchmarks nobody asked an audit for.
+    pub(super) fn not_audited(&self) -> usize {
+        let asked_for = |bench: &&Bench| bench.rounds.iter().any(|round| round.audit.was_made());
+        self.benches.len() - self.benches.iter().filter(|bench| asked_for(bench)).count()
+    }
+
     /// Processor, kernel and the time of the run.
     pub(super) fn described(&self) -> String {
         match self.run.machines.first() {
@@ -166,7 +172,7 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
             .chain(submission(subject))
             .chain(scaling)
             .chain(tails(subject))
-            .chain(pairs(subject))
+            .chain(pairs(Subject { benches: &study.pairs_of(group), ..subject }))
             .chain(recovery(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));

@@ -78,13 +78,7 @@ pub(super) fn overview(study: &Study) -> String {
         text::count(study.benches.len(), "benchmark"),
         text::count(study.rounds(), "round"),
     )];
-    let (ok, differs, none) = (study.audited("ok"), study.audited("DIFFERS"), study.audited("none"));
-    sentences.push(match (differs, none) {
-        (0, 0) => format!("All {} audits hold.", ok),
-        (0, none) => format!("{ok} audits hold, {none} could not be made."),
-        (differs, 0) => format!("{ok} audits hold, {differs} differ."),
-        (differs, none) => format!("{ok} audits hold, {differs} differ, {none} could not be made."),
-    });
+    sentences.push(verdicts(study));
     match (study.failures().len(), study.unsupported()) {
         (0, 0) => {}
         (0, unsupported) => sentences.push(format!("{} cannot run here.", text::count(unsupported, "benchmark"))),
@@ -92,6 +86,21 @@ pub(super) fn overview(study: &Study) -> String {
         (failed, unsupported) => sentences.push(format!("{failed} failed, {unsupported} cannot run here.")),
     }
     sentences.join(" ")
+}
+
+/// What came of the audits.
+fn verdicts(study: &Study) -> String {
+    let (ok, differs, not_asked_for) = (study.audited("ok"), study.audited("DIFFERS"), study.not_audited());
+    let impossible = study.audited("none").saturating_sub(not_asked_for);
+    if ok == study.benches.len() {
+        return format!("All {ok} audits hold.");
+    }
+    if not_asked_for == study.benches.len() {
+        return "No audit was asked for.".into();
+    }
+    let further = [(differs, "differ"), (impossible, "could not be made"), (not_asked_for, "were not asked for")];
+    let further = further.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    format!("{ok} audits hold{}.", further.collect::<String>())
 }
 
 /// What a reader must know before believing a figure.

@@ -178,6 +178,7 @@ mod tests {
             outcome: Outcome::Measured(Box::new(Measured {
                 samples: vec![Sample(Ops(1), Nanos(nanos)); 10],
                 paces: Vec::new(),
+                longest_paces: Vec::new(),
                 usage: Usage::default(),
                 counted: Counted::default(),
                 findings: Vec::new(),

@@ -56,7 +56,7 @@ fn row(summary: &Summary) -> [String; 10] {
     [
         chosen(line).map_or(name.into(), |chosen| format!("{name} {chosen}")),
         line.setting.placement.name().into(),
-        estimate.rounds.to_string(),
+        rounds(summary),
         end(estimate.interval.low),
         end(estimate.interval.high),
         spread(estimate.between_round_cv),
@@ -65,6 +65,12 @@ fn row(summary: &Summary) -> [String; 10] {
         slowed(summary.set_aside),
         modes(summary),
     ]
+}
+
+/// Those that count, and of how many where some do not.
+fn rounds(summary: &Summary) -> String {
+    let (counting, all) = (summary.nanos.rounds, summary.rounds);
+    if counting == all { all.to_string() } else { format!("{counting} of {all}") }
 }
 
 fn slowed(share: f64) -> String {

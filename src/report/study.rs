@@ -1,6 +1,6 @@
 //! Runs as a reader asks for them: by group, by benchmark, with all rounds of a benchmark together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::found::found;
 use super::text::natural;
@@ -55,22 +55,31 @@ pub(super) struct Bench<'a> {
 impl<'a> Study<'a> {
     /// Sorts `run` out.
     pub(super) fn new(name: String, run: &'a Run) -> Self {
-        let mut by_id: Vec<(&str, Vec<&BenchmarkLine>)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut by_id: Vec<Vec<&BenchmarkLine>> = Vec::new();
         for line in &run.benchmarks {
-            match by_id.iter_mut().find(|(id, _)| *id == line.id) {
-                Some((_, lines)) => lines.push(line),
-                None => by_id.push((&line.id, vec![line])),
+            let place = *places.entry(&line.id).or_insert(by_id.len());
+            match by_id.get_mut(place) {
+                Some(lines) => lines.push(line),
+                None => by_id.push(vec![line]),
             }
         }
-        let benches = by_id.iter().filter_map(|(_, lines)| Bench::new(lines)).collect();
+        let benches = by_id.iter().filter_map(|lines| Bench::new(lines)).collect();
         Self { name, run, benches }
     }
 
-    /// The benchmarks of a group, baseline first, then by mechanism and placement.
+    /// The benchmarks of a group, baseline first, then by mechanism and placement; without those of chosen pairs of CPUs,
+    /// of which there are hundreds.
     pub(super) fn of_group(&self, group: &str) -> Vec<&Bench<'a>> {
-        let mut benches: Vec<&Bench> = self.benches.iter().filter(|bench| bench.group() == group).collect();
+        let mut benches: Vec<&Bench> =
+            self.benches.iter().filter(|bench| bench.group() == group && bench.line().pair().is_none()).collect();
         benches.sort_by(|a, b| a.order().cmp(&b.order()));
         benches
+    }
+
+    /// The benchmarks of a group on chosen pairs of CPUs.
+    pub(super) fn pairs_of(&self, group: &str) -> Vec<&Bench<'a>> {
+        self.benches.iter().filter(|bench| bench.group() == group && bench.line().pair().is_some()).collect()
     }
 
     /// The most rounds that any benchmark has.

@@ -16,6 +16,8 @@ pub struct Summary {
     pub line: BenchmarkLine,
     /// Nanoseconds per operation, or what else its line measures, over rounds; over samples where there is one round.
     pub nanos: Estimate,
+    /// Rounds that were measured; those whose CPU was never at its best pace give no figure and are none of `nanos.rounds`.
+    pub rounds: usize,
     /// CPU time per operation in nanoseconds, user and kernel, over all tasks.
     pub cpu_nanos: f64,
     /// Voluntary context switches per operation.
@@ -69,6 +71,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     let cycles = sum(user_cycles, kernel_cycles);
     Some(Summary {
         nanos,
+        rounds: measured.len(),
         cpu_nanos: per_op(|m| m.usage.cpu().0),
         voluntary: per_op(|m| m.usage.voluntary),
         involuntary: per_op(|m| m.usage.involuntary),

@@ -12,12 +12,29 @@ use crate::units::Nanos;
 /// Some ten microseconds: a thousand readings of the clock's step, and over before the next tick.
 const CALLS: u32 = 64;
 
-/// The first warms the path up; an interrupt spoils one and not the others.
-const STRETCHES: u32 = 4;
+/// Of which one may be spoilt by an interrupt, and the first finds the caches as whatever ran before left them.
+const STRETCHES: usize = 4;
 
-/// The time of a fixed number of getppid(2) calls, the shortest of several tries. Comparable on one CPU under one kernel
-/// and with nothing else.
-pub fn pace() -> Nanos {
+/// How long the fixed stretch of work took, of several in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pace {
+    /// The shortest: what the CPU does with warm caches. Comparable on one CPU under one kernel, whatever ran before.
+    pub shortest: Nanos,
+    /// The longest. It shows what is over too soon for the shortest to be hit, and what others left in the caches. It
+    /// depends on what ran before: comparable within one benchmark only.
+    pub longest: Nanos,
+}
+
+impl Pace {
+    /// The slower of both in either respect.
+    #[must_use]
+    pub fn slower(self, other: Self) -> Self {
+        Self { shortest: self.shortest.max(other.shortest), longest: self.longest.max(other.longest) }
+    }
+}
+
+/// Times a fixed number of getppid(2) calls, several times in a row.
+pub fn pace() -> Pace {
     let stretch = |_| {
         let start = Instant::now();
         for _ in 0..CALLS {
@@ -27,7 +44,9 @@ pub fn pace() -> Nanos {
         // Tens of microseconds.
         Nanos(start.elapsed().as_nanos() as u64)
     };
-    (0..STRETCHES).map(stretch).min().unwrap_or_default()
+    let stretches = [(); STRETCHES].map(stretch);
+    let shortest = stretches.iter().copied().min().unwrap_or_default();
+    Pace { shortest, longest: stretches.iter().copied().max().unwrap_or_default() }
 }
 
 #[cfg(test)]
@@ -35,7 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_takes_time() {
-        assert!(pace() > Nanos(0));
+    fn a_stretch_takes_time_and_none_takes_longer_than_the_longest() {
+        let pace = pace();
+        assert!(pace.shortest > Nanos(0) && pace.longest >= pace.shortest);
+    }
+
+    #[test]
+    fn the_slower_of_two_is_so_in_both_respects() {
+        let of = |shortest, longest| Pace { shortest: Nanos(shortest), longest: Nanos(longest) };
+        assert_eq!(of(10, 20).slower(of(11, 15)), of(11, 20));
     }
 }

@@ -95,6 +95,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
     Measured {
         samples,
         paces: vec![Nanos(11_000); 10],
+        longest_paces: Vec::new(),
         usage: Usage {
             user: Nanos(2_000 * nanos),
             system: Nanos(8_000 * nanos),

@@ -13,7 +13,7 @@ use super::{Crew, Failure, Finding, Policy, Seating, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
-use crate::sys::pace::pace;
+use crate::sys::pace::{Pace, pace};
 use crate::sys::process::name_current_thread;
 use crate::sys::usage::Usage;
 use crate::units::{Nanos, Ops};
@@ -119,7 +119,7 @@ enum State {
     Asked(Request),
     Answered(Result<Batch, Failure>),
     Told(Result<Vec<Finding>, Failure>),
-    Paced(Nanos),
+    Paced(Pace),
     /// To end: it was told to, or given up on.
     Stopping,
     Ended(Result<(), Failure>),
@@ -216,7 +216,7 @@ impl Driver {
     ///
     /// # Errors
     /// The roster's patience.
-    pub fn pace(&mut self) -> Result<Option<Nanos>, Failure> {
+    pub fn pace(&mut self) -> Result<Option<Pace>, Failure> {
         if self.roster.seating.seat(0).cpus.len() > 1 {
             return Ok(None);
         }

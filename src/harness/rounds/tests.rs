@@ -97,6 +97,7 @@ impl Fake {
             samples,
             usage: Usage::default(),
             paces: Vec::new(),
+            longest_paces: Vec::new(),
             counted: Counted::default(),
             findings: Vec::new(),
             audit,

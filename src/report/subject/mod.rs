@@ -15,7 +15,7 @@ mod switches;
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
 pub(super) use latencies::{latencies, tails};
-pub(super) use pairs::pairs;
+pub(super) use pairs::{Map, pairs};
 pub(super) use parts::added_up;
 pub(super) use recovery::recovery;
 pub(super) use scaling::scaling;

@@ -9,81 +9,105 @@ use crate::report::study::Bench;
 use crate::report::text;
 use crate::units::CpuId;
 
-/// One figure for each mechanism that was measured on most pairs of some CPUs. The placements alone give a few pairs,
-/// which are no map.
-pub(in crate::report) fn pairs(subject: Subject) -> Vec<Figure> {
-    let mut maps: BTreeMap<String, BTreeMap<(CpuId, CpuId), &Bench>> = BTreeMap::new();
-    for bench in subject.benches {
-        if let [from, to] = bench.line().setting.cpus[..]
-            && from != to
-        {
-            maps.entry(label(bench)).or_default().entry((from, to)).or_insert(bench);
-        }
-    }
-    maps.into_iter().filter_map(|(label, pairs)| figure(subject, &label, &pairs)).collect()
+/// A pair, first the CPU that begins.
+type Pair = (CpuId, CpuId);
+
+/// One mechanism with what was chosen, and its pairs.
+#[derive(Debug)]
+pub(in crate::report) struct Map<'a> {
+    /// `futex`, `futex idle=poll`.
+    pub(in crate::report) label: String,
+    /// What was measured; there is at least one.
+    pairs: BTreeMap<Pair, &'a Bench<'a>>,
 }
+
+impl<'a> Map<'a> {
+    /// One map for each mechanism, and for each choice but that of the CPUs.
+    pub(in crate::report) fn all(benches: &[&'a Bench<'a>]) -> Vec<Self> {
+        let mut maps: BTreeMap<String, BTreeMap<Pair, &Bench>> = BTreeMap::new();
+        for bench in benches {
+            if let Some(pair) = bench.line().pair() {
+                maps.entry(label(bench)).or_default().insert(pair, bench);
+            }
+        }
+        maps.into_iter().map(|(label, pairs)| Self { label, pairs }).collect()
+    }
+
+    /// The CPUs, which are the rows and the columns.
+    pub(in crate::report) fn cpus(&self) -> Vec<CpuId> {
+        let mut cpus: Vec<CpuId> = self.pairs.keys().flat_map(|&(from, to)| [from, to]).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        cpus
+    }
+
+    /// Nanoseconds, row by row; a pair that was measured in one order stands in both places.
+    pub(in crate::report) fn rows(&self) -> Vec<Vec<Option<f64>>> {
+        let cpus = self.cpus();
+        let at = |from, to| self.pairs.get(&(from, to)).or_else(|| self.pairs.get(&(to, from))).map(|b| b.nanos());
+        cpus.iter().map(|&from| cpus.iter().map(|&to| at(from, to)).collect()).collect()
+    }
+
+    /// The cheapest and the dearest pair.
+    fn ends(&self) -> Option<(End, End)> {
+        let ends = || self.pairs.iter().map(|(pair, bench)| (*pair, bench.nanos()));
+        let by_cost = |a: &End, b: &End| a.1.total_cmp(&b.1);
+        Some((ends().min_by(by_cost)?, ends().max_by(by_cost)?))
+    }
+
+    fn says(&self) -> String {
+        let Some((low, high)) = self.ends() else { return String::new() };
+        let from_to = |(from, to): Pair| {
+            if from == to { format!("on CPU {from} alone") } else { format!("from CPU {from} to {to}") }
+        };
+        let dearer = || {
+            let times = text::times(high.1 / low.1);
+            format!(", {} {}, {times} as much", from_to(high.0), text::nanos(high.1))
+        };
+        let dearer = if self.pairs.len() > 1 { dearer() } else { String::new() };
+        format!("{} it takes {}{dearer}.", text::capitalised(&from_to(low.0)), text::nanos(low.1))
+    }
+
+    fn csv(&self) -> String {
+        let mut csv = Csv::new(&["from_cpu", "to_cpu", "ns_per_op", "low_95", "high_95", "least", "samples"]);
+        for ((from, to), bench) in &self.pairs {
+            let interval = bench.summary.nanos.interval;
+            let samples = bench.samples().concat();
+            let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
+            let figures = [interval.estimate, interval.low, interval.high, least].map(number);
+            let row = [from.to_string(), to.to_string()].into_iter().chain(figures);
+            csv.row(row.chain([samples.len().to_string()]));
+        }
+        csv.into_text()
+    }
+}
+
+type End = (Pair, f64);
 
 /// The mechanism and what was chosen, but for the CPUs.
 fn label(bench: &Bench) -> String {
-    let others: Vec<&str> = bench
-        .chosen()
-        .unwrap_or_default()
-        .split(',')
-        .filter(|pair| !pair.is_empty() && !pair.contains("cpu"))
-        .collect();
-    if others.is_empty() { bench.name().into() } else { format!("{} {}", bench.name(), others.join(",")) }
+    let chosen = bench.chosen().unwrap_or_default().split(',').filter(|item| !item.starts_with("cpus="));
+    let chosen: Vec<&str> = chosen.collect();
+    if chosen.is_empty() { bench.name().into() } else { format!("{} {}", bench.name(), chosen.join(",")) }
 }
 
-fn figure(subject: Subject, label: &str, pairs: &BTreeMap<(CpuId, CpuId), &Bench>) -> Option<Figure> {
-    let mut cpus: Vec<CpuId> = pairs.keys().flat_map(|&(from, to)| [from, to]).collect();
-    cpus.sort_unstable();
-    cpus.dedup();
-    // Half of the pairs in either direction: a map of one direction is whole, placements on their own are not.
-    if cpus.len() < 3 || pairs.len() * 2 < cpus.len() * (cpus.len() - 1) {
-        return None;
-    }
-    let at = |from: CpuId, to: CpuId| pairs.get(&(from, to)).or_else(|| pairs.get(&(to, from))).map(|b| b.nanos());
-    let row = |from: &CpuId| cpus.iter().map(|to| at(*from, *to)).collect();
+/// One figure for each map.
+pub(in crate::report) fn pairs(subject: Subject) -> Vec<Figure> {
+    Map::all(subject.benches).into_iter().map(|map| figure(subject, &map)).collect()
+}
+
+fn figure(subject: Subject, map: &Map) -> Figure {
     let unit = subject.unit();
-    let (low, high) = ends(pairs);
-    Some(Figure {
-        id: format!("{}-{}", subject.anchor("pairs"), text::slug(label)),
-        title: subject.title(&format!("Time per {unit} of {label} between each two CPUs")),
-        says: format!(
-            "From CPU {} to {} it takes {}, from {} to {} {}, {} as much.",
-            low.0.0,
-            low.0.1,
-            text::nanos(low.1),
-            high.0.0,
-            high.0.1,
-            text::nanos(high.1),
-            text::times(high.1 / low.1)
-        ),
+    Figure {
+        id: format!("{}-{}", subject.anchor("pairs"), text::slug(&map.label)),
+        title: subject.title(&format!("Time per {unit} of {} between each two CPUs", map.label)),
+        says: map.says(),
         key: None,
         picture: Box::new(Heat {
             axis: "CPU".into(),
-            labels: cpus.iter().map(ToString::to_string).collect(),
-            values: cpus.iter().map(row).collect(),
+            labels: map.cpus().iter().map(ToString::to_string).collect(),
+            values: map.rows(),
         }),
-        csv: csv(pairs),
-    })
-}
-
-type End = ((CpuId, CpuId), f64);
-
-/// The cheapest and the dearest pair; there is at least one.
-fn ends(pairs: &BTreeMap<(CpuId, CpuId), &Bench>) -> (End, End) {
-    let mut all: Vec<End> = pairs.iter().map(|(pair, bench)| (*pair, bench.nanos())).collect();
-    all.sort_by(|a, b| a.1.total_cmp(&b.1));
-    (all[0], all[all.len() - 1])
-}
-
-fn csv(pairs: &BTreeMap<(CpuId, CpuId), &Bench>) -> String {
-    let mut csv = Csv::new(&["from_cpu", "to_cpu", "ns_per_op", "low_95", "high_95"]);
-    for ((from, to), bench) in pairs {
-        let interval = bench.summary.nanos.interval;
-        let figures = [interval.estimate, interval.low, interval.high].map(number);
-        csv.row([from.to_string(), to.to_string()].into_iter().chain(figures));
+        csv: map.csv(),
     }
-    csv.into_text()
 }

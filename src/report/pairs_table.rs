@@ -1,0 +1,37 @@
+//! What a handoff costs between chosen CPUs, as a square for a terminal.
+
+use super::study::{Bench, Study};
+use super::subject::Map;
+use super::table::figure;
+use crate::record::{BenchmarkLine, Run};
+
+/// One square for each mechanism that was measured on chosen pairs of CPUs; empty where there is none. The row is the CPU
+/// that begins.
+pub fn pairs_tables(lines: &[BenchmarkLine]) -> String {
+    let benchmarks = lines.iter().filter(|line| line.pair().is_some()).cloned().collect();
+    let run = Run { benchmarks, ..Run::default() };
+    let study = Study::new(String::new(), &run);
+    let benches: Vec<&Bench> = study.benches.iter().collect();
+    let unit = benches.first().map_or("operation", |bench| bench.line().unit.name());
+    let squares: Vec<String> = Map::all(&benches).iter().map(|map| square(map, unit)).collect();
+    squares.join("\n\n")
+}
+
+fn square(map: &Map, unit: &str) -> String {
+    let cpus = map.cpus();
+    let rows: Vec<Vec<String>> = map.rows().into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
+    let names = cpus.iter().map(ToString::to_string);
+    let width = rows.iter().flatten().cloned().chain(names).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let mut lines = vec![format!("{} between each two CPUs, ns/{unit} one way", map.label)];
+    let head = cpus.iter().map(|cpu| format!(" {cpu:>width$}")).collect::<String>();
+    lines.push(format!("{:>6}{head}", "CPU"));
+    for (cpu, row) in cpus.iter().zip(rows) {
+        let cells = row.iter().map(|cell| format!(" {cell:>width$}")).collect::<String>();
+        lines.push(format!("{cpu:>6}{cells}"));
+    }
+    lines.join("\n")
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map_or("–".into(), figure)
+}

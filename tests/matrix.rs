@@ -1,0 +1,88 @@
+//! Maps of what a handoff costs between CPUs: recorded, added to a run, drawn in its report.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use switchcost::record::{FILE, Outcome, read};
+use switchcost::sys::affinity::allowed_cpus;
+use tempfile::TempDir;
+
+fn switchcost(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_switchcost")).args(line.split_whitespace()).output().unwrap()
+}
+
+/// A short matrix of a mechanism that runs on a single CPU, too; its standard output.
+fn matrix(out: &Path, more: &str) -> String {
+    let line = format!("matrix --mechanism futex --rounds 3 --sample-ms 1 --out {} {more}", out.display());
+    fine(&switchcost(&line))
+}
+
+fn fine(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// How many pairs there are of this machine's CPUs, each with itself included.
+fn pairs() -> usize {
+    let cpus = allowed_cpus().unwrap().len();
+    cpus * (cpus + 1) / 2
+}
+
+#[test]
+fn every_pair_is_in_the_record_by_its_cpus_and_drawn() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("map");
+    let printed = matrix(&out, "");
+    assert!(printed.contains("ns/handoff one way"), "{printed}");
+    let run = read(&out).unwrap();
+    assert_eq!((run.machines.len(), run.benchmarks.len()), (1, pairs()));
+    for line in &run.benchmarks {
+        let (first, second) = line.pair().unwrap();
+        assert!(line.id.ends_with(&format!("cpus={first}+{second}")), "{}", line.id);
+        assert!(line.setting.cpus.contains(&first) && line.setting.cpus.contains(&second), "{}", line.id);
+        let Outcome::Measured(measured) = &line.outcome else { panic!("{}: {:?}", line.id, line.outcome) };
+        assert_eq!(measured.samples.len(), 3, "{}", line.id);
+    }
+    let drawn = std::fs::read_to_string(out.join("pairs-handoff-futex.svg")).unwrap();
+    assert!(drawn.contains("<svg"), "{drawn}");
+    let data = std::fs::read_to_string(out.join("pairs-handoff-futex.csv")).unwrap();
+    assert_eq!(data.lines().count(), 1 + pairs(), "{data}");
+
+    let report = folder.path().join("report");
+    fine(&switchcost(&format!("report {} --out {}", out.display(), report.display())));
+    let page = std::fs::read_to_string(report.join("index.html")).unwrap();
+    assert!(page.contains("<figure id=\"pairs-handoff-futex\""), "the map is on the page");
+    assert!(!page.contains("cost-handoff"), "pairs are no bars");
+    let shown = fine(&switchcost(&format!("show {}", out.display())));
+    assert!(shown.contains("futex between each two CPUs") && !shown.contains("cpus="), "{shown}");
+}
+
+#[test]
+fn json_is_all_that_is_printed_and_a_second_time_is_a_second_round() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("map");
+    let cpu = allowed_cpus().unwrap()[0];
+    let json: Value = serde_json::from_str(&matrix(&out, &format!("--json --cpus {cpu}"))).unwrap();
+    let pairs = json["pairs"].as_array().unwrap();
+    assert_eq!((pairs.len(), pairs[0]["samples_ns"].as_array().unwrap().len()), (1, 3));
+    assert!(pairs[0]["least_ns"].as_f64().unwrap() <= pairs[0]["median_ns"].as_f64().unwrap());
+    matrix(&out, &format!("--cpus {cpu}"));
+    let rounds: Vec<u32> = read(&out).unwrap().benchmarks.iter().map(|line| line.round).collect();
+    assert_eq!(rounds, [0, 1]);
+}
+
+#[test]
+fn a_run_of_another_machine_is_not_added_to() {
+    let folder = TempDir::new().unwrap();
+    let theirs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/three-rounds").join(FILE);
+    let copy = folder.path().join(FILE);
+    std::fs::copy(&theirs, &copy).unwrap();
+    let output = switchcost(&format!("matrix --mechanism futex --out {}", folder.path().display()));
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("begin a new run"), "{said}");
+    assert_eq!(std::fs::read(&theirs).unwrap(), std::fs::read(&copy).unwrap());
+}
