@@ -107,19 +107,21 @@ fn submission_and_completion_become_parts_of_a_bar() {
 }
 
 #[test]
-fn pairs_of_cpus_become_a_map_when_most_were_measured() {
+fn chosen_pairs_of_cpus_become_a_map_and_no_bars() {
     let mut run = run("three-rounds");
     let line = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-llc").unwrap().clone();
-    run.benchmarks = [[0, 1], [0, 2], [1, 2]]
-        .map(|[from, to]| {
-            let mut line = line.clone();
-            line.id = format!("handoff/futex/same-llc/cpus={from}-{to}");
-            line.setting.cpus = vec![CpuId(from), CpuId(to)];
+    run.benchmarks = [(0, 1), (0, 2), (1, 2)]
+        .map(|(from, to)| {
+            let pair = (CpuId(from), CpuId(to));
+            let id = format!("handoff/futex/one-per-cpu/{}", BenchmarkLine::named_cpus(pair));
+            let mut line = BenchmarkLine { id, ..line.clone() };
+            line.setting.cpus = vec![pair.0, pair.1];
             line
         })
         .into();
     let files = files(&[run], &catalogue());
     assert!(text(&files, "figures/pairs-handoff-futex.svg").contains("CPU to CPU"));
+    assert_eq!(figures(&files), ["pairs-handoff-futex"]);
     assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
     // The placements' own pairs are no map.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
