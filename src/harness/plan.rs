@@ -168,7 +168,7 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
         };
         for placement in placements {
             let id = id(descriptor, placement.name(), &parameters, idle, policy);
-            if !descriptor.fits(placement) || !wanted(&id) {
+            if !mechanism.tasks(&parameters).fit(placement) || !wanted(&id) {
                 continue;
             }
             let seated = machine.seat(choice, mechanism, &parameters, placement);
@@ -212,7 +212,8 @@ pub fn plan_counts(
     let most = most_tasks(mechanism, &parameters, &limits, INSTANCES_OF_A_SWEEP);
     let counts = counts(parameter, most);
     let mut planned = Vec::new();
-    for placement in machine.placements(&choice.placements).into_iter().filter(|place| descriptor.fits(*place)) {
+    let tasks = mechanism.tasks(&parameters);
+    for placement in machine.placements(&choice.placements).into_iter().filter(|place| tasks.fit(*place)) {
         for tasks in &counts {
             let value = parameter.parse(&tasks.to_string())?;
             let parameters = parameters.clone().with(parameter, value);
@@ -367,6 +368,16 @@ mod tests {
         let narrow = machine("intel-2socket-smt", &[3, 7]);
         assert_eq!(narrow.placements(&[]), [Unpinned, SameCpu, SmtSibling]);
         assert_eq!(narrow.placements(&[CrossNode]), [CrossNode], "what was asked for is answered, if only by a reason");
+    }
+
+    #[test]
+    fn tasks_that_share_a_thread_are_in_no_placement_that_tells_cpus_apart() {
+        let placements = |flavour| {
+            let placements = vec![Placement::SameCpu, Placement::OnePerCpu];
+            ids(&Choice { placements, ..set("flavour", flavour) }, "handoff/tokio_notify/")
+        };
+        assert_eq!(placements("same_thread"), ["handoff/tokio_notify/same-cpu"]);
+        assert_eq!(placements("two_workers").len(), 2);
     }
 
     #[test]

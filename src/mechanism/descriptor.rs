@@ -67,6 +67,18 @@ pub enum Tasks {
     TakingTurns,
 }
 
+impl Tasks {
+    /// Whether `placement` means anything for them.
+    pub fn fit(self, placement: Placement) -> bool {
+        match self {
+            Self::OneThread => placement.fits_a_single_task(),
+            Self::Several => true,
+            Self::Simultaneous => placement != Placement::SameCpu,
+            Self::TakingTurns => placement == Placement::SameCpu,
+        }
+    }
+}
+
 /// What a mechanism takes from the limits of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
@@ -235,14 +247,9 @@ impl Descriptor {
         ops.max(1).div_ceil(lap) * lap
     }
 
-    /// Whether `placement` means anything for it.
+    /// Whether `placement` means anything for it, for some of its parameters at least.
     pub fn fits(&self, placement: Placement) -> bool {
-        match self.tasks {
-            Tasks::OneThread => placement.fits_a_single_task(),
-            Tasks::Several => true,
-            Tasks::Simultaneous => placement != Placement::SameCpu,
-            Tasks::TakingTurns => placement == Placement::SameCpu,
-        }
+        self.tasks.fit(placement)
     }
 }
 

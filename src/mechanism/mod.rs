@@ -55,6 +55,12 @@ pub trait Mechanism: Sync {
         self.probe()
     }
 
+    /// How its tasks are to one another with these parameters: several asynchronous tasks may share one thread, which is
+    /// then on one CPU in every placement.
+    fn tasks(&self, _parameters: &Parameters) -> Tasks {
+        self.descriptor().tasks
+    }
+
     /// Whether all its tasks descend from the driver's thread, so that counters opened there reach them. Where a library
     /// keeps threads of its own for the whole process they do not, and counted samples would be wrong.
     fn inherits_counters(&self) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use may::coroutine::JoinHandle;
 use nix::unistd::Pid;
 
-use super::{Crew, Domain, Failure, Parameter, Unsupported};
+use super::{Crew, Domain, Failure, Parameter, Parameters, Tasks, Unsupported};
 use crate::sys::affinity::confine_thread;
 use crate::sys::coroutine;
 use crate::sys::process::{name_thread, threads};
@@ -18,6 +18,11 @@ pub(super) const WORKERS: Parameter = Parameter {
     meaning: "worker threads of the scheduler",
     domain: Domain::Number { default: 1, min: 1, max: 1024 },
 };
+
+/// A single worker sits where the driver does, which waits for it meanwhile.
+pub(super) fn tasks(parameters: &Parameters) -> Tasks {
+    if parameters.number(WORKERS.name) == 1 { Tasks::OneThread } else { Tasks::Several }
+}
 
 /// How long coroutines have to end.
 const ENDS: Duration = Duration::from_secs(10);

@@ -67,7 +67,9 @@ impl Standing {
     pub fn slowed(&self, line: &BenchmarkLine) -> f64 {
         let Outcome::Measured(measured) = &line.outcome else { return 0.0 };
         let paces: Vec<f64> = measured.paces.iter().map(|pace| pace.0 as f64).collect();
-        self.best_paces.get(&line.setting.cpus).map_or(0.0, |best| slowed_share(&paces, *best))
+        // The line itself counts, too: what is measured first on its CPUs has nothing else to be judged by.
+        let known = [self.best_paces.get(&line.setting.cpus).copied(), best_pace(&paces)];
+        known.into_iter().flatten().min_by(f64::total_cmp).map_or(0.0, |best| slowed_share(&paces, best))
     }
 
     /// Whether the record has an answer for `entry` in `round`, be it that it failed.

@@ -317,6 +317,21 @@ fn a_round_whose_cpu_was_slow_all_along_is_marked() {
 }
 
 #[test]
+fn the_first_round_is_judged_by_what_it_has_itself() {
+    let outcome = |_: &Job<'_>, outcome: Outcome| match outcome {
+        Outcome::Measured(mut measured) => {
+            let pace = |sample| Nanos(if sample < 2 { 10_000 } else { 13_000 });
+            measured.paces = (0..20).map(pace).collect();
+            Outcome::Measured(measured)
+        }
+        other => other,
+    };
+    let (_, kept) = begin(&asked(&FOUR[..1], 1), &mut Fake { outcome, ..Fake::default() });
+    let load = kept.lines[0].circumstances.clone().unwrap().foreign_load;
+    assert_eq!(load, ["its CPU ran slower than at its best beside 90 % of the samples"]);
+}
+
+#[test]
 fn trying_again_ends_with_the_budget() {
     let mut asked = asked(&FOUR[..1], 1);
     (asked.strict, asked.budget) = (true, Some(Duration::from_secs(25)));

@@ -18,7 +18,7 @@ use may::io::CoIo;
 use super::blocking::{Port, drive, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Chore, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::{Place, TASKS, TRANSPORT, channels_for, descriptors, places};
-use crate::mechanism::scheduler::{Hold, WORKERS, await_ends};
+use crate::mechanism::scheduler::{self, Hold, WORKERS, await_ends};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     Unsupported, register,
@@ -68,6 +68,10 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 impl Mechanism for May {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn tasks(&self, parameters: &Parameters) -> Tasks {
+        scheduler::tasks(parameters)
     }
 
     fn inherits_counters(&self) -> bool {

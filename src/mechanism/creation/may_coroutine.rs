@@ -10,7 +10,7 @@
 use may::coroutine::JoinHandle;
 
 use super::{ALIVE, tasks_per_lap};
-use crate::mechanism::scheduler::{Hold, WORKERS};
+use crate::mechanism::scheduler::{self, Hold, WORKERS};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     register,
@@ -51,6 +51,10 @@ register!(MayCoroutine);
 impl Mechanism for MayCoroutine {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn tasks(&self, parameters: &Parameters) -> Tasks {
+        scheduler::tasks(parameters)
     }
 
     fn inherits_counters(&self) -> bool {

@@ -60,6 +60,10 @@ impl Mechanism for TokioNotify {
         &DESCRIPTOR
     }
 
+    fn tasks(&self, parameters: &Parameters) -> Tasks {
+        if parameters.word(FLAVOUR.name) == SAME_THREAD { Tasks::OneThread } else { Tasks::Several }
+    }
+
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let table = Arc::<Table>::default();
         let failed = |error| Failure::library("tokio", error);
