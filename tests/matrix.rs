@@ -86,3 +86,24 @@ fn a_run_of_another_machine_is_not_added_to() {
     assert!(said.contains("begin a new run"), "{said}");
     assert_eq!(std::fs::read(&theirs).unwrap(), std::fs::read(&copy).unwrap());
 }
+
+#[test]
+fn a_map_is_added_to_a_run_which_goes_on_and_no_run_is_begun_in_a_map() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let run = "run ^handoff/futex/same-cpu$ --rounds 1 --samples 10 --measure 20ms --warm-up 10ms --no-counters";
+    fine(&switchcost(&format!("{run} --no-audit --out {}", out.display())));
+    let cpu = allowed_cpus().unwrap()[0];
+    matrix(&out, &format!("--cpus {cpu}"));
+    fine(&switchcost(&format!("run --resume {}", out.display())));
+    let ids: Vec<String> = read(&out).unwrap().benchmarks.into_iter().map(|line| line.id).collect();
+    let (plain, pair) = ("handoff/futex/same-cpu", format!("handoff/futex/same-cpu/cpus={cpu}+{cpu}"));
+    assert_eq!(ids, [plain, &pair], "nothing twice");
+
+    let map = folder.path().join("map");
+    matrix(&map, &format!("--cpus {cpu}"));
+    let refused = switchcost(&format!("{run} --out {}", map.display()));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("records of another command"), "{said}");
+}

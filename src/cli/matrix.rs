@@ -1,15 +1,18 @@
 //! `switchcost matrix`: what a handoff costs between each pair of CPUs.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::folder;
 use super::measuring::{check_same, machine_line};
 use super::options::{Usage, What};
+use super::{FAILED, folder};
+use crate::harness::rounds::{Held, Interrupts, hold};
 use crate::harness::{Sampling, matrix, pairs};
 use crate::host::{Host, Root};
 use crate::mechanism::{Mechanism, find};
@@ -20,7 +23,10 @@ use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
 
 /// Measure the handoff between every pair of CPUs, as numbers and as a heat map
 #[derive(Debug, Args)]
-#[command(after_help = "With --out it may be added to a run of this machine, whose report then has the map.")]
+#[command(after_help = "\
+With --out it may be added to a run of this machine by this program, whose report then has the map.\n\
+Ctrl-C ends it after the visit and writes down what there is.\n\
+Exit status: 0 every pair was measured, 1 one failed or it was stopped, 2 bad usage.")]
 pub(super) struct Matrix {
     /// Which handoff: spin, futex, pipe, or any other that `switchcost list handoff/` names
     #[arg(long, value_name = "NAME", default_value = "spin")]
@@ -66,16 +72,26 @@ impl Matrix {
         }
         let sampling = self.sampling()?;
         let mut log = Log::open(self.out.clone().unwrap_or_else(folder::of_this_run))?;
-        let visits = pairs.len() * self.rounds as usize;
-        let progress = indicatif::ProgressBar::new(visits as u64);
-        let lines = matrix(mechanism, &pairs, sampling, &log.machine, |done| progress.set_position(done as u64));
-        progress.finish_and_clear();
+        let mut interrupts = Interrupts::take_over()?;
+        let watch = Watch::new(pairs.len(), self.rounds);
+        let go_on = |done| {
+            watch.visited(done);
+            // Looking does not fail, and a look that did would be no reason to stop.
+            let _ = interrupts.wait(Duration::ZERO);
+            interrupts.asked() == 0
+        };
+        let lines = matrix(mechanism, &pairs, sampling, &log.machine, go_on);
+        watch.end();
         let lines = lines?;
         log.append(&lines)?;
+        let failed = lines.iter().filter_map(|line| Some((&line.id, line.outcome.reason()?)));
+        failed.clone().for_each(|(id, reason)| eprintln!("{id}: FAILED: {reason}"));
+        let whole = failed.count() == 0 && interrupts.asked() == 0;
+        let status = if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{:#}", as_json(mechanism, &cpus, &lines))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(status);
         }
         writeln!(out, "{}", pairs_tables(&lines))?;
         for picture in log.pictures()? {
@@ -83,7 +99,7 @@ impl Matrix {
         }
         writeln!(out, "record:  {}", log.writer.path().display())?;
         writeln!(out, "report:  switchcost report {}", log.folder.display())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(status)
     }
 
     fn mechanism(&self) -> Result<&'static dyn Mechanism, Usage> {
@@ -122,30 +138,69 @@ impl Matrix {
     }
 }
 
+/// What is shown meanwhile: a bar on a terminal, a line for each round elsewhere.
+struct Watch {
+    bar: Option<indicatif::ProgressBar>,
+    pairs: usize,
+    rounds: u32,
+}
+
+impl Watch {
+    fn new(pairs: usize, rounds: u32) -> Self {
+        let visits = pairs as u64 * u64::from(rounds);
+        let bar = std::io::stderr().is_terminal().then(|| indicatif::ProgressBar::new(visits));
+        Self { bar, pairs, rounds }
+    }
+
+    fn visited(&self, done: usize) {
+        match &self.bar {
+            Some(bar) => bar.set_position(done as u64),
+            None if done.is_multiple_of(self.pairs) => eprintln!("round {}/{} done", done / self.pairs, self.rounds),
+            None => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// The run that the pairs are written to: a new one, or one of this machine that has other benchmarks.
 struct Log {
     folder: PathBuf,
     machine: String,
     before: Run,
     writer: Writer,
+    /// Written when there is something to write beside it.
+    introduction: Option<Line>,
+    _held: Option<Held>,
 }
 
 impl Log {
     /// Before minutes of measuring.
     fn open(folder: PathBuf) -> anyhow::Result<Self> {
-        let mut writer = Writer::open(&folder)?;
+        let held = hold(&folder)?;
+        let writer = Writer::open(&folder)?;
         let before = if writer.is_new() { Run::default() } else { read(&folder)? };
         let (host, suite) = (Host::observe(&Root::default()), Suite::current());
         check_same(&before, &host, &suite, &folder)?;
-        let machine = machine_line(super::command_line(), &host, suite);
-        writer.append(&Line::Machine(Box::new(machine)))?;
-        Ok(Self { folder, machine: host.id(), before, writer })
+        let introduction = Line::Machine(Box::new(machine_line(super::command_line(), &host, suite)));
+        Ok(Self { folder, machine: host.id(), before, writer, introduction: Some(introduction), _held: held })
     }
 
     /// Writes `lines` as the round after those that the run has of them.
     fn append(&mut self, lines: &[BenchmarkLine]) -> Result<(), RecordError> {
+        if let Some(introduction) = self.introduction.take_if(|_| !lines.is_empty()) {
+            self.writer.append(&introduction)?;
+        }
+        let mut rounds: HashMap<&str, usize> = HashMap::new();
+        for before in &self.before.benchmarks {
+            *rounds.entry(&before.id).or_default() += 1;
+        }
         for line in lines {
-            let round = self.before.benchmarks.iter().filter(|before| before.id == line.id).count();
+            let round = rounds.get(line.id.as_str()).copied().unwrap_or_default();
             let line = BenchmarkLine { round: u32::try_from(round).unwrap_or(u32::MAX), ..line.clone() };
             self.writer.append(&Line::Benchmark(Box::new(line)))?;
         }

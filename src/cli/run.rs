@@ -202,7 +202,11 @@ pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl W
                 Some(rounds) => format!("about {rounds} more needed"),
                 None => "how many more it takes is not known".into(),
             };
-            writeln!(out, "  {}: {width}, rounds so far: {}; {further}", not.id, not.rounds)?;
+            let counting = match not.counting < not.rounds as usize {
+                true => format!(", of which {} count", not.counting),
+                false => String::new(),
+            };
+            writeln!(out, "  {}: {width}, rounds so far: {}{counting}; {further}", not.id, not.rounds)?;
         }
     }
     Ok(())

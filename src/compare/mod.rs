@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::record::{BenchmarkLine, Measured, Outcome, Run};
 use crate::stats::{
-    Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, median, modes, pairs_at_best_pace, ratio_interval,
-    rounds_interval,
+    Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, best_pace, median, modes, paces_differ,
+    pairs_at_best_pace, ratio_interval, rounds_interval,
 };
 use crate::units::Quantity;
 
@@ -58,6 +58,9 @@ pub struct Row {
     pub ratio: Ratio,
     /// What may be said of it.
     pub verdict: Verdict,
+    /// How many times as long the other's CPU took at its best for a fixed stretch of work, where both runs are of one
+    /// machine and this is not one: then the CPU was slowed throughout one of them, and there is no verdict.
+    pub slower_cpu: Option<f64>,
     /// What a reader must know before believing it.
     pub notes: Vec<String>,
 }
@@ -89,7 +92,8 @@ pub struct Comparison {
 impl Comparison {
     /// The rows that are slower than the first run's by more than `share`, with the whole interval.
     pub fn regressions(&self, share: f64) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(move |row| Verdict::of(&row.ratio, share) == Verdict::Slower)
+        let slower = move |row: &&Row| Verdict::of(&row.ratio, share) == Verdict::Slower;
+        self.rows.iter().filter(|row| row.slower_cpu.is_none()).filter(slower)
     }
 }
 
@@ -171,15 +175,27 @@ fn row(
     for (name, lines) in [("first", &first), ("other", &other)] {
         notes.extend(warnings(lines).into_iter().map(|warning| format!("the {name}: {warning}")));
     }
+    let slower_cpu = if paired { None } else { slower_cpu(&first, &other) };
+    if let Some(times) = slower_cpu {
+        let (what, share) = if times > 1.0 { ("other's", times - 1.0) } else { ("first's", 1.0 / times - 1.0) };
+        notes.push(format!(
+            "the {what} CPU was {:.0} % slower even at its best: no verdict; --paired measures both in one go",
+            share * 100.0
+        ));
+    }
     if ratio.basis == Basis::WithinRunOnly {
-        notes.push("one round on a side: no verdict, because the next process might reverse it".into());
+        let measured = first.len().min(other.len());
+        let why = if measured > 1 { "counts, because the CPU was slow in the others" } else { "on a side" };
+        notes.push(format!("one round {why}: no verdict, because the next process might reverse it"));
     }
     let (id, other_id) = (first.first()?.id.clone(), other.first()?.id.clone());
     let (figure_a, figure_b) = (figure(&first)?, figure(&other)?);
     let quotient = figure_b.interval.estimate / figure_a.interval.estimate;
     if (quotient / ratio.interval.estimate).ln().abs() > NOTEWORTHY {
-        let of = if paired { "each pair of rounds" } else { "the rounds' commoner mode" };
-        notes.push(format!("the ratio is that of {of}, not the quotient of the two figures ({quotient:.3})"));
+        let of = if paired { "each pair of rounds" } else { "every round to every round" };
+        notes.push(format!(
+            "the ratio is the median of those of {of}, not the quotient of the two figures ({quotient:.3})"
+        ));
     }
     Some(Row {
         other_id: (other_id != id).then_some(other_id),
@@ -190,9 +206,24 @@ fn row(
         first: figure_a,
         other: figure_b,
         ratio,
-        verdict: Verdict::of(&ratio, smallest_effect),
+        verdict: if slower_cpu.is_some() { Verdict::NoVerdict } else { Verdict::of(&ratio, smallest_effect) },
+        slower_cpu,
         notes,
     })
+}
+
+/// How many times as long the other's CPU took at its best, where it was the same CPU and not the same speed.
+fn slower_cpu(first: &[&BenchmarkLine], other: &[&BenchmarkLine]) -> Option<f64> {
+    let (a, b) = (first.first()?, other.first()?);
+    if a.machine != b.machine || a.setting.cpus != b.setting.cpus {
+        return None;
+    }
+    // The shortest stretch, which does not depend on what ran before.
+    let paces = |lines: &[&BenchmarkLine]| -> Vec<f64> {
+        measured(lines).flat_map(|measured| &measured.paces).map(|pace| pace.0 as f64).collect()
+    };
+    let (a, b) = (best_pace(&paces(first))?, best_pace(&paces(other))?);
+    paces_differ(a, b).then_some(b / a)
 }
 
 /// The lines of the rounds that both sides have.

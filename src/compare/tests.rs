@@ -72,6 +72,46 @@ fn the_greatest_effect_stands_first_and_small_ones_get_no_verdict() {
     assert!((comparison.rows[1].ratio.interval.estimate - 1.05).abs() < 0.01);
 }
 
+/// The run with these paces beside each sample: the shortest and the longest.
+fn with_paces((name, mut run): (String, Run), paces: impl Fn(usize) -> (u64, u64)) -> (String, Run) {
+    for line in &mut run.benchmarks {
+        let Outcome::Measured(measured) = &mut line.outcome else { continue };
+        let paces: Vec<(u64, u64)> = (0..measured.samples.len()).map(&paces).collect();
+        measured.paces = paces.iter().map(|pace| Nanos(pace.0)).collect();
+        measured.longest_paces = paces.iter().map(|pace| Nanos(pace.1)).collect();
+    }
+    (name, run)
+}
+
+#[test]
+fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
+    let slower = FLAT.map(|nanos| nanos * 13 / 10);
+    let a = with_paces(run("a", &[("handoff/futex/x", &FLAT)]), |_| (10_000, 10_500));
+    let b = with_paces(run("b", &[("handoff/futex/x", &slower)]), |_| (12_500, 13_000));
+    let comparison = compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01);
+    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].slower_cpu), (Verdict::NoVerdict, Some(1.25)));
+    assert!(comparison.rows[0].notes[0].contains("the other's CPU was 25 % slower"), "{:?}", comparison.rows[0].notes);
+    assert_eq!(comparison.regressions(0.01).count(), 0);
+    let alike = with_paces(b.clone(), |_| (10_300, 13_000));
+    assert_eq!(compare(&[a.clone(), alike], &Matching::Ids, 0.01).rows[0].verdict, Verdict::Slower);
+    let mut elsewhere = b;
+    elsewhere.1.benchmarks.iter_mut().for_each(|line| line.machine = "n".into());
+    assert_eq!(compare(&[a, elsewhere], &Matching::Ids, 0.01).rows[0].verdict, Verdict::Slower, "another machine");
+}
+
+#[test]
+fn samples_are_judged_by_the_longest_stretch_beside_them() {
+    let a = run("a", &[("handoff/futex/x", &FLAT)]);
+    let (name, mut slowed) = run("b", &[("handoff/futex/x", &FLAT)]);
+    for line in &mut slowed.benchmarks {
+        let Outcome::Measured(measured) = &mut line.outcome else { continue };
+        measured.samples.extend([Sample(Ops(10), Nanos(20_000)); 9]);
+    }
+    let slowed = with_paces((name, slowed), |sample| (10_000, if sample < 5 { 10_500 } else { 13_000 }));
+    let comparison = compare(&[a, slowed], &Matching::Ids, 0.01);
+    assert!((comparison.rows[0].ratio.interval.estimate - 1.0).abs() < 0.01, "{:?}", comparison.rows[0].ratio);
+}
+
 #[test]
 fn one_round_gets_no_verdict_and_says_why() {
     let (a, b) = (run("a", &[("handoff/futex/x", &[1000])]), run("b", &[("handoff/futex/x", &[3000])]));

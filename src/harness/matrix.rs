@@ -35,16 +35,17 @@ pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(C
 }
 
 /// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so that
-/// whatever changes with time falls on all alike; `visited` is told after each visit how many are done.
+/// whatever changes with time falls on all alike. `visited` is told after each visit how many are done, and says whether to
+/// go on; pairs that were not visited by then are left out. A pair that fails costs itself.
 ///
 /// # Errors
-/// `Unsupported` when the mechanism cannot run here, or whatever went wrong.
+/// `Unsupported` when the mechanism cannot run here.
 pub fn matrix(
     mechanism: &'static dyn Mechanism,
     pairs: &[(CpuId, CpuId)],
     sampling: Sampling,
     machine: &str,
-    mut visited: impl FnMut(usize),
+    mut visited: impl FnMut(usize) -> bool,
 ) -> Result<Vec<BenchmarkLine>, Failure> {
     let (started_ms, start) = (now_ms(), Moment::observe(&Root::default()));
     let (began, used) = (Instant::now(), Usage::of_this_process().ok());
@@ -53,21 +54,23 @@ pub fn matrix(
     let mut prng = Prng::seeded(0x6d61_7472);
     let mut order: Vec<usize> = (0..cells.len()).collect();
     let mut done = 0;
-    for _ in 0..sampling.rounds {
+    'rounds: for _ in 0..sampling.rounds {
         for end in (1..order.len()).rev() {
             order.swap(end, prng.index(end + 1));
         }
         for &index in &order {
             cells[index].visit(sampling.sample)?;
             done += 1;
-            visited(done);
+            if !visited(done) {
+                break 'rounds;
+            }
         }
     }
     // The visits of all pairs are mixed, so this is what disturbed each of them.
     let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
     let noise = Noise { start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) };
-    Ok(cells.into_iter().map(|cell| cell.line(machine, started_ms, noise.clone())).collect())
+    Ok(cells.into_iter().filter_map(|cell| cell.line(machine, started_ms, &noise)).collect())
 }
 
 /// Enough to learn how long one takes, where it takes longest.
@@ -79,6 +82,7 @@ struct Cell {
     pair: (CpuId, CpuId),
     benchmark: Benchmark,
     taken: Vec<Taken>,
+    failed: Option<String>,
 }
 
 impl Cell {
@@ -90,11 +94,24 @@ impl Cell {
         };
         let parameters = Parameters::defaults(mechanism.descriptor());
         let benchmark = Benchmark { mechanism, parameters, seating, idle: sampling.idle, policy: sampling.policy };
-        Self { pair, benchmark, taken: Vec::new() }
+        Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
 
-    /// Takes a sample of about the length `sample`, with an instance of its own.
+    /// Takes a sample of about the length `sample`, unless it has failed before.
     fn visit(&mut self, sample: Nanos) -> Result<(), Failure> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        match self.take(sample) {
+            Ok(taken) => self.taken.push(taken),
+            Err(unsupported @ Failure::Unsupported(_)) => return Err(unsupported),
+            Err(failure) => self.failed = Some(failure.to_string()),
+        }
+        Ok(())
+    }
+
+    /// A sample with an instance of its own.
+    fn take(&self, sample: Nanos) -> Result<Taken, Failure> {
         let benchmark = &self.benchmark;
         let _idle = benchmark.idle.hold(&benchmark.seating.cpus())?;
         let mut driver = benchmark.start(|| Ok(()))?;
@@ -106,15 +123,21 @@ impl Cell {
         let usage = driver.usage()?.since(used);
         let pace = slower(pace, driver.pace()?);
         driver.stop()?;
-        self.taken.push(Taken { batch, usage, pace });
-        Ok(())
+        Ok(Taken { batch, usage, pace })
     }
 
-    fn line(self, machine: &str, started_ms: u64, noise: Noise) -> BenchmarkLine {
-        let measured = measured(&self.taken, Counted::default(), Vec::new(), AuditRecord::default(), noise);
-        let outcome = Outcome::Measured(Box::new(measured));
+    /// What came of it; nothing where it was not visited.
+    fn line(self, machine: &str, started_ms: u64, noise: &Noise) -> Option<BenchmarkLine> {
         let id = self.id();
-        BenchmarkLine { id, ..line(&Planned::Ready(self.benchmark), 0, machine, started_ms, outcome) }
+        let outcome = match self.failed {
+            Some(reason) => Outcome::Failed(reason),
+            None if self.taken.is_empty() => return None,
+            None => {
+                let (counted, audit) = (Counted::default(), AuditRecord::default());
+                Outcome::Measured(Box::new(measured(&self.taken, counted, Vec::new(), audit, noise.clone())))
+            }
+        };
+        Some(BenchmarkLine { id, ..line(&Planned::Ready(self.benchmark), 0, machine, started_ms, outcome) })
     }
 
     /// The benchmark's id with the CPUs, which the placement does not tell.
@@ -146,11 +169,32 @@ mod tests {
         let cpus = crate::sys::affinity::allowed_cpus().unwrap();
         let sampling = Sampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
         let asked = pairs(futex, &cpus[..1], false);
-        let lines = matrix(futex, &asked, sampling, "m", |_| {}).unwrap();
+        let lines = matrix(futex, &asked, sampling, "m", |_| true).unwrap();
         assert_eq!(lines.iter().map(BenchmarkLine::pair).collect::<Vec<_>>(), [Some((cpus[0], cpus[0]))]);
         let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
         assert_eq!(measured.samples.len(), 2);
         assert!(measured.samples.iter().all(|sample| sample.0.0 >= FIRST && sample.1.0 > 0));
+    }
+
+    #[test]
+    fn what_was_visited_before_it_was_stopped_is_kept() {
+        let futex = find("handoff/futex").unwrap();
+        let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
+        let sampling = Sampling { rounds: 5, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
+        let lines = matrix(futex, &[(cpu, cpu)], sampling, "m", |done| done < 2).unwrap();
+        let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
+        assert_eq!(measured.samples.len(), 2);
+    }
+
+    #[test]
+    fn a_pair_that_fails_costs_itself() {
+        // No machine has such a CPU, so that its task cannot be confined to it.
+        let (futex, beyond) = (find("handoff/futex").unwrap(), CpuId(1023));
+        let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
+        let sampling = Sampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
+        let lines = matrix(futex, &[(cpu, cpu), (cpu, beyond)], sampling, "m", |_| true).unwrap();
+        assert!(matches!(lines[0].outcome, Outcome::Measured(_)));
+        assert!(matches!(lines[1].outcome, Outcome::Failed(_)), "{:?}", lines[1].outcome);
     }
 
     #[test]

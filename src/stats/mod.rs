@@ -38,7 +38,7 @@ pub use bootstrap::samples_interval;
 pub use budget::{Budget, Precision, further_rounds};
 pub use interval::Interval;
 pub use modes::{Modes, modes};
-pub use pace::{Paced, Screened, at_best_pace, best_pace, pairs_at_best_pace, slowed_share};
+pub use pace::{Paced, Screened, at_best_pace, best_pace, paces_differ, pairs_at_best_pace, slowed_share};
 pub use prng::Prng;
 pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};

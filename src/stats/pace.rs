@@ -47,9 +47,17 @@ const STEPS: [(f64, usize); 4] = [(0.2, 5), (0.1, 5), (0.0, 5), (0.0, 2)];
 /// Fewer rounds than this tell little of how rounds scatter.
 const FEWEST_ROUNDS: usize = 3;
 
+/// Of which there is an interval.
+const FEWEST_VALUES: usize = 2;
+
 /// The best pace among `paces`; `None` without any.
 pub fn best_pace(paces: &[f64]) -> Option<f64> {
     quantile(paces, BEST)
+}
+
+/// Whether a CPU whose best pace was `a` at one time and `b` at another was slowed all the while in one of them.
+pub fn paces_differ(a: f64, b: f64) -> bool {
+    (a / b).max(b / a) > SLOWER
 }
 
 /// Which share of `paces` was slower than `best`; 0 without any.
@@ -89,6 +97,11 @@ fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> [Screened; SIDES
     let asked = (0..rounds).filter(|&round| sides.iter().all(|side| !side[round].is_empty())).count();
     let chosen = STEPS.iter().map(|step| at(*step)).find(|chosen| chosen.len() >= FEWEST_ROUNDS.min(asked));
     let chosen = chosen.unwrap_or_else(|| at((0.0, 1)));
+    let values = |left: &Vec<Vec<f64>>| chosen.iter().map(|&round| left[round].len()).sum::<usize>();
+    if left.iter().any(|left| values(left) < FEWEST_VALUES) {
+        // One value has no interval, and what has none is in no table.
+        return sides.map(|side| Screened { rounds: all_values(side), set_aside: 0.0 });
+    }
     let mut sides = sides.iter();
     left.map(|left| {
         let all: usize = sides.next().map_or(0, |side| side.iter().map(Vec::len).sum());
@@ -97,6 +110,10 @@ fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> [Screened; SIDES
         let kept: usize = rounds.iter().map(Vec::len).sum();
         Screened { rounds, set_aside: (all - kept) as f64 / all.max(1) as f64 }
     })
+}
+
+fn all_values(rounds: &[Vec<Paced>]) -> Vec<Vec<f64>> {
+    rounds.iter().map(|round| round.iter().map(|sample| sample.value).collect()).collect()
 }
 
 /// The values beside which the CPU was as fast as at its best; all of them where that is not known of each.
@@ -162,6 +179,15 @@ mod tests {
         assert_eq!(long(&[100, 20, 20, 19, 5]), [100, 20, 20, 0, 0]);
         assert_eq!(long(&[100, 20, 10, 9, 5]), [100, 20, 10, 0, 0]);
         assert_eq!(long(&[100, 20, 9, 5, 4]), [100, 20, 9, 5, 0]);
+    }
+
+    #[test]
+    fn a_single_value_is_too_little() {
+        let three = round(&[(100.0, 10.0), (130.0, 12.5), (131.0, 12.6)]);
+        let screened = at_best_pace(std::slice::from_ref(&three));
+        assert_eq!((screened.rounds[0].len(), screened.set_aside), (3, 0.0));
+        let two = [three, round(&[(101.0, 10.1), (129.0, 12.4)])];
+        assert_eq!(at_best_pace(&two).rounds, [[100.0], [101.0]]);
     }
 
     #[test]

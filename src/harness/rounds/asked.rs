@@ -116,6 +116,12 @@ pub enum AskedError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is a record that no run made.
+    #[error("{path}: records of another command are there; name another folder")]
+    Records {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is no plan of this version.
     #[error("{path}: not a plan of this switchcost: {reason}")]
     Broken {
@@ -147,8 +153,11 @@ impl Asked {
         let path = folder.join(PLAN_FILE);
         let failed = |source| AskedError::Io { path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        if path.exists() || folder.join(crate::record::FILE).exists() {
+        if path.exists() {
             return Err(AskedError::Taken { path: folder.into() });
+        }
+        if folder.join(crate::record::FILE).exists() {
+            return Err(AskedError::Records { path: folder.into() });
         }
         // Under its name only when whole: a kill leaves a plan or none.
         let draft = folder.join("plan.json.new");
@@ -179,6 +188,19 @@ impl Asked {
         }
         Ok((asked, lock(&path)?))
     }
+}
+
+/// Keeps other processes from measuring the run in `folder`, for a command that adds to its record; `None` where there is
+/// none.
+///
+/// # Errors
+/// When another process works on it, or it is a paired comparison, whose sides have records of their own.
+pub fn hold(folder: &Path) -> Result<Option<Held>, AskedError> {
+    if !folder.join(PLAN_FILE).exists() {
+        return Ok(None);
+    }
+    let (asked, held) = Asked::resume(folder)?;
+    if asked.sides() > 1 { Err(AskedError::Taken { path: folder.into() }) } else { Ok(Some(held)) }
 }
 
 fn lock(path: &Path) -> Result<Held, AskedError> {

@@ -9,7 +9,7 @@ use super::order::{by_importance, groups, shuffled};
 use super::processes::predicted;
 use super::{Asked, Entry, Standing};
 use crate::record::{BenchmarkLine, Noise, Outcome, RecordError};
-use crate::stats::{Budget, Precision, further_rounds};
+use crate::stats::{Basis, Budget, Precision, further_rounds};
 
 /// `--until` ends here without a budget. Ranks of a hundred rounds are known to a tenth of the rounds' scatter; who
 /// needs more needs a quieter machine.
@@ -18,7 +18,7 @@ const MOST_ROUNDS: u32 = 100;
 /// Fewer rounds than these tell little of how rounds scatter: a budget leaves out benchmarks before it goes below.
 const FEWEST_ROUNDS: u32 = 3;
 
-/// Samples taken at a slower pace are set aside; a round of which this share is left has too few for its median.
+/// Samples taken at a slower pace are set aside; a round of which more than this share was has few left for its median.
 const MOST_SLOWED: f64 = 0.75;
 
 /// How often `--strict` tries.
@@ -99,7 +99,9 @@ pub struct NotReached {
     pub half_width: Option<f64>,
     /// The rounds that it has.
     pub rounds: u32,
-    /// How many more it would take, about; `None` where that cannot be told or is far off.
+    /// Those of them that count: the CPU was slow in the others.
+    pub counting: usize,
+    /// How many more it would take, about, if as many of them count; `None` where that cannot be told or is far off.
     pub further: Option<usize>,
 }
 
@@ -208,8 +210,16 @@ impl Campaign<'_> {
         }
     }
 
+    /// In rounds to be measured, of which as many will count as did so far.
     fn budget(&self, group: &[usize], target: f64) -> Option<Budget> {
-        further_rounds(&self.precision(group)?, target, MOST_ROUNDS as usize)
+        let known = self.precision(group)?;
+        let measured = self.standing.rounds(&self.entries()[group[0]]) as usize;
+        let each = measured.max(known.rounds) as f64 / known.rounds.max(1) as f64;
+        let cap = (f64::from(MOST_ROUNDS) / each) as usize;
+        Some(match further_rounds(&known, target, cap)? {
+            Budget::Further(counting) => Budget::Further((counting as f64 * each).ceil() as usize),
+            other => other,
+        })
     }
 
     /// Measures what of `wanted` this round lacks; false when there was time for none of it.
@@ -388,10 +398,12 @@ impl Campaign<'_> {
                 _ => None,
             };
             let first = &self.entries()[group[0]];
-            let rounds = self.standing.rounds(first);
-            let known = self.precision(&group).filter(|_| rounds > 1);
+            let (rounds, known) = (self.standing.rounds(first), self.precision(&group));
+            let counting = known.map_or(0, |known| known.rounds);
+            // What holds within one process only is no answer to how well the benchmark is known.
+            let known = known.filter(|known| known.basis != Basis::WithinRunOnly);
             let half_width = known.and_then(|known| known.interval.relative_half_width());
-            NotReached { id: first.id.clone(), half_width, rounds, further }
+            NotReached { id: first.id.clone(), half_width, rounds, counting, further }
         };
         let wide = self.asked.until.map_or(Vec::new(), |target| {
             self.too_wide(target).into_iter().map(|group| not_reached(group, target)).collect()

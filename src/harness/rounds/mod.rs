@@ -25,7 +25,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use asked::{Asked, AskedError, Entry, Held, PLAN_FILE};
+pub use asked::{Asked, AskedError, Entry, Held, PLAN_FILE, hold};
 pub use campaign::{Conclusion, Job, LeftOut, NotReached, Outlook, Ran, Runner, Witness, conduct};
 pub use foreign::foreign_load;
 pub use interrupts::Interrupts;

@@ -361,6 +361,7 @@ fn a_plan_is_read_back_and_held_by_one_process() {
     let asked = asked(&FOUR, 5);
     let held = asked.begin(folder.path()).unwrap();
     assert!(matches!(Asked::resume(folder.path()), Err(AskedError::Busy { .. })));
+    assert!(matches!(hold(folder.path()), Err(AskedError::Busy { .. })), "nor may anybody add to its record");
     drop(held);
     assert_eq!(Asked::resume(folder.path()).unwrap().0, asked);
     assert!(matches!(asked.begin(folder.path()), Err(AskedError::Taken { .. })));
