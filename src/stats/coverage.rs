@@ -5,8 +5,11 @@
 
 use super::prng::Prng;
 use super::quantile::{median_of_sorted, quantile_of_sorted, sorted};
-use super::simulation::{Rounds, autocorrelated, normal};
-use super::{Interval, Verdict, median, ratio_interval, rounds_interval, samples_interval};
+use super::simulation::{Rounds, autocorrelated, disturbed, normal};
+use super::{
+    Basis, Interval, Verdict, at_best_pace, median, pairs_at_best_pace, ratio_interval, rounds_interval,
+    samples_interval,
+};
 
 const MODELS: [Rounds; 4] = [Rounds::Normal, Rounds::Lognormal, Rounds::Skewed, Rounds::Bimodal(0.3)];
 const EXPERIMENTS: u64 = 1_000;
@@ -28,6 +31,32 @@ fn figures_keep_their_coverage_with_few_rounds() {
             println!("{model:?}, {rounds} rounds: coverage {coverage:.3}");
             assert!(coverage >= 0.92, "{model:?} with {rounds} rounds: {coverage}");
         }
+    }
+}
+
+/// Setting samples and rounds aside, by a pace that is not always right, keeps the promise, too.
+#[test]
+fn screened_figures_keep_their_coverage() {
+    for rounds in [3, 5, 10] {
+        let mut prng = Prng::seeded(rounds as u64);
+        let coverage = share(EXPERIMENTS, |seed| {
+            let kept = at_best_pace(&disturbed(rounds, &mut prng)).kept();
+            rounds_interval(&kept, 0.95, seed).is_some_and(|estimate| estimate.interval.contains(10.0))
+        });
+        let alarms = share(EXPERIMENTS, |seed| {
+            let (a, b) = pairs_at_best_pace(&disturbed(rounds, &mut prng), &disturbed(rounds, &mut prng));
+            let ratio = ratio_interval(&a, &b, true, 0.95, seed);
+            ratio.is_some_and(|ratio| ratio.basis != Basis::WithinRunOnly && ratio.interval.excludes(1.0))
+        });
+        let unscreened = share(EXPERIMENTS / 4, |seed| {
+            let all: Vec<Vec<f64>> = disturbed(rounds, &mut prng)
+                .iter()
+                .map(|round| round.iter().map(|sample| sample.value).collect())
+                .collect();
+            rounds_interval(&all, 0.95, seed).is_some_and(|estimate| estimate.interval.contains(10.0))
+        });
+        println!("screened, {rounds} rounds: coverage {coverage:.3} ({unscreened:.3} without), alarms {alarms:.3}");
+        assert!(coverage >= 0.92 && alarms <= 0.07, "{rounds} rounds: {coverage}, {alarms}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Benchmarks whose true figure is known, for checking the estimators.
 
+use super::pace::Paced;
 use super::prng::Prng;
 use super::quantile::median;
 
@@ -47,6 +48,28 @@ impl Rounds {
         };
         (0..SAMPLES).map(|_| centre * (WITHIN * normal(prng)).exp()).collect()
     }
+}
+
+/// Samples a round beside which the pace was timed.
+const PACED: usize = 40;
+
+/// Rounds around 10 µs, 2 %, under a neighbour that is there for a stretch of each, from none of it to all, and slows samples
+/// by a quarter. One look at the pace in ten misses it, and one in twenty is slow without it.
+pub(super) fn disturbed(count: usize, prng: &mut Prng) -> Vec<Vec<Paced>> {
+    (0..count).map(|_| disturbed_round(prng)).collect()
+}
+
+fn disturbed_round(prng: &mut Prng) -> Vec<Paced> {
+    let centre = 10.0 * (0.02 * normal(prng)).exp();
+    let (begins, lasts) = (prng.index(PACED), prng.index(PACED + 1));
+    let sample = |index: usize| {
+        let slowed = (index + PACED - begins) % PACED < lasts;
+        let seen = prng.unit() < if slowed { 0.9 } else { 0.05 };
+        let value = centre * if slowed { 1.25 } else { 1.0 } * (WITHIN * normal(prng)).exp();
+        let pace = if seen { 13.0 } else { 10.5 } * (0.01 * normal(prng)).exp();
+        Paced { value, pace: Some(pace) }
+    };
+    (0..PACED).map(sample).collect()
 }
 
 /// A standard normal value (G. E. P. Box and M. E. Muller, "A note on the generation of random normal deviates", 1958).
