@@ -88,8 +88,10 @@ fn mechanisms() -> String {
     let mut text = String::new();
     for group in GROUPS {
         let members: Vec<_> = registry().iter().map(|m| m.descriptor()).filter(|d| d.group() == group.name).collect();
-        let Some(first) = members.first() else { continue };
-        text.push_str(&format!("\n**{}**: {} Per {}.\n\n", group.name, group.question, first.unit));
+        let mut units: Vec<&str> = members.iter().map(|descriptor| descriptor.unit.name()).collect();
+        units.sort_unstable();
+        units.dedup();
+        text.push_str(&format!("\n**{}**: {} Per {}.\n\n", group.name, group.question, units.join(" or ")));
         text.push_str("| mechanism | what its figure isolates |\n| --- | --- |\n");
         for descriptor in members {
             let baseline = if descriptor.id == descriptor.baseline { " (the baseline)" } else { "" };
