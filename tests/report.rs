@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use switchcost::crew::{Finding, Values};
+use switchcost::crew::{Finding, Placement, Values};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
-use switchcost::report::{Catalogue, File, PAGE, files};
+use switchcost::report::{Catalogue, File, PAGE, files, notes, rounds_table};
 use switchcost::units::{CpuId, Nanos};
 
 fn fixture(name: &str) -> PathBuf {
@@ -106,25 +106,88 @@ fn submission_and_completion_become_parts_of_a_bar() {
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("submission-")));
 }
 
-#[test]
-fn chosen_pairs_of_cpus_become_a_map_and_no_bars() {
-    let mut run = run("three-rounds");
+/// Three pairs of CPUs, as `switchcost matrix` adds them to a run.
+fn three_pairs(run: &Run) -> Vec<BenchmarkLine> {
     let line = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-llc").unwrap().clone();
-    run.benchmarks = [(0, 1), (0, 2), (1, 2)]
+    [(0, 1), (0, 2), (1, 2)]
         .map(|(from, to)| {
             let pair = (CpuId(from), CpuId(to));
             let id = format!("handoff/futex/one-per-cpu/{}", BenchmarkLine::named_cpus(pair));
             let mut line = BenchmarkLine { id, ..line.clone() };
             line.setting.cpus = vec![pair.0, pair.1];
+            line.setting.placement = Placement::OnePerCpu;
             line
         })
-        .into();
+        .into()
+}
+
+#[test]
+fn chosen_pairs_of_cpus_become_a_map_and_no_bars() {
+    let mut run = run("three-rounds");
+    run.benchmarks = three_pairs(&run);
     let files = files(&[run], &catalogue());
     assert!(text(&files, "figures/pairs-handoff-futex.svg").contains("CPU to CPU"));
     assert_eq!(figures(&files), ["pairs-handoff-futex"]);
     assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
+    assert!(text(&files, "report.md").contains("A map of 3 pairs of CPUs"), "{}", text(&files, "report.md"));
     // The placements' own pairs are no map.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
+}
+
+#[test]
+fn a_map_that_was_added_to_a_run_leaves_the_rest_of_its_report_alone() {
+    let run = run("three-rounds");
+    let mut with_map = run.clone();
+    with_map.benchmarks.extend(three_pairs(&run));
+    let mut matrix = run.machines[0].clone();
+    matrix.argv = ["target/release/switchcost", "matrix", "--into", "x"].map(String::from).to_vec();
+    with_map.machines.push(matrix);
+    let (without, with) = (files(&[run], &catalogue()), files(&[with_map], &catalogue()));
+    for file in without.iter().filter(|file| file.path != PAGE && file.path != "report.md") {
+        assert_eq!(text(&with, &file.path), file.text, "{}", file.path);
+    }
+    let paths = |files: &[File]| files.iter().map(|file| file.path.clone()).collect::<BTreeSet<_>>();
+    let added: Vec<String> = paths(&with).difference(&paths(&without)).cloned().collect();
+    assert_eq!(added, ["data/pairs-handoff-futex.csv", "figures/pairs-handoff-futex.svg"]);
+    let told = text(&with, "report.md");
+    assert!(told.contains(" and a map of 3 pairs of CPUs"), "{told}");
+    assert!(told.contains("(data/pairs-handoff-futex.csv), made by `switchcost matrix --into x`."), "{told}");
+    let gone = text(&without, "report.md").lines().filter(|line| !told.lines().any(|other| other == *line)).count();
+    assert_eq!(gone, 1, "the overview alone reads otherwise");
+}
+
+/// A run of five rounds of one benchmark; beside all samples of the last four the CPU was slow.
+fn one_quiet_round() -> Run {
+    let mut run = run("three-rounds");
+    let of_futex = |line: &&BenchmarkLine| line.id == "handoff/futex/same-cpu";
+    let line = run.benchmarks.iter().find(of_futex).unwrap().clone();
+    run.benchmarks = (0..5)
+        .map(|round| {
+            let mut line = BenchmarkLine { round, ..line.clone() };
+            let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+            measured.longest_paces = vec![Nanos(if round == 0 { 1000 } else { 1300 }); measured.samples.len()];
+            line
+        })
+        .collect();
+    run
+}
+
+#[test]
+fn where_one_round_of_five_counts_nobody_is_told_to_measure_five() {
+    let run = one_quiet_round();
+    let table = rounds_table(&run.benchmarks);
+    assert!(table.contains("1 of 5") && table.contains("80 %"), "{table}");
+    let notes = notes(&run.benchmarks).join("\n");
+    assert!(notes.contains("1 benchmark rests on one round because its CPU was slow in the others"), "{notes}");
+    assert!(!notes.contains("--rounds 5"), "{notes}");
+    let files = files(&[run], &catalogue());
+    for path in [PAGE, "report.md"] {
+        let text = text(&files, path);
+        assert!(text.contains("rests on one round") && text.contains("switchcost run --strict"), "{path}");
+        assert!(!text.contains("--rounds 5"), "{path}");
+    }
+    let numbers = text(&files, "numbers.md");
+    assert!(numbers.contains(", 1 round)") && numbers.contains("over 5 rounds, fewer where it says so,"), "{numbers}");
 }
 
 /// A benchmark of the group `switch_working_set` whose samples all take `nanos` per operation.

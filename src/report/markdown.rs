@@ -57,7 +57,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
     let mut out = Lines::default();
     let Some(study) = outline.studies.first() else { return out.text };
     let mut placements: Vec<(usize, &str)> =
-        study.benches.iter().map(|bench| (bench.colour(), bench.line().setting.placement.name())).collect();
+        study.in_placements().map(|bench| (bench.colour(), bench.line().setting.placement.name())).collect();
     placements.sort_unstable();
     placements.dedup();
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
                 rows.len() - 1
             });
             if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
-                rows[index].1[column] = format!("{} ({})", bench.told(bench.nanos()), counters::interval(bench));
+                rows[index].1[column] = number(bench, study.rounds());
             }
         }
     }
@@ -77,12 +77,21 @@ pub(super) fn numbers(outline: &Outline) -> String {
     head.extend(placements.iter().map(|(_, name)| (*name).to_string()));
     let body: Vec<Vec<String>> = rows.into_iter().map(|(name, cells)| [vec![name], cells].concat()).collect();
     out.line(table(&head, 1, &body));
-    let rounds = text::count(study.rounds(), "round");
+    let fewer = study.in_placements().any(|bench| bench.summary.nanos.rounds < study.rounds());
+    let fewer = if fewer { ", fewer where it says so," } else { "" };
+    let rounds = format!("{}{fewer}", text::count(study.rounds(), "round"));
     let revision = study.run.machines.first().and_then(|machine| machine.suite.revision.as_deref());
     let revision =
         revision.map(|r| format!(", revision {}", r.chars().take(12).collect::<String>())).unwrap_or_default();
     out.line(format!("Median and 95 % interval over {rounds} on {}{revision}.", study.described()));
     out.text
+}
+
+/// A figure with its interval, and the rounds behind it where they are fewer than the `usual` ones.
+fn number(bench: &Bench, usual: usize) -> String {
+    let counting = bench.summary.nanos.rounds;
+    let fewer = if counting < usual { format!(", {}", text::count(counting, "round")) } else { String::new() };
+    format!("{} ({}{fewer})", bench.told(bench.nanos()), counters::interval(bench))
 }
 
 /// Paragraphs with an empty line between them.
@@ -126,7 +135,8 @@ fn trouble(outline: &Outline, out: &mut Lines) {
         }
     }
     if let Some(warning) = outline.single_rounds_warning() {
-        out.line(format!("> {warning} `switchcost run --rounds 5` measures that."));
+        let (command, helps) = outline.single_rounds_remedy();
+        out.line(format!("> {warning} `{command}` {helps}"));
     }
 }
 

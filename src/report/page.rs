@@ -73,12 +73,8 @@ fn header(outline: &Outline) -> Markup {
 pub(super) fn overview(study: &Study) -> String {
     let when = study.run.machines.first().map(|machine| machine::when(machine.started_ms));
     let when = when.filter(|_| study.name.is_empty()).map(|when| format!(", {when}")).unwrap_or_default();
-    let mut sentences = vec![format!(
-        "{} in {}{when}.",
-        text::count(study.benches.len(), "benchmark"),
-        text::count(study.rounds(), "round"),
-    )];
-    sentences.push(verdicts(study));
+    let mut sentences = vec![format!("{}{when}.", measured(study))];
+    sentences.extend(verdicts(study));
     match (study.failures().len(), study.unsupported()) {
         (0, 0) => {}
         (0, unsupported) => sentences.push(format!("{} cannot run here.", text::count(unsupported, "benchmark"))),
@@ -88,19 +84,36 @@ pub(super) fn overview(study: &Study) -> String {
     sentences.join(" ")
 }
 
-/// What came of the audits.
-fn verdicts(study: &Study) -> String {
+/// How many benchmarks and rounds; pairs of CPUs are parts of a map and no benchmarks by themselves.
+fn measured(study: &Study) -> String {
+    let benches = study.in_placements().count();
+    let pairs = study.benches.len() - benches;
+    let map = format!("map of {} of CPUs", text::count(pairs, "pair"));
+    let in_rounds = || format!("{} in {}", text::count(benches, "benchmark"), text::count(study.rounds(), "round"));
+    match (benches, pairs) {
+        (_, 0) => in_rounds(),
+        (0, _) => format!("A {map}"),
+        _ => format!("{} and a {map}", in_rounds()),
+    }
+}
+
+/// What came of the audits; nothing of a map alone.
+fn verdicts(study: &Study) -> Option<String> {
+    let benches = study.in_placements().count();
+    if benches == 0 && !study.benches.is_empty() {
+        return None;
+    }
     let (ok, differs, not_asked_for) = (study.audited("ok"), study.audited("DIFFERS"), study.not_audited());
     let impossible = study.audited("none").saturating_sub(not_asked_for);
-    if ok == study.benches.len() {
-        return format!("All {ok} audits hold.");
+    if ok == benches {
+        return Some(format!("All {ok} audits hold."));
     }
-    if not_asked_for == study.benches.len() {
-        return "No audit was asked for.".into();
+    if not_asked_for == benches {
+        return Some("No audit was asked for.".into());
     }
     let further = [(differs, "differ"), (impossible, "could not be made"), (not_asked_for, "were not asked for")];
     let further = further.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
-    format!("{ok} audits hold{}.", further.collect::<String>())
+    Some(format!("{ok} audits hold{}.", further.collect::<String>()))
 }
 
 /// What a reader must know before believing a figure.
@@ -126,7 +139,8 @@ fn alerts(outline: &Outline) -> Markup {
             }
         }
         @if let Some(warning) = outline.single_rounds_warning() {
-            section.alert #rounds { p { (warning) " " code { "switchcost run --rounds 5" } " measures that." } }
+            @let (command, helps) = outline.single_rounds_remedy();
+            section.alert #rounds { p { (warning) " " code { (command) } " " (helps) } }
         }
         @if outline.studies.iter().any(|study| study.run.torn) {
             section.alert #torn { p { "The last line of a record was cut short by a kill and is lost." } }
@@ -140,7 +154,7 @@ fn troubles(troubles: &[(String, String)]) -> Markup {
 
 fn reading(outline: &Outline) -> Markup {
     let shown: Vec<&str> =
-        outline.studies.iter().flat_map(|study| &study.benches).map(|b| b.line().setting.placement.name()).collect();
+        outline.studies.iter().flat_map(|s| s.in_placements()).map(|b| b.line().setting.placement.name()).collect();
     html! {
         section #reading {
             h2 { "How to read it" }

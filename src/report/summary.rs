@@ -1,7 +1,9 @@
 //! One benchmark over all its rounds, in the figures that a table shows.
 
+use std::collections::HashMap;
+
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{Estimate, Modes, Paced, at_best_pace, median, modes, rounds_interval};
+use crate::stats::{Basis, Estimate, Modes, Paced, Screened, at_best_pace, median, modes, rounds_interval};
 
 /// The confidence of every interval shown.
 pub(super) const CONFIDENCE: f64 = 0.95;
@@ -56,9 +58,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         })
         .collect();
     let line = (*lines.iter().find(|line| matches!(line.outcome, Outcome::Measured(_)))?).clone();
-    let paced: Vec<Vec<Paced>> =
-        measured.iter().map(|m| m.paced().map(|(value, pace)| Paced { value, pace }).collect()).collect();
-    let screened = at_best_pace(&paced);
+    let screened = screened(&measured);
     let set_aside = screened.set_aside;
     let rounds = screened.kept();
     let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
@@ -87,6 +87,39 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
         line,
     })
+}
+
+impl Summary {
+    /// Whether its figure rests on one round, so that nothing is known of how far processes differ.
+    pub(super) fn rests_on_one_round(&self) -> bool {
+        self.nanos.basis == Basis::WithinRunOnly
+    }
+
+    /// The rounds that count, and of how many where some do not.
+    pub(super) fn rounds_counting(&self) -> String {
+        let (counting, all) = (self.nanos.rounds, self.rounds);
+        if counting == all { all.to_string() } else { format!("{counting} of {all}") }
+    }
+}
+
+/// The lines of each benchmark, in the order in which benchmarks first stand in `lines`.
+pub(super) fn by_id(lines: &[BenchmarkLine]) -> Vec<Vec<&BenchmarkLine>> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut by_id: Vec<Vec<&BenchmarkLine>> = Vec::new();
+    for line in lines {
+        let place = *places.entry(&line.id).or_insert(by_id.len());
+        match by_id.get_mut(place) {
+            Some(lines) => lines.push(line),
+            None => by_id.push(vec![line]),
+        }
+    }
+    by_id
+}
+
+/// What counts of the bare samples of one benchmark, round by round.
+pub(super) fn screened(rounds: &[&Measured]) -> Screened {
+    let paced = |round: &&Measured| round.paced().map(|(value, pace)| Paced { value, pace }).collect();
+    at_best_pace(&rounds.iter().map(paced).collect::<Vec<Vec<Paced>>>())
 }
 
 /// Whether something else ran on the machine meanwhile.
