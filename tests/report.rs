@@ -7,8 +7,11 @@ use std::process::{Command, Output};
 
 use switchcost::crew::{Finding, Placement, Values};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
-use switchcost::report::{Catalogue, File, PAGE, files, notes, rounds_table};
+use switchcost::report::{Catalogue, File, PAGE, files, pairs_tables};
 use switchcost::units::{CpuId, Nanos};
+
+#[path = "report/marked.rs"]
+mod marked;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report").join(name)
@@ -156,38 +159,22 @@ fn a_map_that_was_added_to_a_run_leaves_the_rest_of_its_report_alone() {
     assert_eq!(gone, 1, "the overview alone reads otherwise");
 }
 
-/// A run of five rounds of one benchmark; beside all samples of the last four the CPU was slow.
-fn one_quiet_round() -> Run {
-    let mut run = run("three-rounds");
-    let of_futex = |line: &&BenchmarkLine| line.id == "handoff/futex/same-cpu";
-    let line = run.benchmarks.iter().find(of_futex).unwrap().clone();
-    run.benchmarks = (0..5)
-        .map(|round| {
-            let mut line = BenchmarkLine { round, ..line.clone() };
-            let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-            measured.longest_paces = vec![Nanos(if round == 0 { 1000 } else { 1300 }); measured.samples.len()];
+#[test]
+fn a_square_of_many_cpus_is_summed_up_for_a_terminal() {
+    let lines = three_pairs(&run("three-rounds"));
+    assert!(pairs_tables(&lines).lines().count() == 5, "{}", pairs_tables(&lines));
+    let many: Vec<BenchmarkLine> = (1..40)
+        .map(|to| {
+            let pair = (CpuId(0), CpuId(to));
+            let mut line = lines[0].clone();
+            line.id = format!("handoff/futex/one-per-cpu/{}", BenchmarkLine::named_cpus(pair));
+            line.setting.cpus = vec![pair.0, pair.1];
             line
         })
         .collect();
-    run
-}
-
-#[test]
-fn where_one_round_of_five_counts_nobody_is_told_to_measure_five() {
-    let run = one_quiet_round();
-    let table = rounds_table(&run.benchmarks);
-    assert!(table.contains("1 of 5") && table.contains("80 %"), "{table}");
-    let notes = notes(&run.benchmarks).join("\n");
-    assert!(notes.contains("1 benchmark rests on one round because its CPU was slow in the others"), "{notes}");
-    assert!(!notes.contains("--rounds 5"), "{notes}");
-    let files = files(&[run], &catalogue());
-    for path in [PAGE, "report.md"] {
-        let text = text(&files, path);
-        assert!(text.contains("rests on one round") && text.contains("switchcost run --strict"), "{path}");
-        assert!(!text.contains("--rounds 5"), "{path}");
-    }
-    let numbers = text(&files, "numbers.md");
-    assert!(numbers.contains(", 1 round)") && numbers.contains("over 5 rounds, fewer where it says so,"), "{numbers}");
+    let told = pairs_tables(&many);
+    assert!(told.contains("of 40 CPUs") && told.contains("the CSV has all") && told.contains("median"), "{told}");
+    assert!(told.lines().count() == 4 && told.lines().all(|line| line.chars().count() <= 120), "{told}");
 }
 
 /// A benchmark of the group `switch_working_set` whose samples all take `nanos` per operation.

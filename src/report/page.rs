@@ -155,6 +155,8 @@ fn troubles(troubles: &[(String, String)]) -> Markup {
 fn reading(outline: &Outline) -> Markup {
     let shown: Vec<&str> =
         outline.studies.iter().flat_map(|s| s.in_placements()).map(|b| b.line().setting.placement.name()).collect();
+    let mut benches = outline.studies.iter().flat_map(|study| study.in_placements());
+    let screened = benches.any(|bench| bench.summary.set_aside > 0.0);
     html! {
         section #reading {
             h2 { "How to read it" }
@@ -162,6 +164,9 @@ fn reading(outline: &Outline) -> Markup {
                 li { b { "Time" } " is per operation, from samples without counters: the median of the rounds' medians, with a 95 % interval. Where two intervals overlap, the order of the two is not established." }
                 li { b { "Counts" } " come from samples of their own, because counting slows what it counts; " i { "counting" } " says by how much." }
                 li { b { "Audit" } " compares system calls and switches per operation with what the mechanism says it does: " b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where it could not be made." }
+                @if screened {
+                    li { b { "Set aside" } " is what was measured while a CPU ran slower than at its best; " i { "rounds" } " says how many count, and of how many where some do not." }
+                }
                 @if shown.contains(&"unpinned") && shown.len() > 1 {
                     li { b { "Placement" } " says where the tasks may run. " i { "same-cpu" } " is the switch alone; across CPUs a wakeup has to reach another CPU, which often sleeps." }
                 }
@@ -243,11 +248,12 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
                 table {
                     thead { tr {
                         th { "benchmark" } th.num { (text::noun(benches[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
-                        th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" } th.num { "counting" }
+                        th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" } th.num { "counting" } th.num { "rounds" }
                     } }
                     tbody { @for bench in benches { (main_row(&counters::row(bench))) } }
                 }
             }
+            @if let Some(note) = counters::void_note(benches) { p.note { (note) "." } }
             (findings(study, benches))
             @if !events.is_empty() {
                 details {
@@ -304,6 +310,7 @@ fn main_row(row: &Row) -> Markup {
                 other => (other),
             } }
             td.num { (row.counting) }
+            td.num { (row.rounds) @if let Some(set_aside) = &row.set_aside { small { (set_aside) } } }
         }
     }
 }

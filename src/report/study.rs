@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::found::found;
-use super::summary::by_id;
+use super::summary::{by_id, screened};
 use super::text::natural;
 use super::{Summary, summarize};
 use crate::crew::Finding;
@@ -51,6 +51,7 @@ pub(super) struct Bench<'a> {
     /// Its rounds.
     pub(super) rounds: Vec<&'a Measured>,
     findings: Vec<Finding>,
+    counting: Vec<Vec<f64>>,
 }
 
 impl<'a> Study<'a> {
@@ -128,7 +129,9 @@ impl<'a> Bench<'a> {
             Outcome::Measured(measured) => Some(&**measured),
             _ => None,
         });
-        Some(Self { summary: summarize(lines)?, rounds: measured.collect(), findings: found(lines) })
+        let rounds: Vec<&Measured> = measured.collect();
+        let counting = screened(&rounds).rounds;
+        Some(Self { summary: summarize(lines)?, rounds, findings: found(lines), counting })
     }
 
     /// What does not vary between its rounds.
@@ -197,6 +200,11 @@ impl<'a> Bench<'a> {
     pub(super) fn samples(&self) -> Vec<Vec<f64>> {
         let of_round = |round: &&Measured| round.samples.iter().map(|sample: &Sample| sample.per_op()).collect();
         self.rounds.iter().map(of_round).collect()
+    }
+
+    /// Those of the samples that its figure is made of, round by round; a round that does not count has none.
+    pub(super) fn counting(&self) -> &[Vec<f64>] {
+        &self.counting
     }
 
     /// System calls per operation by name, averaged over the rounds in which they were counted.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-use super::summary::{by_id, is_disturbed};
+use super::summary::{VOID, VOID_NOTE, by_id, is_disturbed};
 use super::{Summary, summarize, text};
 use crate::record::{BenchmarkLine, Outcome};
 
@@ -32,7 +32,8 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
         "counting",
     ];
     let rows = summaries.iter().map(|summary| row(summary, &summaries).into()).collect();
-    plain_table(header.map(String::from).into(), rows, 2)
+    let table = plain_table(header.map(String::from).into(), rows, 2);
+    if summaries.iter().any(|summary| summary.void) { format!("{table}\n{VOID_NOTE}") } else { table }
 }
 
 /// A table with a rule below its header and nothing else between its figures; columns from `right` on are aligned right.
@@ -87,7 +88,7 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
             None => name.into(),
         },
         line.setting.placement.name().into(),
-        figure(interval.estimate),
+        format!("{}{}", figure(interval.estimate), if summary.void { VOID } else { "" }),
         match interval.relative_half_width() {
             None => "–".into(),
             Some(half) if half > text::HARDLY_KNOWN => text::BEYOND.into(),
