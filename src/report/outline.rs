@@ -76,7 +76,8 @@ impl<'a> Outline<'a> {
         Some(format!("{what}: the interval holds within that process only, and leaves out how far processes differ."))
     }
 
-    /// What would tell how far processes differ: where there are several rounds and one counts, not five in place of it.
+    /// What would tell how far processes differ: a command and what it does. Where one of several rounds counts, asking
+    /// for five would be no help.
     pub(super) fn single_rounds_remedy(&self) -> (&'static str, &'static str) {
         let mut benches = self.studies.iter().flat_map(|study| study.in_placements());
         if benches.any(|bench| bench.summary.rests_on_one_round() && bench.summary.rounds > 1) {

@@ -165,7 +165,10 @@ fn reading(outline: &Outline) -> Markup {
                 li { b { "Counts" } " come from samples of their own, because counting slows what it counts; " i { "counting" } " says by how much." }
                 li { b { "Audit" } " compares system calls and switches per operation with what the mechanism says it does: " b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where it could not be made." }
                 @if screened {
-                    li { b { "Set aside" } " is what was measured while a CPU ran slower than at its best; " i { "rounds" } " says how many count, and of how many where some do not." }
+                    li {
+                        b { "Set aside" } " is what was measured while a CPU ran slower than at its best; " i { "rounds" }
+                        " says how many count, and of how many where some do not."
+                    }
                 }
                 @if shown.contains(&"unpinned") && shown.len() > 1 {
                     li { b { "Placement" } " says where the tasks may run. " i { "same-cpu" } " is the switch alone; across CPUs a wakeup has to reach another CPU, which often sleeps." }
@@ -248,7 +251,8 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
                 table {
                     thead { tr {
                         th { "benchmark" } th.num { (text::noun(benches[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
-                        th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" } th.num { "counting" } th.num { "rounds" }
+                        th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" }
+                        th.num { "counting" } th.num { "rounds" }
                     } }
                     tbody { @for bench in benches { (main_row(&counters::row(bench))) } }
                 }

@@ -199,8 +199,8 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     notes
 }
 
-/// Why intervals say nothing of how far processes differ, and what would help: more rounds where there is but one, quieter
-/// ones where the others do not count.
+/// Why intervals say nothing of how far processes differ, and what would help: more rounds where there is but one,
+/// quieter ones where the others do not count.
 fn single_rounds(summaries: &[Summary]) -> Vec<String> {
     let (several, one): (Vec<&Summary>, Vec<&Summary>) =
         summaries.iter().filter(|summary| summary.rests_on_one_round()).partition(|summary| summary.rounds > 1);
@@ -214,7 +214,8 @@ fn single_rounds(summaries: &[Summary]) -> Vec<String> {
     if !several.is_empty() {
         let (verb, their) = if several.len() == 1 { ("rests", "its") } else { ("rest", "their") };
         notes.push(format!(
-            "{} {verb} on one round because {their} CPU was slow in the others: `switchcost run --strict`, or more rounds",
+            "{} {verb} on one round because {their} CPU was slow in the others: `switchcost run --strict`, \
+             or more rounds",
             text::count(several.len(), "benchmark")
         ));
     }

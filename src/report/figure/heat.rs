@@ -51,13 +51,16 @@ impl Picture for Heat {
             @for (row, values) in self.values.iter().enumerate() {
                 @let y = top + row as f64 * height;
                 @if row % down == 0 {
-                    text.tick.end x=(px(left - 7.0)) y=(px(y + height / 2.0 + 4.0)) { (self.labels.get(row).map_or("", String::as_str)) }
+                    text.tick.end x=(px(left - 7.0)) y=(px(y + height / 2.0 + 4.0)) {
+                        (self.labels.get(row).map_or("", String::as_str))
+                    }
                 }
                 @for (column, value) in values.iter().enumerate() {
                     @let x = left + column as f64 * cell;
                     @match value {
                         Some(value) => {
-                            rect.s0 x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height)) rx=(px(2.0 * gap))
+                            rect.s0 x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
+                                rx=(px(2.0 * gap))
                                 fill-opacity=(format!("{:.2}", shade(*value))) { title { (text::nanos(*value)) } }
                             @if written {
                                 text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0)) y=(px(y + height / 2.0 + 4.0)) {
@@ -65,7 +68,10 @@ impl Picture for Heat {
                                 }
                             }
                         }
-                        None => rect.track x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height)) rx=(px(2.0 * gap)) {}
+                        None => {
+                            rect.track x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
+                                rx=(px(2.0 * gap)) {}
+                        }
                     }
                 }
             }
