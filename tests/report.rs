@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use switchcost::crew::{Finding, Values};
+use switchcost::crew::{Finding, Placement, Values};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
-use switchcost::report::{Catalogue, File, PAGE, files};
+use switchcost::report::{Catalogue, File, PAGE, files, pairs_tables};
 use switchcost::units::{CpuId, Nanos};
+
+#[path = "report/marked.rs"]
+mod marked;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report").join(name)
@@ -106,25 +109,72 @@ fn submission_and_completion_become_parts_of_a_bar() {
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("submission-")));
 }
 
-#[test]
-fn chosen_pairs_of_cpus_become_a_map_and_no_bars() {
-    let mut run = run("three-rounds");
+/// Three pairs of CPUs, as `switchcost matrix` adds them to a run.
+fn three_pairs(run: &Run) -> Vec<BenchmarkLine> {
     let line = run.benchmarks.iter().find(|line| line.id == "handoff/futex/same-llc").unwrap().clone();
-    run.benchmarks = [(0, 1), (0, 2), (1, 2)]
+    [(0, 1), (0, 2), (1, 2)]
         .map(|(from, to)| {
             let pair = (CpuId(from), CpuId(to));
             let id = format!("handoff/futex/one-per-cpu/{}", BenchmarkLine::named_cpus(pair));
             let mut line = BenchmarkLine { id, ..line.clone() };
             line.setting.cpus = vec![pair.0, pair.1];
+            line.setting.placement = Placement::OnePerCpu;
             line
         })
-        .into();
+        .into()
+}
+
+#[test]
+fn chosen_pairs_of_cpus_become_a_map_and_no_bars() {
+    let mut run = run("three-rounds");
+    run.benchmarks = three_pairs(&run);
     let files = files(&[run], &catalogue());
     assert!(text(&files, "figures/pairs-handoff-futex.svg").contains("CPU to CPU"));
     assert_eq!(figures(&files), ["pairs-handoff-futex"]);
     assert_eq!(text(&files, "data/pairs-handoff-futex.csv").lines().count(), 4);
+    assert!(text(&files, "report.md").contains("A map of 3 pairs of CPUs"), "{}", text(&files, "report.md"));
     // The placements' own pairs are no map.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("pairs-")));
+}
+
+#[test]
+fn a_map_that_was_added_to_a_run_leaves_the_rest_of_its_report_alone() {
+    let run = run("three-rounds");
+    let mut with_map = run.clone();
+    with_map.benchmarks.extend(three_pairs(&run));
+    let mut matrix = run.machines[0].clone();
+    matrix.argv = ["target/release/switchcost", "matrix", "--into", "x"].map(String::from).to_vec();
+    with_map.machines.push(matrix);
+    let (without, with) = (files(&[run], &catalogue()), files(&[with_map], &catalogue()));
+    for file in without.iter().filter(|file| file.path != PAGE && file.path != "report.md") {
+        assert_eq!(text(&with, &file.path), file.text, "{}", file.path);
+    }
+    let paths = |files: &[File]| files.iter().map(|file| file.path.clone()).collect::<BTreeSet<_>>();
+    let added: Vec<String> = paths(&with).difference(&paths(&without)).cloned().collect();
+    assert_eq!(added, ["data/pairs-handoff-futex.csv", "figures/pairs-handoff-futex.svg"]);
+    let told = text(&with, "report.md");
+    assert!(told.contains(" and a map of 3 pairs of CPUs"), "{told}");
+    assert!(told.contains("(data/pairs-handoff-futex.csv), made by `switchcost matrix --into x`."), "{told}");
+    let gone = text(&without, "report.md").lines().filter(|line| !told.lines().any(|other| other == *line)).count();
+    assert_eq!(gone, 1, "the overview alone reads otherwise");
+}
+
+#[test]
+fn a_square_of_many_cpus_is_summed_up_for_a_terminal() {
+    let lines = three_pairs(&run("three-rounds"));
+    assert!(pairs_tables(&lines).lines().count() == 5, "{}", pairs_tables(&lines));
+    let many: Vec<BenchmarkLine> = (1..40)
+        .map(|to| {
+            let pair = (CpuId(0), CpuId(to));
+            let mut line = lines[0].clone();
+            line.id = format!("handoff/futex/one-per-cpu/{}", BenchmarkLine::named_cpus(pair));
+            line.setting.cpus = vec![pair.0, pair.1];
+            line
+        })
+        .collect();
+    let told = pairs_tables(&many);
+    assert!(told.contains("of 40 CPUs") && told.contains("the CSV has all") && told.contains("median"), "{told}");
+    assert!(told.lines().count() == 4 && told.lines().all(|line| line.chars().count() <= 120), "{told}");
 }
 
 /// A benchmark of the group `switch_working_set` whose samples all take `nanos` per operation.

@@ -2,6 +2,7 @@
 
 use super::csv::{Csv, number, optional};
 use super::study::Bench;
+use super::summary::{VOID, VOID_NOTE};
 use super::text::{self, nanos, rate};
 use crate::units::Quantity;
 
@@ -26,6 +27,10 @@ pub(super) struct Row {
     pub(super) audit: &'static str,
     /// How much slower the counted samples were.
     pub(super) counting: String,
+    /// The rounds that count, and of how many.
+    pub(super) rounds: String,
+    /// Which share of the samples was set aside; nothing where all count.
+    pub(super) set_aside: Option<String>,
 }
 
 /// The row of a benchmark.
@@ -34,14 +39,27 @@ pub(super) fn row(bench: &Bench) -> Row {
     Row {
         name: bench.name().into(),
         detail: bench.detail(),
-        time: bench.told(bench.nanos()),
+        time: time(bench),
         interval: interval(bench),
         cpu: nanos(summary.cpu_nanos),
         switches: format!("{} + {}", rate(summary.voluntary), rate(summary.involuntary)),
         calls: calls(bench),
         audit: summary.audit,
         counting: summary.counting_cost.map_or("–".into(), signed_percent),
+        rounds: summary.rounds_counting(),
+        set_aside: (summary.set_aside > 0.0).then(|| format!("{} set aside", text::percent(summary.set_aside))),
     }
+}
+
+/// The figure, with a mark where it is void.
+pub(super) fn time(bench: &Bench) -> String {
+    let mark = if bench.summary.void { VOID } else { "" };
+    format!("{}{mark}", bench.told(bench.nanos()))
+}
+
+/// What stands below a table that has void figures.
+pub(super) fn void_note(benches: &[&Bench]) -> Option<&'static str> {
+    benches.iter().any(|bench| bench.summary.void).then_some(VOID_NOTE)
 }
 
 /// The interval: half its width relative to the figure, or its ends where it is so wide that it is not one about the
@@ -120,7 +138,14 @@ pub(super) fn csv(benches: &[&Bench]) -> String {
     let named = |prefix: &str, names: &[&str]| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
     let figure = text::column(benches.first().map_or(Quantity::default(), |bench| bench.quantity()));
     let fixed = ["id", figure, "cpu_ns", "voluntary", "involuntary", "calls", "audit", "counting_cost"];
-    let columns = [fixed.map(String::from).to_vec(), named("call:", &calls), named("event:", &events)].concat();
+    let screened = ["rounds_counting", "rounds_measured", "set_aside", "disturbed_rounds"];
+    let columns = [
+        fixed.map(String::from).to_vec(),
+        screened.map(String::from).to_vec(),
+        named("call:", &calls),
+        named("event:", &events),
+    ]
+    .concat();
     let mut csv = Csv::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
     for bench in benches {
         let summary = &bench.summary;
@@ -135,6 +160,10 @@ pub(super) fn csv(benches: &[&Bench]) -> String {
             optional(summary.calls),
             summary.audit.into(),
             optional(summary.counting_cost),
+            summary.nanos.rounds.to_string(),
+            summary.rounds.to_string(),
+            number(summary.set_aside),
+            summary.disturbed_rounds.to_string(),
         ];
         let of_call = |name: &&str| optional(audited.then(|| rates.get(name).copied().unwrap_or(0.0)));
         let of_event = |name: &&str| optional(counted.get(name).map(|(value, _)| *value));

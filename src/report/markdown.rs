@@ -3,7 +3,7 @@
 use super::counters;
 use super::findings_table;
 use super::machine;
-use super::outline::Outline;
+use super::outline::{Outline, Section};
 use super::page::overview;
 use super::study::{Bench, Study};
 use super::text;
@@ -40,6 +40,7 @@ pub(super) fn markdown(outline: &Outline) -> String {
             if !benches.is_empty() {
                 out.line(format!("### What a {} does{}", benches[0].line().unit, study.suffix()));
                 out.line(counts(&benches));
+                void(&benches, &mut out);
                 findings(&benches, study, &mut out);
                 let file = study.anchor(&format!("counts-{}", text::slug(&section.group)));
                 out.line(format!("[Data](data/{file}.csv), with every counted event."));
@@ -57,32 +58,43 @@ pub(super) fn numbers(outline: &Outline) -> String {
     let mut out = Lines::default();
     let Some(study) = outline.studies.first() else { return out.text };
     let mut placements: Vec<(usize, &str)> =
-        study.benches.iter().map(|bench| (bench.colour(), bench.line().setting.placement.name())).collect();
+        study.in_placements().map(|bench| (bench.colour(), bench.line().setting.placement.name())).collect();
     placements.sort_unstable();
     placements.dedup();
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    for section in &outline.sections {
-        for bench in study.of_group(&section.group).into_iter().filter(|bench| bench.chosen().is_none()) {
-            let name = format!("`{}` (per {})", bench.line().mechanism, bench.line().unit);
-            let index = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-                rows.push((name, vec!["–".into(); placements.len()]));
-                rows.len() - 1
-            });
-            if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
-                rows[index].1[column] = format!("{} ({})", bench.told(bench.nanos()), counters::interval(bench));
-            }
+    let of_group = |section: &Section| study.of_group(&section.group);
+    let shown: Vec<&Bench> =
+        outline.sections.iter().flat_map(of_group).filter(|bench| bench.chosen().is_none()).collect();
+    for bench in &shown {
+        let name = format!("`{}` (per {})", bench.line().mechanism, bench.line().unit);
+        let index = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            rows.push((name, vec!["–".into(); placements.len()]));
+            rows.len() - 1
+        });
+        if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
+            rows[index].1[column] = number(bench, study.rounds());
         }
     }
     let mut head = vec!["mechanism".to_string()];
     head.extend(placements.iter().map(|(_, name)| (*name).to_string()));
     let body: Vec<Vec<String>> = rows.into_iter().map(|(name, cells)| [vec![name], cells].concat()).collect();
     out.line(table(&head, 1, &body));
-    let rounds = text::count(study.rounds(), "round");
+    void(&shown, &mut out);
+    let fewer = shown.iter().any(|bench| bench.summary.nanos.rounds < study.rounds());
+    let fewer = if fewer { ", fewer where it says so," } else { "" };
+    let rounds = format!("{}{fewer}", text::count(study.rounds(), "round"));
     let revision = study.run.machines.first().and_then(|machine| machine.suite.revision.as_deref());
     let revision =
         revision.map(|r| format!(", revision {}", r.chars().take(12).collect::<String>())).unwrap_or_default();
     out.line(format!("Median and 95 % interval over {rounds} on {}{revision}.", study.described()));
     out.text
+}
+
+/// A figure with its interval, and the rounds behind it where they are fewer than the `usual` ones.
+fn number(bench: &Bench, usual: usize) -> String {
+    let counting = bench.summary.nanos.rounds;
+    let fewer = if counting < usual { format!(", {}", text::count(counting, "round")) } else { String::new() };
+    format!("{} ({}{fewer})", counters::time(bench), counters::interval(bench))
 }
 
 /// Paragraphs with an empty line between them.
@@ -126,7 +138,8 @@ fn trouble(outline: &Outline, out: &mut Lines) {
         }
     }
     if let Some(warning) = outline.single_rounds_warning() {
-        out.line(format!("> {warning} `switchcost run --rounds 5` measures that."));
+        let (command, helps) = outline.single_rounds_remedy();
+        out.line(format!("> {warning} `{command}` {helps}"));
     }
 }
 
@@ -140,9 +153,17 @@ fn findings(benches: &[&Bench], study: &Study, out: &mut Lines) {
     }
 }
 
+fn void(benches: &[&Bench], out: &mut Lines) {
+    if let Some(note) = counters::void_note(benches) {
+        out.line(format!("{note}."));
+    }
+}
+
 fn counts(benches: &[&Bench]) -> String {
     let noun = benches.first().map_or("time", |bench| text::noun(bench.quantity()));
-    let head = ["benchmark", "system calls", "audit", noun, "95 %", "CPU time", "switches (vol. + invol.)", "counting"];
+    let switches = "switches (vol. + invol.)";
+    let head =
+        ["benchmark", "system calls", "audit", noun, "95 %", "CPU time", switches, "counting", "rounds", "set aside"];
     let rows: Vec<Vec<String>> = benches
         .iter()
         .map(|bench| {
@@ -156,6 +177,8 @@ fn counts(benches: &[&Bench]) -> String {
                 row.cpu,
                 row.switches,
                 row.counting,
+                row.rounds,
+                row.set_aside.unwrap_or("–".into()),
             ]
         })
         .collect();

@@ -59,21 +59,34 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// How many benchmarks have one round, and how many there are.
+    /// How many benchmarks rest on one round, and how many there are; without pairs of CPUs, which are measured once.
     pub(super) fn single_rounds(&self) -> (usize, usize) {
-        let benches = || self.studies.iter().flat_map(|study| &study.benches);
-        (benches().filter(|bench| bench.rounds.len() == 1).count(), benches().count())
+        let benches = || self.studies.iter().flat_map(|study| study.in_placements());
+        (benches().filter(|bench| bench.summary.rests_on_one_round()).count(), benches().count())
     }
 
     /// The warning that goes with single rounds, where there are any.
     pub(super) fn single_rounds_warning(&self) -> Option<String> {
         let what = match self.single_rounds() {
             (0, _) => return None,
-            (single, all) if single == all => "Every benchmark has one round".into(),
-            (1, all) => format!("1 of {all} benchmarks has one round"),
-            (single, all) => format!("{single} of {all} benchmarks have one round"),
+            (single, all) if single == all => "Every benchmark rests on one round".into(),
+            (1, all) => format!("1 of {all} benchmarks rests on one round"),
+            (single, all) => format!("{single} of {all} benchmarks rest on one round"),
         };
         Some(format!("{what}: the interval holds within that process only, and leaves out how far processes differ."))
+    }
+
+    /// What would tell how far processes differ: a command and what it does. Where one of several rounds counts, asking
+    /// for five would be no help.
+    pub(super) fn single_rounds_remedy(&self) -> (&'static str, &'static str) {
+        let mut benches = self.studies.iter().flat_map(|study| study.in_placements());
+        if benches.any(|bench| bench.summary.rests_on_one_round() && bench.summary.rounds > 1) {
+            return (
+                "switchcost run --strict",
+                "tries rounds again in which the CPU was slow; more rounds help as well.",
+            );
+        }
+        ("switchcost run --rounds 5", "measures that.")
     }
 
     /// All figures.
@@ -119,7 +132,7 @@ impl Study<'_> {
             .run
             .benchmarks
             .iter()
-            .filter(|line| matches!(line.outcome, Outcome::Unsupported(_)))
+            .filter(|line| matches!(line.outcome, Outcome::Unsupported(_)) && line.pair().is_none())
             .map(|line| line.id.as_str())
             .collect();
         ids.sort_unstable();
@@ -129,13 +142,13 @@ impl Study<'_> {
 
     /// How many benchmarks have this verdict of the audit.
     pub(super) fn audited(&self, verdict: &str) -> usize {
-        self.benches.iter().filter(|bench| bench.summary.audit == verdict).count()
+        self.in_placements().filter(|bench| bench.summary.audit == verdict).count()
     }
 
     /// How many benchmarks nobody asked an audit for.
     pub(super) fn not_audited(&self) -> usize {
         let asked_for = |bench: &&Bench| bench.rounds.iter().any(|round| round.audit.was_made());
-        self.benches.len() - self.benches.iter().filter(|bench| asked_for(bench)).count()
+        self.in_placements().filter(|bench| !asked_for(bench)).count()
     }
 
     /// Processor, kernel and the time of the run.
@@ -172,14 +185,15 @@ fn figures(group: &str, studies: &[Study]) -> Vec<(Figure, Vec<String>)> {
             .chain(submission(subject))
             .chain(scaling)
             .chain(tails(subject))
-            .chain(pairs(Subject { benches: &study.pairs_of(group), ..subject }))
             .chain(recovery(subject))
             .chain(scatter(subject));
         figures.extend(of_study.map(|figure| (figure, study.commands_of(group))));
+        let maps = pairs(Subject { benches: &study.pairs_of(group), ..subject });
+        figures.extend(maps.into_iter().map(|figure| (figure, study.commands_of_maps())));
         if group == "handoff" {
             let title = subject.title("Where the time of a handoff between CPUs goes");
             let figure = added_up(study, &title, subject.anchor("added-up"));
-            figures.extend(figure.map(|figure| (figure, study.commands())));
+            figures.extend(figure.map(|figure| (figure, study.commands_of_benchmarks())));
         }
     }
     figures

@@ -73,12 +73,8 @@ fn header(outline: &Outline) -> Markup {
 pub(super) fn overview(study: &Study) -> String {
     let when = study.run.machines.first().map(|machine| machine::when(machine.started_ms));
     let when = when.filter(|_| study.name.is_empty()).map(|when| format!(", {when}")).unwrap_or_default();
-    let mut sentences = vec![format!(
-        "{} in {}{when}.",
-        text::count(study.benches.len(), "benchmark"),
-        text::count(study.rounds(), "round"),
-    )];
-    sentences.push(verdicts(study));
+    let mut sentences = vec![format!("{}{when}.", measured(study))];
+    sentences.extend(verdicts(study));
     match (study.failures().len(), study.unsupported()) {
         (0, 0) => {}
         (0, unsupported) => sentences.push(format!("{} cannot run here.", text::count(unsupported, "benchmark"))),
@@ -88,19 +84,36 @@ pub(super) fn overview(study: &Study) -> String {
     sentences.join(" ")
 }
 
-/// What came of the audits.
-fn verdicts(study: &Study) -> String {
+/// How many benchmarks and rounds; pairs of CPUs are parts of a map and no benchmarks by themselves.
+fn measured(study: &Study) -> String {
+    let benches = study.in_placements().count();
+    let pairs = study.benches.len() - benches;
+    let map = format!("map of {} of CPUs", text::count(pairs, "pair"));
+    let in_rounds = || format!("{} in {}", text::count(benches, "benchmark"), text::count(study.rounds(), "round"));
+    match (benches, pairs) {
+        (_, 0) => in_rounds(),
+        (0, _) => format!("A {map}"),
+        _ => format!("{} and a {map}", in_rounds()),
+    }
+}
+
+/// What came of the audits; nothing of a map alone.
+fn verdicts(study: &Study) -> Option<String> {
+    let benches = study.in_placements().count();
+    if benches == 0 && !study.benches.is_empty() {
+        return None;
+    }
     let (ok, differs, not_asked_for) = (study.audited("ok"), study.audited("DIFFERS"), study.not_audited());
     let impossible = study.audited("none").saturating_sub(not_asked_for);
-    if ok == study.benches.len() {
-        return format!("All {ok} audits hold.");
+    if ok == benches {
+        return Some(format!("All {ok} audits hold."));
     }
-    if not_asked_for == study.benches.len() {
-        return "No audit was asked for.".into();
+    if not_asked_for == benches {
+        return Some("No audit was asked for.".into());
     }
     let further = [(differs, "differ"), (impossible, "could not be made"), (not_asked_for, "were not asked for")];
     let further = further.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
-    format!("{ok} audits hold{}.", further.collect::<String>())
+    Some(format!("{ok} audits hold{}.", further.collect::<String>()))
 }
 
 /// What a reader must know before believing a figure.
@@ -126,7 +139,8 @@ fn alerts(outline: &Outline) -> Markup {
             }
         }
         @if let Some(warning) = outline.single_rounds_warning() {
-            section.alert #rounds { p { (warning) " " code { "switchcost run --rounds 5" } " measures that." } }
+            @let (command, helps) = outline.single_rounds_remedy();
+            section.alert #rounds { p { (warning) " " code { (command) } " " (helps) } }
         }
         @if outline.studies.iter().any(|study| study.run.torn) {
             section.alert #torn { p { "The last line of a record was cut short by a kill and is lost." } }
@@ -140,7 +154,9 @@ fn troubles(troubles: &[(String, String)]) -> Markup {
 
 fn reading(outline: &Outline) -> Markup {
     let shown: Vec<&str> =
-        outline.studies.iter().flat_map(|study| &study.benches).map(|b| b.line().setting.placement.name()).collect();
+        outline.studies.iter().flat_map(|s| s.in_placements()).map(|b| b.line().setting.placement.name()).collect();
+    let mut benches = outline.studies.iter().flat_map(|study| study.in_placements());
+    let screened = benches.any(|bench| bench.summary.set_aside > 0.0);
     html! {
         section #reading {
             h2 { "How to read it" }
@@ -148,6 +164,12 @@ fn reading(outline: &Outline) -> Markup {
                 li { b { "Time" } " is per operation, from samples without counters: the median of the rounds' medians, with a 95 % interval. Where two intervals overlap, the order of the two is not established." }
                 li { b { "Counts" } " come from samples of their own, because counting slows what it counts; " i { "counting" } " says by how much." }
                 li { b { "Audit" } " compares system calls and switches per operation with what the mechanism says it does: " b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where it could not be made." }
+                @if screened {
+                    li {
+                        b { "Set aside" } " is what was measured while a CPU ran slower than at its best; " i { "rounds" }
+                        " says how many count, and of how many where some do not."
+                    }
+                }
                 @if shown.contains(&"unpinned") && shown.len() > 1 {
                     li { b { "Placement" } " says where the tasks may run. " i { "same-cpu" } " is the switch alone; across CPUs a wakeup has to reach another CPU, which often sleeps." }
                 }
@@ -229,11 +251,13 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
                 table {
                     thead { tr {
                         th { "benchmark" } th.num { (text::noun(benches[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
-                        th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" } th.num { "counting" }
+                        th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" }
+                        th.num { "counting" } th.num { "rounds" }
                     } }
                     tbody { @for bench in benches { (main_row(&counters::row(bench))) } }
                 }
             }
+            @if let Some(note) = counters::void_note(benches) { p.note { (note) "." } }
             (findings(study, benches))
             @if !events.is_empty() {
                 details {
@@ -290,6 +314,7 @@ fn main_row(row: &Row) -> Markup {
                 other => (other),
             } }
             td.num { (row.counting) }
+            td.num { (row.rounds) @if let Some(set_aside) = &row.set_aside { small { (set_aside) } } }
         }
     }
 }

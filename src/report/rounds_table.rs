@@ -5,14 +5,12 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use super::table::{chosen, figure, summaries};
 use super::{Summary, text};
 use crate::record::BenchmarkLine;
-use crate::stats::Basis;
 
 const WIDTH: u16 = 120;
 
 /// One row for each benchmark that was measured in several rounds; empty when there is none.
 pub fn rounds_table(lines: &[BenchmarkLine]) -> String {
-    let summaries: Vec<Summary> =
-        summaries(lines).into_iter().filter(|summary| summary.nanos.basis != Basis::WithinRunOnly).collect();
+    let summaries: Vec<Summary> = summaries(lines).into_iter().filter(|summary| summary.rounds > 1).collect();
     if summaries.is_empty() {
         return String::new();
     }
@@ -56,7 +54,7 @@ fn row(summary: &Summary) -> [String; 10] {
     [
         chosen(line).map_or(name.into(), |chosen| format!("{name} {chosen}")),
         line.setting.placement.name().into(),
-        rounds(summary),
+        summary.rounds_counting(),
         end(estimate.interval.low),
         end(estimate.interval.high),
         spread(estimate.between_round_cv),
@@ -65,12 +63,6 @@ fn row(summary: &Summary) -> [String; 10] {
         slowed(summary.set_aside),
         modes(summary),
     ]
-}
-
-/// Those that count, and of how many where some do not.
-fn rounds(summary: &Summary) -> String {
-    let (counting, all) = (summary.nanos.rounds, summary.rounds);
-    if counting == all { all.to_string() } else { format!("{counting} of {all}") }
 }
 
 fn slowed(share: f64) -> String {

@@ -1,8 +1,9 @@
 //! Runs as a reader asks for them: by group, by benchmark, with all rounds of a benchmark together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::found::found;
+use super::summary::{by_id, screened};
 use super::text::natural;
 use super::{Summary, summarize};
 use crate::crew::Finding;
@@ -50,21 +51,13 @@ pub(super) struct Bench<'a> {
     /// Its rounds.
     pub(super) rounds: Vec<&'a Measured>,
     findings: Vec<Finding>,
+    counting: Vec<Vec<f64>>,
 }
 
 impl<'a> Study<'a> {
     /// Sorts `run` out.
     pub(super) fn new(name: String, run: &'a Run) -> Self {
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut by_id: Vec<Vec<&BenchmarkLine>> = Vec::new();
-        for line in &run.benchmarks {
-            let place = *places.entry(&line.id).or_insert(by_id.len());
-            match by_id.get_mut(place) {
-                Some(lines) => lines.push(line),
-                None => by_id.push(vec![line]),
-            }
-        }
-        let benches = by_id.iter().filter_map(|lines| Bench::new(lines)).collect();
+        let benches = by_id(&run.benchmarks).iter().filter_map(|lines| Bench::new(lines)).collect();
         Self { name, run, benches }
     }
 
@@ -82,9 +75,14 @@ impl<'a> Study<'a> {
         self.benches.iter().filter(|bench| bench.group() == group && bench.line().pair().is_some()).collect()
     }
 
-    /// The most rounds that any benchmark has.
+    /// The benchmarks in placements; those of chosen pairs of CPUs are the cells of a map.
+    pub(super) fn in_placements(&self) -> impl Iterator<Item = &Bench<'a>> {
+        self.benches.iter().filter(|bench| bench.line().pair().is_none())
+    }
+
+    /// The most rounds that any benchmark in a placement has.
     pub(super) fn rounds(&self) -> usize {
-        self.benches.iter().map(|bench| bench.rounds.len()).max().unwrap_or(0)
+        self.in_placements().map(|bench| bench.rounds.len()).max().unwrap_or(0)
     }
 
     /// The command lines of the processes that wrote the run, each once, as a user would type them.
@@ -99,9 +97,25 @@ impl<'a> Study<'a> {
         commands
     }
 
+    /// Those of the commands that measured in placements; all where none says that it did.
+    pub(super) fn commands_of_benchmarks(&self) -> Vec<String> {
+        self.commands_where(|command| !is_matrix(command))
+    }
+
+    /// Those of the commands that measured chosen pairs of CPUs; all where none says that it did.
+    pub(super) fn commands_of_maps(&self) -> Vec<String> {
+        self.commands_where(is_matrix)
+    }
+
+    fn commands_where(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let all = self.commands();
+        let some: Vec<String> = all.iter().filter(|command| wanted(command)).cloned().collect();
+        if some.is_empty() { all } else { some }
+    }
+
     /// Those of the commands that `group` came from.
     pub(super) fn commands_of(&self, group: &str) -> Vec<String> {
-        let all = self.commands();
+        let all = self.commands_of_benchmarks();
         let own = format!("--bench {group}");
         let of_group: Vec<String> = all.iter().filter(|command| command.contains(&own)).cloned().collect();
         // Only a bench target's command names its group; all others measure several.
@@ -115,7 +129,9 @@ impl<'a> Bench<'a> {
             Outcome::Measured(measured) => Some(&**measured),
             _ => None,
         });
-        Some(Self { summary: summarize(lines)?, rounds: measured.collect(), findings: found(lines) })
+        let rounds: Vec<&Measured> = measured.collect();
+        let counting = screened(&rounds).rounds;
+        Some(Self { summary: summarize(lines)?, rounds, findings: found(lines), counting })
     }
 
     /// What does not vary between its rounds.
@@ -186,6 +202,11 @@ impl<'a> Bench<'a> {
         self.rounds.iter().map(of_round).collect()
     }
 
+    /// Those of the samples that its figure is made of, round by round; a round that does not count has none.
+    pub(super) fn counting(&self) -> &[Vec<f64>] {
+        &self.counting
+    }
+
     /// System calls per operation by name, averaged over the rounds in which they were counted.
     pub(super) fn calls(&self) -> BTreeMap<&str, f64> {
         let counted: Vec<_> = self.rounds.iter().filter(|round| round.audit.calls_per_op().is_some()).collect();
@@ -240,6 +261,11 @@ pub(super) fn groups(studies: &[Study], catalogue: &Catalogue) -> Vec<String> {
         }
     }
     groups
+}
+
+/// Whether a command measures chosen pairs of CPUs.
+fn is_matrix(command: &str) -> bool {
+    command.split(' ').nth(1) == Some("matrix")
 }
 
 /// A command line as a user would type it. Cargo runs bench targets by a path with a hash in it and adds `--bench`.

@@ -1,13 +1,24 @@
 //! One benchmark over all its rounds, in the figures that a table shows.
 
+use std::collections::HashMap;
+
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{Estimate, Modes, Paced, at_best_pace, median, modes, rounds_interval};
+use crate::stats::{Basis, Estimate, Modes, Paced, Screened, at_best_pace, median, modes, rounds_interval};
 
 /// The confidence of every interval shown.
 pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
 pub(super) const SEED: u64 = 0x5343;
+
+/// The finding of a benchmark whose own generator of requests could not keep up with them.
+const BOTTLENECK: &str = "generator was the bottleneck";
+
+/// The mark of figures that are void.
+pub(super) const VOID: &str = "‡";
+
+/// What the mark says.
+pub(super) const VOID_NOTE: &str = "‡ void: the generator was late itself";
 
 /// A benchmark that ran.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +53,8 @@ pub struct Summary {
     pub disturbed_rounds: usize,
     /// Which share of the samples was set aside because the CPU ran slower than at its best: 0.1 is 10 %.
     pub set_aside: f64,
+    /// Whether its figure is void: in some round what generates its requests was the bottleneck.
+    pub void: bool,
     /// How much slower the counted samples were: 0.1 is 10 %.
     pub counting_cost: Option<f64>,
 }
@@ -56,9 +69,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         })
         .collect();
     let line = (*lines.iter().find(|line| matches!(line.outcome, Outcome::Measured(_)))?).clone();
-    let paced: Vec<Vec<Paced>> =
-        measured.iter().map(|m| m.paced().map(|(value, pace)| Paced { value, pace }).collect()).collect();
-    let screened = at_best_pace(&paced);
+    let screened = screened(&measured);
     let set_aside = screened.set_aside;
     let rounds = screened.kept();
     let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
@@ -84,9 +95,43 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         rounds_of_several_modes: rounds.iter().filter_map(|r| modes(r)).filter(|modes| modes.count > 1).count(),
         disturbed_rounds: lines.iter().filter(|line| is_disturbed(line)).count(),
         set_aside,
+        void: measured.iter().flat_map(|m| &m.findings).any(|finding| finding.of() == BOTTLENECK),
         counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
         line,
     })
+}
+
+impl Summary {
+    /// Whether its figure rests on one round, so that nothing is known of how far processes differ.
+    pub(super) fn rests_on_one_round(&self) -> bool {
+        self.nanos.basis == Basis::WithinRunOnly
+    }
+
+    /// The rounds that count, and of how many where some do not.
+    pub(super) fn rounds_counting(&self) -> String {
+        let (counting, all) = (self.nanos.rounds, self.rounds);
+        if counting == all { all.to_string() } else { format!("{counting} of {all}") }
+    }
+}
+
+/// The lines of each benchmark, in the order in which benchmarks first stand in `lines`.
+pub(super) fn by_id(lines: &[BenchmarkLine]) -> Vec<Vec<&BenchmarkLine>> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut by_id: Vec<Vec<&BenchmarkLine>> = Vec::new();
+    for line in lines {
+        let place = *places.entry(&line.id).or_insert(by_id.len());
+        match by_id.get_mut(place) {
+            Some(lines) => lines.push(line),
+            None => by_id.push(vec![line]),
+        }
+    }
+    by_id
+}
+
+/// What counts of the bare samples of one benchmark, round by round.
+pub(super) fn screened(rounds: &[&Measured]) -> Screened {
+    let paced = |round: &&Measured| round.paced().map(|(value, pace)| Paced { value, pace }).collect();
+    at_best_pace(&rounds.iter().map(paced).collect::<Vec<Vec<Paced>>>())
 }
 
 /// Whether something else ran on the machine meanwhile.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-use super::summary::is_disturbed;
+use super::summary::{VOID, VOID_NOTE, by_id, is_disturbed};
 use super::{Summary, summarize, text};
 use crate::record::{BenchmarkLine, Outcome};
-use crate::stats::Basis;
 
 const WIDTH: u16 = 120;
 
@@ -33,7 +32,8 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
         "counting",
     ];
     let rows = summaries.iter().map(|summary| row(summary, &summaries).into()).collect();
-    plain_table(header.map(String::from).into(), rows, 2)
+    let table = plain_table(header.map(String::from).into(), rows, 2);
+    if summaries.iter().any(|summary| summary.void) { format!("{table}\n{VOID_NOTE}") } else { table }
 }
 
 /// A table with a rule below its header and nothing else between its figures; columns from `right` on are aligned right.
@@ -74,14 +74,7 @@ fn longest_word<'a>(cells: impl Iterator<Item = &'a String>) -> u16 {
 
 /// One summary for each benchmark that was measured.
 pub(super) fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
-    let mut ids: Vec<&str> = Vec::new();
-    for line in lines {
-        if !ids.contains(&line.id.as_str()) {
-            ids.push(&line.id);
-        }
-    }
-    let of = |id: &&str| summarize(&lines.iter().filter(|line| line.id == **id).collect::<Vec<_>>());
-    ids.iter().filter_map(of).collect()
+    by_id(lines).iter().filter_map(|lines| summarize(lines)).collect()
 }
 
 fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
@@ -95,7 +88,7 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
             None => name.into(),
         },
         line.setting.placement.name().into(),
-        figure(interval.estimate),
+        format!("{}{}", figure(interval.estimate), if summary.void { VOID } else { "" }),
         match interval.relative_half_width() {
             None => "–".into(),
             Some(half) if half > text::HARDLY_KNOWN => text::BEYOND.into(),
@@ -184,8 +177,8 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             .into_iter()
             .map(|((reason, remedy), what)| format!("{NOT_COUNTED}: {}: {reason}; {remedy}", what.join(", "))),
     );
-    let slowed: Vec<f64> =
-        summaries(lines).iter().map(|summary| summary.set_aside).filter(|share| *share > 0.0).collect();
+    let summaries = summaries(lines);
+    let slowed: Vec<f64> = summaries.iter().map(|summary| summary.set_aside).filter(|share| *share > 0.0).collect();
     if !slowed.is_empty() {
         notes.push(format!(
             "a CPU ran slower than at its best during some samples of {}, which are set aside: up to {:.0} % of them",
@@ -198,14 +191,33 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     if disturbed > 0 {
         let all = measured.len();
         notes.push(format!(
-            "something else ran during {disturbed} of {all} measurements; `switchcost run --strict` tries those again"
+            "{disturbed} of {all} measurements were disturbed (something else ran, or their CPU was slow throughout); \
+             `switchcost run --strict` tries those again"
         ));
     }
-    if summaries(lines).iter().any(|summary| summary.nanos.basis == Basis::WithinRunOnly) {
+    notes.extend(single_rounds(&summaries));
+    notes
+}
+
+/// Why intervals say nothing of how far processes differ, and what would help: more rounds where there is but one,
+/// quieter ones where the others do not count.
+fn single_rounds(summaries: &[Summary]) -> Vec<String> {
+    let (several, one): (Vec<&Summary>, Vec<&Summary>) =
+        summaries.iter().filter(|summary| summary.rests_on_one_round()).partition(|summary| summary.rounds > 1);
+    let mut notes = Vec::new();
+    if !one.is_empty() {
         notes.push(
             "intervals hold within this process only; `switchcost run --rounds 5` tells how far processes differ"
                 .into(),
         );
+    }
+    if !several.is_empty() {
+        let (verb, their) = if several.len() == 1 { ("rests", "its") } else { ("rest", "their") };
+        notes.push(format!(
+            "{} {verb} on one round because {their} CPU was slow in the others: `switchcost run --strict`, \
+             or more rounds",
+            text::count(several.len(), "benchmark")
+        ));
     }
     notes
 }

@@ -43,6 +43,8 @@ pub struct Dot {
     pub within_only: bool,
     /// Whether the audit found something else than the mechanism says it does.
     pub differs: bool,
+    /// Whether the figure is void.
+    pub void: bool,
 }
 
 const ROW: f64 = 21.0;
@@ -126,7 +128,7 @@ fn row_marks(row: &Dot, quantity: Quantity, axis: &Axis, label_at: f64, (middle,
             title { (told(row.interval.low)) " to " (told(row.interval.high)) }
         }
         text class={ "value end" @if row.differs { " bad strong" } } x=(px(width)) y=(px(middle + 4.0)) {
-            (told(row.interval.estimate)) @if row.differs { " †" }
+            (told(row.interval.estimate)) @if row.differs { " †" } @if row.void { " ‡" }
         }
     }
 }

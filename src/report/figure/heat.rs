@@ -19,14 +19,22 @@ pub struct Heat {
 /// Beyond this a cell's shade is so strong that ink on it must be paper-coloured.
 const STRONG: f64 = 0.5;
 
+/// What a label needs in height, and at least in width.
+const LABEL: f64 = 14.0;
+
 impl Picture for Heat {
     fn draw(&self, frame: Frame) -> Drawing {
         let known: Vec<f64> = self.values.iter().flatten().flatten().copied().filter(|value| *value > 0.0).collect();
         let low = known.iter().copied().fold(f64::MAX, f64::min);
         let high = known.iter().copied().fold(f64::MIN, f64::max);
-        let left = self.labels.iter().map(|label| width_of(label)).fold(0.0, f64::max) + 10.0;
+        let widest = self.labels.iter().map(|label| width_of(label)).fold(0.0, f64::max);
+        let left = widest + 10.0;
         let cell = ((frame.width - left) / self.labels.len().max(1) as f64).min(76.0);
         let height = cell.min(40.0);
+        // A gap of fixed width would be wider than the cells of hundreds of CPUs.
+        let gap = (cell * 0.1).min(1.0);
+        let inner = |size: f64| px(size - 2.0 * gap);
+        let (across, down) = (every((widest + 4.0).max(LABEL), cell), every(LABEL, height));
         // In cells too small for its figures the shade alone speaks; pointing at one still tells.
         let written = cell >= 52.0;
         let top = 40.0;
@@ -37,17 +45,22 @@ impl Picture for Heat {
         };
         let body = html! {
             text.tick x="0" y="12" { (self.axis) " to " (self.axis) ", darker is dearer: " (range(low, high)) }
-            @for (column, label) in self.labels.iter().enumerate() {
+            @for (column, label) in self.labels.iter().enumerate().step_by(across) {
                 text.tick.mid x=(px(left + (column as f64 + 0.5) * cell)) y=(px(top - 7.0)) { (label) }
             }
             @for (row, values) in self.values.iter().enumerate() {
                 @let y = top + row as f64 * height;
-                text.tick.end x=(px(left - 7.0)) y=(px(y + height / 2.0 + 4.0)) { (self.labels.get(row).map_or("", String::as_str)) }
+                @if row % down == 0 {
+                    text.tick.end x=(px(left - 7.0)) y=(px(y + height / 2.0 + 4.0)) {
+                        (self.labels.get(row).map_or("", String::as_str))
+                    }
+                }
                 @for (column, value) in values.iter().enumerate() {
                     @let x = left + column as f64 * cell;
                     @match value {
                         Some(value) => {
-                            rect.s0 x=(px(x + 1.0)) y=(px(y + 1.0)) width=(px(cell - 2.0)) height=(px(height - 2.0)) rx="2"
+                            rect.s0 x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
+                                rx=(px(2.0 * gap))
                                 fill-opacity=(format!("{:.2}", shade(*value))) { title { (text::nanos(*value)) } }
                             @if written {
                                 text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0)) y=(px(y + height / 2.0 + 4.0)) {
@@ -55,13 +68,21 @@ impl Picture for Heat {
                                 }
                             }
                         }
-                        None => rect.track x=(px(x + 1.0)) y=(px(y + 1.0)) width=(px(cell - 2.0)) height=(px(height - 2.0)) rx="2" {}
+                        None => {
+                            rect.track x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
+                                rx=(px(2.0 * gap)) {}
+                        }
                     }
                 }
             }
         };
         Drawing { height: top + self.values.len() as f64 * height + 6.0, body }
     }
+}
+
+/// Of how many cells one can be labelled.
+fn every(label: f64, cell: f64) -> usize {
+    (label / cell).ceil().max(1.0) as usize
 }
 
 fn range(low: f64, high: f64) -> String {
@@ -86,5 +107,25 @@ mod tests {
         assert!(text.contains("90.0 ns to 410 ns"), "{text}");
         let empty = Heat { axis: "CPU".into(), labels: vec!["0".into()], values: vec![vec![None]] };
         assert!(empty.draw(Frame::NARROW).body.into_string().contains("nothing measured"));
+    }
+
+    #[test]
+    fn hundreds_of_cpus_have_cells_of_some_width_and_labels_apart() {
+        let labels: Vec<String> = (0..256).map(|cpu| cpu.to_string()).collect();
+        let values = (0..256).map(|row| vec![Some(90.0 + f64::from(row)); 256]).collect();
+        let drawn = Heat { axis: "CPU".into(), labels, values }.draw(Frame::NARROW).body.into_string();
+        assert!(!drawn.contains("=\"-"), "a negative number");
+        assert!(!drawn.contains("width=\"0\"") && !drawn.contains("height=\"0\""), "a cell without a width");
+        let attribute = |text: &str, name: &str| -> f64 {
+            let value = text.split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+            value.unwrap().parse().unwrap()
+        };
+        let places = |class: &str, name: &str| -> Vec<f64> {
+            drawn.split("<text class=\"").filter(|t| t.starts_with(class)).map(|t| attribute(t, name)).collect()
+        };
+        for (class, name) in [("tick mid", "x"), ("tick end", "y")] {
+            let places = places(class, name);
+            assert!(places.len() > 5 && places.windows(2).all(|pair| pair[1] - pair[0] >= 13.9), "{places:?}");
+        }
     }
 }

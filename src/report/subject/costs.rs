@@ -44,14 +44,16 @@ fn dot(bench: &Bench) -> Dot {
         interval: bench.summary.nanos.interval,
         within_only: is_within_only(bench),
         differs: bench.summary.audit == "DIFFERS",
+        void: bench.summary.void,
     }
 }
 
 /// The least and the most, and whether the data tell the least from the others.
 fn says(benches: &[&Bench], unit: &str) -> String {
+    let benches: Vec<&Bench> = benches.iter().filter(|bench| !bench.summary.void).copied().collect();
     let by_cost = |a: &&&Bench, b: &&&Bench| a.nanos().total_cmp(&b.nanos());
     let (Some(least), Some(most)) = (benches.iter().min_by(by_cost), benches.iter().max_by(by_cost)) else {
-        return String::new();
+        return "Every figure is void.".into();
     };
     if least.line().id == most.line().id {
         return format!("{} takes {} per {unit}.", named(least), least.told(least.nanos()));

@@ -121,6 +121,7 @@ fn points(distribution: &Distribution) -> Vec<(f64, f64)> {
 /// The least and the most at the 99th percentile.
 fn says(of: &str, together: &[&Told]) -> String {
     let p99 = |told: &&&Told| told.1[0].values.quantile(0.99);
+    let together: Vec<&Told> = together.iter().filter(|told| !told.0.summary.void).copied().collect();
     let (Some(least), Some(most)) = (together.iter().min_by_key(p99), together.iter().max_by_key(p99)) else {
         return String::new();
     };

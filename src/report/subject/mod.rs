@@ -93,6 +93,9 @@ fn key(benches: &[&Bench], studies: usize) -> Option<String> {
     if differs {
         key.push("†: the audit found something else than the mechanism says it does.");
     }
+    if benches.iter().any(|bench| bench.summary.void) {
+        key.push("‡: void, as the generator was late itself.");
+    }
     if studies > 1 {
         key.push("Letters are the runs, described at the top.");
     }

@@ -48,8 +48,13 @@ impl<'a> Map<'a> {
         cpus.iter().map(|&from| cpus.iter().map(|&to| at(from, to)).collect()).collect()
     }
 
+    /// What each measured pair costs.
+    pub(in crate::report) fn costs(&self) -> Vec<f64> {
+        self.pairs.values().map(|bench| bench.nanos()).collect()
+    }
+
     /// The cheapest and the dearest pair.
-    fn ends(&self) -> Option<(End, End)> {
+    pub(in crate::report) fn ends(&self) -> Option<(End, End)> {
         let ends = || self.pairs.iter().map(|(pair, bench)| (*pair, bench.nanos()));
         let by_cost = |a: &End, b: &End| a.1.total_cmp(&b.1);
         Some((ends().min_by(by_cost)?, ends().max_by(by_cost)?))
@@ -82,7 +87,8 @@ impl<'a> Map<'a> {
     }
 }
 
-type End = (Pair, f64);
+/// A pair and what it costs.
+pub(in crate::report) type End = (Pair, f64);
 
 /// The mechanism and what was chosen, but for the CPUs.
 fn label(bench: &Bench) -> String {

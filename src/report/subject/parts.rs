@@ -11,7 +11,7 @@ const REMAINDER: usize = 7;
 
 /// The figure; `None` where no handoff has all its parts.
 pub(in crate::report) fn added_up(study: &Study, title: &str, id: String) -> Option<Figure> {
-    let benches: Vec<&Bench> = study.benches.iter().collect();
+    let benches: Vec<&Bench> = study.in_placements().collect();
     let all = parts(&benches);
     let says = says(all.first()?);
     Some(Figure {

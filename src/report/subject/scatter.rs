@@ -19,6 +19,7 @@ pub(in crate::report) fn scatter(subject: Subject) -> Option<Figure> {
                    quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the only round's samples. \
                    What lies beyond 0.1× or 10× is drawn at the edge."
         .to_string();
+    key.push_str(&left_out(benches));
     if triangles {
         key.push_str(" Triangles mark modes.");
     }
@@ -40,10 +41,21 @@ fn strip(bench: &Bench) -> Strip {
         label: bench.name().into(),
         detail: bench.detail(),
         series: bench.colour(),
-        rounds: bench.samples().iter().filter_map(|round| whisker(round, figure)).collect(),
+        rounds: bench.counting().iter().filter_map(|round| whisker(round, figure)).collect(),
         modes: several.map(|modes| modes.centres.iter().map(|centre| centre / figure).collect()).unwrap_or_default(),
         value: spread.map_or("–".into(), text::percent),
     }
+}
+
+/// What is not drawn because a CPU was slow, in a sentence; empty where everything is.
+fn left_out(benches: &[&Bench]) -> String {
+    if benches.iter().all(|bench| bench.summary.set_aside == 0.0) {
+        return String::new();
+    }
+    let rounds = benches.iter().flat_map(|bench| bench.counting()).filter(|round| round.is_empty()).count();
+    let rounds =
+        if rounds > 0 { format!(" and {} with too few others", text::count(rounds, "round")) } else { String::new() };
+    format!(" Left out: samples during which a CPU ran slower than at its best{rounds}.")
 }
 
 fn whisker(round: &[f64], figure: f64) -> Option<Whisker> {
@@ -53,7 +65,7 @@ fn whisker(round: &[f64], figure: f64) -> Option<Whisker> {
 
 /// The modes of the rounds where there are enough of them to tell, else of the samples.
 fn modes_of(bench: &Bench) -> Option<Modes> {
-    let samples = bench.samples();
+    let samples = bench.counting();
     let medians: Vec<f64> = samples.iter().filter_map(|round| median(round)).collect();
     let of_rounds = modes(&medians).filter(|modes| modes.count > 1);
     of_rounds.or_else(|| modes(&samples.concat()))
@@ -79,7 +91,7 @@ fn says(benches: &[&Bench]) -> String {
             named(bench),
             text::percent(scatter(&bench).unwrap_or_default())
         ),
-        None => "There is one round, so only the scatter within one process is known".into(),
+        None => "Each rests on one round, so only the scatter within one process is known".into(),
     };
     match several.as_slice() {
         [] => format!("{spread}; no benchmark shows more than one mode."),
@@ -89,13 +101,25 @@ fn says(benches: &[&Bench]) -> String {
 }
 
 fn csv(benches: &[&Bench]) -> String {
-    let mut csv =
-        Csv::new(&["id", "round", "samples", "min_ns", "p5_ns", "p25_ns", "median_ns", "p75_ns", "p95_ns", "max_ns"]);
+    let mut csv = Csv::new(&[
+        "id",
+        "round",
+        "samples",
+        "counting",
+        "min_ns",
+        "p5_ns",
+        "p25_ns",
+        "median_ns",
+        "p75_ns",
+        "p95_ns",
+        "max_ns",
+    ]);
     for bench in benches {
-        for (index, round) in bench.samples().iter().enumerate() {
+        for (index, (all, round)) in bench.rounds.iter().zip(bench.counting()).enumerate() {
             let quantiles = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0]
                 .map(|share| quantile(round, share).map(number).unwrap_or_default());
-            csv.row([bench.line().id.clone(), index.to_string(), round.len().to_string()].into_iter().chain(quantiles));
+            let numbers = [index, all.samples.len(), round.len()].map(|number| number.to_string());
+            csv.row([bench.line().id.clone()].into_iter().chain(numbers).chain(quantiles));
         }
     }
     csv.into_text()

@@ -39,6 +39,7 @@ fn bands(group: &str, studies: &[Study]) -> Vec<Band> {
                 interval: bench.summary.nanos.interval,
                 within_only: is_within_only(bench),
                 differs: bench.summary.audit == "DIFFERS",
+                void: bench.summary.void,
             };
             match bands.iter_mut().find(|(id, _)| *id == bench.line().id) {
                 Some((_, band)) => band.rows.push(dot),
@@ -63,9 +64,13 @@ fn says(group: &str, studies: &[Study]) -> String {
     };
     let Some(last) = others.iter().rfind(shares).or(others.last()) else { return String::new() };
     let of_last = last.of_group(group);
-    let other = |bench: &Bench| of_last.iter().find(|other| other.line().id == bench.line().id).copied();
+    let other = |bench: &Bench| {
+        let same = |other: &&&Bench| other.line().id == bench.line().id && !other.summary.void;
+        of_last.iter().find(same).copied()
+    };
     let mut ratios: Vec<(f64, String)> = of_first
         .iter()
+        .filter(|bench| !bench.summary.void)
         .filter_map(|bench| Some((other(bench)?.nanos() / bench.nanos(), super::named(bench))))
         .collect();
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,0 +1,93 @@
+//! What a report says of figures that rest on less than was measured, and of those that are void.
+
+use switchcost::crew::Finding;
+use switchcost::record::{BenchmarkLine, Outcome, Run};
+use switchcost::report::{PAGE, files, group_table, notes, rounds_table};
+use switchcost::units::{Nanos, Quantity};
+
+use super::{catalogue, reports, run, text};
+
+/// A run of five rounds of one benchmark; beside all samples of the last four the CPU was slow.
+fn one_quiet_round() -> Run {
+    let mut run = run("three-rounds");
+    let of_futex = |line: &&BenchmarkLine| line.id == "handoff/futex/same-cpu";
+    let line = run.benchmarks.iter().find(of_futex).unwrap().clone();
+    run.benchmarks = (0..5)
+        .map(|round| {
+            let mut line = BenchmarkLine { round, ..line.clone() };
+            let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+            measured.longest_paces = vec![Nanos(if round == 0 { 1000 } else { 1300 }); measured.samples.len()];
+            line
+        })
+        .collect();
+    run
+}
+
+#[test]
+fn where_one_round_of_five_counts_nobody_is_told_to_measure_five() {
+    let run = one_quiet_round();
+    let table = rounds_table(&run.benchmarks);
+    assert!(table.contains("1 of 5") && table.contains("80 %"), "{table}");
+    let notes = notes(&run.benchmarks).join("\n");
+    assert!(notes.contains("1 benchmark rests on one round because its CPU was slow in the others"), "{notes}");
+    assert!(!notes.contains("--rounds 5"), "{notes}");
+    let files = files(&[run], &catalogue());
+    for path in [PAGE, "report.md"] {
+        let text = text(&files, path);
+        assert!(text.contains("rests on one round") && text.contains("switchcost run --strict"), "{path}");
+        assert!(!text.contains("--rounds 5"), "{path}");
+    }
+    let numbers = text(&files, "numbers.md");
+    assert!(numbers.contains(", 1 round)") && numbers.contains("over 5 rounds, fewer where it says so,"), "{numbers}");
+}
+
+#[test]
+fn what_was_set_aside_is_told_and_not_drawn() {
+    let mut run = one_quiet_round();
+    let quarter = |line: &mut BenchmarkLine| {
+        let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+        measured.longest_paces.iter_mut().skip(3).for_each(|pace| *pace = Nanos(1000));
+        measured.samples[..3].iter_mut().for_each(|sample| sample.1 = Nanos(sample.1.0 * 50));
+    };
+    run.benchmarks[1..4].iter_mut().for_each(quarter);
+    let files = files(&[run], &catalogue());
+    let counts: Vec<Vec<&str>> =
+        text(&files, "data/counts-handoff.csv").lines().map(|line| line.split(',').collect()).collect();
+    let of = |name: &str| counts[1][counts[0].iter().position(|column| *column == name).unwrap()];
+    assert_eq!((of("rounds_counting"), of("rounds_measured"), of("disturbed_rounds")), ("4", "5", "0"));
+    let share = (3.0 * 3.0 + 12.0) / 60.0;
+    assert_eq!(of("set_aside"), format!("{share}"), "{counts:?}");
+    for path in [PAGE, "report.md"] {
+        let text = text(&files, path);
+        for words in ["4 of 5", "35 % set aside", "and 1 round with too few others."] {
+            assert!(text.contains(words), "{path}: {words}");
+        }
+    }
+    let rounds: Vec<&str> = text(&files, "data/rounds-handoff.csv").lines().skip(1).collect();
+    assert!(rounds[1].contains("/same-cpu,1,12,9,") && rounds[4].ends_with(",4,12,0,,,,,,,"), "{rounds:?}");
+    assert_eq!(text(&files, "figures/rounds-handoff.svg").matches("class=\"unsure").count(), 4);
+}
+
+#[test]
+fn a_generator_that_was_late_itself_makes_a_figure_void() {
+    let mut run = run("three-rounds");
+    let id = "handoff/futex/same-cpu";
+    for line in run.benchmarks.iter_mut().filter(|line| line.id == id) {
+        let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+        measured.findings.push(Finding::figure("generator was the bottleneck", Quantity::Share, 0.5));
+        // So that it would take least.
+        measured.samples.iter_mut().for_each(|sample| sample.1 = Nanos(sample.0.0));
+    }
+    let table = group_table(&run.benchmarks);
+    assert!(table.ends_with("\n‡ void: the generator was late itself"), "{table}");
+    assert_eq!(table.matches("‡").count(), 2, "{table}");
+    let files = files(&[run], &catalogue());
+    for path in [PAGE, "report.md", "numbers.md"] {
+        let text = text(&files, path);
+        assert!(text.contains("ns‡") && text.contains("‡ void: the generator was late itself."), "{path}");
+    }
+    let told = text(&files, "report.md");
+    assert!(!told.contains("futex same-cpu takes least") && told.contains("takes least"), "{told}");
+    assert!(text(&files, "figures/cost-handoff.svg").contains("‡"));
+    assert!(!text(&reports()[0].1, PAGE).contains('‡'));
+}
