@@ -4,7 +4,7 @@
 //! were late, so the figure is the mean lateness of a wakeup, and the time asleep is no part of it. Means hide what
 //! matters of a latency; the distribution over all samples is among the findings.
 
-use super::neighbour::{self, LOAD, Neighbours};
+use super::neighbour::{self, LOAD, Neighbours, Where};
 use super::{
     Batch, Bound, Crew, Demand, Domain, Expectation, Failure, Finding, Group, Operation, Parameter, Parameters,
 };
@@ -68,7 +68,7 @@ struct Sleeper<S> {
 
 /// Sets up a sleeping driver, on whose thread this runs.
 fn sleeper(parameters: &Parameters, crew: &mut Crew, way: impl Sleep + 'static) -> Result<Box<dyn Operation>, Failure> {
-    let neighbours = Neighbours::spawn(parameters, crew, 1)?;
+    let neighbours = Neighbours::spawn(parameters, crew, 1, Where::Everywhere)?;
     // After the neighbours, who would inherit it. 0 is the slack that the thread started with.
     set_slack(Nanos(u64::from(parameters.word(SLACK.name) != DEFAULT)))?;
     let pause = Nanos(parameters.number(PAUSE.name) * 1000);
