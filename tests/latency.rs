@@ -35,21 +35,24 @@ fn told<const N: usize>(benchmark: &Benchmark, ops: u64, names: [&str; N]) -> [V
 
 const MS: u64 = 1_000_000;
 
-/// A server that stands still for 100 ms of a second in which 1000 requests come: some 100 of them wait, evenly from
-/// 100 ms down to nothing, so that one in a hundred of all waits longer than some 90 ms. Arrivals are irregular, and a
-/// busy machine can only add to it; how much it is to the millisecond is tested where the generator is, in time that
-/// only passes there.
-fn must_show_a_stall(id: &str, parameters: &[(&str, &str)]) {
+/// A server that stands still for `stall_ms` in the middle of a second in which 1000 requests come: those of the stall
+/// wait, evenly from all of it down, so that one in a hundred of all waits longer than all but some 10 ms of it.
+/// Arrivals are irregular, and a busy machine can only add to it; how much it is to the millisecond is tested where the
+/// generator is, in time that only passes there.
+fn must_show_a_stall(id: &str, stall_ms: u64, parameters: &[(&str, &str)]) {
     let [response, service] = told(&benchmark(id, parameters), 1000, ["response time", "service time"]);
     assert_eq!((response.count(), service.count()), (1000, 1000), "{id}");
     let p99 = response.quantile(0.99);
-    assert!(p99 > 80 * MS, "{id}: {p99}");
+    assert!(p99 > (stall_ms - stall_ms.div_ceil(10).max(20)) * MS, "{id}: {p99}");
     assert!(service.quantile(0.99) < p99 / 2, "{id}: one request in a thousand is slow to serve: {service:?}");
 }
 
 #[test]
 fn a_stalled_worker_is_in_the_response_times_of_all_who_waited_for_it() {
-    must_show_a_stall("wakeup/request/unpinned", &[("period_us", "1000"), ("stall_ms", "100")]);
+    for (stall_ms, parameter) in [(100, "100"), (1000, "1000")] {
+        let parameters = [("period_us", "1000"), ("stall_ms", parameter)];
+        must_show_a_stall("wakeup/request/unpinned", stall_ms, &parameters);
+    }
 }
 
 #[test]
@@ -57,20 +60,23 @@ fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
     // A tenth of one CPU's time in jobs of 100 ms: one job in the second.
     let job = [("period_us", "1000"), ("cpu_share", "10"), ("work_us", "100000")];
     for id in ["fairness/event_loop/unpinned", "fairness/tokio/unpinned"] {
-        must_show_a_stall(id, &job);
+        must_show_a_stall(id, 100, &job);
     }
-    must_show_a_stall("fairness/thread_pool/unpinned", &[job[0], job[1], job[2], ("workers", "1")]);
+    must_show_a_stall("fairness/thread_pool/unpinned", 100, &[job[0], job[1], job[2], ("workers", "1")]);
 }
 
 #[test]
 fn timer_slack_makes_sleepers_late() {
     let late = |slack| {
-        let benchmark = benchmark("wakeup/timer_nanosleep/same-cpu", &[("slack", slack)]);
-        let [lateness] = told(&benchmark, 512, ["lateness"]);
+        // Far longer than any usual lateness, so that no sleep begins after its end.
+        let parameters = [("slack", slack), ("pause_us", "1000")];
+        let benchmark = benchmark("wakeup/timer_nanosleep/same-cpu", &parameters);
+        let [lateness] = told(&benchmark, 256, ["lateness"]);
         lateness.quantile(0.5)
     };
-    // Neighbours delay either of them, now and then; the slack always does.
+    // Neighbours delay either of them, now and then; the slack of 50 µs always does, but for what other timers end early.
+    const HALF_THE_SLACK: u64 = 25_000;
     let tries: Vec<(u64, u64)> = (0..5).map(|_| (late("default"), late("1ns"))).collect();
-    let later = tries.iter().filter(|(default, least)| default > least).count();
-    assert!(later >= 3, "medians with the default slack and with 1 ns: {tries:?}");
+    let later = tries.iter().filter(|(default, least)| *default >= least + HALF_THE_SLACK).count();
+    assert!(later >= 4, "medians with the default slack and with 1 ns: {tries:?}");
 }

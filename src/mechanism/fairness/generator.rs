@@ -41,6 +41,7 @@ pub(super) struct Generator {
 /// The clock of the I/O client, who sends jobs while it waits: what is sent next is whatever comes first.
 struct WithJobs<'a> {
     clock: Monotonic,
+    start: Nanos,
     to: &'a OwnedFd,
     left: RefCell<Peekable<Iter<'a, Nanos>>>,
 }
@@ -48,8 +49,8 @@ struct WithJobs<'a> {
 impl WithJobs<'_> {
     fn send_until(&self, moment: Nanos) -> Result<(), Failure> {
         let mut left = self.left.borrow_mut();
-        while let Some(&job) = left.next_if(|job| **job <= moment) {
-            self.clock.wait_until(job)?;
+        while let Some(job) = left.next_if(|job| self.start.0 + job.0 <= moment.0) {
+            self.clock.wait_until(Nanos(self.start.0 + job.0))?;
             send(self.to, JOB)?;
         }
         Ok(())
@@ -78,15 +79,16 @@ impl Generator {
         let first = self.next;
         self.next = first.wrapping_add(count as u32);
         let jobs = self.jobs_due(count);
-        let start = monotonic().0;
-        let from_start = |at: Nanos| Nanos(start + at.0);
         // Evenly, in the middle of its part of the batch each.
         let apart = count as f64 * self.plan.period.0 as f64 / jobs.max(1) as f64;
-        let jobs_at: Vec<Nanos> = (0..jobs).map(|job| from_start(Nanos(((job as f64 + 0.5) * apart) as u64))).collect();
-        let intended: Vec<Nanos> = self.plan.arrivals.next(count).into_iter().map(from_start).collect();
-        let clock = WithJobs { clock: self.clock, to: &self.writers.jobs, left: jobs_at.iter().peekable().into() };
+        let jobs_at: Vec<Nanos> = (0..jobs).map(|job| Nanos(((job as f64 + 0.5) * apart) as u64)).collect();
+        let arrivals = self.plan.arrivals.next(count);
+        // Not before they are drawn: that takes as long as several gaps.
+        let start = monotonic();
+        let left = jobs_at.iter().peekable().into();
+        let clock = WithJobs { clock: self.clock, start, to: &self.writers.jobs, left };
         let book = &self.service.book;
-        send_all(&clock, book, first, &intended, |request| send(&self.writers.io, request % MOST as u32))?;
+        send_all(&clock, book, first, (start, &arrivals), |request| send(&self.writers.io, request % MOST as u32))?;
         clock.send_until(Nanos(u64::MAX))?;
         self.await_answers(count + jobs)?;
         Ok(self.ledger.enter(book, first, count))

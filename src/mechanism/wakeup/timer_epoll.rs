@@ -1,10 +1,12 @@
 //! The timeout of a wait for readiness: how an event loop sleeps when nothing is ready.
 //!
-//! Timed: as for `timer_nanosleep`. The timeout is relative, so the call's way into the kernel, until it reads the
-//! clock, is part of the lateness. Not timed: the time asleep.
+//! Timed: as for `timer_nanosleep`. The timeout is relative, so the call's way into the kernel, from the reading of the
+//! clock before it until the kernel's own, is part of the lateness. Not timed: the time asleep.
 //! Distortions: the slack of such a wait is a thousandth of the timeout and at least the task's (`select_estimate_accuracy`
 //! in fs/select.c). With `call = epoll_wait` the pause is rounded up to whole milliseconds first, which is no lateness
-//! here: event loops that keep timers that way are late by that much more.
+//! here: event loops that keep timers that way are late by that much more. For the same reason these moments lie on no
+//! grid, which such timeouts would leave at once: each sleep begins when the one before has ended (a closed loop), and
+//! nothing shows the moments that would have passed while the task stood still.
 
 use std::time::Duration;
 
@@ -60,7 +62,9 @@ impl Mechanism for TimerEpoll {
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let epoll = EmptyEpoll::new()?;
         if in_milliseconds(parameters) {
-            sleeper(parameters, crew, Coarse(epoll))
+            let milliseconds = parameters.number(PAUSE.name).div_ceil(1000);
+            let milliseconds = u16::try_from(milliseconds).unwrap_or(u16::MAX);
+            sleeper(parameters, crew, Coarse { epoll, milliseconds })
         } else {
             sleeper(parameters, crew, Fine(epoll))
         }
@@ -75,21 +79,22 @@ struct Fine(EmptyEpoll);
 
 impl Sleep for Fine {
     #[inline]
-    fn sleep(&mut self, pause: Nanos) -> Result<Nanos, Failure> {
-        let moment = Nanos(monotonic().0 + pause.0);
-        self.0.wait_for(Duration::from_nanos(pause.0))?;
-        Ok(moment)
+    fn sleep(&mut self, due: Nanos) -> Result<Nanos, Failure> {
+        self.0.wait_for(Duration::from_nanos(due.0.saturating_sub(monotonic().0)))?;
+        Ok(due)
     }
 }
 
-struct Coarse(EmptyEpoll);
+struct Coarse {
+    epoll: EmptyEpoll,
+    milliseconds: u16,
+}
 
 impl Sleep for Coarse {
     #[inline]
-    fn sleep(&mut self, pause: Nanos) -> Result<Nanos, Failure> {
-        let milliseconds = u16::try_from(pause.0.div_ceil(1_000_000)).unwrap_or(u16::MAX);
-        let moment = Nanos(monotonic().0 + u64::from(milliseconds) * 1_000_000);
-        self.0.wait_for_milliseconds(milliseconds)?;
+    fn sleep(&mut self, _: Nanos) -> Result<Nanos, Failure> {
+        let moment = Nanos(monotonic().0 + u64::from(self.milliseconds) * 1_000_000);
+        self.epoll.wait_for_milliseconds(self.milliseconds)?;
         Ok(moment)
     }
 }

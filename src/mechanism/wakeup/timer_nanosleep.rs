@@ -2,7 +2,7 @@
 //!
 //! Timed: from the moment at which the sleep should end until the task reads the clock after it: slack, the timer's
 //! interrupt, leaving idle where the CPU was, the scheduler's choice, and the way out of the kernel. Not timed: the
-//! time asleep, and the call before the moment.
+//! time asleep, and the call before the moment. The moments lie on a grid (an open loop), as of all these timers.
 //! Distortions: with the default slack the kernel ends the sleep up to 50 µs late on purpose (time(7)). A CPU that
 //! sleeps with the task adds the way out of its idle state.
 
