@@ -65,8 +65,8 @@ const WORKERS: Parameter = Parameter {
     domain: Domain::Number { default: 0, min: 0, max: 1024 },
 };
 
-/// How long before a request the generator stops sleeping.
-const AWAKE: Nanos = Nanos(50_000);
+/// How long before a request the generator stops sleeping: more than waking an idle CPU of a virtual machine takes.
+const AWAKE: Nanos = Nanos(150_000);
 
 /// Whether the clients share a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
