@@ -4,10 +4,11 @@
 //! instructions, time per block is instructions per cycle turned over: the curve is that of L. Soares and M. Stumm,
 //! *FlexSC: Flexible System Call Scheduling with Exception-Less System Calls* (OSDI 2010, figure 1), without a PMU.
 //!
-//! **Trials.** An operation is two trials: a pass over the working set that settles it, or over the part of it that will
-//! be timed, the call, and the timed blocks, from the one with which settling began; and the same without the call. Which of the two comes first is drawn each time. The second one is the call's own
-//! control: it is measured by the same instance at the same addresses within the same microseconds. The call itself is
-//! outside every block. A block of data is 64 loads long because a counter may advance in steps of tens of ticks.
+//! **Trials.** An operation is two trials: a pass over the working set that settles it, or over the part of it that
+//! will be timed, the call, and the timed blocks, from the one with which settling began; and the same without the
+//! call. Which of the two comes first is drawn each time. The second one is the call's own control: it is measured by
+//! the same instance at the same addresses within the same microseconds. The call itself is outside every block. A
+//! block of data is 64 loads long because a counter may advance in steps of tens of ticks.
 //!
 //! **Streams.** The kernel evicts three things, and `stream` chooses which of them the blocks need: `data`, a chase of
 //! pointers through the working set, one cache line after another in random order; `code`, straight code as long as the

@@ -11,8 +11,8 @@ use crate::units::{Nanos, Ops, Quantity};
 pub(super) trait Method {
     /// Reads the blocks at `offsets`, all at once as far as it can, the first into its buffer 0. It began at `begun`.
     ///
-    /// Who takes completions one by one puts into `taken`, which is empty, how long each was after submission; else every
-    /// read of the wave has that of the wave.
+    /// Who takes completions one by one puts into `taken`, which is empty, how long each was after submission; else
+    /// every read of the wave has that of the wave.
     fn read(&mut self, offsets: &[u64], begun: Instant, taken: &mut Vec<Duration>) -> Result<Wave, Failure>;
 
     /// The first word in buffer `number`.

@@ -2,8 +2,8 @@
 //!
 //! Timed: two jobs for the blocking pool a read, their wakeups, the disk, and a copy out of the buffer that tokio reads
 //! into. The time in which a future is polled without getting its answer counts as submission. The poll that brings the
-//! answer does not, although the copy of the block is made in it: the event loop is kept from others for somewhat longer
-//! than submission says. Not timed: making the file, building the runtime, starting its threads, dropping pages.
+//! answer does not, although the copy of the block is made in it: the event loop is kept from others for somewhat
+//! longer than submission says. Not timed: making the file, building the runtime, starting its threads, dropping pages.
 //! Distortions: as for the group. A wave's futures are polled together, all of those left at each wakeup. There is no way
 //! to read at an offset in one job. tokio's experimental files on io_uring (`tokio_unstable`) are not used.
 
@@ -182,8 +182,8 @@ impl Method for Polling {
     }
 }
 
-/// Awaits all of them, which began at `begun`, and says how long polls took that brought no answer. `taken` gets for each
-/// how long it took besides until its answer was there.
+/// Awaits all of them, which began at `begun`, and says how long polls took that brought no answer. `taken` gets for
+/// each how long it took besides until its answer was there.
 async fn all<F: Future<Output = std::io::Result<()>>>(
     mut reads: Vec<Pin<Box<F>>>,
     begun: Instant,

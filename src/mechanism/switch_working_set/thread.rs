@@ -3,9 +3,10 @@
 //! Timed: per handoff one write that wakes, one read that blocks, the switch, and the touching of the set of whoever gets
 //! the turn. Not timed: creating the threads, allocating and first touching their sets.
 //! Distortions: the sets are touched in order, line after line, which hardware prefetches; a program that follows
-//! pointers loses more. Where the tasks have CPUs of their own they do not take each other's inner caches. The sets lie in
-//! pages of the base size whatever the machine's setting (PR_SET_THP_DISABLE during set-up): a program whose memory lies in
-//! huge pages loses fewer TLB entries to a switch. The kernel may still gather pages into a huge one while it runs.
+//! pointers loses more. Where the tasks have CPUs of their own they do not take each other's inner caches. The sets lie
+//! in pages of the base size whatever the machine's setting (PR_SET_THP_DISABLE during set-up): a program whose memory
+//! lies in huge pages loses fewer TLB entries to a switch. The kernel may still gather pages into a huge one while it
+//! runs.
 
 use super::{ACCESS, TASKS, TOUCH, WorkingSet, check_memory, descriptors, handoffs_per_lap, lead, places, switched};
 use crate::mechanism::{
