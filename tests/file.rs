@@ -66,14 +66,32 @@ fn a_cold_read_through_the_page_cache_blocks_io_submit_and_nobody_else() {
     assert_eq!(number(&aio, UNASKED), 0.0);
     let (submission, completion) = parts(&aio);
     assert!(submission > completion, "io_submit: {submission} ns in it, {completion} ns after it");
-    let others: [(&str, &[(&str, &str)]); 4] =
-        [("aio", &[("io", "direct")]), ("uring", &[]), ("uring", &[("io", "direct")]), ("pool", &[])];
+    let others: [(&str, &[(&str, &str)]); 7] = [
+        ("aio", &[("io", "direct")]),
+        ("uring", &[]),
+        ("uring", &[("io", "direct")]),
+        ("uring", &[("ring", "sqpoll")]),
+        ("pool", &[]),
+        ("pool", &[("workers", "0")]),
+        ("tokio_fs", &[]),
+    ];
     for (name, set) in others {
         let Some(findings) = found(&format!("file/{name}"), set) else { continue };
         assert!(number(&findings, COLD) < 0.01, "{name} {set:?}: {findings:?}");
         assert_eq!(number(&findings, UNASKED), 0.0, "{name} {set:?}");
         let (submission, completion) = parts(&findings);
         assert!(submission < completion, "{name} {set:?}: {submission} ns in submission, {completion} ns after it");
+    }
+}
+
+#[test]
+fn of_a_deep_wave_submission_is_told_once_and_completion_of_every_read() {
+    for name in ["aio", "uring", "pool", "tokio_fs"] {
+        let Some(findings) = found(&format!("file/{name}"), &[("depth", "4")]) else { continue };
+        let (submission, completion) = (values(&findings, "submission"), values(&findings, "completion"));
+        assert_eq!((submission.count(), completion.count()), (100, 400), "{name}");
+        // Where all are taken at the wave's end, the last one's time is everybody's.
+        assert!(completion.max() > 0 && completion.quantile(0.5) <= completion.max(), "{name}");
     }
 }
 

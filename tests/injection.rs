@@ -1,5 +1,5 @@
 //! What a mechanism leaves behind when its set-up fails half way: every call that makes something is made to fail, one
-//! at a time.
+//! at a time. Of mechanisms whose laps create tasks, the first lap counts as set-up.
 //!
 //! A traced copy of this program sets each mechanism up again and again. The tracer sees which calls a set-up makes, and
 //! from then on lets one of them return an error instead of being made: of each kind the first, the second, the one in
@@ -75,7 +75,7 @@ fn failure(entry: &Entry) -> Option<Errno> {
         "pipe" | "pipe2" | "socketpair" | "socket" | "accept" | "accept4" | "eventfd2" | "epoll_create"
         | "epoll_create1" | "timerfd_create" | "signalfd4" | "memfd_create" | "dup" | "dup2" | "dup3" | "fcntl"
         | "open" | "openat" | "pidfd_open" => Some(Errno::EMFILE),
-        "clone" | "clone3" | "fork" | "vfork" => Some(Errno::EAGAIN),
+        "clone" | "clone3" | "fork" | "vfork" | "io_setup" => Some(Errno::EAGAIN),
         "bind" | "listen" => Some(Errno::EADDRINUSE),
         "connect" => Some(Errno::ECONNREFUSED),
         "setsockopt" => Some(Errno::ENOBUFS),
@@ -314,12 +314,19 @@ fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
     asks && creates && step.time > 1 + workers
 }
 
+/// Groups whose tasks come with each lap and not with the set-up. `creation` is another, whose threads behind a gate
+/// stay there for good where a later one of their lap cannot be created; it belongs here once they do not.
+const CREATE_IN_LAPS: [&str; 1] = ["footprint"];
+
 /// Sets it up, and if that succeeds runs a lap: whatever failed had a way around it.
 fn works(benchmark: &Benchmark) -> Result<(), String> {
     // A hang of the crew itself would have no other end.
     let _ = nix::unistd::alarm::set(3 * PATIENCE.as_secs() as u32);
     mark::leave(BEGINS);
-    let started = benchmark.start_within(PATIENCE);
+    let mut started = benchmark.start_within(PATIENCE);
+    if CREATE_IN_LAPS.contains(&benchmark.descriptor().group()) {
+        started = started.and_then(|mut driver| driver.run(benchmark.whole_laps(1)).map(|_| driver));
+    }
     mark::leave(ENDS);
     let outcome = started.and_then(|mut driver| {
         driver.run(benchmark.whole_laps(1))?;

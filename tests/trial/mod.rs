@@ -19,7 +19,8 @@ const OTHER: u64 = 3;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The settings under which a mechanism must conform: all small, and from there each word and each number that is 1 or
-/// 0 by default changed once.
+/// 0 by default changed once, and each that may be 0 but is not set to that: 0 often means something else than a
+/// number.
 pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
     let mut small = Parameters::defaults(descriptor);
     for parameter in descriptor.parameters {
@@ -36,6 +37,9 @@ pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
             }
             Domain::Number { default, min, max } if default <= 1 && (min..=max).contains(&OTHER) => {
                 settings.push(small.clone().with(parameter, Value::Number(OTHER)));
+            }
+            Domain::Number { default, min: 0, .. } if default > 0 => {
+                settings.push(small.clone().with(parameter, Value::Number(0)));
             }
             Domain::Number { .. } => {}
         }

@@ -4,10 +4,11 @@
 //! instructions, time per block is instructions per cycle turned over: the curve is that of L. Soares and M. Stumm,
 //! *FlexSC: Flexible System Call Scheduling with Exception-Less System Calls* (OSDI 2010, figure 1), without a PMU.
 //!
-//! **Trials.** An operation is two trials: a pass over the working set that settles it, the call, and the timed blocks;
-//! and the same without the call. Which of the two comes first is drawn each time. The second one is the call's own
-//! control: it is measured by the same instance at the same addresses within the same microseconds. The call itself is
-//! outside every block. A block of data is 64 loads long because a counter may advance in steps of tens of ticks.
+//! **Trials.** An operation is two trials: a pass over the working set that settles it, or over the part of it that
+//! will be timed, the call, and the timed blocks, from the one with which settling began; and the same without the
+//! call. Which of the two comes first is drawn each time. The second one is the call's own control: it is measured by
+//! the same instance at the same addresses within the same microseconds. The call itself is outside every block. A
+//! block of data is 64 loads long because a counter may advance in steps of tens of ticks.
 //!
 //! **Streams.** The kernel evicts three things, and `stream` chooses which of them the blocks need: `data`, a chase of
 //! pointers through the working set, one cache line after another in random order; `code`, straight code as long as the
@@ -21,8 +22,9 @@
 //! **Distortions that all share.** What the trials themselves touch, besides the working set: four bytes a block, which
 //! the settling pass has brought in, and a page or two of code. A working set that fills a cache to the last line
 //! therefore misses a little without any call. Trials are at most 640 blocks long and begin at the same block; of a
-//! larger working set each walks the next part, and what the kernel evicted beyond that part is not seen. An interrupt
-//! lengthens single blocks, which a median over thousands of trials does not show.
+//! larger working set each settles and times the next 2.5 MiB, which is what it then has at hand, and what the kernel
+//! evicted beyond that part is not seen. An interrupt lengthens single blocks, which a median over thousands of trials
+//! does not show.
 
 use super::{Demand, Group, Parameters};
 use crate::units::Quantity;

@@ -56,9 +56,10 @@ impl Recovery {
         self.after.iter().zip(&self.undisturbed).map(|(after, undisturbed)| undisturbed / after.max(1.0))
     }
 
-    /// Ticks from the call's return until nine tenths of the loss are behind; `None` when the curve is flat.
+    /// Ticks from the call's return until nine tenths of the loss are behind; `None` when the curve is flat, or
+    /// when nothing is lost in all: then there are no nine tenths, however slow a single block is.
     pub(super) fn until_most_is_lost(&self, step: u64) -> Option<f64> {
-        if self.is_flat(step) {
+        if self.is_flat(step) || self.lost() <= 0.0 {
             return None;
         }
         let most = 0.9 * self.lost();
@@ -127,6 +128,15 @@ mod tests {
         assert_eq!((dip.lost(), dip.lost_against_the_end(), dip.slowest()), (1000.0, 1000.0, 2.5));
         assert!(!dip.is_flat(26));
         assert_eq!(dip.until_most_is_lost(26), Some(1700.0), "nine tenths of 1000 are lost in two blocks");
+    }
+
+    #[test]
+    fn where_one_block_is_slow_and_nothing_is_lost_in_all_there_is_no_time_until_most_of_it_is() {
+        let mut after = [390; 40];
+        after[0] = 700;
+        let gain = recovery(&after, &[400; 40]);
+        assert!(gain.lost() < 0.0 && !gain.is_flat(26), "{gain:?}");
+        assert_eq!(gain.until_most_is_lost(26), None);
     }
 
     #[test]

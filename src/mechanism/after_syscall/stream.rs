@@ -39,8 +39,11 @@ pub(super) trait Stream {
     /// Executes the next block.
     fn block(&mut self);
 
-    /// Goes back to the first block.
-    fn rewind(&mut self);
+    /// Where the next block is; 0 is where the first one was.
+    fn position(&self) -> usize;
+
+    /// Goes back to where [`Stream::position`] was.
+    fn seek(&mut self, position: usize);
 }
 
 /// Whether this machine can run the stream that `parameters` name.
@@ -95,8 +98,12 @@ impl Stream for Data {
         self.at = black_box(at);
     }
 
-    fn rewind(&mut self) {
-        self.at = 0;
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn seek(&mut self, position: usize) {
+        self.at = position;
     }
 }
 
@@ -119,8 +126,12 @@ impl Stream for Code {
         self.at = if self.at + 1 == self.code.pieces() { 0 } else { self.at + 1 };
     }
 
-    fn rewind(&mut self) {
-        self.at = 0;
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn seek(&mut self, position: usize) {
+        self.at = position;
     }
 }
 
@@ -154,8 +165,12 @@ impl Stream for Branches {
         self.at = if self.at + 1 == self.blocks.len() { 0 } else { self.at + 1 };
     }
 
-    fn rewind(&mut self) {
-        self.at = 0;
+    fn position(&self) -> usize {
+        self.at
+    }
+
+    fn seek(&mut self, position: usize) {
+        self.at = position;
     }
 }
 
@@ -196,6 +211,24 @@ mod tests {
         assert_eq!(data.at, 0);
         (0..5).for_each(|_| data.block());
         assert_eq!(data.at, 0, "as many blocks as the working set has");
+    }
+
+    #[test]
+    fn every_stream_returns_to_where_it_was() {
+        fn check(mut stream: impl Stream) {
+            assert_eq!(stream.position(), 0);
+            stream.block();
+            let second = stream.position();
+            assert_ne!(second, 0);
+            stream.block();
+            stream.seek(second);
+            assert_eq!(stream.position(), second);
+        }
+        check(Data::new(5 * BLOCK));
+        if SUPPORTED {
+            check(Code::new(5 * BLOCK).unwrap());
+            check(Branches::new(5 * BLOCK));
+        }
     }
 
     #[test]

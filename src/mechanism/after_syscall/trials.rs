@@ -58,9 +58,10 @@ struct Trials<S, C> {
     /// The copy of this batch.
     stream: usize,
     call: C,
-    /// Blocks of the pass that settles the working set.
+    /// Blocks of the pass that settles the working set, or the part of it that the trial times.
     settling: usize,
-    /// Whether that is all of it: then each trial walks the same blocks, which are not all equally fast.
+    /// Whether that is all of it: then each trial walks the same blocks, which are not all equally fast. Of a larger
+    /// working set each trial takes the part behind the last one's, so that no single part stands for all.
     whole: bool,
     /// Draws which of the two trials comes first. By turns they would fall on different parts of a large working set.
     order: Random,
@@ -129,26 +130,20 @@ impl<S: Stream, C: Call> Trials<S, C> {
 
     /// Returns the ticks of all blocks.
     fn call(&mut self) -> Result<u64, Failure> {
-        self.begin();
+        let stream = &mut self.copies[self.stream];
         let row = self.after.next();
-        walk(&mut self.copies[self.stream], &mut row[..self.settling]);
+        settle(stream, self.whole, &mut row[..self.settling]);
         self.call.make()?;
-        walk(&mut self.copies[self.stream], row);
+        walk(stream, row);
         self.call.undo()?;
         Ok(row.iter().copied().map(u64::from).sum())
     }
 
     fn leave_the_call_out(&mut self) {
-        self.begin();
+        let stream = &mut self.copies[self.stream];
         let row = self.undisturbed.next();
-        walk(&mut self.copies[self.stream], &mut row[..self.settling]);
-        walk(&mut self.copies[self.stream], row);
-    }
-
-    fn begin(&mut self) {
-        if self.whole {
-            self.copies[self.stream].rewind();
-        }
+        settle(stream, self.whole, &mut row[..self.settling]);
+        walk(stream, row);
     }
 
     fn nanos(&self, ticks: f64) -> f64 {
@@ -165,6 +160,15 @@ fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
     let x = Axis { of: "block after the call".into(), quantity: Quantity::Number };
     let points = values.enumerate().map(|(block, value)| ((block + 1) as f64, value)).collect();
     Finding::Curve(Curve { of: of.into(), x, y, points })
+}
+
+/// Walks what will be timed, from the first block if that is the `whole` working set, and goes back to where it began:
+/// the timed blocks must be those that were settled, or their misses would be those of blocks long not in use.
+fn settle(stream: &mut impl Stream, whole: bool, row: &mut [u32]) {
+    let start = if whole { 0 } else { stream.position() };
+    stream.seek(start);
+    walk(stream, row);
+    stream.seek(start);
 }
 
 /// Executes a block for each place in `row`, and leaves its ticks there. The settling pass goes through here as well, so
@@ -238,7 +242,11 @@ mod tests {
     }
 
     impl Stream for Fake {
-        fn rewind(&mut self) {}
+        fn position(&self) -> usize {
+            0
+        }
+
+        fn seek(&mut self, _: usize) {}
 
         fn block(&mut self) {
             let slow = self.slow.get();
@@ -270,6 +278,57 @@ mod tests {
         let curves = findings.iter().filter(|finding| matches!(finding, Finding::Curve(_))).count();
         assert!(curves == 3 && findings.len() > curves);
         assert!(trials.findings().unwrap().is_empty(), "they are those since they were last taken");
+    }
+
+    /// Tells which blocks it executed.
+    struct Told {
+        blocks: usize,
+        at: usize,
+        walked: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
+    }
+
+    impl Stream for Told {
+        fn position(&self) -> usize {
+            self.at
+        }
+
+        fn seek(&mut self, position: usize) {
+            self.at = position;
+        }
+
+        fn block(&mut self) {
+            self.walked.borrow_mut().push(self.at);
+            self.at = (self.at + 1) % self.blocks;
+        }
+    }
+
+    /// The blocks that two trials of each kind walk in a working set of so many.
+    fn walked(blocks: usize) -> Vec<usize> {
+        let walked = std::rc::Rc::<std::cell::RefCell<Vec<usize>>>::default();
+        let stream = Told { blocks, at: 0, walked: std::rc::Rc::clone(&walked) };
+        Trials::new(blocks * BLOCK, vec![stream], || Ok(())).run(2).unwrap();
+        walked.take()
+    }
+
+    #[test]
+    fn the_timed_blocks_of_a_large_working_set_are_those_just_settled_and_every_trial_takes_the_next_part() {
+        let blocks = 3 * MOST;
+        for (number, trial) in walked(blocks).chunks(2 * MOST).enumerate() {
+            let (settled, timed) = trial.split_at(MOST);
+            assert_eq!(settled, timed);
+            assert_eq!((settled[0], settled[MOST - 1]), (number * MOST % blocks, (number * MOST + MOST - 1) % blocks));
+        }
+    }
+
+    #[test]
+    fn a_working_set_that_fits_a_trial_is_settled_whole_and_walked_from_its_first_block() {
+        let (blocks, timed) = (256, 320);
+        let walked = walked(blocks);
+        assert_eq!(walked.len(), 4 * (blocks + timed));
+        for trial in walked.chunks(blocks + timed) {
+            assert!(trial[..blocks].iter().copied().eq(0..blocks));
+            assert!(trial[blocks..].iter().copied().eq((0..timed).map(|block| block % blocks)));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! inside io_submit(2), which sleeps for the disk (aio_read in fs/aio.c calls the file system's read and finds it done).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -75,7 +75,7 @@ struct Submitting {
 
 impl Method for Submitting {
     #[inline]
-    fn read(&mut self, offsets: &[u64], begun: Instant) -> Result<Wave, Failure> {
+    fn read(&mut self, offsets: &[u64], begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
         let (submit, wait) = (|c: &mut Context| Ok(c.submit(offsets)?), |c: &mut Context| Ok(c.await_all()?));
         Wave::in_two_steps(begun, &mut self.context, submit, wait)
     }

@@ -10,9 +10,11 @@
 //! The file lies in the folder that `TMPDIR` names, else in /var/tmp or the working folder, whichever is on a disk, and
 //! it has no name there: it is gone when the process is.
 //!
-//! Beside the time of a batch each mechanism finds out, for each read, how long its submission kept the submitter and
-//! how long it took from there to completion; the two add up to the read's share of the batch. Readings of the clock and
-//! their recording are inside: some 100 ns a wave.
+//! Beside the time of a batch each mechanism finds out, for each wave, how long its submission kept the submitter, and
+//! for each read how long it took from there until its completion was taken. Nothing is divided by the depth:
+//! percentiles are of waves and reads that happened. Whoever awaits a wave by one call takes all of its completions at
+//! its end; tokio's futures take theirs one by one. With `depth = 1` the two add up to the time of the read; of the
+//! batch they leave the look at each block, readings of the clock and their recording: some 100 ns a wave.
 
 use super::{Demand, Domain, Group, Parameter, Parameters};
 use crate::units::Quantity;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::inline::by_pread;
 use super::reading::{Method, Reading, Wave};
@@ -172,7 +172,7 @@ impl Drop for Dispatching {
 
 impl Method for Dispatching {
     #[inline]
-    fn read(&mut self, offsets: &[u64], begun: Instant) -> Result<Wave, Failure> {
+    fn read(&mut self, offsets: &[u64], begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
         let submit = |desk: &mut Arc<Desk>| {
             desk.submit(offsets);
             Ok(())

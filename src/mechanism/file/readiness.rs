@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::reading::{Method, Wave};
 use super::source::Source;
@@ -37,7 +37,7 @@ impl<A: Ask> Asking<A> {
 
 impl<A: Ask> Method for Asking<A> {
     #[inline]
-    fn read(&mut self, offsets: &[u64], mut begun: Instant) -> Result<Wave, Failure> {
+    fn read(&mut self, offsets: &[u64], mut begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
         for (number, &offset) in offsets.iter().enumerate() {
             self.asked += 1;
             self.ready += u64::from(self.ask.is_ready()?);

@@ -10,7 +10,10 @@ use crate::units::{Nanos, Ops, Quantity};
 /// A way of reading blocks.
 pub(super) trait Method {
     /// Reads the blocks at `offsets`, all at once as far as it can, the first into its buffer 0. It began at `begun`.
-    fn read(&mut self, offsets: &[u64], begun: Instant) -> Result<Wave, Failure>;
+    ///
+    /// Who takes completions one by one puts into `taken`, which is empty, how long each was after submission; else
+    /// every read of the wave has that of the wave.
+    fn read(&mut self, offsets: &[u64], begun: Instant, taken: &mut Vec<Duration>) -> Result<Wave, Failure>;
 
     /// The first word in buffer `number`.
     fn first_word(&self, number: usize) -> u64;
@@ -23,9 +26,9 @@ pub(super) trait Method {
 
 /// How long a wave took.
 pub(super) struct Wave {
-    /// How long the submitter was kept.
+    /// How long the submitter was kept by all of it.
     submission: Duration,
-    /// From there to the last completion; nothing where submitting is all there is.
+    /// From there until the last completion was taken; nothing where submitting is all there is.
     completion: Option<Duration>,
     /// When it was over.
     over: Instant,
@@ -67,6 +70,7 @@ pub(super) struct Reading<M> {
     method: M,
     source: Source,
     wave: Vec<u64>,
+    taken: Vec<Duration>,
     depth: usize,
     submission: Values,
     completion: Values,
@@ -81,6 +85,7 @@ impl<M: Method + 'static> Reading<M> {
             method,
             source,
             wave: Vec::with_capacity(depth),
+            taken: Vec::with_capacity(depth),
             depth,
             submission: Values::new(),
             completion: Values::new(),
@@ -91,33 +96,37 @@ impl<M: Method + 'static> Reading<M> {
 
     /// Reads `reads` blocks; from the first submission to the last completion.
     fn read(&mut self, reads: u64) -> Result<Duration, Failure> {
-        let start = Instant::now();
-        let mut begun = start;
+        let (mut start, mut over) = (None, None);
         for _ in 0..reads / self.depth as u64 {
             self.wave.clear();
+            self.taken.clear();
             for _ in 0..self.depth {
                 self.wave.push(self.source.next());
             }
-            let wave = self.method.read(&self.wave, begun)?;
-            begun = wave.over;
+            // Read anew: what is done with the last wave's blocks is no part of this one's submission.
+            let begun = Instant::now();
+            start.get_or_insert(begun);
+            let wave = self.method.read(&self.wave, begun, &mut self.taken)?;
+            over = Some(wave.over);
             self.keep(&wave);
             for (number, &offset) in self.wave.iter().enumerate() {
                 verify(offset, self.method.first_word(number))?;
             }
         }
-        Ok(begun - start)
+        Ok(start.zip(over).map_or(Duration::ZERO, |(start, over)| over - start))
     }
 
     #[inline]
     fn keep(&mut self, wave: &Wave) {
-        let depth = self.depth as u64;
         // 584 years fit.
-        let each = |duration: Duration| duration.as_nanos() as u64 / depth;
-        self.submission.record_many(each(wave.submission), depth);
+        let nanos = |duration: Duration| duration.as_nanos() as u64;
+        self.submission.record(nanos(wave.submission));
         self.submitting += wave.submission;
-        if let Some(completion) = wave.completion {
-            self.completion.record_many(each(completion), depth);
+        let Some(completion) = wave.completion else { return };
+        if self.taken.is_empty() {
+            self.completion.record_many(nanos(completion), self.depth as u64);
         }
+        self.taken.iter().for_each(|&taken| self.completion.record(nanos(taken)));
     }
 }
 
@@ -166,6 +175,55 @@ impl<M: Method + 'static> Operation for Reading<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::mechanism::{Parameters, find};
+
+    /// A wave of fixed times, whose reads are taken one by one or at its end.
+    struct Fake {
+        offsets: Vec<u64>,
+        one_by_one: bool,
+    }
+
+    impl Method for Fake {
+        fn read(&mut self, offsets: &[u64], begun: Instant, taken: &mut Vec<Duration>) -> Result<Wave, Failure> {
+            self.offsets = offsets.to_vec();
+            if self.one_by_one {
+                taken.extend((1..=offsets.len() as u64).map(|read| Duration::from_nanos(10 * read)));
+            }
+            let (submission, completion) = (Duration::from_nanos(20), Some(Duration::from_nanos(40)));
+            Ok(Wave { submission, completion, over: begun + Duration::from_nanos(60) })
+        }
+
+        fn first_word(&self, number: usize) -> u64 {
+            self.offsets[number]
+        }
+    }
+
+    #[test]
+    fn a_submission_is_its_waves_and_a_completion_each_reads_own() {
+        if super::super::source::probe().is_err() {
+            return;
+        }
+        let parameters = Parameters::defaults(find("file/uring").unwrap().descriptor());
+        // Medians are of the histogram's own exactness, which is whole below some hundred nanoseconds.
+        for (one_by_one, median) in [(false, 40), (true, 20)] {
+            let source = Source::open(&parameters, 4).unwrap();
+            let mut reading = Reading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one });
+            reading.run(8).unwrap();
+            let told: Vec<_> = reading.findings().unwrap().into_iter().filter_map(distribution).collect();
+            let [(submission, submissions), (completion, completions)] = told.as_slice() else { panic!("{told:?}") };
+            assert_eq!((submission.as_str(), completion.as_str()), ("submission", "completion"));
+            assert_eq!((submissions.count(), submissions.max()), (2, 20));
+            assert_eq!((completions.count(), completions.max(), completions.quantile(0.5)), (8, 40, median));
+        }
+    }
+
+    fn distribution(finding: Finding) -> Option<(String, Values)> {
+        match finding {
+            Finding::Distribution(found) => Some((found.of, found.values)),
+            _ => None,
+        }
+    }
 
     #[test]
     fn another_block_than_the_one_asked_for_is_found() {

@@ -1,8 +1,9 @@
 //! tokio's file API: `File::seek` and `File::read_exact`, each of which is handed to the runtime's blocking pool.
 //!
 //! Timed: two jobs for the blocking pool a read, their wakeups, the disk, and a copy out of the buffer that tokio reads
-//! into. The time in which a future is polled without getting its answer counts as submission: so long is the event loop
-//! kept from others. Not timed: making the file, building the runtime, starting its threads, dropping pages.
+//! into. The time in which a future is polled without getting its answer counts as submission. The poll that brings the
+//! answer does not, although the copy of the block is made in it: the event loop is kept from others for somewhat
+//! longer than submission says. Not timed: making the file, building the runtime, starting its threads, dropping pages.
 //! Distortions: as for the group. A wave's futures are polled together, all of those left at each wakeup. There is no way
 //! to read at an offset in one job. tokio's experimental files on io_uring (`tokio_unstable`) are not used.
 
@@ -170,9 +171,9 @@ struct Polling {
 }
 
 impl Method for Polling {
-    fn read(&mut self, offsets: &[u64], begun: Instant) -> Result<Wave, Failure> {
+    fn read(&mut self, offsets: &[u64], begun: Instant, taken: &mut Vec<Duration>) -> Result<Wave, Failure> {
         let reads = self.readers.iter_mut().zip(offsets).map(|(reader, &offset)| Box::pin(reader.read(offset)));
-        let submission = self.runtime.block_on(all(reads.collect())).map_err(failed)?;
+        let submission = self.runtime.block_on(all(reads.collect(), begun, taken)).map_err(failed)?;
         Ok(Wave::kept(begun, submission))
     }
 
@@ -181,8 +182,13 @@ impl Method for Polling {
     }
 }
 
-/// Awaits all of them, and says how long polls took that brought no answer.
-async fn all<F: Future<Output = std::io::Result<()>>>(mut reads: Vec<Pin<Box<F>>>) -> std::io::Result<Duration> {
+/// Awaits all of them, which began at `begun`, and says how long polls took that brought no answer. `taken` gets for
+/// each how long it took besides until its answer was there.
+async fn all<F: Future<Output = std::io::Result<()>>>(
+    mut reads: Vec<Pin<Box<F>>>,
+    begun: Instant,
+    taken: &mut Vec<Duration>,
+) -> std::io::Result<Duration> {
     let mut submission = Duration::ZERO;
     std::future::poll_fn(|context| {
         let mut outcome = Ok(());
@@ -194,6 +200,7 @@ async fn all<F: Future<Output = std::io::Result<()>>>(mut reads: Vec<Pin<Box<F>>
                     true
                 }
                 Poll::Ready(answer) => {
+                    taken.push(begun.elapsed().saturating_sub(submission));
                     if let Err(error) = answer {
                         outcome = Err(error);
                     }

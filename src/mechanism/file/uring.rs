@@ -7,7 +7,7 @@
 //! looks for more during 5 ms after each: its CPU time is part of the cost.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::inline::prepared;
 use super::reading::{Method, Reading, Wave};
@@ -103,7 +103,7 @@ struct Submitting {
 
 impl Method for Submitting {
     #[inline]
-    fn read(&mut self, offsets: &[u64], begun: Instant) -> Result<Wave, Failure> {
+    fn read(&mut self, offsets: &[u64], begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
         let (submit, wait) = (|r: &mut FileRing| Ok(r.submit(offsets)?), |r: &mut FileRing| Ok(r.await_all()?));
         Wave::in_two_steps(begun, &mut self.ring, submit, wait)
     }

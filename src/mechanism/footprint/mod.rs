@@ -3,8 +3,8 @@
 //! A lap creates `tasks` tasks in five steps. After each step, when all of them are parked, it reads what the process and
 //! its children hold by kind ([`Reader`]); then it ends them all. What a task holds is the slope over the five numbers of
 //! tasks, which whoever reads the findings fits: what is there anyway, and what comes in large pieces, falls out of a
-//! slope and stays in a quotient. One operation is one task. A sample is the memory gained from the first step to the
-//! last, for all tasks of the lap: bytes, in place of nanoseconds.
+//! slope and stays in a quotient. One operation is one task. A sample is the slope of a straight line through the five
+//! steps (least squares), for all tasks of the lap: bytes, in place of nanoseconds.
 //!
 //! With `pipe = own` each task waits to read from a pipe of its own, and a lap creates as many pipes without tasks first.
 //! Their memory is told apart, and taken off in the sample. With `pipe = used` a byte has been through each pipe, after
@@ -198,13 +198,23 @@ fn settle() {
 }
 
 impl Lap {
-    /// Bytes of all tasks, without their pipes: what was gained from the first step to the last, for as many tasks as
-    /// there are in all.
+    /// Bytes of all tasks, without their pipes: the slope over the steps, for as many tasks as there are in all.
     fn bytes(&self, steps: &[usize; STEPS]) -> f64 {
-        let pipes = self.pipes.as_ref().map_or(0.0, |pipes| gained(pipes, Holdings::total)[STEPS - 1]);
-        let (first, all) = (steps[0] as f64, steps[STEPS - 1] as f64);
-        (gained(&self.tasks, Holdings::total)[STEPS - 1] - pipes) * all / (all - first)
+        let tasks = gained(&self.tasks, Holdings::total);
+        let pipes = self.pipes.as_ref().map_or([0.0; STEPS], |pipes| gained(pipes, Holdings::total));
+        let alone = std::array::from_fn(|step| tasks[step] - pipes[step]);
+        per_task(steps, &alone) * steps[STEPS - 1] as f64
     }
+}
+
+/// The slope of the straight line through `bytes` by least squares. Not the median of slopes that reports show: that
+/// one forgets what single steps take more, and of a sum of samples every step is a part.
+fn per_task(steps: &[usize; STEPS], bytes: &[f64; STEPS]) -> f64 {
+    let mean = steps.iter().sum::<usize>() as f64 / STEPS as f64;
+    let apart = steps.map(|tasks| tasks as f64 - mean);
+    // Their distances from the mean of all bytes would give the same: those from the mean of the steps add up to 0.
+    let together: f64 = apart.iter().zip(bytes).map(|(x, y)| x * y).sum();
+    together / apart.iter().map(|x| x * x).sum::<f64>()
 }
 
 /// Beyond the first step.
@@ -227,7 +237,7 @@ where
             self.laps.push(lap);
         }
         // Where slab is the whole machine's, others may free more than the tasks take. A sample of 0 is none.
-        Ok(Batch { ops: Ops(created), elapsed: Nanos(bytes.max(1.0) as u64) })
+        Ok(Batch { ops: Ops(created), elapsed: Nanos(bytes.round().max(1.0) as u64) })
     }
 
     fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
@@ -367,6 +377,22 @@ mod tests {
         assert_eq!(bare.bytes(&STEP), 4000.0 * 1000.0);
         let with_pipes = Lap { tasks: held(1 << 30, 1000), pipes: Some(held(5, 100)) };
         assert_eq!(with_pipes.bytes(&STEP), 3600.0 * 1000.0);
+    }
+
+    #[test]
+    fn every_step_has_a_part_in_a_sample() {
+        let mut kinked = held(1 << 30, 1000);
+        let bare = Lap { tasks: kinked, pipes: None }.bytes(&STEP);
+        // In the middle it moves the line up or down and not its slope; beside it, by its distance from there.
+        kinked[2].resident += 1 << 20;
+        assert_eq!(Lap { tasks: kinked, pipes: None }.bytes(&STEP), bare);
+        kinked[3].resident += 1_000_000;
+        let more = Lap { tasks: kinked, pipes: None }.bytes(&STEP) - bare;
+        assert!((more - 500_000.0).abs() < 1.0, "200 of 400,000 squares, times 1000 tasks: {more}");
+        let mut cut = Lap { tasks: held(1 << 30, 1000), pipes: Some(held(5, 100)) };
+        cut.pipes.as_mut().unwrap()[1].slab += 1_000_000;
+        let more = cut.bytes(&STEP) - 3600.0 * 1000.0;
+        assert!((more - 500_000.0).abs() < 1.0, "a pipe's memory is taken off, below the middle: {more}");
     }
 
     #[test]

@@ -4,20 +4,21 @@
 //! memory, the kernel's stack and objects. A page that parent and children share counts once in all.
 //! Distortions: the tables, and the kernel's list of mappings, follow the process that forks: the benchmark itself, of a
 //! few MiB and some hundred mappings. The top of its tables, a page (two with page-table isolation), is in no file of
-//! /proc and in no figure here. A child closes what it inherits, and keeps its pipe alone.
+//! /proc and in no figure here. A child closes what it inherits, and when it has said that it waits the way to say so;
+//! it keeps its pipe alone.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pause};
 
-use super::{Footprint, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use super::{Footprint, PIPE, Parked, Piping, STEPS, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
     Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, register,
 };
 use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
-use crate::sys::process::{die_with_parent, fork_running, keep_only, wait_for};
+use crate::sys::process::{close_copy, die_with_parent, fork_running, keep_only, wait_for};
 
 /// Each look at a process walks all of its mappings.
 const PROCESSES: Parameter = Parameter { domain: Domain::Number { default: 100, min: 5, max: 1_000_000 }, ..TASKS };
@@ -38,9 +39,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
         processes: tasks_per_lap(parameters),
     },
     expects: |parameters, _| {
-        // A child's own, and one without a task; for the readiness of all another one a lap.
+        // A child's own, and one without a task; for the readiness of all another one a step.
         let tasks = tasks_per_lap(parameters) as f64;
-        let pipes = pipes_per_task(parameters) + 1.0 / tasks;
+        let pipes = pipes_per_task(parameters) + STEPS as f64 / tasks;
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))
             .call("wait4", Bound::Between(1.0, 2.0))
@@ -62,15 +63,12 @@ impl Mechanism for Process {
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (piping, all) = (Piping::of(parameters), parameters.size(PROCESSES.name));
-        Footprint::operation(parameters, move || {
-            Ok(Processes { piping, ready: pipe(false)?, children: Vec::with_capacity(all) })
-        })
+        Footprint::operation(parameters, move || Ok(Processes { piping, children: Vec::with_capacity(all) }))
     }
 }
 
 struct Processes {
     piping: Piping,
-    ready: Ends,
     children: Vec<Pid>,
 }
 
@@ -79,18 +77,13 @@ const NO_PIPE: u8 = 2;
 
 impl Parked for Processes {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
-        let before = self.children.len();
+        let (ready, before, parent) = (pipe(false)?, self.children.len(), Pid::this());
         while self.children.len() < tasks {
-            let parent = Pid::this();
-            self.children.push(fork_running(|| life(parent, &self.ready, self.piping))?);
+            self.children.push(fork_running(|| life(parent, &ready, self.piping))?);
         }
-        for _ in before..tasks {
-            match read_byte(&self.ready.reader)? {
-                Received::Byte(PARKED) => {}
-                other => return Err(Failure::Corrupted(format!("a child could not park: {other:?}"))),
-            }
-        }
-        Ok(())
+        // From here on the children alone hold it: one that dies without a word is noticed by the end of what comes.
+        drop(ready.writer);
+        await_parked(&ready.reader, self.children.len() - before)
     }
 
     fn children(&self) -> &[Pid] {
@@ -118,6 +111,23 @@ impl Drop for Processes {
     }
 }
 
+/// Waits until so many children have said that they are parked, and have closed what they said it by, which would be
+/// memory of theirs.
+fn await_parked(reader: &OwnedFd, children: usize) -> Result<(), Failure> {
+    let mut parked = 0;
+    loop {
+        match read_byte(reader)? {
+            Received::Byte(PARKED) => parked += 1,
+            Received::Closed if parked == children => return Ok(()),
+            Received::Closed => {
+                let reason = format!("{parked} of {children} children were parked, and no other lives");
+                return Err(Failure::Ended { task: DESCRIPTOR.id.into(), reason });
+            }
+            other => return Err(Failure::Corrupted(format!("a child could not park: {other:?}"))),
+        }
+    }
+}
+
 /// What a child does until it is killed; it may not allocate.
 fn life(parent: Pid, ready: &Ends, piping: Piping) -> i32 {
     if !die_with_parent(parent) {
@@ -127,6 +137,7 @@ fn life(parent: Pid, ready: &Ends, piping: Piping) -> i32 {
     let own = if piping.exists() { piping.open(false).ok() } else { None };
     let word = if piping.exists() && own.is_none() { NO_PIPE } else { PARKED };
     let mut told = write_byte(ready.writer.as_fd(), word).is_ok();
+    close_copy(ready.writer.as_fd());
     while told {
         match &own {
             // It holds the writing end as well, so nothing ever comes.
@@ -135,4 +146,32 @@ fn life(parent: Pid, ready: &Ends, piping: Piping) -> i32 {
         }
     }
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_dies_without_a_word_is_an_error_and_no_hang() {
+        let ready = pipe(false).unwrap();
+        let silent = fork_running(|| 1).unwrap();
+        let parked = fork_running(|| i32::from(write_byte(ready.writer.as_fd(), PARKED).is_err())).unwrap();
+        drop(ready.writer);
+        let failure = await_parked(&ready.reader, 2).unwrap_err();
+        assert!(failure.to_string().contains("1 of 2"), "{failure}");
+        for child in [silent, parked] {
+            wait_for(child).unwrap();
+        }
+    }
+
+    #[test]
+    fn children_that_are_parked_hold_nothing_of_what_they_said_it_by() {
+        let mut processes = Processes { piping: Piping::Own, children: Vec::new() };
+        processes.grow(2).unwrap();
+        processes.grow(5).unwrap();
+        assert_eq!(processes.children().len(), 5);
+        processes.shrink(1).unwrap();
+        assert_eq!(processes.children().len(), 1);
+    }
 }

@@ -13,6 +13,10 @@
 //!   communicating processes" (*Quantifying the cost of context switch*, ExpCS 2007).
 //! - `sets=every`: the sets of all tasks in turn. This one task misses its caches too, once the sets together outgrow
 //!   them: what it takes beyond `sets=one` is the price of using so much memory, and no way of switching avoids it.
+//!
+//! All sets lie in pages of the base size. Where transparent huge pages are always on, a set would lie in them where it
+//! happens to be aligned, and a forked task's would not, since it copies page by page: the baseline would be spared TLB
+//! misses that the tasks have.
 
 use std::hint::black_box;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -88,7 +92,7 @@ struct Line([u64; 8]);
 
 impl WorkingSet {
     /// Allocated and written to, so that every line has a page of its own. Whoever uses it makes it, on its own memory
-    /// node.
+    /// node, and while [`SmallPages`](crate::sys::heap::SmallPages) are held.
     fn new(parameters: &Parameters) -> Self {
         let lines = vec![Line([1; 8]); parameters.size(TOUCH.name).div_ceil(size_of::<Line>())];
         let touch = match parameters.word(ACCESS.name) {

@@ -10,6 +10,7 @@ use super::{ACCESS, TASKS, TOUCH, WorkingSet, check_memory, descriptors, handoff
 use crate::mechanism::{
     Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
+use crate::sys::heap::SmallPages;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "switch_working_set/process",
@@ -43,6 +44,8 @@ impl Mechanism for Process {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        // Until every set is touched.
+        let _small = SmallPages::hold().ok();
         let mut places = places(parameters)?;
         let driver = places.remove(0);
         // Each place is dropped here as soon as its process has it; the next ones then copy fewer descriptors. So is its
@@ -55,6 +58,8 @@ impl Mechanism for Process {
                 place.take_turns(&mut set).is_ok()
             })?;
         }
-        Ok(lead(driver, parameters))
+        let operation = lead(driver, parameters);
+        crew.await_ready()?;
+        Ok(operation)
     }
 }

@@ -3,13 +3,16 @@
 //! Timed: per handoff one write that wakes, one read that blocks, the switch, and the touching of the set of whoever gets
 //! the turn. Not timed: creating the threads, allocating and first touching their sets.
 //! Distortions: the sets are touched in order, line after line, which hardware prefetches; a program that follows
-//! pointers loses more. Where the tasks have CPUs of their own they do not take each other's inner caches. Sets of
-//! megabytes may lie in huge pages, as the machine's setting wants (the record has it), which spares TLB misses.
+//! pointers loses more. Where the tasks have CPUs of their own they do not take each other's inner caches. The sets lie
+//! in pages of the base size whatever the machine's setting (PR_SET_THP_DISABLE during set-up): a program whose memory
+//! lies in huge pages loses fewer TLB entries to a switch. The kernel may still gather pages into a huge one while it
+//! runs.
 
 use super::{ACCESS, TASKS, TOUCH, WorkingSet, check_memory, descriptors, handoffs_per_lap, lead, places, switched};
 use crate::mechanism::{
     Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
+use crate::sys::heap::SmallPages;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "switch_working_set/thread",
@@ -43,6 +46,8 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        // Until every set is touched.
+        let _small = SmallPages::hold().ok();
         let mut places = places(parameters)?;
         let driver = places.remove(0);
         for (index, place) in places.into_iter().enumerate() {
@@ -53,6 +58,8 @@ impl Mechanism for Thread {
                 place.take_turns(&mut set)
             })?;
         }
-        Ok(lead(driver, parameters))
+        let operation = lead(driver, parameters);
+        crew.await_ready()?;
+        Ok(operation)
     }
 }

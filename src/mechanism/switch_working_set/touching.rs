@@ -3,8 +3,9 @@
 //!
 //! Timed: per handoff that is not made one write and one read of a pipe, the pipes in turn, and the touching of a set.
 //! Not timed: opening the pipes, allocating the sets.
-//! Distortions: which memory is touched decides what is subtracted, see the group: with `sets=one` the caches are as hot
-//! as they get, with `sets=every` they are as cold as one task's are that uses all of it.
+//! Distortions: as of `switch_working_set/thread`, and: which memory is touched decides what is subtracted, see the
+//! group: with `sets=one` the caches are as hot as they get, with `sets=every` they are as cold as one task's are that
+//! uses all of it.
 
 use super::{
     ACCESS, TASKS, TOUCH, WorkingSet, check_memory, demand_of_one_thread, handoffs_per_lap, pipes, read_and_write,
@@ -15,6 +16,7 @@ use crate::mechanism::{
     register,
 };
 use crate::sys::channel::{read_byte, write_byte};
+use crate::sys::heap::SmallPages;
 
 const SETS: Parameter = Parameter {
     name: "sets",
@@ -50,6 +52,8 @@ impl Mechanism for Touching {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        // Until every set is touched.
+        let _small = SmallPages::hold().ok();
         let pipes = pipes(parameters)?;
         let sets = if parameters.word(SETS.name) == "every" { pipes.len() } else { 1 };
         let mut sets: Vec<_> = (0..sets).map(|_| WorkingSet::new(parameters)).collect();
