@@ -314,9 +314,8 @@ fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
     asks && creates && step.time > 1 + workers
 }
 
-/// Groups whose tasks come with each lap and not with the set-up. `creation` is another, whose threads behind a gate
-/// stay there for good where a later one of their lap cannot be created; it belongs here once they do not.
-const CREATE_IN_LAPS: [&str; 1] = ["footprint"];
+/// Groups whose tasks come with each lap and not with the set-up.
+const CREATE_IN_LAPS: [&str; 2] = ["creation", "footprint"];
 
 /// Sets it up, and if that succeeds runs a lap: whatever failed had a way around it.
 fn works(benchmark: &Benchmark) -> Result<(), String> {

@@ -74,14 +74,17 @@ pub(super) fn spawn_and_join(
     Ok(Box::new(move |ops: u64| {
         laps(&mut watch, ops, |watch| {
             let gate = (alive > 1).then(Arc::<Gate>::default);
-            for task in 1..=alive {
+            let spawned = (1..=alive).try_for_each(|task| {
                 let beginning = watch.as_mut().map(Stopwatch::next);
                 threads.push(spawn(builder(), task, seating.clone(), gate.clone(), beginning)?);
-            }
+                Ok(())
+            });
+            // Those before one that could not be created wait behind the gate.
             if let Some(gate) = gate {
                 gate.open()?;
             }
-            reap(&mut threads)
+            let reaped = reap(&mut threads);
+            spawned.and(reaped)
         })
     }))
 }
