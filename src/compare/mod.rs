@@ -288,7 +288,7 @@ fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     let disturbed = |line: &&&BenchmarkLine| line.circumstances.as_ref().is_some_and(|c| !c.foreign_load.is_empty());
     let disturbed = lines.iter().filter(disturbed).count();
     if disturbed > 0 {
-        warnings.push(format!("something else ran in {disturbed} of {} rounds", lines.len()));
+        warnings.push(format!("{disturbed} of {} rounds were disturbed", lines.len()));
     }
     warnings
 }
