@@ -3,6 +3,8 @@
 //! No time is asserted but those that the test itself asks for.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use switchcost::crew::{Finding, Values};
 use switchcost::harness::{Benchmark, Choice, Planned, plan};
 
@@ -35,6 +37,13 @@ fn told<const N: usize>(benchmark: &Benchmark, ops: u64, names: [&str; N]) -> [V
 
 const MS: u64 = 1_000_000;
 
+/// The tests load the machine, and lateness is what they look at: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A server that stands still for `stall_ms` in the middle of a second in which 1000 requests come: those of the stall
 /// wait, evenly from all of it down, so that one in a hundred of all waits longer than all but some 10 ms of it.
 /// Arrivals are irregular, and a busy machine can only add to it; how much it is to the millisecond is tested where the
@@ -49,6 +58,7 @@ fn must_show_a_stall(id: &str, stall_ms: u64, parameters: &[(&str, &str)]) {
 
 #[test]
 fn a_stalled_worker_is_in_the_response_times_of_all_who_waited_for_it() {
+    let _alone = alone();
     for (stall_ms, parameter) in [(100, "100"), (1000, "1000")] {
         let parameters = [("period_us", "1000"), ("stall_ms", parameter)];
         must_show_a_stall("wakeup/request/unpinned", stall_ms, &parameters);
@@ -57,6 +67,7 @@ fn a_stalled_worker_is_in_the_response_times_of_all_who_waited_for_it() {
 
 #[test]
 fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
+    let _alone = alone();
     // A tenth of one CPU's time in jobs of 100 ms: one job in the second.
     let job = [("period_us", "1000"), ("cpu_share", "10"), ("work_us", "100000")];
     for id in ["fairness/event_loop/unpinned", "fairness/tokio/unpinned"] {
@@ -67,6 +78,7 @@ fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
 
 #[test]
 fn timer_slack_makes_sleepers_late() {
+    let _alone = alone();
     let late = |slack| {
         // Far longer than any usual lateness, so that no sleep begins after its end.
         let parameters = [("slack", slack), ("pause_us", "1000")];

@@ -12,10 +12,11 @@ use clap::Args;
 use super::measuring::{check_same, machine_line};
 use super::options::{Usage, What};
 use super::{FAILED, folder};
+use crate::crew::Placement;
 use crate::harness::rounds::{Held, Interrupts, hold};
 use crate::harness::{Sampling, matrix, pairs};
 use crate::host::{Host, Root};
-use crate::mechanism::{Mechanism, find};
+use crate::mechanism::{Mechanism, Parameters, find};
 use crate::record::{BenchmarkLine, Line, Outcome, RecordError, Run, Suite, Writer, read};
 use crate::report::{File, pairs_files, pairs_tables, summarize};
 use crate::sys::affinity::allowed_cpus;
@@ -62,10 +63,15 @@ impl Matrix {
         let mechanism = self.mechanism()?;
         let cpus = self.cpus()?;
         let pairs = pairs(mechanism, &cpus, self.ordered);
+        let id = mechanism.descriptor().id;
+        if !mechanism.tasks(&Parameters::defaults(mechanism.descriptor())).fit(Placement::OnePerCpu) {
+            let reason = format!("the tasks of {id} share a thread, and with it a CPU: there are no pairs to measure");
+            return Err(Usage::Unknown(reason).into());
+        }
         if pairs.is_empty() {
             return Err(Usage::Unknown(format!(
                 "{} needs two CPUs, and there is only CPU {}; a wider mask helps (taskset, cpuset, --cpus)",
-                mechanism.descriptor().id,
+                id,
                 cpu_list(&cpus)
             ))
             .into());
@@ -93,7 +99,12 @@ impl Matrix {
             writeln!(out, "{:#}", as_json(mechanism, &cpus, &lines))?;
             return Ok(status);
         }
-        writeln!(out, "{}", pairs_tables(&lines))?;
+        match pairs_tables(&lines) {
+            none if none.is_empty() => {
+                writeln!(out, "stopped before any pair had two visits: there are no figures yet")?
+            }
+            tables => writeln!(out, "{tables}")?,
+        }
         for picture in log.pictures()? {
             writeln!(out, "picture: {}", picture.display())?;
         }

@@ -162,7 +162,7 @@ impl Filter {
         if planned.is_empty() {
             let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
             let reason = match placements.as_slice() {
-                [] => "with these parameters it is in no such placement on this machine (`switchcost host` shows the CPUs)".into(),
+                [] => "with these parameters it has no such placement here (`switchcost host` shows the CPUs)".into(),
                 _ => format!("with placement {} nothing of it is left", placements.join(", ")),
             };
             return Err(Usage::Unknown(format!("{self} names benchmarks, but {reason}")));

@@ -61,6 +61,8 @@ pub struct Row {
     /// How many times as long the other's CPU took at its best for a fixed stretch of work, where both runs are of one
     /// machine and this is not one: then the CPU was slowed throughout one of them, and there is no verdict.
     pub slower_cpu: Option<f64>,
+    /// Whether a figure is void, because its generator of requests was late itself: then there is no verdict.
+    pub void: bool,
     /// What a reader must know before believing it.
     pub notes: Vec<String>,
 }
@@ -93,7 +95,7 @@ impl Comparison {
     /// The rows that are slower than the first run's by more than `share`, with the whole interval.
     pub fn regressions(&self, share: f64) -> impl Iterator<Item = &Row> {
         let slower = move |row: &&Row| Verdict::of(&row.ratio, share) == Verdict::Slower;
-        self.rows.iter().filter(|row| row.slower_cpu.is_none()).filter(slower)
+        self.rows.iter().filter(|row| row.slower_cpu.is_none() && !row.void).filter(slower)
     }
 }
 
@@ -176,6 +178,10 @@ fn row(
         notes.extend(warnings(lines).into_iter().map(|warning| format!("the {name}: {warning}")));
     }
     let slower_cpu = if paired { None } else { slower_cpu(&first, &other) };
+    let void = [&first, &other].into_iter().any(|side| Measured::are_void(&measured(side).collect::<Vec<_>>()));
+    if void {
+        notes.push("void: the generator of its requests was late itself".into());
+    }
     if let Some(times) = slower_cpu {
         let (what, share) = if times > 1.0 { ("other's", times - 1.0) } else { ("first's", 1.0 / times - 1.0) };
         notes.push(format!(
@@ -206,8 +212,12 @@ fn row(
         first: figure_a,
         other: figure_b,
         ratio,
-        verdict: if slower_cpu.is_some() { Verdict::NoVerdict } else { Verdict::of(&ratio, smallest_effect) },
+        verdict: match void || slower_cpu.is_some() {
+            true => Verdict::NoVerdict,
+            false => Verdict::of(&ratio, smallest_effect),
+        },
         slower_cpu,
+        void,
         notes,
     })
 }

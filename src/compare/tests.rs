@@ -100,6 +100,24 @@ fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
 }
 
 #[test]
+fn what_is_void_gets_no_verdict() {
+    let slower = FLAT.map(|nanos| nanos * 2);
+    let (a, mut b) = (run("a", &[("fairness/tokio/x", &FLAT)]), run("b", &[("fairness/tokio/x", &slower)]));
+    let late = crate::crew::Finding::figure(crate::crew::Finding::BOTTLENECK, Quantity::Share, 0.0);
+    for round in [0, 4] {
+        let Outcome::Measured(measured) = &mut b.1.benchmarks[round].outcome else { panic!("it was measured") };
+        measured.findings = vec![late.clone()];
+    }
+    let two = compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01);
+    assert_eq!((two.rows[0].verdict, two.rows[0].void), (Verdict::Slower, false), "two rounds of five");
+    let Outcome::Measured(measured) = &mut b.1.benchmarks[2].outcome else { panic!("it was measured") };
+    measured.findings = vec![late];
+    let comparison = compare(&[a, b], &Matching::Ids, 0.01);
+    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].void), (Verdict::NoVerdict, true));
+    assert_eq!(comparison.regressions(0.01).count(), 0);
+}
+
+#[test]
 fn samples_are_judged_by_the_longest_stretch_beside_them() {
     let a = run("a", &[("handoff/futex/x", &FLAT)]);
     let (name, mut slowed) = run("b", &[("handoff/futex/x", &FLAT)]);

@@ -29,7 +29,11 @@ pub struct Sampling {
 
 /// The pairs of `cpus`: each once, or in both orders; a CPU with itself where `mechanism` runs on one CPU.
 pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(CpuId, CpuId)> {
-    let alone = mechanism.descriptor().fits(Placement::SameCpu);
+    let tasks = mechanism.tasks(&Parameters::defaults(mechanism.descriptor()));
+    if !tasks.fit(Placement::OnePerCpu) {
+        return Vec::new();
+    }
+    let alone = tasks.fit(Placement::SameCpu);
     let all = cpus.iter().flat_map(|&a| cpus.iter().map(move |&b| (a, b)));
     all.filter(|(a, b)| a < b || (ordered && a > b) || (alone && a == b)).collect()
 }
@@ -59,9 +63,15 @@ pub fn matrix(
             order.swap(end, prng.index(end + 1));
         }
         for &index in &order {
-            cells[index].visit(sampling.sample)?;
+            let went_on = match cells[index].visit(sampling.sample) {
+                // What it cannot do for one pair it cannot do for any.
+                Err(unsupported @ Failure::Unsupported(_)) if done == 0 => return Err(unsupported),
+                // Its tasks may still be at it, beside all that follows.
+                Err(Failure::TimedOut { .. }) => false,
+                Ok(()) | Err(_) => true,
+            };
             done += 1;
-            if !visited(done) {
+            if !visited(done) || !went_on {
                 break 'rounds;
             }
         }
@@ -97,16 +107,13 @@ impl Cell {
         Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
 
-    /// Takes a sample of about the length `sample`, unless it has failed before.
+    /// Takes a sample of about the length `sample`, unless it has failed before. What failed is kept, too.
     fn visit(&mut self, sample: Nanos) -> Result<(), Failure> {
         if self.failed.is_some() {
             return Ok(());
         }
-        match self.take(sample) {
-            Ok(taken) => self.taken.push(taken),
-            Err(unsupported @ Failure::Unsupported(_)) => return Err(unsupported),
-            Err(failure) => self.failed = Some(failure.to_string()),
-        }
+        let taken = self.take(sample).inspect_err(|failure| self.failed = Some(failure.to_string()))?;
+        self.taken.push(taken);
         Ok(())
     }
 

@@ -148,9 +148,6 @@ pub(super) fn send_all(
     Ok(())
 }
 
-/// Stands among the findings only where it is so: the share of requests sent late, once more, of a figure that is void.
-const BOTTLENECK: &str = "generator was the bottleneck";
-
 /// Whether the generator spoiled the figure. Its slip is part of each response time, so what is measured must be ten
 /// times as long where it counts, at the far end; 5 µs nobody who reads a clock and makes a system call can keep below.
 fn spoils(slip_p99: u64, response_p99: u64, late: f64) -> bool {
@@ -213,7 +210,7 @@ impl Ledger {
             Finding::figure("sent late", Quantity::Share, late),
         ];
         if spoils(slipped, responded, late) {
-            findings.push(Finding::figure(BOTTLENECK, Quantity::Share, late));
+            findings.push(Finding::figure(Finding::BOTTLENECK, Quantity::Share, late));
         }
         findings
     }
@@ -266,7 +263,7 @@ mod tests {
         // Who looks at the server alone sees one slow request in a thousand: that is what a closed loop reports.
         assert!(ledger.service.quantile(0.99) < MS, "{:?}", ledger.service);
         assert_eq!(ledger.late, 0);
-        assert!(ledger.findings("wait").iter().all(|finding| finding.of() != BOTTLENECK));
+        assert!(ledger.findings("wait").iter().all(|finding| finding.of() != Finding::BOTTLENECK));
         assert!(serve_with(0, &Fake(Cell::new(0))).response.max() < MS);
     }
 
@@ -283,7 +280,7 @@ mod tests {
         };
         assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{findings:?}");
         assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{findings:?}");
-        assert!(value(BOTTLENECK).is_some());
+        assert!(value(Finding::BOTTLENECK).is_some());
         assert_eq!(ledger.slip.count(), 0, "they are taken");
     }
 
@@ -313,7 +310,7 @@ mod tests {
         }
         ledger.enter(&book, 0, 1);
         assert_eq!(ledger.late, 0);
-        assert!(ledger.findings("wait").iter().any(|finding| finding.of() == BOTTLENECK));
+        assert!(ledger.findings("wait").iter().any(|finding| finding.of() == Finding::BOTTLENECK));
     }
 
     #[test]

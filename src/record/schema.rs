@@ -219,6 +219,18 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Whether the generator of its requests could not keep up, which is in all latencies of the round.
+    pub fn was_late(&self) -> bool {
+        self.findings.iter().any(|finding| finding.of() == Finding::BOTTLENECK)
+    }
+
+    /// Whether the figures of these rounds of a benchmark say nothing of the mechanism: half of them or more were late. When
+    /// fewer were, the median of the rounds is that of others, and what was found out is told of the others alone.
+    pub fn are_void(rounds: &[&Self]) -> bool {
+        let late = rounds.iter().filter(|round| round.was_late()).count();
+        late > 0 && 2 * late >= rounds.len()
+    }
+
     /// The time per operation of each sample, and the pace beside it: the longest stretch, or the shortest in records that
     /// lack it.
     pub fn paced(&self) -> impl Iterator<Item = (f64, Option<f64>)> {

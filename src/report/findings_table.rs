@@ -1,12 +1,12 @@
 //! The tables of what benchmarks found out beyond their times: percentiles of latencies, single numbers, and what one
 //! task more adds of memory.
 
-use super::found::found;
+use super::found::{found, over_rounds};
 use super::summary::CONFIDENCE;
 use super::table::{chosen, figure, plain_table};
 use super::text::nanos;
 use crate::crew::{Curve, Distribution, Figure, Finding};
-use crate::record::BenchmarkLine;
+use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::slope;
 use crate::units::Quantity;
 
@@ -36,7 +36,9 @@ pub(super) fn rows<'a>(ids: impl IntoIterator<Item = &'a str>, lines: &[Benchmar
             match finding {
                 Finding::Distribution(found) => rows.distributions.push(percentiles(first, &found)),
                 Finding::Figure(found) => rows.figures.push(number(first, &found)),
-                Finding::Curve(found) => rows.figures.extend(per_one(&found).map(|slope| number(first, &slope))),
+                Finding::Curve(found) => {
+                    rows.figures.extend(slope_of(&found, &rounds).map(|slope| number(first, &slope)))
+                }
             }
         }
     }
@@ -55,6 +57,25 @@ pub fn findings_tables(lines: &[BenchmarkLine]) -> String {
     };
     let tables = [table(&PERCENTILES, rows.distributions), table(&FIGURES, rows.figures)];
     tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+/// The slope over several rounds: that of each has an interval between them. How straight the curve of their medians is
+/// would say nothing of how far processes differ.
+fn slope_of(curve: &Curve, lines: &[&BenchmarkLine]) -> Option<Figure> {
+    let of_round = |line: &&BenchmarkLine| match &line.outcome {
+        Outcome::Measured(measured) => measured.findings.iter().find_map(|finding| match finding {
+            Finding::Curve(own) if own.of == curve.of => per_one(own),
+            _ => None,
+        }),
+        _ => None,
+    };
+    let slopes: Vec<Figure> = lines.iter().filter_map(of_round).collect();
+    let between = match slopes.as_slice() {
+        [first, _, ..] => Some(over_rounds(first, &slopes.iter().collect::<Vec<_>>())),
+        _ => None,
+    };
+    // Slopes around 0 have no interval by ratios.
+    between.filter(|slope| slope.interval.is_some()).or_else(|| per_one(curve))
 }
 
 /// The slope of a curve of memory: what each more of `x` adds, with its interval; nothing for curves of other things, and
@@ -122,6 +143,26 @@ mod tests {
         let time = Curve { y: axis(Quantity::Nanoseconds), ..memory.clone() };
         assert_eq!(per_one(&time), None);
         assert_eq!(per_one(&Curve { points: memory.points[..4].to_vec(), ..memory }), None, "four points, no interval");
+    }
+
+    #[test]
+    fn slopes_of_several_rounds_have_an_interval_between_them() {
+        let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/three-rounds");
+        let axis = |quantity| Axis { of: "tasks".into(), quantity };
+        let mut lines = crate::record::read(&fixture).unwrap().benchmarks;
+        lines.retain(|line| line.id == "handoff/futex/same-llc");
+        for (line, slope) in lines.iter_mut().zip([30_000.0, 35_000.0, 40_000.0]) {
+            let Outcome::Measured(measured) = &mut line.outcome else { panic!("{:?}", line.outcome) };
+            let points = (1..=5).map(|step| (f64::from(step), f64::from(step) * slope)).collect();
+            let (x, y) = (axis(Quantity::Number), axis(Quantity::Bytes));
+            measured.findings = vec![Finding::Curve(Curve { of: "in all".into(), x, y, points })];
+        }
+        assert_eq!(lines.len(), 3);
+        let told = rows(["handoff/futex/same-llc"], &lines).figures;
+        assert_eq!(told[0][3], "35000 B");
+        let ends: Vec<f64> =
+            told[0][4].split(" B").filter_map(|end| end.trim_start_matches(" to ").parse().ok()).collect();
+        assert!(ends[0] < 31_000.0 && ends[1] > 39_000.0, "{told:?}");
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub fn found(lines: &[&BenchmarkLine]) -> Vec<Finding> {
 
 /// As [`found`], of rounds that were measured.
 pub(super) fn found_in(rounds: &[&Measured]) -> Vec<Finding> {
-    let all: Vec<&Finding> = rounds.iter().flat_map(|round| &round.findings).collect();
+    let void = Measured::are_void(rounds);
+    let told = rounds.iter().filter(|round| void || !round.was_late());
+    let all: Vec<&Finding> = told.flat_map(|round| &round.findings).collect();
     let mut names: Vec<&str> = Vec::new();
     for finding in &all {
         if !names.contains(&finding.of()) {
@@ -37,7 +39,7 @@ fn merged(rounds: &[&Finding]) -> Option<Finding> {
                 Finding::Figure(figure) => Some(figure),
                 _ => None,
             });
-            Finding::Figure(figure(first, &figures.collect::<Vec<_>>()))
+            Finding::Figure(over_rounds(first, &figures.collect::<Vec<_>>()))
         }
         Finding::Distribution(first) => {
             let mut sum = Distribution { values: Default::default(), ..first.clone() };
@@ -59,7 +61,7 @@ fn merged(rounds: &[&Finding]) -> Option<Finding> {
 }
 
 /// One round keeps its own interval; several have one between them.
-fn figure(first: &Figure, rounds: &[&Figure]) -> Figure {
+pub(super) fn over_rounds(first: &Figure, rounds: &[&Figure]) -> Figure {
     let values: Vec<Vec<f64>> = rounds.iter().map(|figure| vec![figure.value]).collect();
     match rounds_interval(&values, CONFIDENCE, SEED) {
         Some(estimate) if rounds.len() > 1 => Figure {

@@ -11,9 +11,6 @@ pub(super) const CONFIDENCE: f64 = 0.95;
 /// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
 pub(super) const SEED: u64 = 0x5343;
 
-/// The finding of a benchmark whose own generator of requests could not keep up with them.
-const BOTTLENECK: &str = "generator was the bottleneck";
-
 /// The mark of figures that are void.
 pub(super) const VOID: &str = "‡";
 
@@ -53,7 +50,7 @@ pub struct Summary {
     pub disturbed_rounds: usize,
     /// Which share of the samples was set aside because the CPU ran slower than at its best: 0.1 is 10 %.
     pub set_aside: f64,
-    /// Whether its figure is void: in some round what generates its requests was the bottleneck.
+    /// Whether its figure is void: in half of the rounds or more what generates its requests was the bottleneck.
     pub void: bool,
     /// How much slower the counted samples were: 0.1 is 10 %.
     pub counting_cost: Option<f64>,
@@ -95,7 +92,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         rounds_of_several_modes: rounds.iter().filter_map(|r| modes(r)).filter(|modes| modes.count > 1).count(),
         disturbed_rounds: lines.iter().filter(|line| is_disturbed(line)).count(),
         set_aside,
-        void: measured.iter().flat_map(|m| &m.findings).any(|finding| finding.of() == BOTTLENECK),
+        void: Measured::are_void(&measured),
         counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
         line,
     })

@@ -98,8 +98,8 @@ fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> [Screened; SIDES
     let chosen = STEPS.iter().map(|step| at(*step)).find(|chosen| chosen.len() >= FEWEST_ROUNDS.min(asked));
     let chosen = chosen.unwrap_or_else(|| at((0.0, 1)));
     let values = |left: &Vec<Vec<f64>>| chosen.iter().map(|&round| left[round].len()).sum::<usize>();
-    if left.iter().any(|left| values(left) < FEWEST_VALUES) {
-        // One value has no interval, and what has none is in no table.
+    if SIDES == 1 && left.iter().any(|left| values(left) < FEWEST_VALUES) {
+        // One value has no interval, and what has none is in no table. (A pair is in none then: it has no verdict.)
         return sides.map(|side| Screened { rounds: all_values(side), set_aside: 0.0 });
     }
     let mut sides = sides.iter();
@@ -179,6 +179,12 @@ mod tests {
         assert_eq!(long(&[100, 20, 20, 19, 5]), [100, 20, 20, 0, 0]);
         assert_eq!(long(&[100, 20, 10, 9, 5]), [100, 20, 10, 0, 0]);
         assert_eq!(long(&[100, 20, 9, 5, 4]), [100, 20, 9, 5, 0]);
+    }
+
+    #[test]
+    fn sides_that_were_never_quiet_in_the_same_round_are_no_pair() {
+        let (a, b) = pairs_at_best_pace(&rounds(&[0, 20, 20]), &rounds(&[20, 0, 20]));
+        assert_eq!((a, b), (Vec::<Vec<f64>>::new(), Vec::new()));
     }
 
     #[test]

@@ -122,6 +122,12 @@ pub enum AskedError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is a comparison of two sides, each of which has a record of its own.
+    #[error("{path}: a paired comparison is there; name another folder")]
+    Sides {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is no plan of this version.
     #[error("{path}: not a plan of this switchcost: {reason}")]
     Broken {
@@ -156,7 +162,8 @@ impl Asked {
         if path.exists() {
             return Err(AskedError::Taken { path: folder.into() });
         }
-        if folder.join(crate::record::FILE).exists() {
+        // A command that failed before it had anything to write may leave an empty one.
+        if folder.join(crate::record::FILE).metadata().is_ok_and(|record| record.len() > 0) {
             return Err(AskedError::Records { path: folder.into() });
         }
         // Under its name only when whole: a kill leaves a plan or none.
@@ -200,7 +207,7 @@ pub fn hold(folder: &Path) -> Result<Option<Held>, AskedError> {
         return Ok(None);
     }
     let (asked, held) = Asked::resume(folder)?;
-    if asked.sides() > 1 { Err(AskedError::Taken { path: folder.into() }) } else { Ok(Some(held)) }
+    if asked.sides() > 1 { Err(AskedError::Sides { path: folder.into() }) } else { Ok(Some(held)) }
 }
 
 fn lock(path: &Path) -> Result<Held, AskedError> {

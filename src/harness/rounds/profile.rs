@@ -30,11 +30,14 @@ use crate::mechanism::Value;
 const FEWEST_SAMPLES: usize = 10;
 
 /// Profiles that are files of this program, by name.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("one-thread", include_str!("profiles/one-thread.toml")),
     ("parts", include_str!("profiles/parts.toml")),
     ("working-set", include_str!("profiles/working-set.toml")),
     ("cpu-share", include_str!("profiles/cpu-share.toml")),
+    ("files", include_str!("profiles/files.toml")),
+    ("wakeup", include_str!("profiles/wakeup.toml")),
+    ("memory", include_str!("profiles/memory.toml")),
 ];
 
 /// Makes a profile for this machine.

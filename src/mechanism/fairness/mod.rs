@@ -150,8 +150,10 @@ fn set_up(
     let service = Service { book: Book::new(), labour: Pace::measured().labour(work), answers: Arc::new(answers) };
     let period = Nanos(parameters.number(PERIOD.name) * 1000);
     let plan = Plan { arrivals: Arrivals::every(period), period, jobs_per_request: jobs_per_request(parameters) };
+    // On the only CPU it would take its time from what it measures.
+    let awake = if crew.seating().cpus().len() > 1 { AWAKE } else { Nanos(0) };
     let writers = Writers { io: io.writer, jobs: jobs.writer };
-    let generator = Generator::new(writers, service.clone(), Monotonic { awake: AWAKE }, plan);
+    let generator = Generator::new(writers, service.clone(), Monotonic { awake }, plan);
     model(crew, Clients { io: io.reader, jobs: jobs.reader, service })?;
     // After the model's tasks, who would inherit it.
     set_slack(Nanos(1))?;

@@ -45,6 +45,9 @@ fn tail(subject: Subject, parameter: &str, placement: &str, curves: &[Curve]) ->
         curves.iter().flat_map(|(_, points)| points).find_map(|(_, bench)| distributions(bench).into_iter().next());
     let of = of?.of;
     let point = |(amount, bench): &(u64, &Bench)| {
+        if bench.summary.void {
+            return None;
+        }
         let found = distributions(bench).into_iter().find(|found| found.of == of)?;
         let y = found.values.quantile(0.99) as f64;
         Some(Point { x: *amount as f64, y, low: y, high: y })
@@ -54,6 +57,8 @@ fn tail(subject: Subject, parameter: &str, placement: &str, curves: &[Curve]) ->
     let lines: Vec<Line> = curves.iter().map(line).filter(|line: &Line| line.points.len() > 1).collect();
     let highest = |line: &&Line| line.points.iter().map(|point| point.y).fold(0.0, f64::max);
     let worst = lines.iter().max_by(|a, b| highest(a).total_cmp(&highest(b)))?;
+    let void = curves.iter().flat_map(|(_, points)| points).filter(|(_, bench)| bench.summary.void).count();
+    let key = (void > 0).then(|| format!("{} left out: the generator was late itself.", text::count(void, "point")));
     let says = format!(
         "99 % of {of} with {} is at most {} at the worst {parameter}.",
         worst.label,
@@ -69,7 +74,7 @@ fn tail(subject: Subject, parameter: &str, placement: &str, curves: &[Curve]) ->
         id: subject.anchor(&format!("tail-{}-{}", text::slug(parameter), text::slug(placement))),
         title: subject.title(&format!("99th percentile of {of} over {parameter}, {placement}")),
         says,
-        key: None,
+        key,
         picture: Box::new(Lines {
             across: parameter.into(),
             upwards: format!("p99 of {of}"),
