@@ -81,7 +81,7 @@ impl Session {
     /// A mechanism that failed, hung, or did not do what it was asked.
     pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
         let ops = self.benchmark.whole_laps(ops);
-        let mut pace = self.bare.pace()?;
+        let mut pace = self.pace()?;
         let taken = self.bare_sample(ops, &mut pace)?;
         self.counted_sample(ops)?;
         Ok(taken)
@@ -94,7 +94,7 @@ impl Session {
     /// As [`Session::sample`].
     pub fn portions(&mut self, ops: u64) -> Result<Vec<Taken>, Failure> {
         let ops = self.benchmark.whole_laps(ops);
-        let mut pace = self.bare.pace()?;
+        let mut pace = self.pace()?;
         let mut taken = Vec::new();
         for ops in self.split(ops) {
             taken.push(self.bare_sample(ops, &mut pace)?);
@@ -123,6 +123,11 @@ impl Session {
         (0..portions).map(|portion| lap * ((portion + 1) * laps / portions - portion * laps / portions)).collect()
     }
 
+    /// How fast the CPU is; what is no time does not depend on that.
+    fn pace(&mut self) -> Result<Option<Pace>, Failure> {
+        if self.benchmark.measures().is_time() { self.bare.pace() } else { Ok(None) }
+    }
+
     /// `pace` is that before it, and then that after it.
     fn bare_sample(&mut self, ops: u64, pace: &mut Option<Pace>) -> Result<Taken, Failure> {
         let energy = self.metering.as_mut().map(Metering::read);
@@ -135,7 +140,7 @@ impl Session {
             let after = metering.read();
             metering.add(&before, &after, batch);
         }
-        let before = std::mem::replace(pace, self.bare.pace()?);
+        let before = std::mem::replace(pace, self.pace()?);
         Ok(Taken { batch, usage, pace: slower(before, *pace) })
     }
 
