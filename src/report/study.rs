@@ -271,7 +271,8 @@ fn is_matrix(command: &str) -> bool {
 /// A command line as a user would type it. Cargo runs bench targets by a path with a hash in it and adds `--bench`.
 fn command(argv: &[String]) -> String {
     let mut words = argv.iter();
-    let program = words.next().map(|path| path.rsplit('/').next().unwrap_or(path)).unwrap_or_default();
+    let Some(path) = words.next() else { return String::new() };
+    let program = path.rsplit('/').next().unwrap_or(path);
     let rest: Vec<String> = words.filter(|word| *word != "--bench").map(|word| quoted(word)).collect();
     let rest = rest.join(" ");
     let command = match program.rsplit_once('-') {
@@ -279,7 +280,8 @@ fn command(argv: &[String]) -> String {
             let separator = if rest.is_empty() { "" } else { " --" };
             format!("cargo bench --bench {target}{separator} {rest}")
         }
-        _ => format!("{program} {rest}"),
+        // Whatever its file was called.
+        _ => format!("switchcost {rest}"),
     };
     command.trim().into()
 }
@@ -301,6 +303,7 @@ mod tests {
         let bare = argv(&["/x/deps/handoff-0123456789abcdef", "--bench"]);
         assert_eq!(command(&bare), "cargo bench --bench handoff");
         assert_eq!(command(&argv(&["/usr/bin/switchcost", "run", "--rounds", "5"])), "switchcost run --rounds 5");
+        assert_eq!(command(&argv(&["./old-build", "matrix"])), "switchcost matrix");
         assert_eq!(command(&[]), "");
     }
 }
