@@ -161,8 +161,13 @@ impl Filter {
         self.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
         if planned.is_empty() {
             let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
-            let reason = match placements.as_slice() {
-                [] => "with these parameters it has no such placement here (`switchcost host` shows the CPUs)".into(),
+            let reason = match (placements.as_slice(), choice.parameters.first()) {
+                ([], None) => "this machine has no such placement (`switchcost host` shows its CPUs)".into(),
+                ([], Some((name, value))) => {
+                    format!(
+                        "none is left with {name}={value}, which stands at the end of ids: was there a `$` before it?"
+                    )
+                }
                 _ => format!("with placement {} nothing of it is left", placements.join(", ")),
             };
             return Err(Usage::Unknown(format!("{self} names benchmarks, but {reason}")));
