@@ -63,6 +63,9 @@ pub struct Row {
     pub slower_cpu: Option<f64>,
     /// Whether a figure is void, because its generator of requests was late itself: then there is no verdict.
     pub void: bool,
+    /// Whether the CPU of both sides of a pair was at its best in no round: then the ratio is that of slowed samples, and
+    /// there is no verdict.
+    pub unquiet: bool,
     /// What a reader must know before believing it.
     pub notes: Vec<String>,
 }
@@ -95,7 +98,7 @@ impl Comparison {
     /// The rows that are slower than the first run's by more than `share`, with the whole interval.
     pub fn regressions(&self, share: f64) -> impl Iterator<Item = &Row> {
         let slower = move |row: &&Row| Verdict::of(&row.ratio, share) == Verdict::Slower;
-        self.rows.iter().filter(|row| row.slower_cpu.is_none() && !row.void).filter(slower)
+        self.rows.iter().filter(|row| row.slower_cpu.is_none() && !row.void && !row.unquiet).filter(slower)
     }
 }
 
@@ -171,7 +174,12 @@ fn row(
     smallest_effect: f64,
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let (a, b) = both_screened(&first, &other, paired);
+    let (mut a, mut b) = both_screened(&first, &other, paired);
+    let unquiet = a.is_empty() || b.is_empty();
+    if unquiet {
+        // Better than no row, as long as nothing follows from it.
+        (a, b) = (unscreened(&first), unscreened(&other));
+    }
     let ratio = ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?;
     let mut notes = Vec::new();
     for (name, lines) in [("first", &first), ("other", &other)] {
@@ -181,6 +189,11 @@ fn row(
     let void = [&first, &other].into_iter().any(|side| Measured::are_void(&measured(side).collect::<Vec<_>>()));
     if void {
         notes.push("void: the generator of its requests was late itself".into());
+    }
+    if unquiet {
+        notes.push(
+            "in no round was the CPU of both sides ever at its best: no verdict; more rounds, or longer ones".into(),
+        );
     }
     if let Some(times) = slower_cpu {
         let (what, share) = if times > 1.0 { ("other's", times - 1.0) } else { ("first's", 1.0 / times - 1.0) };
@@ -212,12 +225,13 @@ fn row(
         first: figure_a,
         other: figure_b,
         ratio,
-        verdict: match void || slower_cpu.is_some() {
+        verdict: match void || unquiet || slower_cpu.is_some() {
             true => Verdict::NoVerdict,
             false => Verdict::of(&ratio, smallest_effect),
         },
         slower_cpu,
         void,
+        unquiet,
         notes,
     })
 }
@@ -275,6 +289,11 @@ fn both_screened(
         return pairs_at_best_pace(&paced(first), &paced(other));
     }
     (screened(first).kept(), screened(other).kept())
+}
+
+/// All samples of the rounds of one side.
+fn unscreened(lines: &[&BenchmarkLine]) -> Vec<Vec<f64>> {
+    paced(lines).iter().map(|round| round.iter().map(|sample| sample.value).collect()).collect()
 }
 
 /// The figure of one benchmark; `None` when its samples allow none.

@@ -118,6 +118,23 @@ fn what_is_void_gets_no_verdict() {
 }
 
 #[test]
+fn sides_without_a_quiet_round_in_common_have_a_row_and_no_verdict() {
+    let quiet_in = |round: u32, (name, mut run): (String, Run)| {
+        for line in &mut run.benchmarks {
+            let pace = Nanos(if line.round == round { 10_000 } else { 13_000 });
+            let Outcome::Measured(measured) = &mut line.outcome else { continue };
+            measured.paces = vec![pace; measured.samples.len()];
+        }
+        (name, run)
+    };
+    let id = "handoff/futex/x";
+    let (a, b) = (quiet_in(0, run("a", &[(id, &FLAT)])), quiet_in(1, run("b", &[(id, &FLAT.map(|nanos| nanos * 2))])));
+    let comparison = compare(&[a, b], &Matching::Pairs(vec![(id.into(), id.into())]), 0.01);
+    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].unquiet), (Verdict::NoVerdict, true));
+    assert_eq!(comparison.regressions(0.01).count(), 0);
+}
+
+#[test]
 fn samples_are_judged_by_the_longest_stretch_beside_them() {
     let a = run("a", &[("handoff/futex/x", &FLAT)]);
     let (name, mut slowed) = run("b", &[("handoff/futex/x", &FLAT)]);
