@@ -298,13 +298,17 @@ mod tests {
     #[test]
     fn touched_memory_is_resident_and_what_a_child_shares_counts_once() {
         let reader = Reader::new().unwrap();
-        let before = reader.read(&[]).unwrap();
-        let touched = Touched::new(64 << 20).unwrap();
-        let after = reader.read(&[]).unwrap();
-        // Other tests come and go meanwhile.
-        let gained = |of: fn(&Holdings) -> u64| of(&after).saturating_sub(of(&before));
-        assert!((50 * MEBIBYTE..100 * MEBIBYTE).contains(&gained(|h| h.resident)), "{before:?} {after:?}");
-        assert!((100 << 10..MEBIBYTE).contains(&gained(|h| h.page_tables)), "{before:?} {after:?}");
+        // Other tests of this process come and go meanwhile, and take as much: not ten times over.
+        let attempt = |_| {
+            let before = reader.read(&[]).unwrap();
+            let touched = Touched::new(64 << 20).unwrap();
+            let after = reader.read(&[]).unwrap();
+            let gained = |of: fn(&Holdings) -> u64| of(&after).saturating_sub(of(&before));
+            let resident = (50 * MEBIBYTE..100 * MEBIBYTE).contains(&gained(|h| h.resident));
+            let tables = (100 << 10..MEBIBYTE).contains(&gained(|h| h.page_tables));
+            (resident && tables).then_some((touched, after))
+        };
+        let (touched, after) = (0..10).find_map(attempt).unwrap();
 
         let gate = pipe(false).unwrap();
         let child = fork_running(|| {
