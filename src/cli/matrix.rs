@@ -62,12 +62,12 @@ impl Matrix {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mechanism = self.mechanism()?;
         let cpus = self.cpus()?;
-        let pairs = pairs(mechanism, &cpus, self.ordered);
         let id = mechanism.descriptor().id;
         if !mechanism.tasks(&Parameters::defaults(mechanism.descriptor())).fit(Placement::OnePerCpu) {
             let reason = format!("the tasks of {id} share a thread, and with it a CPU: there are no pairs to measure");
             return Err(Usage::Unknown(reason).into());
         }
+        let pairs = pairs(mechanism, &cpus, self.ordered);
         if pairs.is_empty() {
             return Err(Usage::Unknown(format!(
                 "{} needs two CPUs, and there is only CPU {}; a wider mask helps (taskset, cpuset, --cpus)",

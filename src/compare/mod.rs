@@ -12,15 +12,13 @@ use serde::Serialize;
 
 use crate::record::{BenchmarkLine, Measured, Outcome, Run};
 use crate::stats::{
-    Basis, Estimate, Paced, Ratio, Screened, Verdict, at_best_pace, best_pace, median, modes, paces_differ,
-    pairs_at_best_pace, ratio_interval, rounds_interval,
+    Basis, CONFIDENCE, Estimate, Paced, Ratio, Rounds, Screened, Verdict, all_values, at_best_pace, best_pace, median,
+    modes, paces_differ, pairs_at_best_pace, ratio_interval, rounds_interval,
 };
 use crate::units::Quantity;
 
 pub use difference::{Difference, differences};
 pub use format::{bencher, csv, json, markdown, table};
-
-const CONFIDENCE: f64 = 0.95;
 
 /// Of the resampling that single rounds need; its value is of no consequence.
 const SEED: u64 = 0x5343;
@@ -58,14 +56,8 @@ pub struct Row {
     pub ratio: Ratio,
     /// What may be said of it.
     pub verdict: Verdict,
-    /// How many times as long the other's CPU took at its best for a fixed stretch of work, where both runs are of one
-    /// machine and this is not one: then the CPU was slowed throughout one of them, and there is no verdict.
-    pub slower_cpu: Option<f64>,
-    /// Whether a figure is void, because its generator of requests was late itself: then there is no verdict.
-    pub void: bool,
-    /// Whether the CPU of both sides of a pair was at its best in no round: then the ratio is that of slowed samples, and
-    /// there is no verdict.
-    pub unquiet: bool,
+    /// Whether nothing follows, whatever the interval says; a note tells why.
+    pub withheld: bool,
     /// What a reader must know before believing it.
     pub notes: Vec<String>,
 }
@@ -98,7 +90,7 @@ impl Comparison {
     /// The rows that are slower than the first run's by more than `share`, with the whole interval.
     pub fn regressions(&self, share: f64) -> impl Iterator<Item = &Row> {
         let slower = move |row: &&Row| Verdict::of(&row.ratio, share) == Verdict::Slower;
-        self.rows.iter().filter(|row| row.slower_cpu.is_none() && !row.void && !row.unquiet).filter(slower)
+        self.rows.iter().filter(|row| !row.withheld).filter(slower)
     }
 }
 
@@ -174,12 +166,10 @@ fn row(
     smallest_effect: f64,
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let (mut a, mut b) = both_screened(&first, &other, paired);
-    let unquiet = a.is_empty() || b.is_empty();
-    if unquiet {
-        // Better than no row, as long as nothing follows from it.
-        (a, b) = (unscreened(&first), unscreened(&other));
-    }
+    let screened = both_screened(&first, &other, paired);
+    let unquiet = screened.is_none();
+    // Better than no row, as long as nothing follows from it.
+    let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
     let ratio = ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?;
     let mut notes = Vec::new();
     for (name, lines) in [("first", &first), ("other", &other)] {
@@ -207,6 +197,7 @@ fn row(
         let why = if measured > 1 { "counts, because the CPU was slow in the others" } else { "on a side" };
         notes.push(format!("one round {why}: no verdict, because the next process might reverse it"));
     }
+    let withheld = void || unquiet || slower_cpu.is_some();
     let (id, other_id) = (first.first()?.id.clone(), other.first()?.id.clone());
     let (figure_a, figure_b) = (figure(&first)?, figure(&other)?);
     let quotient = figure_b.interval.estimate / figure_a.interval.estimate;
@@ -225,13 +216,8 @@ fn row(
         first: figure_a,
         other: figure_b,
         ratio,
-        verdict: match void || unquiet || slower_cpu.is_some() {
-            true => Verdict::NoVerdict,
-            false => Verdict::of(&ratio, smallest_effect),
-        },
-        slower_cpu,
-        void,
-        unquiet,
+        verdict: if withheld { Verdict::NoVerdict } else { Verdict::of(&ratio, smallest_effect) },
+        withheld,
         notes,
     })
 }
@@ -275,25 +261,16 @@ fn screened(lines: &[&BenchmarkLine]) -> Screened {
 }
 
 fn paced(lines: &[&BenchmarkLine]) -> Vec<Vec<Paced>> {
-    let paced = |measured: &Measured| measured.paced().map(|(value, pace)| Paced { value, pace }).collect();
+    let paced = |measured: &Measured| measured.paced().map(Paced::from).collect();
     measured(lines).map(paced).collect()
 }
 
-/// The rounds of both sides that have samples which count.
-fn both_screened(
-    first: &[&BenchmarkLine],
-    other: &[&BenchmarkLine],
-    side_by_side: bool,
-) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+/// The rounds of both sides that have samples which count; `None` where those side by side have too few.
+fn both_screened(first: &[&BenchmarkLine], other: &[&BenchmarkLine], side_by_side: bool) -> Option<(Rounds, Rounds)> {
     if side_by_side {
         return pairs_at_best_pace(&paced(first), &paced(other));
     }
-    (screened(first).kept(), screened(other).kept())
-}
-
-/// All samples of the rounds of one side.
-fn unscreened(lines: &[&BenchmarkLine]) -> Vec<Vec<f64>> {
-    paced(lines).iter().map(|round| round.iter().map(|sample| sample.value).collect()).collect()
+    Some((screened(first).kept(), screened(other).kept()))
 }
 
 /// The figure of one benchmark; `None` when its samples allow none.

@@ -89,7 +89,7 @@ fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
     let a = with_paces(run("a", &[("handoff/futex/x", &FLAT)]), |_| (10_000, 10_500));
     let b = with_paces(run("b", &[("handoff/futex/x", &slower)]), |_| (12_500, 13_000));
     let comparison = compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01);
-    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].slower_cpu), (Verdict::NoVerdict, Some(1.25)));
+    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].withheld), (Verdict::NoVerdict, true));
     assert!(comparison.rows[0].notes[0].contains("the other's CPU was 25 % slower"), "{:?}", comparison.rows[0].notes);
     assert_eq!(comparison.regressions(0.01).count(), 0);
     let alike = with_paces(b.clone(), |_| (10_300, 13_000));
@@ -109,11 +109,11 @@ fn what_is_void_gets_no_verdict() {
         measured.findings = vec![late.clone()];
     }
     let two = compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01);
-    assert_eq!((two.rows[0].verdict, two.rows[0].void), (Verdict::Slower, false), "two rounds of five");
+    assert_eq!((two.rows[0].verdict, two.rows[0].withheld), (Verdict::Slower, false), "two rounds of five");
     let Outcome::Measured(measured) = &mut b.1.benchmarks[2].outcome else { panic!("it was measured") };
     measured.findings = vec![late];
     let comparison = compare(&[a, b], &Matching::Ids, 0.01);
-    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].void), (Verdict::NoVerdict, true));
+    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].withheld), (Verdict::NoVerdict, true));
     assert_eq!(comparison.regressions(0.01).count(), 0);
 }
 
@@ -130,7 +130,7 @@ fn sides_without_a_quiet_round_in_common_have_a_row_and_no_verdict() {
     let id = "handoff/futex/x";
     let (a, b) = (quiet_in(0, run("a", &[(id, &FLAT)])), quiet_in(1, run("b", &[(id, &FLAT.map(|nanos| nanos * 2))])));
     let comparison = compare(&[a, b], &Matching::Pairs(vec![(id.into(), id.into())]), 0.01);
-    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].unquiet), (Verdict::NoVerdict, true));
+    assert_eq!((comparison.rows[0].verdict, comparison.rows[0].withheld), (Verdict::NoVerdict, true));
     assert_eq!(comparison.regressions(0.01).count(), 0);
 }
 

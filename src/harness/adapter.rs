@@ -5,25 +5,23 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 use serde::{Deserialize, Serialize};
 
 use super::demand::{INSTANCES, met_half_way};
+use super::evidence::Evidence;
 use super::formatter::Bytes;
 use super::taken::measured;
 use super::turns::Turns;
 use super::{Auditor, Benchmark, Planned, Session, Taken};
 use crate::crew::Failure;
-use crate::host::Root;
-use crate::host::moment::Moment;
 use crate::mechanism::group;
 use crate::pmu::Plan;
-use crate::record::{AuditRecord, BenchmarkLine, Noise, Outcome};
-use crate::sys::usage::Usage;
-use crate::units::{Nanos, Quantity};
+use crate::record::{AuditRecord, BenchmarkLine, Outcome};
+use crate::units::Quantity;
 
 /// What Criterion is asked to do with benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,8 +270,7 @@ fn attempt(
     desk: &Desk,
 ) -> Option<Outcome> {
     // Before the first turn, so that both who take turns see the same stretch of time.
-    let start = Moment::observe(&Root::default());
-    let (began, used) = (Instant::now(), Usage::of_this_process().ok());
+    let evidence = Evidence::begin();
     desk.taken.borrow_mut().clear();
     desk.turns.borrow_mut().take();
     let told = |failure: Failure| match failure {
@@ -294,13 +291,10 @@ fn attempt(
     if settings.mode == Mode::Profile {
         return None;
     }
-    let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-    let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
-    let end = Moment::observe(&Root::default());
+    let noise = evidence.end();
     desk.turns.borrow_mut().pass();
     let taken = steady(&desk.taken.borrow());
     let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, desk)).unwrap_or_default();
-    let noise = Noise { start, end, own_cpu, lasted: Some(lasted) };
     Some(Outcome::Measured(Box::new(measured(&taken, counted, findings, audit, noise))))
 }
 
@@ -355,6 +349,7 @@ impl Timed {
 mod tests {
     use super::*;
     use crate::crew::Batch;
+    use crate::sys::usage::Usage;
     use crate::units::{Nanos, Ops};
 
     fn taken(ops: u64, nanos: u64) -> Taken {

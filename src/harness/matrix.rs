@@ -1,17 +1,13 @@
 //! The cost of a handoff for pairs of CPUs: what the distance between two CPUs is, as tasks feel it.
 
-use std::time::Instant;
-
 use super::adapter::line;
+use super::evidence::Evidence;
 use super::taken::{measured, slower};
 use super::{Benchmark, Planned, Taken, now_ms};
 use crate::crew::{Failure, Idle, Placement, Policy, Seating};
-use crate::host::Root;
-use crate::host::moment::Moment;
 use crate::mechanism::{Mechanism, Parameters};
 use crate::record::{AuditRecord, BenchmarkLine, Counted, Noise, Outcome};
 use crate::stats::Prng;
-use crate::sys::usage::Usage;
 use crate::units::{CpuId, Nanos};
 
 /// How long to look at each pair.
@@ -29,11 +25,7 @@ pub struct Sampling {
 
 /// The pairs of `cpus`: each once, or in both orders; a CPU with itself where `mechanism` runs on one CPU.
 pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(CpuId, CpuId)> {
-    let tasks = mechanism.tasks(&Parameters::defaults(mechanism.descriptor()));
-    if !tasks.fit(Placement::OnePerCpu) {
-        return Vec::new();
-    }
-    let alone = tasks.fit(Placement::SameCpu);
+    let alone = mechanism.tasks(&Parameters::defaults(mechanism.descriptor())).fit(Placement::SameCpu);
     let all = cpus.iter().flat_map(|&a| cpus.iter().map(move |&b| (a, b)));
     all.filter(|(a, b)| a < b || (ordered && a > b) || (alone && a == b)).collect()
 }
@@ -51,8 +43,7 @@ pub fn matrix(
     machine: &str,
     mut visited: impl FnMut(usize) -> bool,
 ) -> Result<Vec<BenchmarkLine>, Failure> {
-    let (started_ms, start) = (now_ms(), Moment::observe(&Root::default()));
-    let (began, used) = (Instant::now(), Usage::of_this_process().ok());
+    let (started_ms, evidence) = (now_ms(), Evidence::begin());
     let mut cells: Vec<Cell> = pairs.iter().map(|&pair| Cell::new(mechanism, pair, sampling)).collect();
     // Any order but the same for all will do.
     let mut prng = Prng::seeded(0x6d61_7472);
@@ -77,9 +68,7 @@ pub fn matrix(
         }
     }
     // The visits of all pairs are mixed, so this is what disturbed each of them.
-    let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-    let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
-    let noise = Noise { start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) };
+    let noise = evidence.end();
     Ok(cells.into_iter().filter_map(|cell| cell.line(machine, started_ms, &noise)).collect())
 }
 

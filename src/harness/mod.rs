@@ -4,6 +4,7 @@ mod adapter;
 mod audit;
 mod benchmark;
 mod demand;
+mod evidence;
 mod formatter;
 mod matrix;
 mod metering;

@@ -10,16 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::adapter::line;
 use super::demand::{INSTANCES_OF_A_SWEEP, count_of, met_half_way};
+use super::evidence::Evidence;
 use super::taken::measured;
 use super::{Auditor, Benchmark, Planned, Session, Settings, Taken, now_ms};
 use crate::crew::{Failure, Finding};
-use crate::host::Root;
-use crate::host::moment::Moment;
 use crate::mechanism::{Domain, Value};
-use crate::record::{AuditRecord, BenchmarkLine, Noise, Outcome, Unchecked};
+use crate::record::{AuditRecord, BenchmarkLine, Outcome, Unchecked};
 use crate::sys::holdings::{Holdings, Reader, Scope};
-use crate::sys::usage::Usage;
-use crate::units::{Nanos, Quantity};
+use crate::units::Quantity;
 
 /// How the benchmarks of a sweep are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +59,7 @@ pub(super) fn measure_scaled(planned: &Planned, scale: &Scale, settings: &Settin
 }
 
 fn attempt(benchmark: &Benchmark, scale: &Scale, settings: &Settings) -> Result<Outcome, Failure> {
-    let start = Moment::observe(&Root::default());
-    let (began, used) = (Instant::now(), Usage::of_this_process().ok());
+    let evidence = Evidence::begin();
     let tasks = count_of(benchmark.descriptor()).map_or(1, |parameter| benchmark.parameters.number(parameter.name));
     warm_up(benchmark)?;
     let memory = Memory::before();
@@ -72,9 +69,7 @@ fn attempt(benchmark: &Benchmark, scale: &Scale, settings: &Settings) -> Result<
     let taken = samples(&mut session, scale)?;
     let (counted, findings) = session.close()?;
     held.extend(findings);
-    let lasted = Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-    let own_cpu = used.and_then(|before| Some(Usage::of_this_process().ok()?.since(before).cpu()));
-    let noise = Noise { start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) };
+    let noise = evidence.end();
     let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, tasks, scale)).unwrap_or_default();
     Ok(Outcome::Measured(Box::new(measured(&taken, counted, held, audit, noise))))
 }

@@ -2,12 +2,11 @@
 //! task more adds of memory.
 
 use super::found::{found, over_rounds};
-use super::summary::CONFIDENCE;
 use super::table::{chosen, figure, plain_table};
 use super::text::nanos;
 use crate::crew::{Curve, Distribution, Figure, Finding};
 use crate::record::{BenchmarkLine, Outcome};
-use crate::stats::slope;
+use crate::stats::{CONFIDENCE, slope};
 use crate::units::Quantity;
 
 /// The columns of [`Rows::distributions`]; those from the fourth on are numbers.

@@ -2,9 +2,9 @@
 
 use crate::crew::{Curve, Distribution, Figure, Finding};
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{median, rounds_interval};
+use crate::stats::{CONFIDENCE, median, rounds_interval};
 
-use super::summary::{CONFIDENCE, SEED};
+use super::summary::SEED;
 
 /// The findings of one benchmark's lines, one for each name in the order of the first round that has it: numbers by the
 /// median of the rounds with the interval over them, distributions added up, curves by the median of each point.

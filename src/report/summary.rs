@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{Basis, Estimate, Modes, Paced, Screened, at_best_pace, median, modes, rounds_interval};
-
-/// The confidence of every interval shown.
-pub(super) const CONFIDENCE: f64 = 0.95;
+use crate::stats::{Basis, CONFIDENCE, Estimate, Modes, Paced, Screened, at_best_pace, median, modes, rounds_interval};
 
 /// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
 pub(super) const SEED: u64 = 0x5343;
@@ -127,7 +124,7 @@ pub(super) fn by_id(lines: &[BenchmarkLine]) -> Vec<Vec<&BenchmarkLine>> {
 
 /// What counts of the bare samples of one benchmark, round by round.
 pub(super) fn screened(rounds: &[&Measured]) -> Screened {
-    let paced = |round: &&Measured| round.paced().map(|(value, pace)| Paced { value, pace }).collect();
+    let paced = |round: &&Measured| round.paced().map(Paced::from).collect();
     at_best_pace(&rounds.iter().map(paced).collect::<Vec<Vec<Paced>>>())
 }
 

@@ -16,6 +16,9 @@
 //! Statistics are over rounds first, samples second: samples of one process agree with one another far better than
 //! with those of the next process, and thousands of them do not replace a second round.
 
+/// The confidence of every interval shown.
+pub const CONFIDENCE: f64 = 0.95;
+
 mod bootstrap;
 mod budget;
 #[cfg(test)]
@@ -38,7 +41,9 @@ pub use bootstrap::samples_interval;
 pub use budget::{Budget, Precision, further_rounds};
 pub use interval::Interval;
 pub use modes::{Modes, modes};
-pub use pace::{Paced, Screened, at_best_pace, best_pace, paces_differ, pairs_at_best_pace, slowed_share};
+pub use pace::{
+    Paced, Rounds, Screened, all_values, at_best_pace, best_pace, paces_differ, pairs_at_best_pace, slowed_share,
+};
 pub use prng::Prng;
 pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};

@@ -16,18 +16,27 @@ pub struct Paced {
     pub pace: Option<f64>,
 }
 
+impl From<(f64, Option<f64>)> for Paced {
+    fn from((value, pace): (f64, Option<f64>)) -> Self {
+        Self { value, pace }
+    }
+}
+
+/// The values of each round.
+pub type Rounds = Vec<Vec<f64>>;
+
 /// What is left of the rounds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Screened {
     /// The values that count, round by round. A round that has none was slowed from its beginning to its end.
-    pub rounds: Vec<Vec<f64>>,
+    pub rounds: Rounds,
     /// Which share of all samples was set aside.
     pub set_aside: f64,
 }
 
 impl Screened {
     /// The rounds that have values.
-    pub fn kept(self) -> Vec<Vec<f64>> {
+    pub fn kept(self) -> Rounds {
         self.rounds.into_iter().filter(|round| !round.is_empty()).collect()
     }
 }
@@ -68,22 +77,28 @@ pub fn slowed_share(paces: &[f64], best: f64) -> f64 {
 
 /// Screens the samples of one benchmark, all its rounds together. Where nothing was timed beside the samples, everything is
 /// kept. Where few rounds have samples that count, those rounds alone are left, be it one: figures of slowed samples were
-/// 7 % off, in the median over ninety benchmarks, where one figure of what was left was 1.5 % from the next.
+/// 7 % off, in the median over ninety benchmarks, where one figure of what was left was 1.5 % from the next. Only where a
+/// single sample would be left of all, of which there is no interval, they are all kept.
 pub fn at_best_pace(rounds: &[Vec<Paced>]) -> Screened {
-    let [screened] = screen([rounds]);
-    screened
+    screen([rounds]).map_or_else(|| Screened { rounds: all_values(rounds), set_aside: 0.0 }, |[screened]| screened)
 }
 
 /// Screens two sides whose rounds with the same place belong together, each by its own best pace, and keeps the rounds of
-/// which both have values that count.
-pub fn pairs_at_best_pace(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+/// which both have values that count. `None` where too few are left for a ratio with an interval.
+pub fn pairs_at_best_pace(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> Option<(Rounds, Rounds)> {
     let pairs = a.len().min(b.len());
-    let [a, b] = screen([&a[..pairs], &b[..pairs]]);
-    (a.kept(), b.kept())
+    let [a, b] = screen([&a[..pairs], &b[..pairs]])?;
+    Some((a.kept(), b.kept()))
 }
 
-/// Screens sides of equally many rounds by one rule: a round counts on all of them or on none.
-fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> [Screened; SIDES] {
+/// The values of all samples, whatever the pace beside them.
+pub fn all_values(rounds: &[Vec<Paced>]) -> Rounds {
+    rounds.iter().map(|round| round.iter().map(|sample| sample.value).collect()).collect()
+}
+
+/// Screens sides of equally many rounds by one rule: a round counts on all of them or on none. `None` where a side has too
+/// few values left.
+fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> Option<[Screened; SIDES]> {
     let left = sides.map(at_pace_of_side);
     let rounds = sides.first().map_or(0, |rounds| rounds.len());
     let enough = |of: usize, kept: usize, (share, fewest): (f64, usize)| {
@@ -98,26 +113,21 @@ fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> [Screened; SIDES
     let chosen = STEPS.iter().map(|step| at(*step)).find(|chosen| chosen.len() >= FEWEST_ROUNDS.min(asked));
     let chosen = chosen.unwrap_or_else(|| at((0.0, 1)));
     let values = |left: &Vec<Vec<f64>>| chosen.iter().map(|&round| left[round].len()).sum::<usize>();
-    if SIDES == 1 && left.iter().any(|left| values(left) < FEWEST_VALUES) {
-        // One value has no interval, and what has none is in no table. (A pair is in none then: it has no verdict.)
-        return sides.map(|side| Screened { rounds: all_values(side), set_aside: 0.0 });
+    if left.iter().any(|left| values(left) < FEWEST_VALUES) {
+        return None;
     }
     let mut sides = sides.iter();
-    left.map(|left| {
+    Some(left.map(|left| {
         let all: usize = sides.next().map_or(0, |side| side.iter().map(Vec::len).sum());
         let of = |(round, values): (usize, Vec<f64>)| if chosen.contains(&round) { values } else { Vec::new() };
         let rounds: Vec<Vec<f64>> = left.into_iter().enumerate().map(of).collect();
         let kept: usize = rounds.iter().map(Vec::len).sum();
         Screened { rounds, set_aside: (all - kept) as f64 / all.max(1) as f64 }
-    })
-}
-
-fn all_values(rounds: &[Vec<Paced>]) -> Vec<Vec<f64>> {
-    rounds.iter().map(|round| round.iter().map(|sample| sample.value).collect()).collect()
+    }))
 }
 
 /// The values beside which the CPU was as fast as at its best; all of them where that is not known of each.
-fn at_pace_of_side(rounds: &[Vec<Paced>]) -> Vec<Vec<f64>> {
+fn at_pace_of_side(rounds: &[Vec<Paced>]) -> Rounds {
     let paces: Vec<f64> = rounds.iter().flatten().filter_map(|sample| sample.pace).collect();
     let timed = paces.len() == rounds.iter().map(Vec::len).sum::<usize>();
     let limit = best_pace(&paces).filter(|_| timed).map(|best| SLOWER * best);
@@ -132,7 +142,7 @@ mod tests {
 
     #[test]
     fn of_a_pair_with_one_slowed_side_neither_is_kept() {
-        let (a, b) = pairs_at_best_pace(&rounds(&[0, 20, 0, 0, 0]), &rounds(&[0, 0, 0, 18, 2]));
+        let (a, b) = pairs_at_best_pace(&rounds(&[0, 20, 0, 0, 0]), &rounds(&[0, 0, 0, 18, 2])).unwrap();
         // The fourth has two samples on one side, and there are three without it.
         assert_eq!((a.len(), b.iter().map(Vec::len).collect::<Vec<_>>()), (3, vec![20, 20, 18]));
     }
@@ -183,8 +193,9 @@ mod tests {
 
     #[test]
     fn sides_that_were_never_quiet_in_the_same_round_are_no_pair() {
-        let (a, b) = pairs_at_best_pace(&rounds(&[0, 20, 20]), &rounds(&[20, 0, 20]));
-        assert_eq!((a, b), (Vec::<Vec<f64>>::new(), Vec::new()));
+        assert_eq!(pairs_at_best_pace(&rounds(&[0, 20, 20]), &rounds(&[20, 0, 20])), None);
+        assert_eq!(pairs_at_best_pace(&rounds(&[19, 0]), &rounds(&[0, 20])), None, "nor is one sample a side");
+        assert!(pairs_at_best_pace(&rounds(&[18, 0]), &rounds(&[0, 20])).is_some());
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::mechanism::Value;
 const FEWEST_SAMPLES: usize = 10;
 
 /// Profiles that are files of this program, by name.
-const SHIPPED: [(&str, &str); 7] = [
+pub(super) const SHIPPED: [(&str, &str); 7] = [
     ("one-thread", include_str!("profiles/one-thread.toml")),
     ("parts", include_str!("profiles/parts.toml")),
     ("working-set", include_str!("profiles/working-set.toml")),

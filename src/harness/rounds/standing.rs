@@ -6,14 +6,13 @@ use std::time::Duration;
 use super::Entry;
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::{
-    Paced, Precision, at_best_pace, best_pace, pairs_at_best_pace, ratio_interval, rounds_interval, slowed_share,
+    CONFIDENCE, Paced, Precision, at_best_pace, best_pace, pairs_at_best_pace, ratio_interval, rounds_interval,
+    slowed_share,
 };
 use crate::units::CpuId;
 
 /// A benchmark that failed this often is not asked again: a crash that is no accident would cost every round.
 const MOST_FAILURES: usize = 2;
-
-const CONFIDENCE: f64 = 0.95;
 
 /// What is known of every benchmark of a run.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +39,7 @@ impl Standing {
         let mut samples = Vec::new();
         match &line.outcome {
             Outcome::Measured(measured) => {
-                samples = measured.paced().map(|(value, pace)| Paced { value, pace }).collect();
+                samples = measured.paced().map(Paced::from).collect();
                 known.audited |= measured.audit.was_made();
                 let paces: Vec<f64> = measured.paces.iter().map(|pace| pace.0 as f64).collect();
                 if let Some(pace) = best_pace(&paces) {
@@ -106,7 +105,7 @@ impl Standing {
         let both = a.iter().filter_map(|(round, samples)| Some((samples.clone(), b.get(round)?.clone())));
         let measured = both.filter(|(a, b)| !a.is_empty() && !b.is_empty());
         let (a, b): (Vec<Vec<Paced>>, Vec<Vec<Paced>>) = measured.unzip();
-        let (a, b) = pairs_at_best_pace(&a, &b);
+        let (a, b) = pairs_at_best_pace(&a, &b)?;
         ratio_interval(&b, &a, true, CONFIDENCE, 0).map(|ratio| Precision::of_pairs(ratio, a.len()))
     }
 

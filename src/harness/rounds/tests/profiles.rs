@@ -116,7 +116,7 @@ fn the_named_profiles_plan_what_they_say() {
 
 #[test]
 fn every_entry_of_a_shipped_profile_names_something_and_sets_what_that_has() {
-    for name in ["one-thread", "parts", "working-set", "cpu-share", "files", "wakeup", "memory"] {
+    for (name, _) in profile::SHIPPED {
         let profile = Profile::named(name).unwrap();
         for pick in &profile.picks {
             let named = |id: &str| pick.filter.as_ref().is_none_or(|filter| filter.is_match(id));
