@@ -44,36 +44,38 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A server that stands still for `stall_ms` in the middle of a second in which 1000 requests come: those of the stall
-/// wait, evenly from all of it down, so that one in a hundred of all waits longer than all but some 10 ms of it.
-/// Arrivals are irregular, and a busy machine can only add to it; how much it is to the millisecond is tested where the
-/// generator is, in time that only passes there.
-fn must_show_a_stall(id: &str, stall_ms: u64, parameters: &[(&str, &str)]) {
+/// A server that stands still in the middle of a second in which 1000 requests come: those of the stall wait, evenly from
+/// all of it down, so that one in a hundred of all waits longer than all but some 10 ms of it, and longer than `least_ms`.
+/// Of requests that are only sent when there is an answer to the one before, one in a thousand would have waited. Arrivals
+/// are irregular; how much it is to the millisecond is tested where the generator is, in time that only passes there.
+fn must_show_a_stall(id: &str, least_ms: u64, parameters: &[(&str, &str)]) {
     let [response, service] = told(&benchmark(id, parameters), 1000, ["response time", "service time"]);
     assert_eq!((response.count(), service.count()), (1000, 1000), "{id}");
     let p99 = response.quantile(0.99);
-    assert!(p99 > (stall_ms - stall_ms.div_ceil(10).max(20)) * MS, "{id}: {p99}");
+    assert!(p99 > least_ms * MS, "{id}: {p99}");
     assert!(service.quantile(0.99) < p99 / 2, "{id}: one request in a thousand is slow to serve: {service:?}");
 }
 
 #[test]
 fn a_stalled_worker_is_in_the_response_times_of_all_who_waited_for_it() {
     let _alone = alone();
-    for (stall_ms, parameter) in [(100, "100"), (1000, "1000")] {
-        let parameters = [("period_us", "1000"), ("stall_ms", parameter)];
-        must_show_a_stall("wakeup/request/unpinned", stall_ms, &parameters);
+    for (stall_ms, least_ms) in [("100", 80), ("1000", 900)] {
+        let parameters = [("period_us", "1000"), ("stall_ms", stall_ms)];
+        must_show_a_stall("wakeup/request/unpinned", least_ms, &parameters);
     }
 }
 
 #[test]
 fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
     let _alone = alone();
-    // A tenth of one CPU's time in jobs of 100 ms: one job in the second.
+    // A tenth of one CPU's time in jobs of 100 ms: one job in the second. How much work that is was found out when it was
+    // set up; a CPU that was slowed then does it in less.
+    const LEAST_MS: u64 = 50;
     let job = [("period_us", "1000"), ("cpu_share", "10"), ("work_us", "100000")];
     for id in ["fairness/event_loop/unpinned", "fairness/tokio/unpinned"] {
-        must_show_a_stall(id, 100, &job);
+        must_show_a_stall(id, LEAST_MS, &job);
     }
-    must_show_a_stall("fairness/thread_pool/unpinned", 100, &[job[0], job[1], job[2], ("workers", "1")]);
+    must_show_a_stall("fairness/thread_pool/unpinned", LEAST_MS, &[job[0], job[1], job[2], ("workers", "1")]);
 }
 
 #[test]
