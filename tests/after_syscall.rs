@@ -23,7 +23,7 @@ fn benchmarks(stream: &str, working_set: u64) -> Vec<Benchmark> {
     planned.into_iter().filter_map(ready).collect()
 }
 
-/// What it finds out; `None` where it cannot run, which is printed.
+/// What it finds out, with cycles and without; `None` where it cannot run, which is printed.
 fn findings(benchmark: &Benchmark) -> Option<Vec<Finding>> {
     let id = benchmark.id();
     let mut driver = match benchmark.start(|| Ok(())) {
@@ -37,10 +37,25 @@ fn findings(benchmark: &Benchmark) -> Option<Vec<Finding>> {
     driver.run(TRIALS / 10).unwrap();
     driver.findings().unwrap();
     driver.run(TRIALS).unwrap();
-    let findings = driver.findings().unwrap();
+    let mut findings = driver.findings().unwrap();
+    match driver.counted_findings() {
+        Ok(counted) => findings.extend(counted),
+        Err(Failure::Unsupported(reason)) => println!("not checked: {id}: instructions per cycle: {reason}"),
+        Err(failure) => panic!("{id}: {failure}"),
+    }
     driver.stop().unwrap();
     Some(findings)
 }
+
+/// The heights of a curve; `None` where there is none.
+fn curve(findings: &[Finding], of: &str) -> Option<Vec<f64>> {
+    findings.iter().find_map(|finding| match finding {
+        Finding::Curve(curve) if curve.of == of => Some(curve.points.iter().map(|(_, y)| *y).collect()),
+        _ => None,
+    })
+}
+
+const IPC: [&str; 2] = ["instructions per cycle after the call", "instructions per cycle without the call"];
 
 fn number(findings: &[Finding], of: &str) -> Option<f64> {
     findings.iter().find_map(|finding| match finding {
@@ -76,6 +91,11 @@ fn curves_are_flat_where_every_instruction_takes_the_same_time() {
             // It is told only of a curve that is not flat.
             assert_eq!(number(&findings, "until nine tenths of it are lost"), None, "{id}: the curve is not flat");
             assert!(lost.abs() <= block.max(step), "{id}: {lost} ns lost");
+            for rates in IPC.iter().filter_map(|of| curve(&findings, of)) {
+                let (low, high) = rates.iter().fold((f64::MAX, 0.0_f64), |(low, high), y| (low.min(*y), high.max(*y)));
+                println!("{id}: {low:.3} to {high:.3} instructions per cycle");
+                assert!(high / low < 1.01, "{id}: instructions per cycle are not the same in every block: {rates:?}");
+            }
         }
     }
 }
@@ -88,11 +108,17 @@ fn every_call_tells_its_curve_and_its_loss() {
         let id = benchmark.id();
         assert!(number(&findings, "lost after the call").unwrap().is_finite(), "{id}");
         assert!(number(&findings, "cost of a reading, taken off").unwrap() > 0.0, "{id}");
-        let curves = findings.iter().filter_map(|finding| match finding {
-            Finding::Curve(curve) => Some(curve),
-            _ => None,
-        });
-        let lengths: Vec<usize> = curves.map(|curve| curve.points.len()).collect();
-        assert_eq!(lengths, [32; 3], "{id}");
+        let times = ["speed after the call", "time per block after the call", "time per block without the call"];
+        for of in times {
+            assert_eq!(curve(&findings, of).unwrap().len(), 32, "{id}: {of}");
+        }
+        let counted = number(&findings, "instructions in a block");
+        for of in IPC {
+            let rates = curve(&findings, of);
+            assert_eq!(rates.as_ref().map(Vec::len), counted.map(|_| 32), "{id}: {of}");
+            assert!(rates.into_iter().flatten().all(|rate| rate > 0.0 && rate < 20.0), "{id}: {of}");
+        }
+        // A block is 64 loads, and what leads from one to the next.
+        assert!(counted.is_none_or(|counted| (64.0..64_000.0).contains(&counted)), "{id}: {counted:?}");
     }
 }

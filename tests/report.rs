@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use switchcost::crew::{Finding, Placement, Values};
+use switchcost::crew::{Axis, Curve, Finding, Placement, Values};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
 use switchcost::report::{Catalogue, File, PAGE, files, pairs_tables};
-use switchcost::units::{CpuId, Nanos};
+use switchcost::units::{CpuId, Nanos, Quantity};
 
 #[path = "report/marked.rs"]
 mod marked;
@@ -251,6 +251,43 @@ fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
     assert!(p99.is_some_and(|p99| p99.starts_with("990")), "{tails}");
     // Where nothing was found out there is nothing to draw.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("latency-")));
+}
+
+#[test]
+fn the_speed_after_a_call_is_a_curve_and_so_are_instructions_per_cycle_where_they_were_counted() {
+    let curve = |of: &str, y: &str, quantity, heights: [f64; 3]| {
+        let axis = |of: &str, quantity| Axis { of: of.into(), quantity };
+        let points = [1.0, 2.0, 3.0].into_iter().zip(heights).collect();
+        let (x, y) = (axis("block after the call", Quantity::Number), axis(y, quantity));
+        Finding::Curve(Curve { of: of.into(), x, y, points })
+    };
+    let drawn = |counted: bool| {
+        let mut run = run("three-rounds");
+        run.benchmarks.retain(|line| line.id == "handoff/futex/same-cpu");
+        for line in &mut run.benchmarks {
+            let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
+            measured.findings = vec![
+                Finding::figure("lost after the call", Quantity::Nanoseconds, 320.0),
+                curve("speed after the call", "speed", Quantity::Share, [0.5, 0.9, 1.0]),
+                curve("time per block after the call", "time per block", Quantity::Nanoseconds, [200.0, 110.0, 100.0]),
+            ];
+            if counted {
+                let of = "instructions per cycle after the call";
+                measured.findings.push(curve(of, "instructions per cycle", Quantity::Number, [0.7, 1.3, 1.4]));
+            }
+        }
+        files(&[run], &catalogue())
+    };
+    let kinds = |files: &[File]| -> Vec<String> {
+        figures(files).into_iter().filter(|figure| figure.starts_with("recovery-")).map(String::from).collect()
+    };
+    let files = drawn(true);
+    let [speed, counted] = &kinds(&files)[..] else { panic!("{:?}", figures(&files)) };
+    let row = |of: &str| text(&files, &format!("data/{of}.csv")).lines().nth(1).unwrap().to_string();
+    assert_eq!(row(speed), "futex same-cpu,1,0.5,handoff/futex/same-cpu");
+    assert_eq!(row(counted), "futex same-cpu,1,0.7,handoff/futex/same-cpu");
+    assert!(text(&files, &format!("figures/{counted}.svg")).contains("instructions per cycle"));
+    assert_eq!(kinds(&drawn(false)), [speed.as_str()]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use super::Benchmark;
 use super::metering::Metering;
 use super::taken::{Taken, slower};
-use crate::crew::{Driver, Failure, Finding, Held};
+use crate::crew::{Driver, Failure, Finding, Held, Unsupported};
 use crate::pmu::{Counters, NotCounted, Plan, Tally};
 use crate::record::{Counted, Sample};
 use crate::sys::pace::Pace;
@@ -172,10 +172,10 @@ impl Session {
     /// # Errors
     /// A task that failed, or did not end.
     pub fn close(mut self) -> Result<(Counted, Vec<Finding>), Failure> {
-        let findings = self.bare.findings()?;
+        let mut findings = self.bare.findings()?;
         self.bare.stop()?;
         let mut counted = match self.counting {
-            Some(counting) => counting.close()?,
+            Some(counting) => counting.close(&mut findings)?,
             None => uncounted(&self.benchmark),
         };
         if let Some(metering) = self.metering {
@@ -221,9 +221,20 @@ impl Counting {
         Ok(Self { driver, counters, turn: 0, tally: Tally::default(), samples: Vec::new(), trouble: Vec::new() })
     }
 
-    fn close(self) -> Result<Counted, Failure> {
-        self.driver.stop()?;
+    /// Adds what the instance can tell by counters of its own to `findings`.
+    fn close(mut self, findings: &mut Vec<Finding>) -> Result<Counted, Failure> {
+        // They might hold the registers that those need. If they cannot be paused, it is those that say so.
+        let _ = self.counters.pause();
+        let told = self.driver.counted_findings();
         let mut not_counted = self.counters.not_counted().to_vec();
+        match told {
+            Ok(told) => findings.extend(told),
+            Err(Failure::Unsupported(Unsupported { requirement: event, observed: reason, remedy })) => {
+                not_counted.push(NotCounted { event, reason, remedy });
+            }
+            Err(failure) => return Err(failure),
+        }
+        self.driver.stop()?;
         not_counted.extend(self.tally.not_counted());
         not_counted.extend(self.trouble);
         Ok(Counted { samples: self.samples, counters: self.tally.summaries(), not_counted })

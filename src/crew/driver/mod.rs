@@ -72,6 +72,15 @@ pub trait Operation {
     fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
         Ok(Vec::new())
     }
+
+    /// What only hardware counters can tell, on the driver's thread. Asked last, and only of an instance whose times count
+    /// for nothing, because its tasks are being counted: it may open counters and run what it likes.
+    ///
+    /// # Errors
+    /// `Unsupported` where the machine does not count it, or whatever else kept it from telling.
+    fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        Ok(Vec::new())
+    }
 }
 
 impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
@@ -130,6 +139,7 @@ enum State {
 enum Request {
     Batch(u64),
     Findings,
+    CountedFindings,
     Pace,
 }
 
@@ -200,7 +210,19 @@ impl Driver {
     /// # Errors
     /// The operation's, and the roster's patience.
     pub fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        self.link.put(State::Asked(Request::Findings));
+        self.told(Request::Findings)
+    }
+
+    /// What the operation can tell by hardware counters of its own: see [`Operation::counted_findings`].
+    ///
+    /// # Errors
+    /// The operation's, and the roster's patience.
+    pub fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        self.told(Request::CountedFindings)
+    }
+
+    fn told(&mut self, request: Request) -> Result<Vec<Finding>, Failure> {
+        self.link.put(State::Asked(request));
         match self.await_change("its findings", |state| matches!(state, State::Told(_) | State::Ended(_)))? {
             State::Told(findings) => {
                 self.link.put(State::Idle);
@@ -369,6 +391,7 @@ fn serve(
             Request::Batch(ops) => State::Answered(operation.run(ops).map_err(explained)),
             Request::Pace => State::Paced(pace()),
             Request::Findings => State::Told(operation.findings().map_err(explained)),
+            Request::CountedFindings => State::Told(operation.counted_findings().map_err(explained)),
         });
     }
     drop(operation);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::crew::{Placement, Seating};
+use crate::crew::{Placement, Seating, Unsupported};
 use crate::sys::affinity::allowed_cpus;
 use crate::units::Quantity;
 use std::sync::mpsc;
@@ -33,6 +33,10 @@ impl Operation for Finder {
     fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
         Ok(vec![Finding::figure("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
     }
+
+    fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        Err(Unsupported::new("a PMU", "none", "another machine").into())
+    }
 }
 
 #[test]
@@ -44,6 +48,7 @@ fn findings_are_those_since_they_were_last_taken() {
     let found = |number| vec![Finding::figure("operations", Quantity::Number, number)];
     assert_eq!(driver.findings().unwrap(), found(16.0));
     assert_eq!(driver.findings().unwrap(), found(0.0));
+    assert!(matches!(driver.counted_findings(), Err(Failure::Unsupported(_))));
     driver.stop().unwrap();
 }
 

@@ -17,7 +17,8 @@
 //!
 //! **What is found out**: the median over the trials of each block's time, after the call and without it (two curves),
 //! and the sum of the distances between them: the time that the call costs after it has returned. A sample's time is
-//! that of all blocks of the trials with the call. Both are without the cost of reading the counter.
+//! that of all blocks of the trials with the call. Both are without the cost of reading the counter. Where the CPU counts
+//! cycles and lets user code read them, the curves of instructions per cycle as well, from trials of their own.
 //!
 //! **Distortions that all share.** What the trials themselves touch, besides the working set: four bytes a block, which
 //! the settling pass has brought in, and a page or two of code. A working set that fills a cache to the last line
@@ -29,6 +30,7 @@
 use super::{Demand, Group, Parameters};
 use crate::units::Quantity;
 
+mod counted;
 mod epoll_wait;
 mod getppid;
 mod handoff;

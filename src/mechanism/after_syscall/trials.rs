@@ -1,5 +1,6 @@
 //! The trials: settle, call, time; and the same without the call.
 
+use super::counted::{self, Registers};
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, Random, STREAM, Stream, WORKING_SET};
 use crate::crew::{Axis, Curve};
@@ -36,6 +37,27 @@ const MEMORY: usize = 64 << 20;
 /// Trials of either kind that are kept at most; of more, every second, fourth and so on, so that they are spread over the
 /// whole measurement: the last ones alone would be the tenth of a second that something else happened to run in.
 const KEPT: usize = 4096;
+/// Pairs of trials whose cycles are counted: as many as a median needs, and a second at most.
+const COUNTED: u64 = 256;
+/// Of these, one after the other in the same copy.
+const COUNTED_IN_TURN: u64 = 16;
+
+/// What tells how long a block takes.
+pub(super) trait Clock: Copy {
+    /// What it shows now, in an order with the instructions around it.
+    fn read(self) -> u64;
+}
+
+/// The CPU's own clock.
+#[derive(Clone, Copy)]
+struct Ticks;
+
+impl Clock for Ticks {
+    #[inline(always)]
+    fn read(self) -> u64 {
+        ticks::read()
+    }
+}
 
 /// Sets up trials of `call`.
 pub(super) fn set_up(parameters: &Parameters, call: impl Call + 'static) -> Result<Box<dyn Operation>, Failure> {
@@ -128,22 +150,45 @@ impl<S: Stream, C: Call> Trials<S, C> {
         Self { copies, stream: 0, call, settling, whole, order, after, undisturbed, pace, cost }
     }
 
-    /// Returns the ticks of all blocks.
-    fn call(&mut self) -> Result<u64, Failure> {
+    /// `pairs` of trials in the next copy of the stream. Returns what the clock showed of all blocks after the call.
+    fn trials(&mut self, pairs: u64, clock: impl Clock) -> Result<u64, Failure> {
+        let mut ticks = 0;
+        self.stream = (self.stream + 1) % self.copies.len();
+        for _ in 0..pairs {
+            if self.order.next().is_multiple_of(2) {
+                ticks += self.call(clock)?;
+                self.leave_the_call_out(clock);
+            } else {
+                self.leave_the_call_out(clock);
+                ticks += self.call(clock)?;
+            }
+        }
+        Ok(ticks)
+    }
+
+    fn call(&mut self, clock: impl Clock) -> Result<u64, Failure> {
         let stream = &mut self.copies[self.stream];
         let row = self.after.next();
-        settle(stream, self.whole, &mut row[..self.settling]);
+        settle(stream, self.whole, &mut row[..self.settling], clock);
         self.call.make()?;
-        walk(stream, row);
+        walk(stream, row, clock);
         self.call.undo()?;
         Ok(row.iter().copied().map(u64::from).sum())
     }
 
-    fn leave_the_call_out(&mut self) {
+    fn leave_the_call_out(&mut self, clock: impl Clock) {
         let stream = &mut self.copies[self.stream];
         let row = self.undisturbed.next();
-        settle(stream, self.whole, &mut row[..self.settling]);
-        walk(stream, row);
+        settle(stream, self.whole, &mut row[..self.settling], clock);
+        walk(stream, row, clock);
+    }
+
+    /// What the kept trials show, which are then forgotten; `None` without any.
+    fn recovery(&mut self, step: u64, cost: f64) -> Option<Recovery> {
+        let recovery = Recovery::of(self.after.kept(), self.undisturbed.kept(), self.after.blocks, step, cost);
+        self.after.forget();
+        self.undisturbed.forget();
+        recovery
     }
 
     fn nanos(&self, ticks: f64) -> f64 {
@@ -156,7 +201,8 @@ impl<S: Stream, C: Call> Trials<S, C> {
     }
 }
 
-fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
+/// The time, speed or whatever of each block in turn.
+pub(super) fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
     let x = Axis { of: "block after the call".into(), quantity: Quantity::Number };
     let points = values.enumerate().map(|(block, value)| ((block + 1) as f64, value)).collect();
     Finding::Curve(Curve { of: of.into(), x, y, points })
@@ -164,21 +210,21 @@ fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
 
 /// Walks what will be timed, from the first block if that is the `whole` working set, and goes back to where it began:
 /// the timed blocks must be those that were settled, or their misses would be those of blocks long not in use.
-fn settle(stream: &mut impl Stream, whole: bool, row: &mut [u32]) {
+fn settle(stream: &mut impl Stream, whole: bool, row: &mut [u32], clock: impl Clock) {
     let start = if whole { 0 } else { stream.position() };
     stream.seek(start);
-    walk(stream, row);
+    walk(stream, row, clock);
     stream.seek(start);
 }
 
 /// Executes a block for each place in `row`, and leaves its ticks there. The settling pass goes through here as well, so
 /// that this code and the row are at hand when the call is made.
 #[inline(never)]
-fn walk(stream: &mut impl Stream, row: &mut [u32]) {
-    let mut before = ticks::read();
+pub(super) fn walk(stream: &mut impl Stream, row: &mut [u32], clock: impl Clock) {
+    let mut before = clock.read();
     for ticks in row {
         stream.block();
-        let now = ticks::read();
+        let now = clock.read();
         *ticks = u32::try_from(now.wrapping_sub(before)).unwrap_or(u32::MAX);
         before = now;
     }
@@ -186,29 +232,15 @@ fn walk(stream: &mut impl Stream, row: &mut [u32]) {
 
 impl<S: Stream, C: Call> Operation for Trials<S, C> {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        let mut ticks = 0;
-        self.stream = (self.stream + 1) % self.copies.len();
-        for _ in 0..ops {
-            if self.order.next().is_multiple_of(2) {
-                ticks += self.call()?;
-                self.leave_the_call_out();
-            } else {
-                self.leave_the_call_out();
-                ticks += self.call()?;
-            }
-        }
+        let ticks = self.trials(ops, Ticks)?;
         let readings = self.cost * self.after.blocks as f64 * ops as f64;
         let nanos = self.nanos((ticks as f64 - readings).max(0.0));
         Ok(Batch { ops: Ops(ops), elapsed: Nanos((nanos as u64).max(1)) })
     }
 
     fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        let (after, undisturbed) = (self.after.kept(), self.undisturbed.kept());
         let Pace { step, .. } = self.pace;
-        let recovery = Recovery::of(after, undisturbed, self.after.blocks, step, self.cost);
-        self.after.forget();
-        self.undisturbed.forget();
-        let Some(recovery) = recovery else { return Ok(Vec::new()) };
+        let Some(recovery) = self.recovery(step, self.cost) else { return Ok(Vec::new()) };
         let time = |of: &str, ticks: f64| Finding::figure(of, Quantity::Nanoseconds, self.nanos(ticks));
         let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
         let mut findings = vec![
@@ -229,6 +261,20 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
             self.times("time per block without the call", &recovery.undisturbed),
         ]);
         Ok(findings)
+    }
+
+    fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+        let registers = Registers::open()?;
+        self.after.forget();
+        self.undisturbed.forget();
+        for _ in 0..COUNTED / COUNTED_IN_TURN {
+            self.trials(COUNTED_IN_TURN, registers.cycles())?;
+        }
+        let mut row = vec![0; self.after.blocks];
+        let overhead = registers.overhead(&mut row)?;
+        let recovery = self.recovery(1, overhead.cycles);
+        let instructions = registers.instructions_of(&mut self.copies[self.stream], &mut row, &overhead)?;
+        Ok(recovery.map_or_else(Vec::new, |recovery| counted::findings(&recovery, instructions)))
     }
 }
 

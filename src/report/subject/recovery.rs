@@ -11,24 +11,24 @@ use crate::report::study::Bench;
 use crate::report::text;
 use crate::units::Quantity;
 
-/// A benchmark, the first number and the first curve that it found out.
+/// A benchmark, the first number that it found out, and a curve.
 type Found<'a> = (&'a Bench<'a>, &'a Number, &'a Curve);
 
-/// What is chosen, what the curve is of, and the placement where each has a figure of its own.
-type Choice<'a> = (Vec<(&'a str, &'a Value)>, &'a str, Option<&'static str>);
+/// What is chosen, whether the curve is a counted one, what it is of, and the placement where each has a figure of its own.
+type Choice<'a> = (Vec<(&'a str, &'a Value)>, bool, &'a str, Option<&'static str>);
 
 /// More curves than this in one figure cannot be told apart: there are as many colours.
 const MOST_CURVES: usize = 8;
 
 /// A figure of curves for each choice of parameters, and one of the first numbers over the parameter that was varied.
 pub(in crate::report) fn recovery(subject: Subject) -> Vec<Figure> {
-    let found: Vec<Found> = subject.benches.iter().filter_map(|bench| found(bench)).collect();
+    let found: Vec<Found> = subject.benches.iter().flat_map(|bench| found(bench)).collect();
     let mut choices = chosen(&found, |_| None);
     if choices.values().any(|found| found.len() > MOST_CURVES) {
         choices = chosen(&found, |bench| Some(bench.line().setting.placement.name()));
     }
     let curves =
-        choices.iter().map(|((parameters, _, placement), found)| curves(subject, parameters, *placement, found));
+        choices.iter().map(|((parameters, _, _, placement), found)| curves(subject, parameters, *placement, found));
     numbers(subject, &found).into_iter().chain(curves).collect()
 }
 
@@ -38,22 +38,32 @@ fn chosen<'a>(
 ) -> BTreeMap<Choice<'a>, Vec<Found<'a>>> {
     let mut choices: BTreeMap<Choice, Vec<Found>> = BTreeMap::new();
     for found in found {
-        let key = (found.0.line().setting.parameters.iter().collect(), found.2.of.as_str(), placement(found.0));
+        let parameters = found.0.line().setting.parameters.iter().collect();
+        let key = (parameters, is_counted(found.2), found.2.of.as_str(), placement(found.0));
         choices.entry(key).or_default().push(*found);
     }
     choices
 }
 
-fn found<'a>(bench: &'a Bench<'a>) -> Option<Found<'a>> {
+/// With its first curve, and the first one in plain numbers, which is that of instructions per cycle, where they were
+/// counted.
+fn found<'a>(bench: &'a Bench<'a>) -> Vec<Found<'a>> {
     let number = bench.findings().iter().find_map(|finding| match finding {
         Finding::Figure(number) if number.quantity.is_time() => Some(number),
         _ => None,
     });
-    let curve = bench.findings().iter().find_map(|finding| match finding {
-        Finding::Curve(curve) if !curve.points.is_empty() => Some(curve),
-        _ => None,
-    });
-    Some((bench, number?, curve?))
+    let all = || {
+        bench.findings().iter().filter_map(|finding| match finding {
+            Finding::Curve(curve) if !curve.points.is_empty() => Some(curve),
+            _ => None,
+        })
+    };
+    let first = all().next();
+    let counted = all().skip(1).find(|curve| is_counted(curve));
+    number
+        .into_iter()
+        .flat_map(|number| first.into_iter().chain(counted).map(move |curve| (bench, number, curve)))
+        .collect()
 }
 
 /// One curve for each mechanism, and for each placement where they share the figure.
@@ -63,6 +73,10 @@ fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'s
     let mut told: Vec<String> = parameters.iter().map(|(name, value)| said(name, value)).collect();
     chosen.extend(placement.map(String::from));
     told.extend(placement.map(String::from));
+    let counted = is_counted(curve);
+    if counted {
+        chosen.push(text::slug(&curve.y.of));
+    }
     let label = |(bench, ..): &Found| match placement {
         Some(_) => bench.name().to_string(),
         None => format!("{} {}", bench.name(), bench.line().setting.placement.name()),
@@ -70,7 +84,9 @@ fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'s
     let trace = |found: &Found| Trace { label: label(found), points: found.2.points.clone() };
     // The baseline is the control: what it loses is what the method cannot tell.
     let judged = found.iter().filter(|(bench, ..)| !is_control(bench));
-    let dearest = judged.max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&found[0]);
+    let dearest = judged.clone().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&found[0]);
+    let lowest = |found: &&Found| found.2.points.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    let slowest = judged.min_by(|a, b| lowest(a).total_cmp(&lowest(b))).unwrap_or(&found[0]);
     let mut csv = Csv::new(&["curve", &curve.x.of, &curve.y.of, "id"]);
     for (row, (x, y)) in found.iter().flat_map(|found| found.2.points.iter().map(move |point| (found, point))) {
         csv.row([label(row), number(*x), number(*y), row.0.line().id.clone()]);
@@ -78,7 +94,10 @@ fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'s
     Figure {
         id: format!("{}-{}", subject.anchor("recovery"), text::slug(&chosen.join("-"))),
         title: subject.title(&format!("{}: {}", text::capitalised(&curve.of), told.join(", "))),
-        says: format!("Most is lost with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
+        says: match counted {
+            true => format!("Fewest with {}: {}.", label(slowest), text::significant(lowest(&slowest))),
+            false => format!("Most is lost with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
+        },
         key: (curve.y.quantity == Quantity::Share)
             .then(|| "100 % is the same block's speed in the trials without the call; median of all trials.".into()),
         picture: Box::new(Traces {
@@ -112,7 +131,11 @@ fn numbers(subject: Subject, found: &[Found]) -> Option<Figure> {
     let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
     let what = &found[0].1.of;
     let mut csv = Csv::new(&["row", varied, "ns", "low_95", "high_95", "id"]);
-    for (bench, figure, _) in found {
+    for (bench, figure, curve) in found {
+        if curve.of != found[0].2.of {
+            // The number beside each curve is the same.
+            continue;
+        }
         let setting = &bench.line().setting;
         let others = setting.parameters.iter().filter(|(name, _)| *name != varied).map(|(_, value)| value.to_string());
         let words: Vec<String> =
@@ -149,6 +172,10 @@ fn numbers(subject: Subject, found: &[Found]) -> Option<Figure> {
         }),
         csv: csv.into_text(),
     })
+}
+
+fn is_counted(curve: &Curve) -> bool {
+    curve.y.quantity == Quantity::Number
 }
 
 fn is_control(bench: &Bench) -> bool {

@@ -1,0 +1,221 @@
+//! Hardware counters of the calling thread that it reads without the kernel: perf_event_open(2), "MMAP layout".
+//!
+//! The kernel says in a page that it shares which register counts and what to add to it. Reading takes tens of cycles,
+//! where read(2) of the same event would be the very call whose after-effects are to be seen.
+//!
+//! x86-64: RDPMC between two LFENCEs, since it waits for nothing and nothing waits for it (Intel SDM volume 2,
+//! "RDPMC"). arm64: PMCCNTR_EL0, or PMXEVCNTR_EL0 behind PMSELR_EL0, between two ISBs; the event must ask for it when it
+//! is opened (Documentation/arch/arm64/perf.rst, "Perf Userspace PMU Hardware Counter Access").
+
+use std::num::NonZeroUsize;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering, compiler_fence};
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use perf_event::{Builder, Counter};
+
+use super::SysError;
+
+/// What is counted, in user mode alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Cycles of the core.
+    Cycles,
+    /// Instructions retired.
+    Instructions,
+}
+
+impl Counted {
+    #[cfg(not(target_arch = "aarch64"))]
+    fn event(self) -> perf_event::events::Hardware {
+        use perf_event::events::Hardware;
+        match self {
+            Self::Cycles => Hardware::CPU_CYCLES,
+            Self::Instructions => Hardware::INSTRUCTIONS,
+        }
+    }
+
+    /// Arm ARM D13.12.3: 0x11 CPU_CYCLES, 0x08 INST_RETIRED. Bit 1 of `config1` asks for access from user mode, bit 0 for
+    /// 64 bits, which only the cycle counter has on every PMU (drivers/perf/arm_pmuv3.c).
+    #[cfg(target_arch = "aarch64")]
+    fn event(self) -> perf_event::events::Raw {
+        use perf_event::events::Raw;
+        match self {
+            Self::Cycles => Raw::new(0x11).config1(3),
+            Self::Instructions => Raw::new(0x08).config1(2),
+        }
+    }
+}
+
+/// An open counter of the thread that opened it.
+#[derive(Debug)]
+pub struct UserCounter {
+    // Counts as long as it is open.
+    _counter: Counter,
+    page: NonNull<Page>,
+}
+
+/// The beginning of `struct perf_event_mmap_page`, include/uapi/linux/perf_event.h. The kernel writes it at any time.
+#[repr(C)]
+#[derive(Debug)]
+struct Page {
+    version: u32,
+    compat_version: u32,
+    lock: AtomicU32,
+    index: AtomicU32,
+    offset: AtomicI64,
+    time_enabled: u64,
+    time_running: u64,
+    capabilities: AtomicU64,
+    width: AtomicU16,
+}
+
+/// `cap_user_rdpmc`, the third bit of the capabilities on every architecture.
+const READABLE: u64 = 1 << 2;
+
+/// The kernel shares one page of its own size, and rounds the length up.
+const LENGTH: NonZeroUsize = NonZeroUsize::MIN;
+
+impl UserCounter {
+    /// Opens and starts it on the calling thread, to which it is of use alone. It has a register of its own for as long
+    /// as it is open, or none at all.
+    ///
+    /// # Errors
+    /// `ENOENT` without a PMU, `EACCES` where `kernel.perf_event_paranoid` is above 2, `EOPNOTSUPP` where the machine or
+    /// its administrator does not let user code read counters, `EBUSY` when others hold all registers.
+    pub fn open(what: Counted) -> Result<Self, SysError> {
+        let mut counter = Builder::new(what.event())
+            .pinned(true)
+            .build()
+            .map_err(|error| SysError::from_io("perf_event_open", &error))?;
+        counter.enable().map_err(|error| SysError::from_io("ioctl PERF_EVENT_IOC_ENABLE", &error))?;
+        // SAFETY: the descriptor is open for as long as `counter` is.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(counter.as_raw_fd()) };
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+        let address = unsafe { mmap(None, LENGTH, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, descriptor, 0) };
+        let page = address.map_err(|errno| SysError::new("mmap", errno))?.cast();
+        let open = Self { _counter: counter, page };
+        if open.page().capabilities.load(Ordering::Relaxed) & READABLE == 0 {
+            return Err(SysError::new("reading a counter in user mode", Errno::EOPNOTSUPP));
+        }
+        match open.read() {
+            Some(_) => Ok(open),
+            None => Err(SysError::new("reading a counter in user mode", Errno::EBUSY)),
+        }
+    }
+
+    fn page(&self) -> &Page {
+        // SAFETY: mapped until `self` is dropped; what changes in it is atomic.
+        unsafe { self.page.as_ref() }
+    }
+
+    /// What was counted, in an order with the instructions around it. `None` when nothing counts at the moment, and on any
+    /// thread but the one that opened it.
+    #[inline(always)]
+    pub fn read(&self) -> Option<u64> {
+        let page = self.page();
+        loop {
+            // As in tools/lib/perf/mmap.c: the writer is the kernel on this very CPU, so that the compiler is the only one
+            // who could change the order.
+            let lock = page.lock.load(Ordering::Relaxed);
+            compiler_fence(Ordering::SeqCst);
+            let (index, offset) = (page.index.load(Ordering::Relaxed), page.offset.load(Ordering::Relaxed));
+            let width = page.width.load(Ordering::Relaxed);
+            let register = index.checked_sub(1).map(register);
+            compiler_fence(Ordering::SeqCst);
+            if page.lock.load(Ordering::Relaxed) == lock {
+                return register.map(|value| offset.wrapping_add(extended(value, width)) as u64);
+            }
+        }
+    }
+}
+
+impl Drop for UserCounter {
+    fn drop(&mut self) {
+        // SAFETY: this mapping, whole; references to it end with `self`.
+        let _ = unsafe { munmap(self.page.cast(), LENGTH.get()) };
+    }
+}
+
+/// The register holds so many bits of a signed number.
+#[inline(always)]
+fn extended(value: u64, width: u16) -> i64 {
+    let unused = 64_u32.saturating_sub(u32::from(width));
+    // A shift by all bits would be by none.
+    (value.wrapping_shl(unused) as i64).wrapping_shr(unused)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn register(index: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the kernel named the register and lets user code read it (CR4.PCE) while the event counts on this CPU and
+    // its page is mapped; LFENCE is part of SSE2.
+    unsafe {
+        std::arch::asm!("lfence", "rdpmc", "lfence", in("ecx") index, out("eax") low, out("edx") high, options(nostack));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn register(index: u32) -> u64 {
+    /// What the kernel calls 32, less one (`ARMV8_PMU_CYCLE_IDX_USER` in drivers/perf/arm_pmuv3.c).
+    const CYCLES: u32 = 31;
+    let value: u64;
+    // SAFETY: the kernel lets user code read the registers while the event counts on this CPU (PMUSERENR_EL0.CR and ER),
+    // and select one. Whoever else selects one between the two instructions has changed the lock as well.
+    unsafe {
+        if index == CYCLES {
+            std::arch::asm!("isb", "mrs {}, pmccntr_el0", "isb", out(reg) value, options(nostack));
+        } else {
+            std::arch::asm!("msr pmselr_el0, {:x}", "isb", "mrs {}, pmxevcntr_el0", "isb",
+                in(reg) u64::from(index), out(reg) value, options(nostack));
+        }
+    }
+    value
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[inline(always)]
+fn register(_: u32) -> u64 {
+    // No kernel calls a counter readable there (`cap_user_rdpmc`), so that none is open.
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_are_signed_numbers_of_their_width() {
+        assert_eq!((extended(0xffff_ffff_ffff, 48), extended(5, 48)), (-1, 5));
+        assert_eq!((extended(u64::MAX, 64), extended(0x8000_0000, 32)), (-1, i64::from(i32::MIN)));
+    }
+
+    #[test]
+    fn the_page_is_laid_out_as_the_kernel_does() {
+        use std::mem::offset_of;
+        assert_eq!((offset_of!(Page, lock), offset_of!(Page, index), offset_of!(Page, offset)), (8, 12, 16));
+        assert_eq!((offset_of!(Page, capabilities), offset_of!(Page, width)), (40, 48));
+    }
+
+    #[test]
+    fn counters_advance_or_say_why_there_are_none() {
+        for what in [Counted::Cycles, Counted::Instructions] {
+            match UserCounter::open(what) {
+                Ok(counter) => {
+                    let before = counter.read().unwrap();
+                    (0..10_000).for_each(|step| {
+                        std::hint::black_box(step);
+                    });
+                    let counted = counter.read().unwrap() - before;
+                    assert!((10_000..10_000_000).contains(&counted), "{counted} {what:?}");
+                }
+                Err(error) => println!("not checked: {what:?}: {error}"),
+            }
+        }
+    }
+}
