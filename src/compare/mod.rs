@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::record::{BenchmarkLine, Measured, Outcome, Run};
 use crate::stats::{
     Basis, CONFIDENCE, Estimate, Paced, Ratio, Rounds, Screened, Verdict, all_values, at_best_pace, best_pace, median,
-    modes, paces_differ, pairs_at_best_pace, ratio_interval, rounds_interval,
+    modes, paces_differ, pairs_at_best_pace, ratio_in_turns, ratio_interval, rounds_interval,
 };
 use crate::units::Quantity;
 
@@ -166,11 +166,16 @@ fn row(
     smallest_effect: f64,
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let screened = both_screened(&first, &other, paired);
-    let unquiet = screened.is_none();
-    // Better than no row, as long as nothing follows from it.
-    let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
-    let ratio = ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?;
+    let in_turns = paired && first.iter().chain(&other).all(|line| line.was_in_turns());
+    let screened = if in_turns { None } else { both_screened(&first, &other, paired) };
+    let unquiet = screened.is_none() && !in_turns;
+    let ratio = if in_turns {
+        ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED)?
+    } else {
+        // Better than no row, as long as nothing follows from it.
+        let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
+        ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?
+    };
     let mut notes = Vec::new();
     for (name, lines) in [("first", &first), ("other", &other)] {
         notes.extend(warnings(lines).into_iter().map(|warning| format!("the {name}: {warning}")));
@@ -202,7 +207,11 @@ fn row(
     let (figure_a, figure_b) = (figure(&first)?, figure(&other)?);
     let quotient = figure_b.interval.estimate / figure_a.interval.estimate;
     if (quotient / ratio.interval.estimate).ln().abs() > NOTEWORTHY {
-        let of = if paired { "each pair of rounds" } else { "every round to every round" };
+        let of = match (in_turns, paired) {
+            (true, _) => "samples taken next to each other",
+            (_, true) => "each pair of rounds",
+            _ => "every round to every round",
+        };
         notes.push(format!(
             "the ratio is the median of those of {of}, not the quotient of the two figures ({quotient:.3})"
         ));

@@ -5,7 +5,7 @@ use crate::crew::{Idle, Placement, Policy};
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::{Parameters, Unit, find};
-use crate::record::{AuditRecord, Counted, MachineLine, Noise, Sample, Setting, Suite};
+use crate::record::{AuditRecord, Circumstances, Counted, MachineLine, Noise, Sample, Setting, Suite};
 use crate::sys::usage::Usage;
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
@@ -132,6 +132,31 @@ fn sides_without_a_quiet_round_in_common_have_a_row_and_no_verdict() {
     let comparison = compare(&[a, b], &Matching::Pairs(vec![(id.into(), id.into())]), 0.01);
     assert_eq!((comparison.rows[0].verdict, comparison.rows[0].withheld), (Verdict::NoVerdict, true));
     assert_eq!(comparison.regressions(0.01).count(), 0);
+}
+
+#[test]
+fn sides_in_turns_are_compared_sample_by_sample() {
+    // A neighbour that is never there in the same part of two rounds: no round is quiet as a whole on either side.
+    let side = |name, times| {
+        let (name, mut run) = run(name, &[("handoff/futex/x", times)]);
+        for line in &mut run.benchmarks {
+            line.circumstances = Some(Circumstances { in_turns: true, ..Circumstances::default() });
+            let Outcome::Measured(measured) = &mut line.outcome else { continue };
+            let many = measured.samples.len();
+            let slowed = |at: usize| (at + line.round as usize) % many < many / 2;
+            for (at, sample) in measured.samples.iter_mut().enumerate() {
+                sample.1 = Nanos(sample.1.0 * if slowed(at) { 14 } else { 10 } / 10);
+            }
+            measured.longest_paces = (0..many).map(|at| Nanos(if slowed(at) { 13_000 } else { 10_000 })).collect();
+            measured.paces.clone_from(&measured.longest_paces);
+        }
+        (name, run)
+    };
+    let pairs = Matching::Pairs(vec![("handoff/futex/x".into(), "handoff/futex/x".into())]);
+    let comparison = compare(&[side("a", &FLAT), side("b", &FLAT.map(|nanos| nanos * 105 / 100))], &pairs, 0.01);
+    let row = &comparison.rows[0];
+    assert_eq!((row.verdict, row.withheld), (Verdict::Slower, false), "{row:?}");
+    assert!((row.ratio.interval.estimate - 1.05).abs() < 0.005, "{row:?}");
 }
 
 #[test]

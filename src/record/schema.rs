@@ -130,6 +130,11 @@ impl BenchmarkLine {
         format!("{CPUS}{first}+{second}")
     }
 
+    /// Whether its samples alternated with those of the other side of a comparison.
+    pub fn was_in_turns(&self) -> bool {
+        self.circumstances.as_ref().is_some_and(|circumstances| circumstances.in_turns)
+    }
+
     /// The two CPUs that were chosen for it, first the one that begins; none where its placement chose them.
     pub fn pair(&self) -> Option<(CpuId, CpuId)> {
         let differing = self.id.splitn(4, '/').nth(3)?;

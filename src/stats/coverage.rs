@@ -5,10 +5,10 @@
 
 use super::prng::Prng;
 use super::quantile::{median_of_sorted, quantile_of_sorted, sorted};
-use super::simulation::{Rounds, autocorrelated, disturbed, normal};
+use super::simulation::{Rounds, autocorrelated, disturbed, disturbed_in_turns, normal};
 use super::{
-    Basis, Interval, Verdict, at_best_pace, median, pairs_at_best_pace, ratio_interval, rounds_interval,
-    samples_interval,
+    Basis, Interval, Verdict, at_best_pace, median, pairs_at_best_pace, ratio_in_turns, ratio_interval,
+    rounds_interval, samples_interval,
 };
 
 const MODELS: [Rounds; 4] = [Rounds::Normal, Rounds::Lognormal, Rounds::Skewed, Rounds::Bimodal(0.3)];
@@ -55,6 +55,12 @@ fn screened_figures_keep_their_coverage() {
                 .collect();
             rounds_interval(&all, 0.95, seed).is_some_and(|estimate| estimate.interval.contains(10.0))
         });
+        let in_turns = share(EXPERIMENTS, |seed| {
+            let [a, b] = disturbed_in_turns(rounds, &mut prng);
+            ratio_in_turns(&a, &b, 0.95, seed).is_some_and(|ratio| ratio.interval.excludes(1.0))
+        });
+        println!("in turns, {rounds} rounds: alarms {in_turns:.3}");
+        assert!(in_turns <= 0.07, "{rounds} rounds in turns: {in_turns}");
         println!("screened, {rounds} rounds: coverage {coverage:.3} ({unscreened:.3} without), alarms {alarms:.3}");
         assert!(coverage >= 0.92 && alarms <= 0.07, "{rounds} rounds: {coverage}, {alarms}");
     }

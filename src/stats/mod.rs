@@ -35,6 +35,7 @@ mod rounds;
 mod simulation;
 mod slope;
 mod student;
+mod turns;
 mod verdict;
 
 pub use bootstrap::samples_interval;
@@ -49,4 +50,5 @@ pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};
 pub use rounds::{Basis, Estimate, rounds_interval};
 pub use slope::{Slope, slope};
+pub use turns::ratio_in_turns;
 pub use verdict::Verdict;

@@ -60,8 +60,24 @@ pub(super) fn disturbed(count: usize, prng: &mut Prng) -> Vec<Vec<Paced>> {
 }
 
 fn disturbed_round(prng: &mut Prng) -> Vec<Paced> {
-    let centre = 10.0 * (0.02 * normal(prng)).exp();
     let (begins, lasts) = (prng.index(PACED), prng.index(PACED + 1));
+    disturbed_during(begins, lasts, prng)
+}
+
+/// The same for two sides that take turns: the neighbour comes to both, and leaves one of them a sample earlier.
+pub(super) fn disturbed_in_turns(count: usize, prng: &mut Prng) -> [Vec<Vec<Paced>>; 2] {
+    let mut sides = [Vec::new(), Vec::new()];
+    for _ in 0..count {
+        let (begins, lasts) = (prng.index(PACED), prng.index(PACED + 1));
+        let shorter = lasts.saturating_sub(prng.index(2));
+        sides[0].push(disturbed_during(begins, lasts, prng));
+        sides[1].push(disturbed_during(begins, shorter, prng));
+    }
+    sides
+}
+
+fn disturbed_during(begins: usize, lasts: usize, prng: &mut Prng) -> Vec<Paced> {
+    let centre = 10.0 * (0.02 * normal(prng)).exp();
     let sample = |index: usize| {
         let slowed = (index + PACED - begins) % PACED < lasts;
         let seen = prng.unit() < if slowed { 0.9 } else { 0.05 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Entry;
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::{
-    CONFIDENCE, Paced, Precision, at_best_pace, best_pace, pairs_at_best_pace, ratio_interval, rounds_interval,
-    slowed_share,
+    CONFIDENCE, Paced, Precision, at_best_pace, best_pace, pairs_at_best_pace, ratio_in_turns, ratio_interval,
+    rounds_interval, slowed_share,
 };
 use crate::units::CpuId;
 
@@ -26,6 +26,8 @@ pub struct Standing {
 #[derive(Debug, Clone, Default)]
 struct Known {
     rounds: BTreeMap<u32, Vec<Paced>>,
+    /// Whether a round's samples were not taken in turns with those of the other side.
+    apart: bool,
     failures: usize,
     unsupported: bool,
     audited: bool,
@@ -51,6 +53,7 @@ impl Standing {
             Outcome::Failed(_) => known.failures += 1,
         }
         known.rounds.insert(line.round, samples);
+        known.apart |= !line.was_in_turns();
         if let Some(circumstances) = &line.circumstances {
             let took = Duration::from_millis(circumstances.took_ms);
             known.took.push(took);
@@ -101,10 +104,15 @@ impl Standing {
 
     /// How well the ratio of `b` to `a`, measured side by side, is known so far.
     pub fn precision_of_ratio(&self, a: &Entry, b: &Entry) -> Option<Precision> {
-        let (a, b) = (&self.of(a)?.rounds, &self.of(b)?.rounds);
+        let (a, b) = (self.of(a)?, self.of(b)?);
+        let in_turns = !a.apart && !b.apart;
+        let (a, b) = (&a.rounds, &b.rounds);
         let both = a.iter().filter_map(|(round, samples)| Some((samples.clone(), b.get(round)?.clone())));
         let measured = both.filter(|(a, b)| !a.is_empty() && !b.is_empty());
         let (a, b): (Vec<Vec<Paced>>, Vec<Vec<Paced>>) = measured.unzip();
+        if in_turns {
+            return ratio_in_turns(&b, &a, CONFIDENCE, 0).map(|ratio| Precision::of_pairs(ratio, a.len()));
+        }
         let (a, b) = pairs_at_best_pace(&a, &b)?;
         ratio_interval(&b, &a, true, CONFIDENCE, 0).map(|ratio| Precision::of_pairs(ratio, a.len()))
     }

@@ -1,5 +1,6 @@
-//! The same curve in instructions per cycle, where the CPU counts both and lets user code read them: a look at the kernel
-//! between two blocks would be the very call whose after-effects are to be seen.
+//! The same curve in instructions per cycle, where the CPU counts both and lets user code read them.
+
+use std::hint::black_box;
 
 use nix::errno::Errno;
 
@@ -9,7 +10,9 @@ use super::trials::{Clock, curve, walk};
 use crate::crew::Axis;
 use crate::mechanism::{Failure, Finding, Unsupported};
 use crate::sys::SysError;
-use crate::sys::user_counter::{Counted, UserCounter};
+use crate::sys::affinity::allowed_cpus;
+use crate::sys::ticks::{self, Pace};
+use crate::sys::user_counter::{Counted, NOT_READABLE, UserCounter};
 use crate::units::Quantity;
 
 /// The driver's two registers.
@@ -28,7 +31,7 @@ pub(super) struct Overhead {
 impl Clock for &UserCounter {
     #[inline(always)]
     fn read(self) -> u64 {
-        // It is looked for at the end whether it counted all the while.
+        // `Registers::check` finds out afterwards.
         UserCounter::read(self).unwrap_or_default()
     }
 }
@@ -46,10 +49,47 @@ impl Stream for Nothing {
     fn seek(&mut self, _: usize) {}
 }
 
+/// A reading takes some tens of cycles. In a virtual machine whose counters the hypervisor emulates it leaves for there and
+/// takes a microsecond, which the guest's counters do not count, and every block would be one behind a call.
+const LONGEST_READING: f64 = 300.0;
+
+/// Of which the median is taken.
+const READINGS: usize = 101;
+
 impl Registers {
-    pub(super) fn open() -> Result<Self, Unsupported> {
+    pub(super) fn open() -> Result<Self, Failure> {
+        if allowed_cpus()?.len() > 1 {
+            // CPUs of different kinds have counters of different kinds.
+            return Err(needed("a task that may run on several CPUs", "a placement on chosen CPUs").into());
+        }
         let open = |what| UserCounter::open(what).map_err(|error| refused(&error));
-        Ok(Self { cycles: open(Counted::Cycles)?, instructions: open(Counted::Instructions)? })
+        let registers = Self { cycles: open(Counted::Cycles)?, instructions: open(Counted::Instructions)? };
+        let reading = registers.nanos_of_a_reading();
+        if reading > LONGEST_READING {
+            let observed = format!("a reading takes {reading:.0} ns, as if the hypervisor did it");
+            return Err(needed(observed, "run on the machine itself, or where guests have the registers").into());
+        }
+        Ok(registers)
+    }
+
+    fn nanos_of_a_reading(&self) -> f64 {
+        let pace = Pace::observe();
+        let mut ticks: Vec<u32> = (0..READINGS)
+            .map(|_| {
+                let before = ticks::read();
+                black_box(self.cycles.read());
+                u32::try_from(ticks::read().wrapping_sub(before)).unwrap_or(u32::MAX)
+            })
+            .collect();
+        median_in_steps(&mut ticks, pace.step).unwrap_or_default() / pace.per_nano
+    }
+
+    /// Whether both counted whenever the task ran.
+    pub(super) fn check(&mut self) -> Result<(), Failure> {
+        match self.cycles.counted_all_the_while()? && self.instructions.counted_all_the_while()? {
+            true => Ok(()),
+            false => Err(lost()),
+        }
     }
 
     /// The clock of the trials.
@@ -83,14 +123,17 @@ impl Registers {
     }
 }
 
-/// Of trials timed in cycles, with so many `instructions` in a block.
-pub(super) fn findings(recovery: &Recovery, instructions: f64) -> Vec<Finding> {
+/// Of so many `pairs` of trials timed in cycles, with so many `instructions` in a block.
+pub(super) fn findings(recovery: &Recovery, instructions: f64, overhead: &Overhead, pairs: u64) -> Vec<Finding> {
     let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
     let axis = || Axis { of: "instructions per cycle".into(), quantity: Quantity::Number };
     let rate = |cycles: &f64| instructions / cycles.max(1.0);
     vec![
         number("cycles lost after the call", recovery.lost()),
         number("instructions in a block", instructions),
+        number("cycles of a reading, taken off", overhead.cycles),
+        number("pairs of trials timed in cycles", pairs as f64),
+        // The first curve in plain numbers is the one that reports draw.
         curve("instructions per cycle after the call", axis(), recovery.after.iter().map(rate)),
         curve("instructions per cycle without the call", axis(), recovery.undisturbed.iter().map(rate)),
     ]
@@ -105,12 +148,48 @@ fn lost() -> Failure {
 }
 
 fn refused(error: &SysError) -> Unsupported {
-    let remedy = match error.errno {
-        Errno::EOPNOTSUPP if cfg!(target_arch = "aarch64") => "sysctl -w kernel.perf_user_access=1 (Linux 5.17)",
-        Errno::EOPNOTSUPP => "echo 1 > /sys/bus/event_source/devices/cpu/rdpmc",
-        Errno::EACCES | Errno::EPERM => "sysctl -w kernel.perf_event_paranoid=2, or CAP_PERFMON",
-        Errno::EBUSY => "end other users of the PMU, or: sysctl -w kernel.nmi_watchdog=0",
+    let arm = cfg!(target_arch = "aarch64");
+    let remedy = match (error.call.as_str(), error.errno) {
+        (NOT_READABLE, Errno::EOPNOTSUPP) if arm => "Linux 5.17, and: sysctl -w kernel.perf_user_access=1",
+        (NOT_READABLE, Errno::EOPNOTSUPP) => "echo 1 > /sys/bus/event_source/devices/cpu/rdpmc, where there is that",
+        (NOT_READABLE, Errno::EBUSY) => "end other users of the PMU (sysctl -w kernel.nmi_watchdog=0), or another CPU",
+        ("mmap", Errno::EPERM) => "sysctl -w kernel.perf_event_mlock_kb=1024, or CAP_IPC_LOCK",
+        ("perf_event_open", Errno::EACCES | Errno::EPERM) => {
+            "sysctl -w kernel.perf_event_paranoid=2, and a sandbox that allows perf_event_open"
+        }
         _ => "run where the CPU has a PMU that user code may read: the curve over time needs none",
     };
     needed(error.to_string(), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_per_cycle_are_those_of_a_block_over_its_cycles() {
+        let recovery = Recovery { after: vec![400.0, 200.0], undisturbed: vec![200.0, 200.0] };
+        let found = findings(&recovery, 300.0, &Overhead { cycles: 30.0, instructions: 0 }, 256);
+        let heights = |of: &str| -> Vec<f64> {
+            let curve = found.iter().find_map(|finding| match finding {
+                Finding::Curve(curve) if curve.of == of => Some(curve),
+                _ => None,
+            });
+            curve.unwrap().points.iter().map(|(_, height)| *height).collect()
+        };
+        assert_eq!(heights("instructions per cycle after the call"), [0.75, 1.5]);
+        assert_eq!(heights("instructions per cycle without the call"), [1.5, 1.5]);
+        assert!(found.contains(&Finding::figure("cycles lost after the call", Quantity::Number, 200.0)));
+    }
+
+    #[test]
+    fn every_refusal_has_its_remedy() {
+        let remedy = |call: &str, errno| refused(&SysError::new(call, errno)).remedy;
+        assert!(remedy("perf_event_open", Errno::EACCES).contains("perf_event_paranoid"));
+        assert!(remedy("mmap", Errno::EPERM).contains("perf_event_mlock_kb"));
+        assert!(remedy(NOT_READABLE, Errno::EBUSY).contains("nmi_watchdog"));
+        let switched_off = remedy(NOT_READABLE, Errno::EOPNOTSUPP);
+        assert!(switched_off.contains("perf_user_access") || switched_off.contains("rdpmc"));
+        assert!(remedy("perf_event_open", Errno::ENOENT).contains("PMU"));
+    }
 }

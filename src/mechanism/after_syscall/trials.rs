@@ -1,5 +1,7 @@
 //! The trials: settle, call, time; and the same without the call.
 
+use std::time::{Duration, Instant};
+
 use super::counted::{self, Registers};
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, Random, STREAM, Stream, WORKING_SET};
@@ -37,10 +39,12 @@ const MEMORY: usize = 64 << 20;
 /// Trials of either kind that are kept at most; of more, every second, fourth and so on, so that they are spread over the
 /// whole measurement: the last ones alone would be the tenth of a second that something else happened to run in.
 const KEPT: usize = 4096;
-/// Pairs of trials whose cycles are counted: as many as a median needs, and a second at most.
-const COUNTED: u64 = 256;
-/// Of these, one after the other in the same copy.
+/// Pairs of trials whose cycles are counted, one turn in each copy: as many as a median needs.
+const COUNTED: u64 = COUNTED_IN_TURN * COPIES as u64;
 const COUNTED_IN_TURN: u64 = 16;
+/// Fewer, but no fewer than this, of working sets that take longer than this.
+const COUNTED_AT_LEAST: u64 = 2 * COUNTED_IN_TURN;
+const COUNTED_FOR: Duration = Duration::from_secs(1);
 
 /// What tells how long a block takes.
 pub(super) trait Clock: Copy {
@@ -94,10 +98,10 @@ struct Trials<S, C> {
     cost: f64,
 }
 
-/// Ticks of each block of the trials that are kept, which are evenly spaced.
+/// What the clock showed of each block of the trials that are kept, which are evenly spaced.
 struct Rows {
     blocks: usize,
-    ticks: Vec<u32>,
+    shown: Vec<u32>,
     taken: usize,
     /// One trial of so many is kept.
     spacing: usize,
@@ -106,7 +110,7 @@ struct Rows {
 impl Rows {
     fn new(blocks: usize) -> Self {
         // Not zeroes, which the kernel would hand out untouched.
-        Self { blocks, ticks: vec![u32::MAX; blocks * KEPT], taken: 0, spacing: 1 }
+        Self { blocks, shown: vec![u32::MAX; blocks * KEPT], taken: 0, spacing: 1 }
     }
 
     /// Where the next trial goes. The one before it stays if it is one of those that are kept.
@@ -117,20 +121,20 @@ impl Rows {
         }
         let start = self.taken / self.spacing * self.blocks;
         self.taken += 1;
-        &mut self.ticks[start..start + self.blocks]
+        &mut self.shown[start..start + self.blocks]
     }
 
     #[cold]
     fn thin_out(&mut self) {
         for row in 0..KEPT / 2 {
             let second = (2 * row + 1) * self.blocks;
-            self.ticks.copy_within(second..second + self.blocks, row * self.blocks);
+            self.shown.copy_within(second..second + self.blocks, row * self.blocks);
         }
         self.spacing *= 2;
     }
 
     fn kept(&self) -> &[u32] {
-        &self.ticks[..self.taken / self.spacing * self.blocks]
+        &self.shown[..self.taken / self.spacing * self.blocks]
     }
 
     fn forget(&mut self) {
@@ -152,18 +156,18 @@ impl<S: Stream, C: Call> Trials<S, C> {
 
     /// `pairs` of trials in the next copy of the stream. Returns what the clock showed of all blocks after the call.
     fn trials(&mut self, pairs: u64, clock: impl Clock) -> Result<u64, Failure> {
-        let mut ticks = 0;
+        let mut shown = 0;
         self.stream = (self.stream + 1) % self.copies.len();
         for _ in 0..pairs {
             if self.order.next().is_multiple_of(2) {
-                ticks += self.call(clock)?;
+                shown += self.call(clock)?;
                 self.leave_the_call_out(clock);
             } else {
                 self.leave_the_call_out(clock);
-                ticks += self.call(clock)?;
+                shown += self.call(clock)?;
             }
         }
-        Ok(ticks)
+        Ok(shown)
     }
 
     fn call(&mut self, clock: impl Clock) -> Result<u64, Failure> {
@@ -186,9 +190,13 @@ impl<S: Stream, C: Call> Trials<S, C> {
     /// What the kept trials show, which are then forgotten; `None` without any.
     fn recovery(&mut self, step: u64, cost: f64) -> Option<Recovery> {
         let recovery = Recovery::of(self.after.kept(), self.undisturbed.kept(), self.after.blocks, step, cost);
+        self.forget();
+        recovery
+    }
+
+    fn forget(&mut self) {
         self.after.forget();
         self.undisturbed.forget();
-        recovery
     }
 
     fn nanos(&self, ticks: f64) -> f64 {
@@ -217,15 +225,15 @@ fn settle(stream: &mut impl Stream, whole: bool, row: &mut [u32], clock: impl Cl
     stream.seek(start);
 }
 
-/// Executes a block for each place in `row`, and leaves its ticks there. The settling pass goes through here as well, so
+/// Executes a block for each place in `row`, and leaves there what the clock shows of it. The settling pass goes through here as well, so
 /// that this code and the row are at hand when the call is made.
 #[inline(never)]
 pub(super) fn walk(stream: &mut impl Stream, row: &mut [u32], clock: impl Clock) {
     let mut before = clock.read();
-    for ticks in row {
+    for shown in row {
         stream.block();
         let now = clock.read();
-        *ticks = u32::try_from(now.wrapping_sub(before)).unwrap_or(u32::MAX);
+        *shown = u32::try_from(now.wrapping_sub(before)).unwrap_or(u32::MAX);
         before = now;
     }
 }
@@ -264,17 +272,22 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
     }
 
     fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        let registers = Registers::open()?;
-        self.after.forget();
-        self.undisturbed.forget();
-        for _ in 0..COUNTED / COUNTED_IN_TURN {
+        let mut registers = Registers::open()?;
+        // The code for this clock is new to the CPU.
+        self.trials(COUNTED_IN_TURN, registers.cycles())?;
+        self.forget();
+        let (began, mut pairs) = (Instant::now(), 0);
+        while pairs < COUNTED && (pairs < COUNTED_AT_LEAST || began.elapsed() < COUNTED_FOR) {
             self.trials(COUNTED_IN_TURN, registers.cycles())?;
+            pairs += COUNTED_IN_TURN;
         }
         let mut row = vec![0; self.after.blocks];
         let overhead = registers.overhead(&mut row)?;
         let recovery = self.recovery(1, overhead.cycles);
         let instructions = registers.instructions_of(&mut self.copies[self.stream], &mut row, &overhead)?;
-        Ok(recovery.map_or_else(Vec::new, |recovery| counted::findings(&recovery, instructions)))
+        registers.check()?;
+        let told = |recovery: Recovery| counted::findings(&recovery, instructions, &overhead, pairs);
+        Ok(recovery.map_or_else(Vec::new, told))
     }
 }
 

@@ -95,11 +95,20 @@ fn curves(subject: Subject, parameters: &[(&str, &Value)], placement: Option<&'s
         id: format!("{}-{}", subject.anchor("recovery"), text::slug(&chosen.join("-"))),
         title: subject.title(&format!("{}: {}", text::capitalised(&curve.of), told.join(", "))),
         says: match counted {
-            true => format!("Fewest with {}: {}.", label(slowest), text::significant(lowest(&slowest))),
+            true => format!(
+                "Fewest instructions per cycle with {}: {} in its slowest block.",
+                label(slowest),
+                text::significant(lowest(&slowest))
+            ),
             false => format!("Most is lost with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
         },
-        key: (curve.y.quantity == Quantity::Share)
-            .then(|| "100 % is the same block's speed in the trials without the call; median of all trials.".into()),
+        key: match curve.y.quantity {
+            Quantity::Share => {
+                Some("100 % is the same block's speed in the trials without the call; median of all trials.".into())
+            }
+            _ if counted => Some("User mode alone; median of trials timed in cycles.".into()),
+            _ => None,
+        },
         picture: Box::new(Traces {
             across: curve.x.of.clone(),
             upwards: curve.y.of.clone(),
@@ -132,8 +141,8 @@ fn numbers(subject: Subject, found: &[Found]) -> Option<Figure> {
     let what = &found[0].1.of;
     let mut csv = Csv::new(&["row", varied, "ns", "low_95", "high_95", "id"]);
     for (bench, figure, curve) in found {
-        if curve.of != found[0].2.of {
-            // The number beside each curve is the same.
+        if is_counted(curve) {
+            // Its number is that of the other curve.
             continue;
         }
         let setting = &bench.line().setting;
