@@ -113,7 +113,8 @@ impl UserCounter {
         let page = address.map_err(|errno| SysError::new("mmap", errno))?.cast();
         let open = Self { counter, page };
         let readable = open.page().capabilities.load(Ordering::Relaxed) & READABLE != 0;
-        let before = open.read().filter(|_| readable);
+        // Elsewhere the instruction would be a fault.
+        let before = if readable { open.read() } else { None };
         let Some(before) = before else {
             let errno = if readable && !is_switched_off() { Errno::EBUSY } else { Errno::EOPNOTSUPP };
             return Err(SysError::new(NOT_READABLE, errno));
