@@ -167,14 +167,16 @@ fn row(
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
     let in_turns = paired && first.iter().chain(&other).all(|line| line.was_in_turns());
-    let screened = if in_turns { None } else { both_screened(&first, &other, paired) };
-    let unquiet = screened.is_none() && !in_turns;
-    let ratio = if in_turns {
-        ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED)?
-    } else {
-        // Better than no row, as long as nothing follows from it.
-        let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
-        ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?
+    let turns = || ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED);
+    let (ratio, unquiet) = match in_turns.then(turns).flatten() {
+        Some(ratio) => (ratio, false),
+        None => {
+            let screened = both_screened(&first, &other, paired);
+            let unquiet = screened.is_none();
+            // Better than no row, as long as nothing follows from it.
+            let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
+            (ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?, unquiet)
+        }
     };
     let mut notes = Vec::new();
     for (name, lines) in [("first", &first), ("other", &other)] {

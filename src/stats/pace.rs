@@ -80,14 +80,20 @@ pub fn slowed_share(paces: &[f64], best: f64) -> f64 {
 /// 7 % off, in the median over ninety benchmarks, where one figure of what was left was 1.5 % from the next. Only where a
 /// single sample would be left of all, of which there is no interval, they are all kept.
 pub fn at_best_pace(rounds: &[Vec<Paced>]) -> Screened {
-    screen([rounds]).map_or_else(|| Screened { rounds: all_values(rounds), set_aside: 0.0 }, |[screened]| screened)
+    screen([rounds], None)
+        .map_or_else(|| Screened { rounds: all_values(rounds), set_aside: 0.0 }, |[screened]| screened)
+}
+
+/// Screens by a best pace that is known. `None` where too few are left for an interval.
+pub(super) fn at_known_pace(rounds: &[Vec<Paced>], best: f64) -> Option<Screened> {
+    screen([rounds], Some(best)).map(|[screened]| screened)
 }
 
 /// Screens two sides whose rounds with the same place belong together, each by its own best pace, and keeps the rounds of
 /// which both have values that count. `None` where too few are left for a ratio with an interval.
 pub fn pairs_at_best_pace(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> Option<(Rounds, Rounds)> {
     let pairs = a.len().min(b.len());
-    let [a, b] = screen([&a[..pairs], &b[..pairs]])?;
+    let [a, b] = screen([&a[..pairs], &b[..pairs]], None)?;
     Some((a.kept(), b.kept()))
 }
 
@@ -98,8 +104,8 @@ pub fn all_values(rounds: &[Vec<Paced>]) -> Rounds {
 
 /// Screens sides of equally many rounds by one rule: a round counts on all of them or on none. `None` where a side has too
 /// few values left.
-fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> Option<[Screened; SIDES]> {
-    let left = sides.map(at_pace_of_side);
+fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES], best: Option<f64>) -> Option<[Screened; SIDES]> {
+    let left = sides.map(|side| at_pace_of_side(side, best));
     let rounds = sides.first().map_or(0, |rounds| rounds.len());
     let enough = |of: usize, kept: usize, (share, fewest): (f64, usize)| {
         // Criterion's shortest rounds have ten samples, its `--quick` ones fewer.
@@ -127,10 +133,10 @@ fn screen<const SIDES: usize>(sides: [&[Vec<Paced>]; SIDES]) -> Option<[Screened
 }
 
 /// The values beside which the CPU was as fast as at its best; all of them where that is not known of each.
-fn at_pace_of_side(rounds: &[Vec<Paced>]) -> Rounds {
+fn at_pace_of_side(rounds: &[Vec<Paced>], best: Option<f64>) -> Rounds {
     let paces: Vec<f64> = rounds.iter().flatten().filter_map(|sample| sample.pace).collect();
     let timed = paces.len() == rounds.iter().map(Vec::len).sum::<usize>();
-    let limit = best_pace(&paces).filter(|_| timed).map(|best| SLOWER * best);
+    let limit = best.or_else(|| best_pace(&paces)).filter(|_| timed).map(|best| SLOWER * best);
     let quiet = |sample: &&Paced| limit.is_none() || sample.pace <= limit;
     rounds.iter().map(|round| round.iter().filter(quiet).map(|sample| sample.value).collect()).collect()
 }

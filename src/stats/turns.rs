@@ -6,23 +6,23 @@
 //! side with 39 dependent steps more, 1.1 % by their own time), the ratios of the samples at the best pace had a median of
 //! 1.023 and scattered by 4.6 % (1.48 times the median distance from it), those of neighbours 1.014 and 1.3 %.
 
-use super::pace::{Paced, Screened, at_best_pace, best_pace};
+use super::pace::{Paced, Screened, at_known_pace, best_pace};
 use super::ratio::Ratio;
 use super::rounds::rounds_interval;
 
 /// The ratio `a` / `b` of sides whose rounds with the same place took turns. The ratio of a round is the median of those of
 /// its neighbours; the estimate and its interval are those of [`rounds_interval`] over the rounds.
 ///
-/// `seed` matters for single rounds only. `None` where there are no two neighbours, and where a sample is not finite and
+/// `seed` matters for single rounds only. `None` where there are no two neighbours that were alike, and where a sample is not finite and
 /// greater than 0.
 #[must_use]
 pub fn ratio_in_turns(a: &[Vec<Paced>], b: &[Vec<Paced>], confidence: f64, seed: u64) -> Option<Ratio> {
-    let estimate = rounds_interval(&neighbours(a, b).kept(), confidence, seed)?;
+    let estimate = rounds_interval(&neighbours(a, b)?.kept(), confidence, seed)?;
     Some(Ratio { interval: estimate.interval, basis: estimate.basis })
 }
 
 /// The ratios of samples next to each other, beside which the CPU was equally far from each side's best pace.
-fn neighbours(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> Screened {
+fn neighbours(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> Option<Screened> {
     let (best_a, best_b) = (best_of(a), best_of(b));
     let rounds: Vec<Vec<Paced>> = a
         .iter()
@@ -35,8 +35,11 @@ fn neighbours(a: &[Vec<Paced>], b: &[Vec<Paced>]) -> Screened {
             places.map(|place| ratio(beside(a, place), best_a, beside(b, place), best_b)).collect()
         })
         .collect();
-    at_best_pace(&rounds)
+    at_known_pace(&rounds, ALIKE)
 }
+
+/// The factor between two paces that are the same.
+const ALIKE: f64 = 1.0;
 
 /// With the factor between how slow either side's CPU was in place of a pace: at its best it is 1.
 fn ratio(a: Paced, best_a: Option<f64>, b: Paced, best_b: Option<f64>) -> Paced {
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn what_slows_both_falls_out_and_nothing_is_set_aside() {
         let (a, b) = (vec![slowed(105.0, 20); 3], vec![slowed(100.0, 20); 3]);
-        let screened = neighbours(&a, &b);
+        let screened = neighbours(&a, &b).unwrap();
         assert_eq!((screened.set_aside, screened.rounds[0].len()), (0.0, 20));
         let ratio = ratio_in_turns(&a, &b, 0.95, 1).unwrap();
         assert!((ratio.interval.low - 1.05).abs() < 1e-9 && (ratio.interval.high - 1.05).abs() < 1e-9, "{ratio:?}");
@@ -81,14 +84,21 @@ mod tests {
         for sample in a.iter_mut().flat_map(|round| round.iter_mut().take(6)) {
             *sample = Paced { value: 200.0, pace: Some(13.0) };
         }
-        let screened = neighbours(&a, &vec![slowed(100.0, 20); 3]);
+        let screened = neighbours(&a, &vec![slowed(100.0, 20); 3]).unwrap();
         assert_eq!(screened.rounds[0].len(), 14);
         assert!(screened.rounds.iter().flatten().all(|ratio| (ratio - 1.05).abs() < 1e-9), "{screened:?}");
     }
 
     #[test]
+    fn sides_that_were_never_alike_have_no_ratio() {
+        let steady = |value, pace| round(&[(value, pace); 20]);
+        let (a, b) = ([steady(100.0, 10.0), steady(130.0, 13.0)], [steady(130.0, 13.0), steady(100.0, 10.0)]);
+        assert_eq!(ratio_in_turns(&a, &b, 0.95, 1), None);
+    }
+
+    #[test]
     fn sides_of_more_portions_are_laid_beside_each_other() {
-        let screened = neighbours(&[slowed(100.0, 20)], &[slowed(50.0, 10)]);
+        let screened = neighbours(&[slowed(100.0, 20)], &[slowed(50.0, 10)]).unwrap();
         assert_eq!(screened.rounds, [vec![2.0; 20]]);
     }
 
