@@ -169,7 +169,7 @@ fn row(
     let in_turns = paired && first.iter().chain(&other).all(|line| line.was_in_turns());
     let turns = || ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED);
     let (ratio, unquiet) = match in_turns.then(turns).flatten() {
-        Some(ratio) => (ratio, false),
+        Some(Estimate { interval, basis, .. }) => (Ratio { interval, basis }, false),
         None => {
             let screened = both_screened(&first, &other, paired);
             let unquiet = screened.is_none();

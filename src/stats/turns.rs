@@ -7,8 +7,7 @@
 //! 1.023 and scattered by 4.6 % (1.48 times the median distance from it), those of neighbours 1.014 and 1.3 %.
 
 use super::pace::{Paced, Screened, at_known_pace, best_pace};
-use super::ratio::Ratio;
-use super::rounds::rounds_interval;
+use super::rounds::{Estimate, rounds_interval};
 
 /// The ratio `a` / `b` of sides whose rounds with the same place took turns. The ratio of a round is the median of those of
 /// its neighbours; the estimate and its interval are those of [`rounds_interval`] over the rounds.
@@ -16,9 +15,8 @@ use super::rounds::rounds_interval;
 /// `seed` matters for single rounds only. `None` where there are no two neighbours that were alike, and where a sample is not finite and
 /// greater than 0.
 #[must_use]
-pub fn ratio_in_turns(a: &[Vec<Paced>], b: &[Vec<Paced>], confidence: f64, seed: u64) -> Option<Ratio> {
-    let estimate = rounds_interval(&neighbours(a, b)?.kept(), confidence, seed)?;
-    Some(Ratio { interval: estimate.interval, basis: estimate.basis })
+pub fn ratio_in_turns(a: &[Vec<Paced>], b: &[Vec<Paced>], confidence: f64, seed: u64) -> Option<Estimate> {
+    rounds_interval(&neighbours(a, b)?.kept(), confidence, seed)
 }
 
 /// The ratios of samples next to each other, beside which the CPU was equally far from each side's best pace.

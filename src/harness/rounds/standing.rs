@@ -26,7 +26,7 @@ pub struct Standing {
 #[derive(Debug, Clone, Default)]
 struct Known {
     rounds: BTreeMap<u32, Vec<Paced>>,
-    /// Whether a round's samples were not taken in turns with those of the other side.
+    /// Whether the samples of a round that was measured were not taken in turns with those of the other side.
     apart: bool,
     failures: usize,
     unsupported: bool,
@@ -53,7 +53,7 @@ impl Standing {
             Outcome::Failed(_) => known.failures += 1,
         }
         known.rounds.insert(line.round, samples);
-        known.apart |= !line.was_in_turns();
+        known.apart |= matches!(line.outcome, Outcome::Measured(_)) && !line.was_in_turns();
         if let Some(circumstances) = &line.circumstances {
             let took = Duration::from_millis(circumstances.took_ms);
             known.took.push(took);
@@ -110,8 +110,8 @@ impl Standing {
         let both = a.iter().filter_map(|(round, samples)| Some((samples.clone(), b.get(round)?.clone())));
         let measured = both.filter(|(a, b)| !a.is_empty() && !b.is_empty());
         let (a, b): (Vec<Vec<Paced>>, Vec<Vec<Paced>>) = measured.unzip();
-        if in_turns {
-            return ratio_in_turns(&b, &a, CONFIDENCE, 0).map(|ratio| Precision::of_pairs(ratio, a.len()));
+        if let Some(estimate) = ratio_in_turns(&b, &a, CONFIDENCE, 0).filter(|_| in_turns) {
+            return Some(estimate.into());
         }
         let (a, b) = pairs_at_best_pace(&a, &b)?;
         ratio_interval(&b, &a, true, CONFIDENCE, 0).map(|ratio| Precision::of_pairs(ratio, a.len()))
