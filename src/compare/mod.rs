@@ -167,15 +167,18 @@ fn row(
 ) -> Option<Row> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
     let in_turns = paired && first.iter().chain(&other).all(|line| line.was_in_turns());
-    let turns = || ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED);
-    let (ratio, unquiet) = match in_turns.then(turns).flatten() {
-        Some(Estimate { interval, basis, .. }) => (Ratio { interval, basis }, false),
+    let by_neighbours = || ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED);
+    let (ratio, of, unquiet) = match in_turns.then(by_neighbours).flatten() {
+        Some(Estimate { interval, basis, .. }) => {
+            (Ratio { interval, basis }, "samples taken next to each other", false)
+        }
         None => {
             let screened = both_screened(&first, &other, paired);
             let unquiet = screened.is_none();
             // Better than no row, as long as nothing follows from it.
             let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
-            (ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?, unquiet)
+            let of = if paired { "each pair of rounds" } else { "every round to every round" };
+            (ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?, of, unquiet)
         }
     };
     let mut notes = Vec::new();
@@ -209,11 +212,6 @@ fn row(
     let (figure_a, figure_b) = (figure(&first)?, figure(&other)?);
     let quotient = figure_b.interval.estimate / figure_a.interval.estimate;
     if (quotient / ratio.interval.estimate).ln().abs() > NOTEWORTHY {
-        let of = match (in_turns, paired) {
-            (true, _) => "samples taken next to each other",
-            (_, true) => "each pair of rounds",
-            _ => "every round to every round",
-        };
         notes.push(format!(
             "the ratio is the median of those of {of}, not the quotient of the two figures ({quotient:.3})"
         ));
