@@ -6,8 +6,9 @@
 #![allow(clippy::unwrap_used)]
 
 use switchcost::crew::{Failure, Finding};
-use switchcost::harness::{Benchmark, Choice, Planned, plan};
+use switchcost::harness::{Benchmark, Choice, Planned, Session, plan};
 use switchcost::mechanism::Placement;
+use switchcost::pmu::Plan;
 
 /// Enough for a median that no interrupt moves.
 const TRIALS: u64 = 300;
@@ -98,6 +99,18 @@ fn curves_are_flat_where_every_instruction_takes_the_same_time() {
             }
         }
     }
+}
+
+/// Whoever measures asks for it, and keeps the reason where there is none.
+#[test]
+fn a_session_tells_instructions_per_cycle_or_why_there_are_none() {
+    let benchmarks = benchmarks("data", 8 << 10);
+    let nothing = benchmarks.iter().find(|benchmark| benchmark.id().contains("/nothing/")).unwrap();
+    let mut session = Session::open(nothing, Some(&Plan::default())).unwrap();
+    session.sample(TRIALS).unwrap();
+    let (counted, findings) = session.close().unwrap();
+    let refused = counted.not_counted.iter().any(|refused| refused.event.contains("read in user mode"));
+    assert_eq!(curve(&findings, IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
 }
 
 /// What every machine can check: the findings are whole.
