@@ -34,8 +34,21 @@ pub fn pipe(nonblocking: bool) -> Result<Ends, SysError> {
 /// # Errors
 /// `EMFILE` and `ENFILE` when descriptors run out.
 pub fn socket_pair(nonblocking: bool) -> Result<Ends, SysError> {
-    let flags = if nonblocking { SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK } else { SockFlag::SOCK_CLOEXEC };
-    let (reader, writer) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
+    let flags = if nonblocking { SockFlag::SOCK_NONBLOCK } else { SockFlag::empty() };
+    unix_pair(SockType::Stream, flags)
+}
+
+/// A connected pair of UNIX sockets that keep message boundaries and deliver in order (`SOCK_SEQPACKET`, unix(7));
+/// blocking, `SOCK_CLOEXEC` always. Closing one end makes the other's read return 0, as on a stream.
+///
+/// # Errors
+/// `EMFILE` and `ENFILE` when descriptors run out.
+pub fn seqpacket_pair() -> Result<Ends, SysError> {
+    unix_pair(SockType::SeqPacket, SockFlag::empty())
+}
+
+fn unix_pair(kind: SockType, flags: SockFlag) -> Result<Ends, SysError> {
+    let (reader, writer) = socketpair(AddressFamily::Unix, kind, None, flags | SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| SysError::new("socketpair", errno))?;
     Ok(Ends { reader, writer })
 }

@@ -26,6 +26,7 @@ mod sched_yield;
 mod seccomp_notify;
 mod semaphore;
 mod signal;
+mod socket_seqpacket;
 mod socketpair;
 mod spin;
 mod spin_then_park;
