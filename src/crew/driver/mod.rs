@@ -49,8 +49,13 @@ impl Batch {
     /// Ends a batch of `ops` that began at `start`; for tasks that cannot be a closure, such as futures.
     #[inline]
     pub fn since(start: Instant, ops: u64) -> Self {
+        Self::lasting(start.elapsed(), ops)
+    }
+
+    /// A batch of `ops` whose last operation was timed by the task that performed it.
+    pub fn lasting(elapsed: Duration, ops: u64) -> Self {
         // 584 years fit.
-        Self { elapsed: Nanos(start.elapsed().as_nanos() as u64), ops: Ops(ops) }
+        Self { elapsed: Nanos(elapsed.as_nanos() as u64), ops: Ops(ops) }
     }
 }
 

@@ -10,6 +10,7 @@ use super::shift::{Foreman, Shift};
 use super::{Batch, Bound, Crew, Demand, Expectation, Failure, Group, Operation, Parameters, Placement};
 use crate::units::Quantity;
 
+mod async_mutex;
 mod baton;
 mod condvar;
 mod crossbeam_channel;

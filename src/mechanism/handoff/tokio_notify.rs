@@ -20,12 +20,12 @@ use crate::mechanism::{
     Tasks, Unit, register,
 };
 
-const FLAVOUR: Parameter = Parameter {
+pub(super) const FLAVOUR: Parameter = Parameter {
     name: "flavour",
     meaning: "whether both tasks share a thread, or are spawned on a runtime of two workers",
     domain: Domain::Word { words: &[SAME_THREAD, "two_workers"] },
 };
-const SAME_THREAD: &str = "same_thread";
+pub(super) const SAME_THREAD: &str = "same_thread";
 const WORKERS: usize = 2;
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -117,7 +117,7 @@ async fn drive(table: Arc<Table>, ops: u64) -> Batch {
 }
 
 /// Worker k in seat k; both tell whether they got there before the first task runs.
-fn two_workers(crew: &Crew) -> Result<Runtime, Failure> {
+pub(super) fn two_workers(crew: &Crew) -> Result<Runtime, Failure> {
     let names = Arc::new(Mutex::new(vec![crew.name(2), crew.name(1)]));
     let seats = Workers::of(crew, WORKERS)?;
     let seats_of_workers = Arc::clone(&seats);
