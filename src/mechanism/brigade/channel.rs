@@ -1,7 +1,70 @@
 //! What the brigades over channels in user space have in common.
 
-use super::{Place, TASKS};
-use crate::mechanism::{Bound, Demand, Expectation, Parameters, Placement};
+use super::blocking::{Port, seat_threads};
+use super::load::{Load, by_size};
+use super::{Place, TASKS, places};
+use crate::mechanism::{Bound, Crew, Demand, Expectation, Failure, Operation, Parameters, Placement};
+
+/// A library's unbounded channel, whose receiver blocks its thread.
+pub(super) trait BlockingChannel: 'static {
+    /// What a failure calls the library.
+    const LIBRARY: &'static str;
+    /// Where messages go in.
+    type Sender<T: Send + 'static>: Send + 'static;
+    /// Where messages come out.
+    type Receiver<T: Send + 'static>: Send + 'static;
+
+    /// A channel of its own.
+    fn open<T: Send + 'static>() -> (Self::Sender<T>, Self::Receiver<T>);
+
+    /// Sends; false when the receiver is gone.
+    fn send<T: Send + 'static>(sender: &Self::Sender<T>, message: T) -> bool;
+
+    /// Waits for a message; `None` when the sender is gone and nothing is left.
+    fn receive<T: Send + 'static>(receiver: &Self::Receiver<T>) -> Option<T>;
+}
+
+/// A thread per task over channels of this library.
+pub(super) fn set_up_threads<C: BlockingChannel>(
+    parameters: &Parameters,
+    crew: &mut Crew,
+) -> Result<Box<dyn Operation>, Failure> {
+    by_size!(parameters, seat<C>(parameters, crew))
+}
+
+fn seat<C: BlockingChannel, const BYTES: usize>(
+    parameters: &Parameters,
+    crew: &mut Crew,
+) -> Result<Box<dyn Operation>, Failure> {
+    let load = Load::of_tokens(parameters);
+    let (senders, receivers) = (0..load.tasks).map(|_| C::open::<[u8; BYTES]>()).unzip();
+    let ports = places(receivers, senders).into_iter().map(|place| ChannelPort::<C, BYTES>(MessagePort::new(place)));
+    seat_threads(ports, load, crew)
+}
+
+/// What a thread holds: the receiver of its own channel and the sender of the next task's.
+struct ChannelPort<C: BlockingChannel, const BYTES: usize>(
+    MessagePort<C::Receiver<[u8; BYTES]>, C::Sender<[u8; BYTES]>, BYTES>,
+);
+
+impl<C: BlockingChannel, const BYTES: usize> Port for ChannelPort<C, BYTES> {
+    #[inline]
+    fn receive(&mut self) -> Result<Option<u8>, Failure> {
+        let message = C::receive(&self.0.place.reader);
+        Ok(message.map(|message| self.0.keep(message)))
+    }
+
+    #[inline]
+    fn send(&mut self, byte: u8) -> Result<(), Failure> {
+        let message = self.0.message(byte);
+        // It fails only when the next task is gone, whose own failure the crew tells.
+        if C::send(&self.0.place.writer, message) {
+            Ok(())
+        } else {
+            Err(Failure::library(C::LIBRARY, "the next task's receiver is gone"))
+        }
+    }
+}
 
 /// A task's ends of two channels, and the message that it holds.
 #[derive(Debug)]

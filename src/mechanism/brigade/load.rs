@@ -39,12 +39,12 @@ pub(super) const MESSAGE: Parameter = Parameter {
 
 /// Calls a function for the messages that [`MESSAGE`] names: `by_size!(parameters, seat(parameters, crew))`.
 macro_rules! by_size {
-    ($parameters:expr, $seat:ident($($argument:expr),*)) => {
+    ($parameters:expr, $seat:ident $(<$channel:ty>)? ($($argument:expr),*)) => {
         match $parameters.word(crate::mechanism::brigade::load::MESSAGE.name) {
-            "16" => $seat::<16>($($argument),*),
-            "64" => $seat::<64>($($argument),*),
-            "256" => $seat::<256>($($argument),*),
-            _ => $seat::<1>($($argument),*),
+            "16" => $seat::<$($channel,)? 16>($($argument),*),
+            "64" => $seat::<$($channel,)? 64>($($argument),*),
+            "256" => $seat::<$($channel,)? 256>($($argument),*),
+            _ => $seat::<$($channel,)? 1>($($argument),*),
         }
     };
 }

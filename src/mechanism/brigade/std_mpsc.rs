@@ -6,10 +6,9 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::blocking::{Port, seat_threads};
-use super::channel::{MessagePort, demand_of_channel_threads, woken_threads};
-use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
-use super::{TASKS, places};
+use super::TASKS;
+use super::channel::{BlockingChannel, demand_of_channel_threads, set_up_threads, woken_threads};
+use super::load::{BYTES_IN_FLIGHT, MESSAGE, TOUCH, WORK, hops_of_all_tokens};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -36,29 +35,27 @@ impl Mechanism for StdMpsc {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        by_size!(parameters, seat(parameters, crew))
+        set_up_threads::<Self>(parameters, crew)
     }
 }
 
-type Ends<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
+impl BlockingChannel for StdMpsc {
+    const LIBRARY: &'static str = "std";
+    type Sender<T: Send + 'static> = Sender<T>;
+    type Receiver<T: Send + 'static> = Receiver<T>;
 
-fn seat<const BYTES: usize>(parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-    let load = Load::of_tokens(parameters);
-    let (senders, receivers) = (0..load.tasks).map(|_| channel()).unzip();
-    seat_threads(places(receivers, senders).into_iter().map(Ends::<BYTES>::new), load, crew)
-}
-
-impl<const BYTES: usize> Port for Ends<BYTES> {
     #[inline]
-    fn receive(&mut self) -> Result<Option<u8>, Failure> {
-        let message = self.place.reader.recv().ok();
-        Ok(message.map(|message| self.keep(message)))
+    fn open<T: Send + 'static>() -> (Sender<T>, Receiver<T>) {
+        channel()
     }
 
     #[inline]
-    fn send(&mut self, byte: u8) -> Result<(), Failure> {
-        let message = self.message(byte);
-        // It fails only when the next task is gone, whose own failure the crew tells.
-        self.place.writer.send(message).map_err(|error| Failure::library("std", error))
+    fn send<T: Send + 'static>(sender: &Sender<T>, message: T) -> bool {
+        sender.send(message).is_ok()
+    }
+
+    #[inline]
+    fn receive<T: Send + 'static>(receiver: &Receiver<T>) -> Option<T> {
+        receiver.recv().ok()
     }
 }
