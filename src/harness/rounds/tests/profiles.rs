@@ -48,10 +48,10 @@ set = { tasks = [4, 8], touch = [0, 4096], access = "write" }
 }
 
 #[test]
-fn the_profile_in_the_methodology_is_one() {
-    let page = include_str!("../../../../METHODOLOGY.md");
+fn the_profile_in_the_documents_is_one() {
+    let page = include_str!("../../../../docs/method/profiles.md");
     let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let profile = Profile::parse(example, Path::new("METHODOLOGY.md")).unwrap();
+    let profile = Profile::parse(example, Path::new("profiles.md")).unwrap();
     assert_eq!((profile.rounds, profile.picks.len()), (5, 2));
     let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
     assert!(planned.iter().any(|planned| planned.id().ends_with("/tasks=64")));
