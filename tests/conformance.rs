@@ -5,18 +5,20 @@
 //! watch is printed with its reason (`cargo test -- --nocapture` shows it) and is no failure.
 #![allow(clippy::unwrap_used)]
 
+mod own_process;
+mod patience;
 mod trial;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use patience::patience;
 use switchcost::crew::Failure;
 use switchcost::harness::{Auditor, Benchmark, Choice, Planned, plan};
 use switchcost::mechanism::{Bound, Descriptor, Domain, GROUPS, Parameters, Placement, Tasks, Value, registry};
 use switchcost::record::AuditRecord;
-use trial::{Belongings, PATIENCE, SMALL, settings};
+use trial::{Belongings, SMALL, settings};
 
 /// Every benchmark to check; what cannot be planned here is printed.
 /// Every mechanism in every placement, and each of its other settings in one of them: a parameter changes what is done,
@@ -123,16 +125,7 @@ fn check_choice(descriptor: &Descriptor, parameters: &Parameters) {
 /// Runs [`instances_run_and_end`] in a process and a folder of its own, where whatever is left behind is its doing.
 #[test]
 fn every_benchmark_runs_counts_and_leaves_nothing_behind() {
-    let scratch = tempfile::tempdir().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        // One test thread is the main thread: no thread of the test's own comes or goes.
-        .args(["instances_run_and_end", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-        .env("TMPDIR", scratch.path())
-        .current_dir(scratch.path())
-        .output()
-        .unwrap();
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    own_process::run("instances_run_and_end");
 }
 
 #[test]
@@ -162,7 +155,7 @@ fn instances_run_and_end() {
 /// One lap, and three.
 fn run(benchmark: &Benchmark) {
     let id = benchmark.id();
-    let mut driver = match benchmark.start_within(PATIENCE) {
+    let mut driver = match benchmark.start_within(patience()) {
         Ok(driver) => driver,
         Err(Failure::Unsupported(reason)) => return println!("{id}: unsupported: {reason}"),
         Err(failure) => panic!("{id}: {failure}"),
@@ -190,7 +183,7 @@ const MANY: usize = 8;
 #[test]
 fn every_benchmark_does_what_its_descriptor_says() {
     let benchmarks = benchmarks();
-    let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).patience(PATIENCE);
+    let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).patience(patience());
     let next = AtomicUsize::new(0);
     while next.load(Ordering::Relaxed) < benchmarks.len() {
         let mut differ = Vec::new();
