@@ -122,16 +122,32 @@ fn check_choice(descriptor: &Descriptor, parameters: &Parameters) {
     }
 }
 
-/// Runs [`instances_run_and_end`] in a process and a folder of its own, where whatever is left behind is its doing.
+/// Which share of the benchmarks a process of [`instances_run_and_end`] takes: `1/3`.
+const SHARE: &str = "SWITCHCOST_CONFORMANCE_SHARE";
+/// An instance mostly waits: for a disk, a timer, a task to end. So a few go side by side, but not in one process, where
+/// one would see what the other is about to leave.
+const SHARES: usize = 3;
+
+/// Runs [`instances_run_and_end`] in processes and folders of their own, where whatever is left behind is its doing.
 #[test]
 fn every_benchmark_runs_counts_and_leaves_nothing_behind() {
-    own_process::run("instances_run_and_end");
+    std::thread::scope(|scope| {
+        for share in 0..SHARES {
+            scope.spawn(move || {
+                own_process::run_with("instances_run_and_end", &[(SHARE, &format!("{share}/{SHARES}"))]);
+            });
+        }
+    });
 }
 
 #[test]
 #[ignore = "every_benchmark_runs_counts_and_leaves_nothing_behind runs it"]
 fn instances_run_and_end() {
-    let benchmarks = benchmarks();
+    let share = std::env::var(SHARE).unwrap_or_else(|_| "0/1".into());
+    let (share, shares) = share.split_once('/').unwrap();
+    let (share, shares): (usize, usize) = (share.parse().unwrap(), shares.parse().unwrap());
+    let all = benchmarks().into_iter().enumerate();
+    let benchmarks: Vec<Benchmark> = all.filter(|(index, _)| index % shares == share).map(|(_, one)| one).collect();
     assert!(!benchmarks.is_empty(), "this machine runs nothing at all");
     // What a process opens once, at first use, is not left behind.
     for benchmark in &benchmarks {

@@ -25,8 +25,15 @@ pub(crate) fn command_after(shell: &str, test: &str) -> Command {
 /// Runs `test` in a folder of its own, which is its TMPDIR too; prints what it said and fails when it does.
 #[allow(dead_code)]
 pub(crate) fn run(test: &str) {
+    run_with(test, &[]);
+}
+
+/// The same with these variables in its environment.
+#[allow(dead_code)]
+pub(crate) fn run_with(test: &str, variables: &[(&str, &str)]) {
     let scratch = tempfile::tempdir().unwrap();
     let mut command = command(test);
+    command.envs(variables.iter().copied());
     passes(test, command.env("TMPDIR", scratch.path()).current_dir(scratch.path()));
 }
 
