@@ -21,7 +21,10 @@ fn benchmarks(stream: &str, working_set: u64) -> Vec<Benchmark> {
         Planned::Ready(benchmark) => Some(benchmark),
         Planned::Unsupported { .. } => None,
     };
-    planned.into_iter().filter_map(ready).collect()
+    let benchmarks: Vec<Benchmark> = planned.into_iter().filter_map(ready).collect();
+    // Every machine has a CPU for them all to run on.
+    assert!(!benchmarks.is_empty(), "no benchmark of after_syscall is planned: nothing is checked");
+    benchmarks
 }
 
 /// What it finds out, with cycles and without; `None` where it cannot run, which is printed.

@@ -5,18 +5,20 @@
 //! watch is printed with its reason (`cargo test -- --nocapture` shows it) and is no failure.
 #![allow(clippy::unwrap_used)]
 
+mod own_process;
+mod patience;
 mod trial;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use patience::patience;
 use switchcost::crew::Failure;
 use switchcost::harness::{Auditor, Benchmark, Choice, Planned, plan};
 use switchcost::mechanism::{Bound, Descriptor, Domain, GROUPS, Parameters, Placement, Tasks, Value, registry};
 use switchcost::record::AuditRecord;
-use trial::{Belongings, PATIENCE, SMALL, settings};
+use trial::{Belongings, SMALL, settings};
 
 /// Every benchmark to check; what cannot be planned here is printed.
 /// Every mechanism in every placement, and each of its other settings in one of them: a parameter changes what is done,
@@ -120,25 +122,32 @@ fn check_choice(descriptor: &Descriptor, parameters: &Parameters) {
     }
 }
 
-/// Runs [`instances_run_and_end`] in a process and a folder of its own, where whatever is left behind is its doing.
+/// Which share of the benchmarks a process of [`instances_run_and_end`] takes: `1/3`.
+const SHARE: &str = "SWITCHCOST_CONFORMANCE_SHARE";
+/// An instance mostly waits: for a disk, a timer, a task to end. So a few go side by side, but not in one process, where
+/// one would see what the other is about to leave.
+const SHARES: usize = 3;
+
+/// Runs [`instances_run_and_end`] in processes and folders of their own, where whatever is left behind is its doing.
 #[test]
 fn every_benchmark_runs_counts_and_leaves_nothing_behind() {
-    let scratch = tempfile::tempdir().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        // One test thread is the main thread: no thread of the test's own comes or goes.
-        .args(["instances_run_and_end", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-        .env("TMPDIR", scratch.path())
-        .current_dir(scratch.path())
-        .output()
-        .unwrap();
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::thread::scope(|scope| {
+        for share in 0..SHARES {
+            scope.spawn(move || {
+                own_process::run_with("instances_run_and_end", &[(SHARE, &format!("{share}/{SHARES}"))]);
+            });
+        }
+    });
 }
 
 #[test]
 #[ignore = "every_benchmark_runs_counts_and_leaves_nothing_behind runs it"]
 fn instances_run_and_end() {
-    let benchmarks = benchmarks();
+    let share = std::env::var(SHARE).unwrap_or_else(|_| "0/1".into());
+    let (share, shares) = share.split_once('/').unwrap();
+    let (share, shares): (usize, usize) = (share.parse().unwrap(), shares.parse().unwrap());
+    let all = benchmarks().into_iter().enumerate();
+    let benchmarks: Vec<Benchmark> = all.filter(|(index, _)| index % shares == share).map(|(_, one)| one).collect();
     assert!(!benchmarks.is_empty(), "this machine runs nothing at all");
     // What a process opens once, at first use, is not left behind.
     for benchmark in &benchmarks {
@@ -162,7 +171,7 @@ fn instances_run_and_end() {
 /// One lap, and three.
 fn run(benchmark: &Benchmark) {
     let id = benchmark.id();
-    let mut driver = match benchmark.start_within(PATIENCE) {
+    let mut driver = match benchmark.start_within(patience()) {
         Ok(driver) => driver,
         Err(Failure::Unsupported(reason)) => return println!("{id}: unsupported: {reason}"),
         Err(failure) => panic!("{id}: {failure}"),
@@ -190,7 +199,7 @@ const MANY: usize = 8;
 #[test]
 fn every_benchmark_does_what_its_descriptor_says() {
     let benchmarks = benchmarks();
-    let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).patience(PATIENCE);
+    let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).patience(patience());
     let next = AtomicUsize::new(0);
     while next.load(Ordering::Relaxed) < benchmarks.len() {
         let mut differ = Vec::new();

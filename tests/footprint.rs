@@ -1,9 +1,10 @@
 //! Is what the group `footprint` finds out what the kernel accounts for?
 #![allow(clippy::unwrap_used)]
 
+mod own_process;
+
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -116,13 +117,8 @@ fn proc_agrees_with_a_control_group() {
         Ok(group) => group,
         Err(reason) => return println!("not checked: no control group can be made here: {reason}"),
     };
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["inside_the_group", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-        .env(GROUP, &group.0)
-        .output()
-        .unwrap();
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let test = "inside_the_group";
+    own_process::passes(test, own_process::command(test).env(GROUP, &group.0));
 }
 
 #[test]

@@ -10,20 +10,23 @@
 //! nothing happens to: it would be left behind by design.
 #![allow(clippy::unwrap_used)]
 
+mod own_process;
+mod patience;
 mod trial;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use nix::unistd::Pid;
+use patience::patience;
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, Planned, plan};
 use switchcost::mechanism::Value;
 use switchcost::sys::mark;
 use switchcost::sys::ptrace::{Entry, Event, Tracee};
 use syscalls::{Errno, Sysno};
-use trial::{Belongings, PATIENCE, settings};
+use trial::{Belongings, settings};
 
 /// What the traced process tells: a set-up begins, it has ended; and what it asks: which call fails next?
 const BEGINS: u64 = 1;
@@ -124,8 +127,7 @@ fn a_set_up_that_fails_half_way_leaves_nothing_behind() {
 fn trace(test: &str, share: &str) -> Option<usize> {
     let (scratch, said) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let out = said.reopen().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+    let mut child = own_process::command(test)
         .env("TMPDIR", scratch.path())
         .env(SHARE, share)
         // Libraries panic, and their traces would be all there is to see.
@@ -144,6 +146,7 @@ fn trace(test: &str, share: &str) -> Option<usize> {
     match outcome {
         Ok(injected) => {
             println!("{said}");
+            own_process::assert_passed(test, &said);
             Some(injected)
         }
         Err(End::Untraced(reason)) => {
@@ -320,9 +323,9 @@ const CREATE_IN_LAPS: [&str; 2] = ["creation", "footprint"];
 /// Sets it up, and if that succeeds runs a lap: whatever failed had a way around it.
 fn works(benchmark: &Benchmark) -> Result<(), String> {
     // A hang of the crew itself would have no other end.
-    let _ = nix::unistd::alarm::set(3 * PATIENCE.as_secs() as u32);
+    let _ = nix::unistd::alarm::set(3 * patience().as_secs() as u32);
     mark::leave(BEGINS);
-    let mut started = benchmark.start_within(PATIENCE);
+    let mut started = benchmark.start_within(patience());
     if CREATE_IN_LAPS.contains(&benchmark.descriptor().group()) {
         started = started.and_then(|mut driver| driver.run(benchmark.whole_laps(1)).map(|_| driver));
     }

@@ -2,6 +2,8 @@
 //! signal in the middle of a batch.
 #![allow(clippy::unwrap_used)]
 
+mod own_process;
+mod patience;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -11,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use patience::{await_until, patience};
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, Planned, plan};
-use trial::{Belongings, PATIENCE, settings};
+use trial::{Belongings, settings};
 
 /// Less than the batches take that are asked for, and often less than set-up takes: both are given up on.
 const IMPATIENCE: Duration = Duration::from_millis(10);
@@ -22,15 +25,7 @@ const LONG: Duration = Duration::from_millis(60);
 /// Runs [`instances_are_given_up_on`] in a process of its own, where whatever is left behind is its doing.
 #[test]
 fn what_takes_too_long_leaves_nothing_behind_when_it_comes_back() {
-    let scratch = tempfile::tempdir().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["instances_are_given_up_on", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-        .env("TMPDIR", scratch.path())
-        .current_dir(scratch.path())
-        .output()
-        .unwrap();
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    own_process::run("instances_are_given_up_on");
 }
 
 #[test]
@@ -55,11 +50,11 @@ fn instances_are_given_up_on() {
         }
         Belongings::now_at_last(&before).unwrap_or_else(|more| panic!("{}: left behind: {more}", benchmark.id()));
     }
-    assert!(2 * given_up > seen.len(), "only {given_up} of {} were given up on", seen.len());
+    assert!(!seen.is_empty() && 2 * given_up > seen.len(), "only {given_up} of {} were given up on", seen.len());
 }
 
 fn ops_that_take(time: Duration, benchmark: &Benchmark) -> u64 {
-    let mut driver = benchmark.start_within(PATIENCE).unwrap();
+    let mut driver = benchmark.start_within(patience()).unwrap();
     let lap = benchmark.whole_laps(1);
     driver.run(lap).unwrap();
     // By the clock: what a batch measures may be latencies, or bytes.
@@ -119,9 +114,9 @@ fn interrupt(command: &mut Command, scratch: &Path, signal: Signal, case: &str) 
     command.env(name, value).env("TMPDIR", scratch).current_dir(scratch);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let at_work = || marked(&mark).into_iter().any(|process| tasks(process).iter().any(|name| is_a_task(name)));
-    let working = within(PATIENCE * 4, at_work);
+    let working = within(patience(), at_work);
     // The first asks a run to end with what it measures at the moment, the second to end at once.
-    let ended = within(PATIENCE, || {
+    let ended = within(patience(), || {
         let ended = child.try_wait().unwrap().is_some();
         ended || kill(Pid::from_raw(child.id() as i32), signal).is_err()
     });
@@ -131,20 +126,13 @@ fn interrupt(command: &mut Command, scratch: &Path, signal: Signal, case: &str) 
     }
     assert!(ended, "{case}: it did not end");
     assert!(working, "{case}: no task was at work");
-    let gone = within(PATIENCE, || marked(&mark).is_empty());
+    let gone = within(patience(), || marked(&mark).is_empty());
     let left: Vec<_> = marked(&mark).into_iter().map(tasks).collect();
     assert!(gone, "{case}: processes of these tasks are left: {left:?}");
 }
 
 fn within(time: Duration, mut happens: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + time;
-    while !happens() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    true
+    await_until(time, || happens().then_some(())).is_some()
 }
 
 /// The processes with this variable in their environment; not those that have ended and wait to be reaped.

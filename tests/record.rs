@@ -1,6 +1,7 @@
 //! Records: written, read back, torn, damaged, and as other programs see them.
 #![allow(clippy::unwrap_used)]
 
+mod own_process;
 mod sample;
 
 use std::collections::BTreeSet;
@@ -152,14 +153,9 @@ fn a_full_disk_leaves_whole_lines() {
     let (_small, path) = written(&sample::lines());
     // In blocks of 512 bytes: room for one copy of the sample and a half.
     let blocks = fs::metadata(path).unwrap().len() * 3 / 2 / 512;
-    let script = format!(r#"trap "" XFSZ; ulimit -f {blocks}; exec "$0" fills_the_disk --exact --ignored"#);
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .env("RECORD_FOLDER", folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let limit = format!(r#"trap "" XFSZ; ulimit -f {blocks}"#);
+    let test = "fills_the_disk";
+    own_process::passes(test, own_process::command_after(&limit, test).env("RECORD_FOLDER", folder.path()));
     let run = read(folder.path()).unwrap();
     let lines = lines_of(&run).len();
     assert!(!run.torn && lines > sample::lines().len() && lines < 2 * sample::lines().len(), "{lines} lines");

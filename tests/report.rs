@@ -308,8 +308,10 @@ fn the_parts_of_a_cost_add_up_to_it() {
 
 #[test]
 fn pictures_are_well_formed_and_stay_on_their_canvas() {
+    let mut drawn = BTreeSet::new();
     for (name, files) in reports() {
         for figure in figures(&files) {
+            drawn.insert(name);
             let svg = text(&files, &format!("figures/{figure}.svg"));
             let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{name} {figure}: {error}"));
             let number = |node: &roxmltree::Node, name: &str| node.attribute(name).map(|v| v.parse::<f64>().unwrap());
@@ -325,6 +327,7 @@ fn pictures_are_well_formed_and_stay_on_their_canvas() {
             }
         }
     }
+    assert_eq!(drawn, BTreeSet::from(["half", "no machine", "two", "whole"]), "reports that have pictures");
 }
 
 #[test]

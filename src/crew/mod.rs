@@ -218,7 +218,7 @@ impl Crew {
         Ok(self.gate().changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    fn gate(&self) -> &Gate {
+    fn gate(&self) -> &Arc<Gate> {
         &self.recruiter.gate
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::patience::{await_until, patience};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use switchcost::mechanism::{Descriptor, Domain, Parameters, Value};
@@ -12,11 +13,6 @@ use switchcost::sys::process::open_descriptors;
 pub(crate) const SMALL: u64 = 8;
 /// Another small number, for parameters whose default is smaller than [`SMALL`]: how many are alive at once.
 const OTHER: u64 = 3;
-
-/// Longer than anything takes at these sizes on a busy machine: two thousand forks across CPUs that are shared with ten
-/// others took 8 s. A broken mechanism often
-/// hangs, and each time one does this is what it takes to be told.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The settings under which a mechanism must conform: all small, and from there each word and each number that is 1 or
 /// 0 by default changed once, and each that may be 0 but is not set to that: 0 often means something else than a
@@ -63,7 +59,7 @@ impl Belongings {
     pub(crate) fn settle() {
         let (mut last, mut unchanged) = (Self::now(), 0);
         while unchanged < 30 {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
             let now = Self::now();
             unchanged = if now == last { unchanged + 1 } else { 0 };
             last = now;
@@ -85,12 +81,12 @@ impl Belongings {
     /// (the join waits for its memory, not for its end), and a closed ring ends its workers later.
     pub(crate) fn now_at_last(before: &Self) -> Result<(), String> {
         let mut now = Self::now();
-        for _ in 0..500 {
-            if now == *before {
-                return Ok(());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        let as_before = await_until(patience(), || {
             now = Self::now();
+            (now == *before).then_some(())
+        });
+        if as_before.is_some() {
+            return Ok(());
         }
         let new = |fd: &&i32| !before.descriptors.contains(fd);
         let target = |fd: &i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();

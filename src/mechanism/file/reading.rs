@@ -218,6 +218,44 @@ mod tests {
         }
     }
 
+    /// Only lower bounds of the test's own pauses: a busy machine makes each part longer, and neither shorter.
+    #[test]
+    fn what_submission_takes_is_told_apart_from_what_waiting_takes() {
+        const PAUSE: Duration = Duration::from_millis(2);
+        let pause = |yes: bool| {
+            move |_: &mut ()| -> Result<(), Failure> {
+                if yes {
+                    std::thread::sleep(PAUSE);
+                }
+                Ok(())
+            }
+        };
+        for submitting in [true, false] {
+            let begun = Instant::now();
+            let wave = Wave::in_two_steps(begun, &mut (), pause(submitting), pause(!submitting)).unwrap();
+            let completion = wave.completion.unwrap();
+            assert_eq!(wave.submission + completion, wave.over - begun);
+            assert!(if submitting { wave.submission } else { completion } >= PAUSE, "{submitting}");
+        }
+    }
+
+    #[test]
+    fn the_share_in_submission_is_of_the_whole_time_of_a_wave() {
+        if let Err(reason) = super::super::source::probe() {
+            return println!("not checked: {reason}");
+        }
+        let parameters = Parameters::defaults(find("file/uring").unwrap().descriptor());
+        let source = Source::open(&parameters, 4).unwrap();
+        let mut reading = Reading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one: false });
+        reading.run(4).unwrap();
+        let of = "time blocked in submission";
+        let told = reading.findings().unwrap().into_iter().find_map(|finding| match finding {
+            Finding::Figure(figure) if figure.of == of => Some(figure.value),
+            _ => None,
+        });
+        assert!(told.is_some_and(|share| (share - 20.0 / 60.0).abs() < 1e-9), "{told:?}");
+    }
+
     fn distribution(finding: Finding) -> Option<(String, Values)> {
         match finding {
             Finding::Distribution(found) => Some((found.of, found.values)),
