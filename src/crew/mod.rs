@@ -280,3 +280,6 @@ impl Recruiter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

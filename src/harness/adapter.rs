@@ -346,6 +346,9 @@ impl Timed {
 }
 
 #[cfg(test)]
+mod fixed_time;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::crew::Batch;

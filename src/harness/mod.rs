@@ -5,6 +5,8 @@ mod audit;
 mod benchmark;
 mod demand;
 mod evidence;
+#[cfg(test)]
+mod fake;
 mod formatter;
 mod matrix;
 mod metering;

@@ -35,9 +35,13 @@ pub struct Session {
     calls: u64,
     /// What an operation took by the clock on the wall in the last bare sample.
     nanos_per_op: Option<f64>,
+    look: Look,
     // Last: the machine keeps its idle mode until both instances are gone.
     _idle: Held,
 }
+
+/// How to find out how fast a driver's CPU is: [`Driver::pace`], but in tests.
+pub(super) type Look = fn(&mut Driver) -> Result<Option<Pace>, Failure>;
 
 #[derive(Debug)]
 struct Counting {
@@ -62,7 +66,16 @@ impl Session {
         let metering = plan.map(|_| Metering::start());
         let plan = plan.filter(|_| benchmark.mechanism.inherits_counters() && benchmark.measures().is_time());
         let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
-        Ok(Self { benchmark: benchmark.clone(), bare, counting, metering, calls: 0, nanos_per_op: None, _idle: idle })
+        Ok(Self {
+            benchmark: benchmark.clone(),
+            bare,
+            counting,
+            metering,
+            calls: 0,
+            nanos_per_op: None,
+            look: Driver::pace,
+            _idle: idle,
+        })
     }
 
     /// The benchmark.
@@ -125,7 +138,7 @@ impl Session {
 
     /// How fast the CPU is; what is no time does not depend on that.
     fn pace(&mut self) -> Result<Option<Pace>, Failure> {
-        if self.benchmark.measures().is_time() { self.bare.pace() } else { Ok(None) }
+        if self.benchmark.measures().is_time() { (self.look)(&mut self.bare) } else { Ok(None) }
     }
 
     /// `pace` is that before it, and then that after it.
@@ -279,6 +292,9 @@ impl Counting {
         Ok(counted.and_then(|()| self.counters.pause()))
     }
 }
+
+#[cfg(test)]
+mod fixed_time;
 
 #[cfg(test)]
 mod tests {

@@ -227,6 +227,47 @@ mod tests {
         assert_eq!(at_best_pace(&[slow.clone(), slow.clone(), slow]).set_aside, 0.0);
     }
 
+    /// They may be the mechanism's own: a second mode, a wait for a disk.
+    #[test]
+    fn samples_ten_times_slower_at_an_even_pace_stay() {
+        let values = |slower: f64| (0..20).map(move |index| if index % 5 == 4 { 100.0 * slower } else { 100.0 });
+        for slower in [0.1, 10.0, 1000.0] {
+            // Paces that differ by less than a neighbour makes them differ.
+            let paced = values(slower).enumerate().map(|(index, value)| (value, 10.0 + 0.05 * (index % 3) as f64));
+            let round = round(&paced.collect::<Vec<_>>());
+            let all = vec![values(slower).collect::<Vec<_>>(); 3];
+            let rounds = [round.clone(), round.clone(), round];
+            assert_eq!(at_best_pace(&rounds), Screened { rounds: all.clone(), set_aside: 0.0 }, "{slower}");
+            let other = [vec![Paced { value: 1.0, pace: Some(3.0) }; 20], vec![], vec![]];
+            assert_eq!(at_known_pace(&rounds, 10.0).map(Screened::kept), Some(all.clone()), "{slower}");
+            let (kept, _) = pairs_at_best_pace(&rounds[..1], &other[..1]).unwrap();
+            assert_eq!(kept, all[..1], "{slower}");
+        }
+    }
+
+    /// Whatever the samples are, the paces alone say which are set aside.
+    #[test]
+    fn which_samples_are_set_aside_does_not_depend_on_them() {
+        let mut random = Prng::seeded(11);
+        for _ in 0..200 {
+            let paces: Vec<Vec<f64>> =
+                (0..4).map(|_| (0..20).map(|_| 10.0 + 3.0 * random.unit().powi(2)).collect()).collect();
+            let mut number = 0.0;
+            let mut at = |value: &mut dyn FnMut(f64) -> f64| -> Vec<Vec<Paced>> {
+                let sample = |pace: &f64| {
+                    number += 1.0;
+                    Paced { value: value(number), pace: Some(*pace) }
+                };
+                let mut sample = sample;
+                paces.iter().map(|round| round.iter().map(&mut sample).collect()).collect()
+            };
+            let (rising, wild) = (at(&mut |number| number), at(&mut |_| 1.0 + 1e6 * random.unit().powi(9)));
+            let lengths =
+                |rounds: &[Vec<Paced>]| -> Vec<usize> { at_best_pace(rounds).rounds.iter().map(Vec::len).collect() };
+            assert_eq!(lengths(&rising), lengths(&wild));
+        }
+    }
+
     /// A neighbour that comes and goes for a third of the time, whole seconds long: the medians of what is kept scatter
     /// as they would without it.
     #[test]

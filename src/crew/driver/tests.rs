@@ -21,6 +21,40 @@ fn a_batch_is_run_and_counted() {
     driver.stop().unwrap();
 }
 
+/// The driver is woken before the batch begins, and the main thread after it has ended.
+#[test]
+fn a_batch_is_handed_over_as_the_operation_timed_it() {
+    let fixed = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
+        Ok(Box::new(|ops| Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops) })))
+    };
+    for marked in [false, true] {
+        let roster = Roster { marked, ..roster(Duration::from_secs(10)) };
+        let mut driver = Driver::start(roster, || Ok(()), fixed).unwrap();
+        for ops in [1, 7, 1000] {
+            assert_eq!(driver.run(ops), Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops) }));
+        }
+        driver.stop().unwrap();
+    }
+}
+
+/// The least of many, since others are at work on this machine.
+fn least_of_many(measure: impl Fn() -> Nanos) -> Nanos {
+    (0..10_000).map(|_| measure()).min().unwrap()
+}
+
+#[test]
+fn a_batch_that_does_nothing_takes_as_long_as_a_look_at_the_clock() {
+    let clock = || {
+        let start = Instant::now();
+        std::hint::black_box(());
+        Nanos(start.elapsed().as_nanos() as u64)
+    };
+    let clock = least_of_many(clock);
+    let batch = least_of_many(|| Batch::timed(|| std::hint::black_box(Ok(1))).unwrap().elapsed);
+    // A system call, let alone a wakeup, takes more than four looks.
+    assert!(batch.0 <= 4 * clock.0.max(1), "{batch:?} against {clock:?}");
+}
+
 /// Finds out how many operations it did.
 struct Finder(u64);
 

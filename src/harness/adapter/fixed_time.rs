@@ -1,0 +1,69 @@
+//! What Criterion's samples become in a record: with an operation of a fixed time.
+
+use super::*;
+use crate::crew::Finding;
+use crate::harness::fake::{BARE, BATCHES, COUNTED, FixedTime, LAP};
+use crate::record::Measured;
+
+struct Lines(Vec<BenchmarkLine>);
+
+impl Observer for Lines {
+    fn finished(&mut self, line: BenchmarkLine) {
+        self.0.push(line);
+    }
+}
+
+const SAMPLES: usize = 10;
+
+fn record_of(fake: FixedTime) -> Measured {
+    let folder = tempfile::tempdir().unwrap();
+    let timing = Timing { warm_up: Duration::from_millis(5), measure: Duration::from_millis(20), samples: SAMPLES };
+    let settings = Settings {
+        mode: Mode::Measure,
+        counters: Some(Plan::default()),
+        auditor: None,
+        round: 0,
+        machine: "none".into(),
+    };
+    let planned = Planned::Ready(fake.kept().benchmark());
+    let mut lines = Lines(Vec::new());
+    measure_one(&planned, &timing, folder.path(), &settings, Turns::alone(), &mut lines);
+    match lines.0.pop().map(|line| line.outcome) {
+        Some(Outcome::Measured(measured)) => *measured,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn batches(measured: &Measured) -> usize {
+    match measured.findings.as_slice() {
+        [Finding::Figure(figure)] if figure.of == BATCHES => figure.value as usize,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_record_holds_the_bare_samples_to_the_nanosecond_and_none_of_warming_up() {
+    let measured = record_of(FixedTime::default());
+    let samples = &measured.samples;
+    assert!(samples.len() >= SAMPLES, "{samples:?}");
+    assert!(samples.iter().all(|sample| sample.1.0 == sample.0.0 * BARE && sample.0.0 % LAP == 0), "{samples:?}");
+    assert_eq!(measured.paces.len(), samples.len(), "a look at the pace for each");
+    let counted = &measured.counted;
+    assert!(counted.samples.iter().all(|sample| sample.1.0 == sample.0.0 * COUNTED), "{:?}", counted.samples);
+    if counted.samples.is_empty() {
+        println!("counted samples were not checked: {:?}", counted.not_counted);
+    }
+    assert!(counted.samples.len() <= SAMPLES / 3, "none of warming up: {:?}", counted.samples);
+    // Warming up has more batches than there are samples. That it is over is seen at the second sample.
+    let found = batches(&measured);
+    assert!(found < samples.len() && 2 * found > samples.len(), "{found} batches found out about: {samples:?}");
+}
+
+/// Samples are set aside for the CPU's pace, never for being slow.
+#[test]
+fn samples_that_are_ten_times_slower_stay_in_the_record() {
+    let measured = record_of(FixedTime { every: Some(3), ..FixedTime::default() });
+    let slow = measured.samples.iter().filter(|sample| sample.1.0 == sample.0.0 * 10 * BARE).count();
+    assert!(measured.samples.len() > batches(&measured) && slow >= batches(&measured) / 3, "{:?}", measured.samples);
+    assert!(measured.samples.iter().all(|sample| [BARE, 10 * BARE].contains(&(sample.1.0 / sample.0.0))));
+}
