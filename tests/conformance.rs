@@ -240,6 +240,7 @@ fn every_benchmark_does_what_its_descriptor_says() {
             }
         }
         tell(benchmark, &record, &mut floor);
+        differ.extend(expected_of_another_placement(benchmark, &record));
         if record.differences().next().is_some() {
             hung += usize::from(!record.ran_to_its_end());
             differ.push(differences(benchmark, &record));
@@ -275,6 +276,18 @@ fn differences(benchmark: &Benchmark, record: &AuditRecord) -> String {
     let told =
         |check: &Check| format!("{}: {}: {}, expected {}", benchmark.id(), check.what, check.seen(), check.expected);
     record.differences().map(told).collect::<Vec<_>>().join("\n")
+}
+
+/// What the record shows as expected must be what the descriptor says of the benchmark's own placement.
+fn expected_of_another_placement(benchmark: &Benchmark, record: &AuditRecord) -> Option<String> {
+    let own = (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.seating.placement());
+    let bounds = [("voluntary switches", own.voluntary), ("switches", own.switches), ("wakeups", own.wakeups)];
+    let named = own.calls.iter().map(|(name, bound)| (name.as_str(), *bound));
+    let other = bounds.into_iter().chain(named).find_map(|(what, bound)| {
+        let check = record.checks.iter().find(|check| check.what == what)?;
+        (check.expected != bound.to_string()).then(|| format!("{what}: {} and not {bound}", check.expected))
+    });
+    other.map(|other| format!("{}: judged by what another placement does: {other}", benchmark.id()))
 }
 
 /// Prints what could not be checked, and tells the floor whether calls and switches were.

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 /// What no machine has: the mechanism and its setting, and why it is in the catalogue.
-const NOWHERE: &[(&str, &str)] = &[("file/epoll", "epoll on a regular file")];
+const NOWHERE: &[(&str, &str)] =
+    &[("file/epoll", "epoll on a regular file"), ("file/tokio_fs", "a buffer aligned to blocks, for O_DIRECT")];
 
 /// What was audited, and why other things were not.
 #[derive(Debug, Default)]
