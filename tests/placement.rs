@@ -9,6 +9,7 @@
 
 // What a process has left is for other tests.
 #[allow(dead_code)]
+mod patience;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use std::process::{Command, Stdio};
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
+use patience::patience;
 use switchcost::crew::{Class, Failure, Policy};
 use switchcost::harness::{Benchmark, Choice, Planned, plan};
 use switchcost::mechanism::{Parameters, Placement, Seating, Tasks};
@@ -24,7 +26,7 @@ use switchcost::sys::affinity::allowed_cpus;
 use switchcost::sys::ptrace::{Entry, Event, Tracee};
 use switchcost::sys::{mark, sched};
 use switchcost::units::CpuId;
-use trial::{PATIENCE, settings};
+use trial::settings;
 
 /// Every mechanism with each of its small settings in a placement of two CPUs in turn, where its tasks fit one; and else,
 /// with one setting, confined to the last CPU.
@@ -214,7 +216,7 @@ fn instances_run() {
     for (index, benchmark) in benchmarks(two_cpus().unwrap()).iter().enumerate() {
         let id = benchmark.id();
         mark::leave(index as u64);
-        match benchmark.start_within(PATIENCE) {
+        match benchmark.start_within(patience()) {
             Ok(mut driver) => {
                 driver.run(benchmark.whole_laps(1)).unwrap_or_else(|failure| panic!("{id}: {failure}"));
                 driver.stop().unwrap_or_else(|failure| panic!("{id}: {failure}"));

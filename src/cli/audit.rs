@@ -67,14 +67,9 @@ fn print(id: &str, record: &AuditRecord, out: &mut impl Write) -> std::io::Resul
     let calls: Vec<String> = record.calls.iter().map(|(name, rate)| format!("{name} {rate:.3}")).collect();
     let rates = record.checks.iter().filter(|check| check.what == "voluntary switches" || check.what == "wakeups");
     let rates: Vec<String> = rates.map(|check| format!("{} {:.3}", check.what, check.observed)).collect();
-    writeln!(
-        out,
-        "{id:<44} {:<8} {}",
-        record.verdict(),
-        rates.into_iter().chain(calls).collect::<Vec<_>>().join(", ")
-    )?;
+    writeln!(out, "{id:<44} {:<15} {}", record.told(), rates.into_iter().chain(calls).collect::<Vec<_>>().join(", "))?;
     for check in record.differences() {
-        writeln!(out, "    {}: {:.4} per op, expected {}", check.what, check.observed, check.expected)?;
+        writeln!(out, "    {}: {}, expected {}", check.what, check.seen(), check.expected)?;
     }
     for unchecked in &record.unchecked {
         writeln!(out, "    not checked: {}: {}; {}", unchecked.what, unchecked.reason, unchecked.remedy)?;

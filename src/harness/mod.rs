@@ -18,7 +18,7 @@ mod taken;
 mod turns;
 
 pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
-pub use audit::{Auditor, answer_audit_request};
+pub use audit::{Auditor, MOST_ATTEMPTS, answer_audit_request};
 pub use benchmark::{Benchmark, Chosen};
 pub use demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks};
 pub use matrix::{Sampling, matrix, pairs};

@@ -105,6 +105,16 @@ pub enum Bound {
 }
 
 impl Bound {
+    /// The least and the most; `None` where nothing is judged.
+    pub fn range(self) -> Option<(f64, f64)> {
+        match self {
+            Self::Exactly(value) => Some((value, value)),
+            Self::AtMost(most) => Some((0.0, most)),
+            Self::Between(least, most) => Some((least, most)),
+            Self::Depends => None,
+        }
+    }
+
     /// Whether `observed` keeps it, when counting may be off by `slack` per operation.
     pub fn holds(self, observed: f64, slack: f64) -> bool {
         match self {
@@ -135,6 +145,9 @@ pub struct Expectation {
     pub calls: Vec<(String, Bound)>,
     /// All calls not named in `calls` together.
     pub others: Bound,
+    /// Calls that a batch makes besides those of its operations, at most and in all, by name: what wakes tasks that
+    /// sleep between batches. A batch must not make more, and never fewer than its operations make.
+    pub per_batch: Vec<(String, f64)>,
     /// Calls made by set-up alone, in all and not per operation: proof of what was set up, not of its cost.
     pub set_up: Vec<(String, Bound)>,
     /// Voluntary context switches: a task gave up its CPU to wait.
@@ -147,12 +160,15 @@ pub struct Expectation {
 }
 
 impl Expectation {
+    /// What all calls that are not named are called together.
+    pub const OTHER_CALLS: &str = "other calls";
+
     /// Nothing at all: no call, no voluntary switch, no wakeup. The other methods add to it. Whoever never waits may
     /// still be preempted, so that switches in all are not judged unless that is asked for.
     pub fn nothing() -> Self {
         let none = Bound::Exactly(0.0);
-        let (calls, set_up) = (Vec::new(), Vec::new());
-        Self { calls, others: none, set_up, voluntary: none, switches: Bound::Depends, wakeups: none }
+        let (calls, per_batch, set_up) = (Vec::new(), Vec::new(), Vec::new());
+        Self { calls, others: none, per_batch, set_up, voluntary: none, switches: Bound::Depends, wakeups: none }
     }
 
     /// Adds a system call.
@@ -166,6 +182,13 @@ impl Expectation {
     #[must_use]
     pub fn others(mut self, bound: Bound) -> Self {
         self.others = bound;
+        self
+    }
+
+    /// Allows so many calls of `name` once a batch; [`Self::OTHER_CALLS`] names all that are not named together.
+    #[must_use]
+    pub fn per_batch(mut self, name: &str, calls: f64) -> Self {
+        self.per_batch.push((name.into(), calls));
         self
     }
 

@@ -16,6 +16,10 @@ const OVER: u32 = 2;
 const GONE: u32 = 0;
 const HERE: u32 = 1;
 
+/// Calls of a batch with one shift: the driver wakes the partner and waits twice, each time once more where a wake comes
+/// early; the partner tells twice and sleeps.
+pub(super) const CALLS: f64 = 8.0;
+
 /// What the driver and one partner share.
 #[derive(Debug, Default)]
 pub(super) struct Shift {

@@ -285,14 +285,27 @@ pub struct Noise {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// A system call by name, `voluntary-switches`, `wakeups`, or `set-up NAME`, which is a total and no rate.
+    /// A system call by name, `voluntary-switches`, `wakeups`; `set-up NAME` and `a batch's NAME`,
+    /// which are totals and no rates.
     pub what: String,
-    /// Per operation.
+    /// Per operation; in all, of set-up and of what begins with [`AuditRecord::TOTAL`].
     pub observed: f64,
     /// In words: `exactly 1`.
     pub expected: String,
     /// Whether it was.
     pub holds: bool,
+}
+
+impl Check {
+    /// Whether it judges a count in all, and no rate per operation.
+    pub fn is_total(&self) -> bool {
+        [AuditRecord::TOTAL, AuditRecord::SET_UP].iter().any(|total| self.what.starts_with(total))
+    }
+
+    /// What was observed, with its unit.
+    pub fn seen(&self) -> String {
+        if self.is_total() { format!("{}", self.observed) } else { format!("{:.4} per op", self.observed) }
+    }
 }
 
 /// Something that could not be audited here.
@@ -329,6 +342,12 @@ impl AuditRecord {
         !(self.checks.is_empty() && self.unchecked.is_empty())
     }
 
+    /// What the name of a check begins with that judges a batch's calls in all.
+    pub const TOTAL: &str = "a batch's ";
+
+    /// What the name of a check begins with that judges a call of set-up.
+    pub const SET_UP: &str = "set-up ";
+
     /// The checks that failed.
     pub fn differences(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.holds)
@@ -340,6 +359,21 @@ impl AuditRecord {
     /// Whether the mechanism did all that it was asked to do, rightly or not.
     pub fn ran_to_its_end(&self) -> bool {
         self.differences().all(|check| check.what != Self::RAN)
+    }
+
+    /// Whether an audit that agrees did not do so at once.
+    pub fn agreed_late(&self) -> bool {
+        self.attempts > 1 && self.verdict() == "ok"
+    }
+
+    /// The verdict for readers: an audit that agreed only when it was repeated says at which attempt.
+    pub fn told(&self) -> &'static str {
+        match self.attempts {
+            _ if !self.agreed_late() => self.verdict(),
+            2 => "ok on attempt 2",
+            3 => "ok on attempt 3",
+            _ => "ok on a later attempt",
+        }
     }
 
     /// The verdict in a word: `ok`, `DIFFERS`, or `none` when nothing could be checked.

@@ -96,7 +96,7 @@ pub(super) fn differences(study: &Study) -> Vec<Trouble> {
         for check in measured.audit.differences() {
             let key = format!("{} {}", line.id, check.what);
             if !found.iter().any(|(known, _)| *known == key) {
-                let what = format!("{}: {:.4} per operation, expected {}", check.what, check.observed, check.expected);
+                let what = format!("{}: {}, expected {}", check.what, check.seen(), check.expected);
                 found.push((key, Trouble { id: line.id.clone(), what }));
             }
         }

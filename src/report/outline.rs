@@ -140,9 +140,9 @@ impl Study<'_> {
         ids.len()
     }
 
-    /// How many benchmarks have this verdict of the audit.
+    /// How many benchmarks have this verdict of the audit, at whichever attempt.
     pub(super) fn audited(&self, verdict: &str) -> usize {
-        self.in_placements().filter(|bench| bench.summary.audit == verdict).count()
+        self.in_placements().filter(|bench| bench.summary.audit.split(' ').next() == Some(verdict)).count()
     }
 
     /// How many benchmarks nobody asked an audit for.

@@ -160,8 +160,8 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             Outcome::Failed(reason) => notes.push(format!("{}: FAILED in round {}: {reason}", line.id, line.round + 1)),
             Outcome::Measured(measured) => {
                 for check in measured.audit.differences() {
-                    let (what, seen) = (&check.what, check.observed);
-                    notes.push(format!("{}: audit: {what}: {seen:.4} per op, expected {}", line.id, check.expected));
+                    let (what, seen) = (&check.what, check.seen());
+                    notes.push(format!("{}: audit: {what}: {seen}, expected {}", line.id, check.expected));
                 }
                 for not in &measured.counted.not_counted {
                     add(not.event.clone(), &not.reason, &not.remedy);

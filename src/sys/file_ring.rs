@@ -30,7 +30,7 @@ impl FileRing {
     /// # Errors
     /// As [`super::uring::Ring::new`].
     pub fn new(depth: u32, setup: Setup, file: Arc<OwnedFd>, blocks: Arc<Blocks>) -> Result<Self, SysError> {
-        Ok(Self { ring: setup.build(depth)?, file, blocks, in_flight: 0 })
+        Ok(Self { ring: setup.build(setup.room(depth))?, file, blocks, in_flight: 0 })
     }
 
     /// Submits a read at each of `offsets`, the first into buffer 0: one io_uring_enter(2), or none where a kernel thread
@@ -104,6 +104,18 @@ impl Drop for FileRing {
 mod tests {
     use super::*;
     use crate::sys::file::{DataFile, MARKED};
+
+    /// A wave's completions may be seen before its entries are off the queue: the head is then where it was.
+    #[test]
+    fn with_a_kernel_thread_a_wave_has_room_beside_one_that_is_still_on_the_queue() {
+        for (sqpoll, room) in [(false, 4), (true, 8)] {
+            let file = DataFile::create(&std::env::temp_dir(), MARKED).unwrap();
+            let setup = Setup { sqpoll, ..Setup::default() };
+            let blocks = Arc::new(Blocks::new(MARKED, 4));
+            let Ok(mut ring) = FileRing::new(4, setup, file.descriptor(), blocks) else { continue };
+            assert_eq!(ring.ring.submission().capacity(), room, "sqpoll={sqpoll}");
+        }
+    }
 
     #[test]
     fn every_read_of_a_wave_brings_its_own_block() {

@@ -72,6 +72,14 @@ pub struct Setup {
 const SQPOLL_IDLE: u32 = 5;
 
 impl Setup {
+    /// The submission queue of a ring that never waits for room, for at most `entries` requests in flight. A kernel thread submits all that it finds before it
+    /// moves the queue's head (io_uring/sqpoll.c, `__io_sq_thread`; io_uring/io_uring.c, `io_submit_sqes`), so that
+    /// requests may be complete while they still take room: as many again fit beside them. Those of the time before are
+    /// off the queue by then, because the thread has come back to look for the newer ones.
+    pub(super) fn room(self, entries: u32) -> u32 {
+        if self.sqpoll { entries.saturating_mul(2).min(MOST_ENTRIES) } else { entries }
+    }
+
     pub(super) fn build(self, entries: u32) -> Result<IoUring, SysError> {
         let mut builder = IoUring::builder();
         if self.defer_taskrun {

@@ -30,8 +30,9 @@ pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<Calls, Troubl
         let count = |counts: &Counts| counts.get(name).copied().unwrap_or(0) as f64;
         (count(&second) - count(&first)) / ops
     };
+    let [_, judged] = batches;
     let per_op = first.keys().chain(second.keys()).map(|name| (name.clone(), rate(name))).collect();
-    Ok(Calls { per_op, set_up: at(SET_UP)?.clone() })
+    Ok(Calls { per_op, batch: second.clone(), ops: judged, set_up: at(SET_UP)?.clone() })
 }
 
 fn between(begin: &Counts, end: &Counts) -> Counts {

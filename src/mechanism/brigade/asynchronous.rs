@@ -124,6 +124,37 @@ mod tests {
     use super::*;
     use crate::mechanism::{Parameters, Value, find};
 
+    /// The driver's place in a brigade whose other tasks pass everything on: it counts what goes round.
+    #[derive(Default)]
+    struct Ring {
+        sent: u64,
+        received: u64,
+        under_way: std::collections::VecDeque<u8>,
+    }
+
+    impl AsyncPort for Ring {
+        async fn receive(&mut self) -> Result<Option<u8>, Failure> {
+            self.received += 1;
+            Ok(self.under_way.pop_front())
+        }
+
+        async fn send(&mut self, byte: u8) -> Result<(), Failure> {
+            self.sent += 1;
+            self.under_way.push_back(byte);
+            Ok(())
+        }
+    }
+
+    /// Nothing outside sees the hops of tasks that make no system call.
+    #[test]
+    fn as_many_tokens_go_round_as_told() {
+        for (tokens, rounds) in [(1, 1), (1, 7), (3, 12)] {
+            let mut lead = Lead::new(Ring::default(), Load::plain(5, tokens));
+            let told = smol::block_on(lead.drive(rounds * 5)).unwrap();
+            assert_eq!((lead.port.sent, lead.port.received, told.ops.0), (rounds, rounds, rounds * 5));
+        }
+    }
+
     #[test]
     fn tokens_are_cut_from_whatever_pieces_arrive() {
         let descriptor = find("brigade/thread").unwrap().descriptor();

@@ -109,3 +109,44 @@ impl Port for BytePort {
         Ok(write_whole(&self.place.writer, &self.token)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// The driver's place in a brigade whose other tasks pass everything on: it counts what goes round.
+    #[derive(Default)]
+    struct Ring {
+        sent: u64,
+        received: u64,
+        under_way: VecDeque<u8>,
+        most: usize,
+    }
+
+    impl Port for Ring {
+        fn receive(&mut self) -> Result<Option<u8>, Failure> {
+            self.received += 1;
+            Ok(self.under_way.pop_front())
+        }
+
+        fn send(&mut self, byte: u8) -> Result<(), Failure> {
+            self.sent += 1;
+            self.under_way.push_back(byte);
+            self.most = self.most.max(self.under_way.len());
+            Ok(())
+        }
+    }
+
+    /// Nothing outside sees the hops of tasks that make no system call.
+    #[test]
+    fn as_many_tokens_go_round_as_told() {
+        for (tokens, rounds) in [(1, 1), (1, 7), (3, 3), (3, 12)] {
+            let load = Load::plain(5, tokens);
+            let mut ring = Ring::default();
+            let told = drive(&mut ring, &mut load.chore(), &load, rounds * 5).unwrap();
+            assert_eq!((ring.sent, ring.received, told), (rounds, rounds, rounds * 5));
+            assert_eq!(ring.most as u64, tokens, "so many are under way at once");
+        }
+    }
+}

@@ -69,6 +69,12 @@ pub(super) struct Load {
 }
 
 impl Load {
+    /// Of single bytes, without work.
+    #[cfg(test)]
+    pub(super) fn plain(tasks: u64, tokens: u64) -> Self {
+        Self { tasks, tokens, payload: 1, work: 0, touch: 0 }
+    }
+
     /// Of a brigade over byte channels: tokens, payload, work and memory.
     ///
     /// # Errors

@@ -41,7 +41,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
         processes: 0,
     },
     expects: |parameters, _| {
-        let write = Expectation::nothing().call("write", Bound::Exactly(1.0));
+        // A batch is a coroutine itself, which the driver waits for.
+        let once = Expectation::nothing().per_batch(Expectation::OTHER_CALLS, 4.0).per_batch("write", 1.0);
+        let write = once.call("write", Bound::Exactly(1.0));
         if parameters.number(WORKERS.name) == 1 && one_token(parameters) {
             // may waits for edges and reads before it waits: the first read finds nothing.
             write.call("read", Bound::Exactly(2.0)).call("epoll_wait", Bound::Between(1.0, 1.1))

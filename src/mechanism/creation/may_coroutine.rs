@@ -29,7 +29,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: tasks_per_lap,
     demand: |parameters| Demand { descriptors: 16, threads: 2 + parameters.number(WORKERS.name), processes: 0 },
     expects: |parameters, _| {
-        let expected = Expectation::nothing();
+        // A batch is a coroutine itself, which the driver waits for.
+        let expected = Expectation::nothing().per_batch(Expectation::OTHER_CALLS, 4.0);
         if parameters.number(WORKERS.name) == 1 {
             // The one that joins waits, so that the worker looks for events, of which its own eventfd's is one.
             expected

@@ -14,10 +14,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::slept_between_batches;
 use crate::mechanism::shift::{Foreman, Shift};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
-    Tasks, Unit, Unsupported, register,
+    Batch, Bound, Crew, Demand, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
+    Unsupported, register,
 };
 use crate::sys::SysError;
 use crate::sys::futex::{Scope, lock_pi, unlock_pi, wait};
@@ -42,9 +43,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     demand: |_| Demand { descriptors: 0, threads: 2, processes: 0 },
     // The driver's own calls are certain; the other task's are as many as it managed meanwhile.
     expects: |parameters, _| match parameters.word(WHAT.name) {
-        HASH => Expectation::nothing().call("futex:wait", Bound::Depends),
+        HASH => slept_between_batches().call("futex:wait", Bound::Depends),
         // So are those with which a lock goes nowhere.
-        _ => Expectation::nothing()
+        _ => slept_between_batches()
             .call("futex:lock-pi", Bound::Depends)
             .call("futex:unlock-pi", Bound::Depends)
             .voluntary(Bound::Depends)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use self::baton::Baton;
-use super::shift::{Foreman, Shift};
+use super::shift::{self, Foreman, Shift};
 use super::{Batch, Bound, Crew, Demand, Expectation, Failure, Group, Operation, Parameters, Placement};
 use crate::units::Quantity;
 
@@ -173,6 +173,11 @@ fn handoffs_per_lap(_: &Parameters) -> u64 {
     ROUND_TRIP
 }
 
+/// Of tasks that wait without blocking, and sleep between batches.
+fn slept_between_batches() -> Expectation {
+    Expectation::nothing().per_batch(Expectation::OTHER_CALLS, shift::CALLS)
+}
+
 /// Two threads and a handful of descriptors.
 fn demand(_: &Parameters) -> Demand {
     Demand { descriptors: 8, threads: 2, processes: 0 }
@@ -186,5 +191,39 @@ fn switched_once(calls: Expectation, placement: Placement) -> Expectation {
     match placement {
         Placement::SameCpu => seen.switches(Bound::Exactly(1.0)),
         _ => seen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A side that counts, and whose partner always answers.
+    #[derive(Default)]
+    struct Counting {
+        given: u64,
+        taken: u64,
+    }
+
+    impl Side for Counting {
+        fn hand_over(&mut self) -> Result<(), Failure> {
+            self.given += 1;
+            Ok(())
+        }
+
+        fn await_turn(&mut self) -> Result<Turn, Failure> {
+            self.taken += 1;
+            Ok(Turn::Mine)
+        }
+    }
+
+    /// Nothing outside sees the handoffs of tasks that make no system call.
+    #[test]
+    fn as_many_round_trips_are_made_as_told() {
+        for round_trips in [1, 2, 7] {
+            let mut side = Counting::default();
+            let told = make_round_trips(&mut side, round_trips * ROUND_TRIP).unwrap();
+            assert_eq!((side.given, side.taken, told), (round_trips, round_trips, round_trips * ROUND_TRIP));
+        }
     }
 }

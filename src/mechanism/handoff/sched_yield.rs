@@ -7,10 +7,8 @@
 //! deadline one slice back, which lets the other run only while it is eligible. With `--policy fifo` (where permitted)
 //! it is certain: the caller goes behind the others of its priority, and a yield is a switch every time.
 
-use super::{demand, handoffs_per_lap, take_turns_awake};
-use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
-};
+use super::{demand, handoffs_per_lap, slept_between_batches, take_turns_awake};
+use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/sched_yield",
@@ -25,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     demand,
     expects: |_, _| {
         // Who yields stays runnable, so the kernel books its switch as involuntary.
-        Expectation::nothing()
+        slept_between_batches()
             .call("sched_yield", Bound::Between(0.95, 2.5))
             .voluntary(Bound::AtMost(0.01))
             .switches(Bound::Between(0.98, 1.1))

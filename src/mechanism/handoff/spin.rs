@@ -5,9 +5,9 @@
 //! shared resources to the other hardware thread and costs up to 140 cycles (Intel optimization manual, "Pause latency
 //! in Skylake"), so it is part of what is measured, as it is of every real spin lock.
 
-use super::{demand, handoffs_per_lap, take_turns_awake};
+use super::{demand, handoffs_per_lap, slept_between_batches, take_turns_awake};
 use crate::mechanism::{
-    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+    Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "Intel 64 and IA-32 Architectures Optimization Reference Manual, PAUSE; Arm ARM, ISB and YIELD",
     lap: handoffs_per_lap,
     demand,
-    expects: |_, _| Expectation::nothing().voluntary(Bound::AtMost(0.01)).wakeups(Bound::AtMost(0.01)),
+    expects: |_, _| slept_between_batches().voluntary(Bound::AtMost(0.01)).wakeups(Bound::AtMost(0.01)),
 };
 
 struct Spin;

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::{one_at_a_time, repeat};
-use crate::mechanism::shift::{Foreman, Shift};
+use crate::mechanism::shift::{self, Foreman, Shift};
 use crate::mechanism::{
     Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
     Unsupported, register,
@@ -28,7 +28,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED",
     lap: one_at_a_time,
     demand: |_| Demand { descriptors: 0, threads: 2, processes: 0 },
-    expects: |_, _| Expectation::nothing().call("membarrier", Bound::Exactly(1.0)),
+    expects: |_, _| {
+        // The partner sleeps between batches.
+        let once = Expectation::nothing().per_batch(Expectation::OTHER_CALLS, shift::CALLS);
+        once.call("membarrier", Bound::Exactly(1.0))
+    },
 };
 
 struct Membarrier;
