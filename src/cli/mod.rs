@@ -17,6 +17,8 @@ mod run;
 mod show;
 mod splice;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
