@@ -179,7 +179,7 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
 
 /// The numbers that Criterion takes, with the least that it accepts; it would panic below.
 const NUMBERS: [(&str, f64, f64); 7] = [
-    ("--sample-size", 10.0, 1e9),
+    ("--sample-size", 10.0, 1e5),
     ("--warm-up-time", 1e-9, 1e9),
     ("--measurement-time", 1e-9, 1e9),
     ("--nresamples", 1.0, 1e9),
@@ -193,9 +193,11 @@ fn check_numbers(rest: &[String]) -> Result<(), Usage> {
         let (name, attached) = argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v)));
         let Some((_, least, most)) = NUMBERS.iter().find(|(number, ..)| *number == name) else { continue };
         let given = attached.or_else(|| rest.get(index + 1).map(String::as_str)).unwrap_or_default();
-        if !given.parse::<f64>().is_ok_and(|value| (*least..=*most).contains(&value)) {
+        // Counts are whole numbers; a fraction of a sample makes Criterion panic.
+        let whole = *least < 1.0 || given.parse::<u64>().is_ok();
+        if !whole || !given.parse::<f64>().is_ok_and(|value| (*least..=*most).contains(&value)) {
             let bound = match *least {
-                least if least >= 1.0 => format!("at least {least}"),
+                least if least >= 1.0 => format!("from {least} to {most}, whole"),
                 _ if *most < 1.0 => "between 0 and 1".into(),
                 _ => "above 0".into(),
             };

@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::FAILED;
-use super::options::Usage;
+use super::options::{Usage, meant};
 use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks};
 use crate::host::Root;
 use crate::host::limits::{self, Judgement, Resource};
@@ -108,7 +108,10 @@ impl Limits {
 }
 
 pub(super) fn mechanism(id: &str) -> Result<&'static dyn Mechanism, Usage> {
-    find(id).ok_or_else(|| Usage::Unknown(format!("no mechanism is called `{id}`; `switchcost list` prints them")))
+    find(id).ok_or_else(|| {
+        let meant = meant(id);
+        Usage::Unknown(format!("no mechanism is called `{id}`{meant}; `switchcost list` prints them"))
+    })
 }
 
 /// The defaults with that many tasks.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::measuring::{check_same, machine_line};
-use super::options::{Usage, What};
+use super::options::{Usage, What, meant};
 use super::{FAILED, folder};
 use crate::crew::Placement;
 use crate::harness::rounds::{Held, Interrupts, hold};
@@ -137,7 +137,8 @@ impl Matrix {
     fn mechanism(&self) -> Result<&'static dyn Mechanism, Usage> {
         let name = self.mechanism.strip_prefix("handoff/").unwrap_or(&self.mechanism);
         find(&format!("handoff/{name}")).ok_or_else(|| {
-            Usage::Unknown(format!("no handoff is called `{name}`; `switchcost list handoff/` prints them"))
+            let meant = meant(&format!("handoff/{name}"));
+            Usage::Unknown(format!("no handoff is called `{name}`{meant}; `switchcost list handoff/` prints them"))
         })
     }
 
