@@ -161,7 +161,8 @@ fn a_full_disk_leaves_whole_lines() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let run = read(folder.path()).unwrap();
-    let lines = lines_of(&run).len();
+    // Of lines that stand there twice, one is read.
+    let lines = fs::read_to_string(folder.path().join(FILE)).unwrap().lines().count();
     assert!(!run.torn && lines > sample::lines().len() && lines < 2 * sample::lines().len(), "{lines} lines");
 }
 
