@@ -85,21 +85,27 @@ pub fn cpu_list(cpus: &[CpuId]) -> String {
     text.join(",")
 }
 
+/// The largest NR_CPUS that any architecture's Kconfig allows; a larger number is a typing mistake.
+const MOST_CPUS: usize = 8192;
+
 /// Reads a processor list as the kernel writes it (`0-3,8`; cpuset(7), "List format"). `None` if it is not one.
 pub fn parse_cpu_list(text: &str) -> Option<Vec<CpuId>> {
     let text = text.trim();
     if text.is_empty() {
         return Some(Vec::new());
     }
+    // A sign is nothing that the kernel writes, and `parse` takes one.
+    let number = |text: &str| text.trim().parse::<usize>().ok().filter(|_| !text.contains('+'));
     let mut cpus = Vec::new();
+    let mut listed = [false; MOST_CPUS];
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        // 8192 is the largest NR_CPUS any architecture's Kconfig allows; more is a typing mistake.
-        if first > last || last >= 8192 {
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last || last >= MOST_CPUS {
             return None;
         }
-        cpus.extend((first..=last).map(CpuId));
+        // Each once: a long list of the same ranges is no longer than the machine.
+        cpus.extend((first..=last).filter(|&cpu| !std::mem::replace(&mut listed[cpu], true)).map(CpuId));
     }
     Some(cpus)
 }
@@ -119,7 +125,23 @@ mod tests {
     fn lists_are_read_back() {
         assert_eq!(parse_cpu_list("0-2,5\n").map(|cpus| cpu_list(&cpus)), Some("0-2,5".into()));
         assert_eq!(parse_cpu_list(""), Some(vec![]));
-        for wrong in ["x", "3-1", "1-", "0-99999999"] {
+        assert_eq!(parse_cpu_list("0-2,1-3,0").map(|cpus| cpus.len()), Some(4), "each once");
+        assert_eq!(parse_cpu_list(&"0-8191,".repeat(10_000).trim_end_matches(',')).map(|cpus| cpus.len()), Some(8192));
+        for wrong in [
+            "x",
+            "3-1",
+            "1-",
+            "0-",
+            "-3",
+            "+3",
+            "0-+3",
+            ",",
+            "1,,2",
+            "0-99999999",
+            "0-99999999999999999999",
+            "8192",
+            "0-1:1/2",
+        ] {
             assert_eq!(parse_cpu_list(wrong), None, "{wrong}");
         }
     }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::FAILED;
 use super::options::{Filter, What};
+use crate::crew::Unsupported;
 use crate::harness::{Auditor, Planned, plan};
 use crate::record::AuditRecord;
 
@@ -24,10 +25,7 @@ pub(super) struct Audit {
 
 impl Audit {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let filter = Filter::new(self.filter.as_deref(), false)?;
-        let choice = self.what.choice()?;
-        let planned = plan(&choice, |id| filter.matches(id))?;
-        filter.must_leave_something(&choice, &planned)?;
+        let planned = self.planned()?;
         let auditor = Auditor::with_this_program();
         let mut out = std::io::stdout().lock();
         let (mut status, mut audited) = (ExitCode::SUCCESS, 0);
@@ -37,21 +35,13 @@ impl Audit {
                 Planned::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
             };
             if let Some(reason) = unsupported {
-                if self.json {
-                    writeln!(out, "{}", serde_json::json!({ "id": planned.id(), "unsupported": reason }))?;
-                } else {
-                    writeln!(out, "{:<44} unsupported  {reason}", planned.id())?;
-                }
+                self.print(&planned.id(), Err(&reason), &mut out)?;
                 continue;
             }
             let Planned::Ready(benchmark) = planned else { continue };
             let record = auditor.audit(&benchmark);
             audited += 1;
-            if self.json {
-                writeln!(out, "{}", serde_json::json!({ "id": benchmark.id(), "audit": record }))?;
-            } else {
-                print(&benchmark.id(), &record, &mut out)?;
-            }
+            self.print(&benchmark.id(), Ok(&record), &mut out)?;
             if record.differences().next().is_some() {
                 status = ExitCode::from(FAILED);
             }
@@ -60,6 +50,30 @@ impl Audit {
             eprintln!("switchcost: nothing was audited: none of it can run here");
         }
         Ok(status)
+    }
+
+    /// What is audited.
+    pub(super) fn planned(&self) -> anyhow::Result<Vec<Planned>> {
+        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let choice = self.what.choice()?;
+        let planned = plan(&choice, |id| filter.matches(id))?;
+        filter.must_leave_something(&choice, &planned)?;
+        Ok(planned)
+    }
+
+    /// Prints what came of one benchmark.
+    pub(super) fn print(
+        &self,
+        id: &str,
+        audit: Result<&AuditRecord, &Unsupported>,
+        out: &mut impl Write,
+    ) -> std::io::Result<()> {
+        match (audit, self.json) {
+            (Ok(record), true) => writeln!(out, "{}", serde_json::json!({ "id": id, "audit": record })),
+            (Ok(record), false) => print(id, record, out),
+            (Err(reason), true) => writeln!(out, "{}", serde_json::json!({ "id": id, "unsupported": reason })),
+            (Err(reason), false) => writeln!(out, "{id:<44} unsupported  {reason}"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ use crate::report::{NOT_COUNTED, counter_tables, findings_tables, group_table, n
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 switchcost's own options, besides Criterion's:
       --set NAME=VALUE    Sets a parameter of every mechanism that has it (switchcost list); may be repeated
       --placement LIST    Only these placements: unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node,
@@ -40,7 +40,7 @@ With Criterion's --quick, and neither a filter nor --placement, each mechanism i
 
 /// Our options.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Own {
+pub(super) struct Own {
     what: What,
     events: Option<String>,
     no_counters: bool,
@@ -98,8 +98,32 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
         Ok(options) => serde_json::from_str(&options).context("reading the options of the process before this")?,
         Err(_) => own,
     };
-    check_numbers(&rest)?;
-    let theirs = theirs(&rest);
+    let Some(prepared) = prepare(name, &own, &rest)? else { return Ok(ExitCode::SUCCESS) };
+    let Prepared { group, planned, timing, settings, host, folder } = prepared;
+    let mode = settings.mode;
+    let mut keeper = Keeper::default();
+    if mode == Mode::Measure {
+        keeper.writer = Some(open_record(&own, &folder, host)?);
+    }
+    let measured = without_backtrace(|| measure(group, &planned, &timing, &settings, &mut keeper));
+    let status = keeper.conclude(mode)?;
+    measured.map(|()| status)
+}
+
+/// What the options come to. Nothing was written yet.
+pub(super) struct Prepared {
+    pub(super) group: &'static str,
+    pub(super) planned: Vec<Planned>,
+    pub(super) timing: Timing,
+    pub(super) settings: Settings,
+    pub(super) host: Host,
+    pub(super) folder: PathBuf,
+}
+
+/// What our options and Criterion's come to; nothing where the group called `name` has nothing to do.
+pub(super) fn prepare(name: &str, own: &Own, rest: &[String]) -> anyhow::Result<Option<Prepared>> {
+    check_numbers(rest)?;
+    let theirs = theirs(rest);
     let mode = theirs.mode.unwrap_or(Mode::Measure);
     let filter = Filter::new(theirs.filter.as_deref(), theirs.exact)?;
     let choice = own.what.choice()?;
@@ -117,7 +141,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     let planned: Vec<Planned> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
     if planned.is_empty() && mode != Mode::Look {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(None);
     }
     let host = Host::observe(&Root::default());
     let settings = Settings {
@@ -127,13 +151,8 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
         round: 0,
         machine: host.id(),
     };
-    let mut keeper = Keeper::default();
-    if mode == Mode::Measure {
-        keeper.writer = Some(open_record(&own, host)?);
-    }
-    let measured = without_backtrace(|| measure(mine.name, &planned, &timing, &settings, &mut keeper));
-    let status = keeper.conclude(mode)?;
-    measured.map(|()| status)
+    let folder = own.out.clone().unwrap_or_else(folder::of_this_run);
+    Ok(Some(Prepared { group: mine.name, planned, timing, settings, host, folder }))
 }
 
 /// Criterion panics where it is given what it cannot do: a baseline that was never saved. That is one line here, and
@@ -160,7 +179,7 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
 
 /// The numbers that Criterion takes, with the least that it accepts; it would panic below.
 const NUMBERS: [(&str, f64, f64); 7] = [
-    ("--sample-size", 10.0, 1e9),
+    ("--sample-size", 10.0, 1e5),
     ("--warm-up-time", 1e-9, 1e9),
     ("--measurement-time", 1e-9, 1e9),
     ("--nresamples", 1.0, 1e9),
@@ -174,9 +193,11 @@ fn check_numbers(rest: &[String]) -> Result<(), Usage> {
         let (name, attached) = argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v)));
         let Some((_, least, most)) = NUMBERS.iter().find(|(number, ..)| *number == name) else { continue };
         let given = attached.or_else(|| rest.get(index + 1).map(String::as_str)).unwrap_or_default();
-        if !given.parse::<f64>().is_ok_and(|value| (*least..=*most).contains(&value)) {
+        // Counts are whole numbers; a fraction of a sample makes Criterion panic.
+        let whole = *least < 1.0 || given.parse::<u64>().is_ok();
+        if !whole || !given.parse::<f64>().is_ok_and(|value| (*least..=*most).contains(&value)) {
             let bound = match *least {
-                least if least >= 1.0 => format!("at least {least}"),
+                least if least >= 1.0 => format!("from {least} to {most}, whole"),
                 _ if *most < 1.0 => "between 0 and 1".into(),
                 _ => "above 0".into(),
             };
@@ -186,13 +207,12 @@ fn check_numbers(rest: &[String]) -> Result<(), Usage> {
     Ok(())
 }
 
-fn open_record(own: &Own, host: Host) -> anyhow::Result<Writer> {
-    let folder = own.out.clone().unwrap_or_else(folder::of_this_run);
+fn open_record(own: &Own, folder: &Path, host: Host) -> anyhow::Result<Writer> {
     if folder.join(PLAN_FILE).exists() {
         let text = "is a run of `switchcost run`, whose rounds this would be mistaken for: name another folder";
         return Err(Usage::Unknown(format!("--out {}: {text}", folder.display())).into());
     }
-    let mut writer = Writer::open(&folder)?;
+    let mut writer = Writer::open(folder)?;
     let machine = MachineLine {
         id: host.id(),
         moment: Moment::observe(&Root::default()),
@@ -213,7 +233,7 @@ fn start_over(own: &Own, rest: &[String]) -> anyhow::Result<anyhow::Error> {
 }
 
 /// Parts our options from Criterion's.
-fn split(arguments: &[String]) -> Result<(Own, Vec<String>), Usage> {
+pub(super) fn split(arguments: &[String]) -> Result<(Own, Vec<String>), Usage> {
     let mut own = Own::default();
     let mut rest = Vec::new();
     let mut arguments = arguments.iter();

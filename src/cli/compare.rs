@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::measuring::share;
+use super::measuring::{Start, share};
 use super::options::{Usage, What};
 use super::paired::{Material, Paired, Sides};
 use super::run::{How, profiles};
@@ -47,7 +47,7 @@ pub(super) struct Compare {
     /// (they differ in idle, spin, wait or hold memory), one after the other. Without --a and --b the same twice, which
     /// shows chance
     #[arg(long)]
-    paired: bool,
+    pub(super) paired: bool,
     #[command(flatten)]
     sides: Sides,
     #[command(flatten)]
@@ -61,33 +61,38 @@ pub(super) struct Compare {
     out: Option<PathBuf>,
     /// Go on with a paired comparison
     #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile", "runs"])]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
 }
 
 impl Compare {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let Material { runs, matching, complete } = if self.paired || self.resume.is_some() {
-            self.measure()?
+        let material = if self.paired || self.resume.is_some() {
+            Paired::open(self.start()?)?.measure()?
         } else {
             Material { runs: self.read()?, matching: Matching::Ids, complete: true }
         };
+        Ok(ExitCode::from(self.conclude(material, &mut std::io::stdout().lock())?))
+    }
+
+    /// Writes the comparison of `material`, and returns the status to end with.
+    pub(super) fn conclude(&self, material: Material, out: &mut impl Write) -> anyhow::Result<u8> {
+        let Material { runs, matching, complete } = material;
         let comparison = compare(&runs, &matching, self.smallest_effect);
         let single = runs.len() == 1 && self.format == Format::Bencher;
         if comparison.rows.is_empty() && !complete {
             // It was stopped before a pair was whole, or failed and said so.
-            return Ok(ExitCode::from(FAILED));
+            return Ok(FAILED);
         }
         if comparison.rows.is_empty() && !single {
             let names = comparison.runs.join(" and ");
             return Err(Usage::Unknown(format!("{names} have no benchmark in common that was measured in both")).into());
         }
-        let mut out = std::io::stdout().lock();
-        self.write(&comparison, &runs, &mut out)?;
+        self.write(&comparison, &runs, out)?;
         let regressed = self.fail_on_regression.is_some_and(|share| comparison.regressions(share).next().is_some());
         Ok(match (regressed, complete) {
-            (true, _) => ExitCode::from(REGRESSION),
-            (false, true) => ExitCode::SUCCESS,
-            (false, false) => ExitCode::from(FAILED),
+            (true, _) => REGRESSION,
+            (false, true) => 0,
+            (false, false) => FAILED,
         })
     }
 
@@ -105,7 +110,7 @@ impl Compare {
         Ok(())
     }
 
-    fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
+    pub(super) fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
         let needs_paired = |what: &str| Err(Usage::Unknown(format!("{what} measures: it needs --paired")).into());
         if self.sides != Sides::default() {
             return needs_paired("--a, --b, --a-program, --b-program or --no-turns");
@@ -121,24 +126,24 @@ impl Compare {
         self.runs.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
     }
 
-    fn measure(&self) -> anyhow::Result<Material> {
+    /// What the options of a paired comparison come to.
+    pub(super) fn start(&self) -> anyhow::Result<Start> {
         if self.runs.len() > 1 {
             return Err(Usage::Unknown("--paired takes one filter, not several".into()).into());
         }
-        let paired = match &self.resume {
+        match &self.resume {
             Some(folder) => {
                 self.how.refuse_with_resume(&self.what)?;
-                Paired::resume(folder.clone())?
+                Ok(Start::Resume(folder.clone()))
             }
-            None => Paired::begin(
+            None => Paired::start(
                 &self.sides,
                 &self.what,
                 &self.how,
                 self.profile.as_deref().unwrap_or("default"),
                 self.runs.first().map(|filter| filter.to_string_lossy()).as_deref(),
                 self.out.clone(),
-            )?,
-        };
-        paired.measure()
+            ),
+        }
     }
 }

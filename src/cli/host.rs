@@ -20,14 +20,18 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        self.print(&mut std::io::stdout().lock())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let root = Root::default();
         let (host, moment) = (Host::observe(&root), Moment::observe(&root));
         let warnings = warnings(&host, &moment);
-        let mut out = std::io::stdout().lock();
         if self.json {
             let whole = serde_json::json!({ "id": host.id(), "host": host, "moment": moment, "warnings": warnings });
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         for (name, value) in facts(&host, &moment) {
             writeln!(out, "{name:<16} {value}")?;
@@ -41,7 +45,7 @@ impl Show {
         for warning in warnings {
             writeln!(out, "- {}: {}\n  {}", warning.what, warning.why, warning.remedy)?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::FAILED;
-use super::options::Usage;
+use super::options::{Usage, meant};
 use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks};
 use crate::host::Root;
 use crate::host::limits::{self, Judgement, Resource};
@@ -42,11 +42,15 @@ impl Limits {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         // What measuring does first; needs no privilege.
         raise_descriptors()?;
+        let fits = self.print(&limits::Limits::observe(&Root::default()), &mut std::io::stdout().lock())?;
+        Ok(if fits { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    }
+
+    /// Prints what `limits` hold, and returns whether the tasks fit.
+    pub(super) fn print(&self, limits: &limits::Limits, out: &mut impl Write) -> anyhow::Result<bool> {
         let demand = self.demand()?;
-        let limits = limits::Limits::observe(&Root::default());
         let judgements = limits.judge(demand);
         let obstacles: Vec<&limits::Obstacle> = judgements.iter().filter_map(|one| one.obstacle.as_ref()).collect();
-        let mut out = std::io::stdout().lock();
         if self.json {
             let whole = serde_json::json!({
                 "tasks": self.tasks,
@@ -69,18 +73,18 @@ impl Limits {
             for obstacle in &obstacles {
                 writeln!(out, "  {:<24} {}", obstacle.limit, obstacle.remedy)?;
             }
-            if let Some(most) = self.most(&limits)?.filter(|_| !obstacles.is_empty()) {
+            if let Some(most) = self.most(limits)?.filter(|_| !obstacles.is_empty()) {
                 writeln!(out, "\nAs it is, {most} fit.")?;
             }
         }
-        Ok(if obstacles.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+        Ok(obstacles.is_empty())
     }
 
     fn instances(&self) -> u64 {
         if self.sweep { INSTANCES_OF_A_SWEEP } else { INSTANCES }
     }
 
-    fn demand(&self) -> Result<limits::Demand, Usage> {
+    pub(super) fn demand(&self) -> Result<limits::Demand, Usage> {
         let demand = match &self.mechanism {
             None => limits::Demand {
                 threads: self.tasks,
@@ -104,7 +108,10 @@ impl Limits {
 }
 
 pub(super) fn mechanism(id: &str) -> Result<&'static dyn Mechanism, Usage> {
-    find(id).ok_or_else(|| Usage::Unknown(format!("no mechanism is called `{id}`; `switchcost list` prints them")))
+    find(id).ok_or_else(|| {
+        let meant = meant(id);
+        Usage::Unknown(format!("no mechanism is called `{id}`{meant}; `switchcost list` prints them"))
+    })
 }
 
 /// The defaults with that many tasks.

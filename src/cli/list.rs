@@ -20,6 +20,11 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        self.print(&mut std::io::stdout().lock())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let filter = Filter::new(self.filter.as_deref(), false)?;
         let named = |mechanism: &&dyn Mechanism| {
             let descriptor = mechanism.descriptor();
@@ -29,23 +34,22 @@ impl List {
         if wanted.is_empty() {
             return Err(Usage::NoMatch(self.filter.clone().unwrap_or_default()).into());
         }
-        let mut out = std::io::stdout().lock();
         if self.json {
             for mechanism in wanted {
                 writeln!(out, "{}", as_json(mechanism))?;
             }
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         for group in GROUPS {
             let members: Vec<_> = wanted.iter().filter(|m| m.descriptor().group() == group.name).collect();
             let Some(first) = members.first() else { continue };
             writeln!(out, "{} [{}]  {}", group.name, first.descriptor().unit, group.question)?;
             for mechanism in members {
-                describe(*mechanism, &mut out)?;
+                describe(*mechanism, out)?;
             }
             writeln!(out)?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::measuring::{check_same, machine_line};
-use super::options::{Usage, What};
+use super::options::{Usage, What, meant};
 use super::{FAILED, folder};
 use crate::crew::Placement;
 use crate::harness::rounds::{Held, Interrupts, hold};
@@ -58,8 +58,18 @@ pub(super) struct Matrix {
     out: Option<PathBuf>,
 }
 
+/// What the options come to. Nothing was written yet.
+pub(super) struct Visits {
+    pub(super) mechanism: &'static dyn Mechanism,
+    pub(super) cpus: Vec<CpuId>,
+    pub(super) pairs: Vec<(CpuId, CpuId)>,
+    pub(super) sampling: Sampling,
+    pub(super) folder: PathBuf,
+}
+
 impl Matrix {
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+    /// Which pairs are visited, how, and where the record goes.
+    pub(super) fn visits(&self) -> anyhow::Result<Visits> {
         let mechanism = self.mechanism()?;
         let cpus = self.cpus()?;
         let id = mechanism.descriptor().id;
@@ -76,8 +86,25 @@ impl Matrix {
             ))
             .into());
         }
-        let sampling = self.sampling()?;
-        let mut log = Log::open(self.out.clone().unwrap_or_else(folder::of_this_run))?;
+        let (sampling, folder) = (self.sampling()?, self.out.clone().unwrap_or_else(folder::of_this_run));
+        Ok(Visits { mechanism, cpus, pairs, sampling, folder })
+    }
+
+    /// The numbers; nothing while no pair has two visits.
+    pub(super) fn numbers(&self, visits: &Visits, lines: &[BenchmarkLine]) -> String {
+        if self.json {
+            return format!("{:#}", as_json(visits.mechanism, &visits.cpus, lines));
+        }
+        match pairs_tables(lines) {
+            none if none.is_empty() => "stopped before any pair had two visits: there are no figures yet".into(),
+            tables => tables,
+        }
+    }
+
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let visits = self.visits()?;
+        let Visits { mechanism, ref pairs, sampling, .. } = visits;
+        let mut log = Log::open(visits.folder.clone())?;
         let mut interrupts = Interrupts::take_over()?;
         let watch = Watch::new(pairs.len(), self.rounds);
         let go_on = |done| {
@@ -86,7 +113,7 @@ impl Matrix {
             let _ = interrupts.wait(Duration::ZERO);
             interrupts.asked() == 0
         };
-        let lines = matrix(mechanism, &pairs, sampling, &log.machine, go_on);
+        let lines = matrix(mechanism, pairs, sampling, &log.machine, go_on);
         watch.end();
         let lines = lines?;
         log.append(&lines)?;
@@ -95,15 +122,9 @@ impl Matrix {
         let whole = failed.count() == 0 && interrupts.asked() == 0;
         let status = if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
         let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", self.numbers(&visits, &lines))?;
         if self.json {
-            writeln!(out, "{:#}", as_json(mechanism, &cpus, &lines))?;
             return Ok(status);
-        }
-        match pairs_tables(&lines) {
-            none if none.is_empty() => {
-                writeln!(out, "stopped before any pair had two visits: there are no figures yet")?
-            }
-            tables => writeln!(out, "{tables}")?,
         }
         for picture in log.pictures()? {
             writeln!(out, "picture: {}", picture.display())?;
@@ -116,7 +137,8 @@ impl Matrix {
     fn mechanism(&self) -> Result<&'static dyn Mechanism, Usage> {
         let name = self.mechanism.strip_prefix("handoff/").unwrap_or(&self.mechanism);
         find(&format!("handoff/{name}")).ok_or_else(|| {
-            Usage::Unknown(format!("no handoff is called `{name}`; `switchcost list handoff/` prints them"))
+            let meant = meant(&format!("handoff/{name}"));
+            Usage::Unknown(format!("no handoff is called `{name}`{meant}; `switchcost list handoff/` prints them"))
         })
     }
 

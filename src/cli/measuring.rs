@@ -28,9 +28,26 @@ pub(super) struct Measuring {
     standing: Standing,
 }
 
+/// What a command line that measures comes to. Nothing was written yet.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// A new run in this folder.
+    Begin(Box<Asked>, PathBuf),
+    /// Going on with the run in this folder.
+    Resume(PathBuf),
+}
+
 impl Measuring {
+    /// Begins a run or goes on with one.
+    pub(super) fn start(start: Start) -> anyhow::Result<Self> {
+        match start {
+            Start::Begin(asked, folder) => Self::begin(*asked, folder),
+            Start::Resume(folder) => Self::resume(folder),
+        }
+    }
+
     /// Begins a run in `folder`.
-    pub(super) fn begin(mut asked: Asked, folder: PathBuf) -> anyhow::Result<Self> {
+    fn begin(mut asked: Asked, folder: PathBuf) -> anyhow::Result<Self> {
         // Before the plan, so that a program that is none leaves no run behind.
         let suites = suites(&asked, &folder).inspect_err(|_| {
             // Fails when it holds something, which is then somebody's.
@@ -44,7 +61,7 @@ impl Measuring {
     }
 
     /// Goes on with the run in `folder`.
-    pub(super) fn resume(folder: PathBuf) -> anyhow::Result<Self> {
+    fn resume(folder: PathBuf) -> anyhow::Result<Self> {
         let (asked, held) = Asked::resume(&folder)?;
         let suites = suites(&asked, &folder)?;
         Self::open(asked, folder, held, suites)

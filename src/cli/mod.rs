@@ -17,6 +17,8 @@ mod run;
 mod show;
 mod splice;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -152,5 +154,11 @@ fn is_bad_record(error: &anyhow::Error) -> bool {
         error.downcast_ref::<RecordError>(),
         Some(RecordError::Broken { .. } | RecordError::OtherSchema { .. } | RecordError::Empty { .. })
     ) || matches!(error.downcast_ref::<RecordError>(),
-        Some(RecordError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound)
+        Some(RecordError::Io { source, .. }) if is_of_the_path(source.kind()))
+}
+
+/// Whether another path would help.
+fn is_of_the_path(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    matches!(kind, AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied)
 }

@@ -104,6 +104,15 @@ impl What {
     }
 }
 
+/// `, did you mean X?` for the mechanism whose id is nearly `given`.
+pub(super) fn meant(given: &str) -> String {
+    // A third of the letters wrong is where suggestions stop looking like the word that was meant.
+    let most = given.chars().count() / 3;
+    let ids = registry().iter().map(|mechanism| mechanism.descriptor().id);
+    let ranked = ids.map(|id| (strsim::osa_distance(given, id), id)).filter(|(distance, _)| *distance <= most);
+    ranked.min().map_or_else(String::new, |(_, id)| format!(", did you mean `{id}`?"))
+}
+
 /// The default plan of counters, and `events` on top.
 pub(super) fn counter_plan(events: Option<&str>) -> Result<Plan, Usage> {
     let parse = |list: &str| Event::parse_list(list).map_err(|error: PmuError| Usage::Unknown(error.to_string()));

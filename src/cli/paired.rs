@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::folder;
-use super::measuring::{Measuring, absolute};
+use super::measuring::{Measuring, Start, absolute};
 use super::options::{Filter, Usage, What};
 use super::run::{How, has_failures, tell};
 use crate::compare::Matching;
@@ -54,15 +54,15 @@ pub(super) struct Paired {
 }
 
 impl Paired {
-    /// Begins one.
-    pub(super) fn begin(
+    /// What these options come to.
+    pub(super) fn start(
         sides: &Sides,
         what: &What,
         how: &How,
         profile: &str,
         filter: Option<&str>,
         out: Option<PathBuf>,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<Start> {
         let profile = Profile::named(profile)?;
         let filter = Filter::new(filter, false)?;
         let both = what.choice()?;
@@ -94,13 +94,12 @@ impl Paired {
                 *program = absolute(given).map_err(|error| Usage::Unknown(format!("{error:#}")))?;
             }
         }
-        let measuring = Measuring::begin(asked, out.unwrap_or_else(folder::of_this_run))?;
-        Ok(Self { measuring })
+        Ok(Start::Begin(Box::new(asked), out.unwrap_or_else(folder::of_this_run)))
     }
 
-    /// Goes on with one.
-    pub(super) fn resume(folder: PathBuf) -> anyhow::Result<Self> {
-        let measuring = Measuring::resume(folder)?;
+    /// Begins one or goes on with one.
+    pub(super) fn open(start: Start) -> anyhow::Result<Self> {
+        let measuring = Measuring::start(start)?;
         if measuring.asked.sides() == 2 {
             return Ok(Self { measuring });
         }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{Run, read};
-use crate::report::{Catalogue, PAGE, files};
+use crate::report::{Catalogue, File, PAGE, files};
 
 /// Write a page with pictures, tables and data, from the records of one run or several side by side
 #[derive(Debug, Args)]
@@ -23,13 +23,19 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let runs = self.runs.iter().map(|run| read(run)).collect::<Result<Vec<Run>, _>>()?;
-        let folder = self.out.clone().unwrap_or_else(|| beside(&runs[0]));
-        for file in files(&runs, &catalogue()) {
+        let (folder, files) = self.files()?;
+        for file in files {
             write(&folder.join(&file.path), &file.text)?;
         }
         println!("{}", folder.join(PAGE).display());
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The folder, and what is written there.
+    pub(super) fn files(&self) -> anyhow::Result<(PathBuf, Vec<File>)> {
+        let runs = self.runs.iter().map(|run| read(run)).collect::<Result<Vec<Run>, _>>()?;
+        let folder = self.out.clone().unwrap_or_else(|| beside(&runs[0]));
+        Ok((folder, files(&runs, &catalogue())))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::measuring::{Measuring, fresh_seed, positive_share};
+use super::measuring::{Measuring, Start, fresh_seed, positive_share};
 use super::options::{Filter, Usage, What, counter_plan};
 use super::{FAILED, folder, show};
 use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs, duration};
@@ -125,13 +125,7 @@ impl How {
 
 impl Run {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        if self.resume.is_some() {
-            self.how.refuse_with_resume(&self.what)?;
-        }
-        let mut measuring = match &self.resume {
-            Some(folder) => Measuring::resume(self.to_resume(folder.as_ref())?)?,
-            None => Measuring::begin(self.asked()?, self.out.clone().unwrap_or_else(folder::of_this_run))?,
-        };
+        let mut measuring = Measuring::start(self.start()?)?;
         if measuring.asked.sides() > 1 {
             let folder = measuring.folder.display();
             return Err(Usage::Unknown(format!(
@@ -155,6 +149,20 @@ impl Run {
         }
         let failed = runs.iter().any(has_failures);
         Ok(if failed || conclusion.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    /// What these options come to.
+    pub(super) fn start(&self) -> anyhow::Result<Start> {
+        match &self.resume {
+            Some(folder) => {
+                self.how.refuse_with_resume(&self.what)?;
+                Ok(Start::Resume(self.to_resume(folder.as_ref())?))
+            }
+            None => {
+                let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
+                Ok(Start::Begin(Box::new(self.asked()?), folder))
+            }
+        }
     }
 
     fn to_resume(&self, folder: Option<&PathBuf>) -> Result<PathBuf, AskedError> {

@@ -21,8 +21,12 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        print(&read(&self.run)?, &mut std::io::stdout().lock())?;
+        self.print(&mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        Ok(print(&read(&self.run)?, out)?)
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::limits::mechanism;
-use super::measuring::{Measuring, fresh_seed};
+use super::measuring::{Measuring, Start, fresh_seed};
 use super::options::{Usage, What};
 use super::run::{has_failures, tell};
 use super::{FAILED, folder, show};
@@ -68,19 +68,21 @@ pub(super) struct Sweep {
 
 impl Sweep {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let mut measuring = match &self.resume {
-            Some(folder) => Measuring::resume(folder.clone())?,
-            None => {
-                let asked = self.asked()?;
-                if self.dry_run {
-                    return Ok(ExitCode::SUCCESS);
-                }
-                Measuring::begin(asked, self.out.clone().unwrap_or_else(folder::of_this_run))?
-            }
-        };
+        let Some(start) = self.start()? else { return Ok(ExitCode::SUCCESS) };
+        let mut measuring = Measuring::start(start)?;
         let conclusion = measuring.go_on()?;
         let runs = measuring.runs()?;
         conclude(&measuring, &conclusion, &runs[0])
+    }
+
+    /// What these options come to; nothing for a dry run, which has said what fits.
+    pub(super) fn start(&self) -> anyhow::Result<Option<Start>> {
+        if let Some(folder) = &self.resume {
+            return Ok(Some(Start::Resume(folder.clone())));
+        }
+        let asked = Box::new(self.asked()?);
+        let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
+        Ok((!self.dry_run).then_some(Start::Begin(asked, folder)))
     }
 
     fn asked(&self) -> anyhow::Result<Asked> {

@@ -49,6 +49,24 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// That this program has the mechanism, that it has these parameters and no others, and CPUs to run on.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let known = find(&self.mechanism).ok_or_else(|| format!("no mechanism is called {}", self.mechanism))?;
+        let parameters = known.descriptor().parameters;
+        for parameter in parameters {
+            let value = self.parameters.iter().find(|(name, _)| *name == parameter.name);
+            let (_, value) = value.ok_or_else(|| format!("no value for {}", parameter.name))?;
+            let taken = parameter.parse(&value.to_string()).map_err(|error| error.to_string())?;
+            if taken != *value {
+                return Err(format!("{}={value} is of another kind", parameter.name));
+            }
+        }
+        if let Some((name, _)) = self.parameters.iter().find(|(name, _)| parameters.iter().all(|p| p.name != *name)) {
+            return Err(format!("it has no parameter {name}"));
+        }
+        if self.cpus.is_empty() { Err("no CPU to run on".into()) } else { Ok(()) }
+    }
+
     /// The benchmark; `None` when this program has no such mechanism.
     pub fn benchmark(&self) -> Option<Benchmark> {
         let seating = match self.placement {

@@ -13,6 +13,8 @@
 mod counters;
 mod energy;
 mod event;
+#[cfg(test)]
+mod fuzz;
 mod names;
 mod opener;
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) struct Pmu {
 
 /// Where a term's value goes: bit *i* of the value to the *i*-th bit that is set in `mask`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Field {
+pub(super) struct Field {
     word: usize,
     mask: u64,
 }
@@ -207,7 +207,7 @@ impl Pmu {
 
 impl Field {
     /// `config1:0-7,32-35`, `config:23`. `None` for another form or word.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (word, ranges) = text.trim().split_once(':')?;
         let word = match word {
             "config" => 0,

@@ -4,12 +4,14 @@
 //! the machine and the build; each further line is one benchmark with its raw samples, counters and audit.
 //! `src/record/SCHEMA.md` writes the schema down for readers that are not this program.
 
+mod read;
 mod schema;
 mod store;
 
 pub use crate::pmu::CounterSummary;
+pub use read::{Run, Salvage, read, salvage, salvage_from};
 pub use schema::{
     AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Line, MachineLine, Measured, Noise, Outcome, SCHEMA,
     Sample, Setting, Suite, Unchecked,
 };
-pub use store::{FILE, RecordError, Run, Writer, read};
+pub use store::{FILE, LONGEST_LINE, RecordError, Writer};

@@ -1,4 +1,4 @@
-//! Writing lines so that a kill loses at most the one being written, and reading them back.
+//! Writing lines so that a kill loses at most the one being written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::schema::{BenchmarkLine, Line, MachineLine, SCHEMA};
+use super::schema::{Line, SCHEMA};
 
 /// The name of a run's file in its folder.
 pub const FILE: &str = "records.jsonl";
@@ -23,7 +23,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// A line that is no record.
-    #[error("{path}:{line}: not a switchcost record: {reason}")]
+    #[error("{path}:{line}: not a switchcost record: {reason}{rest}")]
     Broken {
         /// The file.
         path: PathBuf,
@@ -31,6 +31,8 @@ pub enum RecordError {
         line: usize,
         /// What is wrong with it.
         reason: String,
+        /// What there is besides: further broken lines, and how many are whole.
+        rest: String,
     },
     /// A line from another version.
     #[error("{path}:{line}: schema {found}, and this switchcost reads schema {SCHEMA}; use the version that wrote it")]
@@ -50,9 +52,21 @@ pub enum RecordError {
     },
 }
 
+/// The longest line in bytes: what is longer is not written, and is read past without being held. A hundred thousand
+/// samples, the most that a benchmark takes, fill a tenth of it.
+pub const LONGEST_LINE: usize = 64 << 20;
+
 impl RecordError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         |source| Self::Io { path: path.into(), source }
+    }
+
+    /// The line that it is about; none where it is about the file.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Broken { line, .. } | Self::OtherSchema { line, .. } => Some(*line),
+            Self::Io { .. } | Self::Empty { .. } => None,
+        }
     }
 }
 
@@ -97,6 +111,10 @@ impl Writer {
         let mut text =
             encode(line).map_err(|error| RecordError::Io { path: self.path.clone(), source: error.into() })?;
         text.push('\n');
+        if text.len() > LONGEST_LINE {
+            let reason = format!("a line of {} bytes, and readers take {LONGEST_LINE}", text.len());
+            return Err(RecordError::io(&self.path)(io::Error::new(io::ErrorKind::InvalidInput, reason)));
+        }
         let before = self.file.metadata().map_err(RecordError::io(&self.path))?.len();
         self.file.write_all(text.as_bytes()).map_err(|error| {
             // Should this fail too, the line is torn, as by a kill.
@@ -106,12 +124,23 @@ impl Writer {
     }
 }
 
+/// Looks for the end of the last whole line from the end, in pieces: the torn line may be as long as the disk was free.
 fn cut_torn_line(file: &mut File) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut bytes)?;
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    if whole < bytes.len() { file.set_len(whole as u64) } else { Ok(()) }
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut piece = vec![0; 1 << 16];
+    let mut end = length;
+    while end > 0 {
+        let begin = end.saturating_sub(piece.len() as u64);
+        let piece = &mut piece[..(end - begin) as usize];
+        file.seek(SeekFrom::Start(begin))?;
+        file.read_exact(piece)?;
+        if let Some(newline) = piece.iter().rposition(|&byte| byte == b'\n') {
+            let whole = begin + newline as u64 + 1;
+            return if whole < length { file.set_len(whole) } else { Ok(()) };
+        }
+        end = begin;
+    }
+    if length > 0 { file.set_len(0) } else { Ok(()) }
 }
 
 fn encode(line: &Line) -> serde_json::Result<String> {
@@ -121,69 +150,4 @@ fn encode(line: &Line) -> serde_json::Result<String> {
         object.extend(body);
     }
     serde_json::to_string(&object)
-}
-
-/// A run, read back.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Run {
-    /// Where it was read.
-    pub path: PathBuf,
-    /// The machines, one for each process that wrote; the same machine may stand there many times.
-    pub machines: Vec<MachineLine>,
-    /// The benchmarks, in the order in which they were measured.
-    pub benchmarks: Vec<BenchmarkLine>,
-    /// Whether the last line was torn by a kill, and is lost.
-    pub torn: bool,
-}
-
-impl Run {
-    /// The machine that `line` was measured on.
-    pub fn machine(&self, line: &BenchmarkLine) -> Option<&MachineLine> {
-        self.machines.iter().find(|machine| machine.id == line.machine)
-    }
-}
-
-/// Reads a run: its folder, or the file itself.
-///
-/// # Errors
-/// When it cannot be opened, holds no record, or a line but the last is none of this schema's; file and line are named.
-pub fn read(path: &Path) -> Result<Run, RecordError> {
-    let path = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
-    let bytes = match std::fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with(FILE) => {
-            return Err(RecordError::Empty { path });
-        }
-        other => other.map_err(RecordError::io(&path))?,
-    };
-    let mut run = Run { path: path.clone(), ..Run::default() };
-    let lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate();
-    for (index, line) in lines {
-        let torn = !line.ends_with(b"\n");
-        match decode(line, &path, index + 1) {
-            Ok(Line::Machine(machine)) => run.machines.push(*machine),
-            Ok(Line::Benchmark(benchmark)) => run.benchmarks.push(*benchmark),
-            // Only a line without its end can be one that a kill tore.
-            Err(RecordError::Broken { .. }) if torn && index > 0 => run.torn = true,
-            Err(error) => return Err(error),
-        }
-    }
-    if run.machines.is_empty() && run.benchmarks.is_empty() {
-        return Err(RecordError::Empty { path });
-    }
-    Ok(run)
-}
-
-fn decode(line: &[u8], path: &Path, number: usize) -> Result<Line, RecordError> {
-    let broken = |reason: String| RecordError::Broken { path: path.into(), line: number, reason };
-    let text = std::str::from_utf8(line).map_err(|_| broken("not text".into()))?;
-    let value: Value = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
-    let Value::Object(mut object) = value else { return Err(broken("not a JSON object".into())) };
-    match object.remove("schema") {
-        Some(version) if version == SCHEMA => {}
-        Some(other) => {
-            return Err(RecordError::OtherSchema { path: path.into(), line: number, found: other.to_string() });
-        }
-        None => return Err(broken("it names no schema".into())),
-    }
-    serde_json::from_value(Value::Object(object)).map_err(|error| broken(error.to_string()))
 }

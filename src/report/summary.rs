@@ -68,8 +68,9 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     let rounds = screened.kept();
     let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
     let medians: Vec<f64> = rounds.iter().filter_map(|round| median(round)).collect();
-    let ops: u64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.0.0).sum();
-    let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m)).sum::<u64>() as f64 / ops as f64;
+    // A damaged record may hold any number: sums of `u64` would overflow.
+    let ops: f64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.0.0 as f64).sum();
+    let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m) as f64).sum::<f64>() / ops;
     let counter = |event: &str| mean(measured.iter().filter_map(|m| m.counted.per_op(event)));
     let (user_cycles, kernel_cycles) = (counter("cycles:u"), counter("cycles:k"));
     let instructions = sum(counter("instructions:u"), counter("instructions:k"));

@@ -157,7 +157,9 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     for line in lines {
         match &line.outcome {
             Outcome::Unsupported(reason) => notes.push(format!("{}: unsupported: {reason}", line.id)),
-            Outcome::Failed(reason) => notes.push(format!("{}: FAILED in round {}: {reason}", line.id, line.round + 1)),
+            Outcome::Failed(reason) => {
+                notes.push(format!("{}: FAILED in round {}: {reason}", line.id, u64::from(line.round) + 1))
+            }
             Outcome::Measured(measured) => {
                 for check in measured.audit.differences() {
                     let (what, seen) = (&check.what, check.seen());

@@ -188,13 +188,64 @@ impl Asked {
             }
             other => other.map_err(|source| AskedError::Io { path: path.clone(), source })?,
         };
-        let broken = |reason: String| AskedError::Broken { path: path.clone(), reason };
-        let asked: Self = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
-        if asked.schema != SCHEMA {
-            return Err(broken(format!("schema {}, and this one writes schema {SCHEMA}", asked.schema)));
-        }
+        let asked = Self::parse(&text, &path)?;
         Ok((asked, lock(&path)?))
     }
+
+    /// Reads the text of a plan called `path`.
+    ///
+    /// # Errors
+    /// When it is none of this version, or asks for what no command line can ask for: it is damaged.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, AskedError> {
+        let broken = |reason: String| AskedError::Broken { path: path.into(), reason };
+        // The version first: another one may have other fields.
+        let version: Version = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        if version.schema != u64::from(SCHEMA) {
+            return Err(broken(format!("schema {}, and this one writes schema {SCHEMA}", version.schema)));
+        }
+        let asked: Self = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        asked.check().map_err(broken)?;
+        Ok(asked)
+    }
+
+    /// That every number is one that the command line can have asked for, and that every benchmark is one of this program.
+    fn check(&self) -> Result<(), String> {
+        let scale = self.scale.map(|scale| (scale.measure, scale.samples as usize));
+        let times = [Some(self.patience), Some(self.timing.warm_up), Some(self.timing.measure)];
+        let times = times.into_iter().chain([self.budget, scale.map(|(measure, _)| measure)]).flatten();
+        if let Some(time) = times.max().filter(|time| *time > LONGEST_TIME) {
+            return Err(format!("a time of {time:?}"));
+        }
+        if self.rounds == 0 {
+            return Err("0 rounds".into());
+        }
+        if let Some(share) = self.until.filter(|share| !share.is_finite() || *share <= 0.0) {
+            return Err(format!("until {share}"));
+        }
+        let samples = scale.map_or(self.timing.samples, |(_, samples)| samples);
+        if !(1..=MOST_SAMPLES).contains(&samples) {
+            return Err(format!("{samples} samples"));
+        }
+        for entry in &self.entries {
+            if entry.side > 1 {
+                return Err(format!("{}: side {}, and there are 0 and 1", entry.id, entry.side));
+            }
+            entry.chosen.check().map_err(|reason| format!("{}: {reason}", entry.id))?;
+        }
+        Ok(())
+    }
+}
+
+/// The patience of a sweep of the largest brigades is days; a plan adds a few of these up.
+const LONGEST_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What --samples takes at most.
+const MOST_SAMPLES: usize = 100_000;
+
+/// What the plans of all versions have.
+#[derive(Deserialize)]
+struct Version {
+    schema: u64,
 }
 
 /// Keeps other processes from measuring the run in `folder`, for a command that adds to its record; `None` where there is

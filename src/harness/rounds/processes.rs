@@ -63,18 +63,7 @@ impl<'a> Processes<'a> {
     }
 
     fn measure(&self, job: &Job<'_>, turn: Option<Turn>) -> What {
-        What::Measure(Box::new(Measure {
-            chosen: job.entry.chosen.clone(),
-            timing: self.asked.timing,
-            scale: self.asked.scale,
-            round: job.round,
-            machine: self.machine.clone(),
-            events: self.asked.events.clone(),
-            counters: self.asked.counters,
-            audit: job.audit,
-            criterion: self.folder.join(["criterion", "criterion-b"][job.entry.side % 2]),
-            turn,
-        }))
+        What::Measure(Box::new(request(self.asked, &self.folder, &self.machine, job, turn)))
     }
 
     /// Starts a process for each job; two take turns.
@@ -125,6 +114,22 @@ impl<'a> Processes<'a> {
             }
             (self.tick)();
         }
+    }
+}
+
+/// What a process is asked for: `job` of the plan.
+fn request(asked: &Asked, folder: &Path, machine: &str, job: &Job<'_>, turn: Option<Turn>) -> Measure {
+    Measure {
+        chosen: job.entry.chosen.clone(),
+        timing: asked.timing,
+        scale: asked.scale,
+        round: job.round,
+        machine: machine.into(),
+        events: asked.events.clone(),
+        counters: asked.counters,
+        audit: job.audit,
+        criterion: folder.join(["criterion", "criterion-b"][job.entry.side % 2]),
+        turn,
     }
 }
 
@@ -185,4 +190,43 @@ pub fn knows_turns(program: &Path, folder: &Path) -> bool {
 pub(super) fn predicted(timing: &Timing) -> Duration {
     // One counted sample follows three bare ones; starting, set-up, analysis and audit take about a second.
     timing.warm_up + timing.measure * 4 / 3 + Duration::from_secs(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::rounds::request::settings;
+    use crate::harness::{Mode, Scale};
+    use crate::pmu::{Event, Plan};
+
+    const PLAN: &str = r#"{
+        "schema": 1, "argv": [], "rounds": 5, "until": null, "budget": null,
+        "patience": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "in_turns": true,
+        "timing": { "warm_up": { "secs": 3, "nanos": 0 }, "measure": { "secs": 4, "nanos": 0 }, "samples": 33 },
+        "events": "ref-cycles", "counters": true, "audit": true, "programs": ["a", "b"], "unsupported": [],
+        "entries": [{ "id": "handoff/pipe/same-cpu", "side": 1, "pair": 0, "chosen": {
+            "mechanism": "handoff/pipe", "parameters": {}, "placement": "same-cpu", "cpus": [0], "idle": "spinner",
+            "policy": { "class": "batch", "slice_us": 500 } } }]
+    }"#;
+
+    #[test]
+    fn the_request_holds_what_the_plan_asks_for() {
+        let mut asked: Asked = serde_json::from_str(PLAN).unwrap();
+        let scale = Scale { samples: 9, ..Scale::default() };
+        asked.scale = Some(scale);
+        let entry = asked.entries[0].clone();
+        let job = Job { entry: &entry, round: 4, audit: true };
+        let asks = |asked: &Asked, job: &Job<'_>| request(asked, Path::new("run"), "id", job, Some(Turn::Second));
+        let full = asks(&asked, &job);
+        assert_eq!((&full.chosen, full.timing, full.scale), (&entry.chosen, asked.timing, Some(scale)));
+        assert_eq!((full.round, full.machine.as_str(), full.turn), (4, "id", Some(Turn::Second)));
+        assert_eq!(full.criterion, Path::new("run/criterion-b"), "the sides' files lie apart");
+        let told = settings(&full).unwrap();
+        let events = Plan::default().with_events(&Event::parse_list("ref-cycles").unwrap());
+        assert_eq!((told.counters, told.mode, told.round), (Some(events), Mode::Measure, 4));
+        assert!(told.auditor.is_some() && told.machine == "id");
+        asked.counters = false;
+        let bare = settings(&asks(&asked, &Job { audit: false, ..job })).unwrap();
+        assert!(bare.counters.is_none() && bare.auditor.is_none());
+    }
 }

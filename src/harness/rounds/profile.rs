@@ -14,6 +14,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,8 +27,17 @@ use crate::crew::{Class, Idle, Placement, Policy};
 use crate::harness::{Choice, PlanError, Planned, Timing, plan};
 use crate::mechanism::Value;
 
-/// The fewest samples that Criterion takes.
-const FEWEST_SAMPLES: usize = 10;
+/// The fewest samples that Criterion takes, and the most that `--samples` does.
+const SAMPLES: std::ops::RangeInclusive<usize> = 10..=100_000;
+
+/// As `--rounds`.
+const ROUNDS: std::ops::RangeInclusive<usize> = 1..=10_000;
+
+/// More than anybody writes: lists of values multiply, and a few more of them would never end.
+const MOST_COMBINATIONS: usize = 10_000;
+
+/// More than any profile has: a device or a record given by mistake is not read to its end.
+const LONGEST_FILE: u64 = 1 << 20;
 
 /// Profiles that are files of this program, by name.
 pub(super) const SHIPPED: [(&str, &str); 7] = [
@@ -197,7 +207,7 @@ impl Profile {
         if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
             return Self::parse(text, path);
         }
-        let text = std::fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;
+        let text = read(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;
         Self::parse(&text, path)
     }
 
@@ -212,11 +222,11 @@ impl Profile {
         })?;
         let mut profile = Self { picks: Vec::new(), ..Self::standard() };
         if let Some(rounds) = file.rounds {
-            at_least(1, *rounds.as_ref() as usize).map_err(|reason| wrong(rounds.span().start, reason))?;
+            within(ROUNDS, *rounds.as_ref() as usize).map_err(|reason| wrong(rounds.span().start, reason))?;
             profile.rounds = rounds.into_inner();
         }
         if let Some(samples) = file.samples {
-            at_least(FEWEST_SAMPLES, *samples.as_ref()).map_err(|reason| wrong(samples.span().start, reason))?;
+            within(SAMPLES, *samples.as_ref()).map_err(|reason| wrong(samples.span().start, reason))?;
             profile.timing.samples = samples.into_inner();
         }
         for (given, time) in [(file.measure, &mut profile.timing.measure), (file.warm_up, &mut profile.timing.warm_up)]
@@ -238,6 +248,13 @@ impl Profile {
             let filter = filter.transpose()?;
             if let Some((name, _)) = pick.set.iter().find(|(_, values)| values.all().is_empty()) {
                 return Err(wrong(begins, format!("{name} has no value")));
+            }
+            let many = pick.set.values().map(|values| values.all().len()).fold(1, usize::saturating_mul);
+            if many > MOST_COMBINATIONS {
+                return Err(wrong(
+                    begins,
+                    format!("{many} combinations of values, and {MOST_COMBINATIONS} are the most"),
+                ));
             }
             let policy = match (pick.policy, pick.slice_us) {
                 (None, None) => None,
@@ -294,8 +311,22 @@ impl Pick {
     }
 }
 
-fn at_least(least: usize, given: usize) -> Result<(), String> {
-    if given >= least { Ok(()) } else { Err(format!("at least {least}, not {given}")) }
+fn within(range: std::ops::RangeInclusive<usize>, given: usize) -> Result<(), String> {
+    let (least, most) = (range.start(), range.end());
+    match given {
+        given if given < *least => Err(format!("at least {least}, not {given}")),
+        given if given > *most => Err(format!("no more than {most}, not {given}")),
+        _ => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(std::io::Error::other(format!("more than {LONGEST_FILE} bytes are no profile")));
+    }
+    Ok(text)
 }
 
 /// Reads a time such as `10m`, `2.5s`, `1h30m` or `50ms`.

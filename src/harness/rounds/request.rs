@@ -105,14 +105,7 @@ impl Observer for Kept {
 fn take(request: Measure) -> Result<BenchmarkLine, String> {
     let unknown = || format!("this program has no mechanism {}", request.chosen.mechanism);
     let benchmark = request.chosen.benchmark().ok_or_else(unknown)?;
-    let extra = request.events.as_deref().map_or(Ok(Vec::new()), Event::parse_list).map_err(|e| e.to_string())?;
-    let settings = Settings {
-        mode: Mode::Measure,
-        counters: request.counters.then(|| Plan::default().with_events(&extra)),
-        auditor: request.audit.then(Auditor::with_this_program),
-        round: request.round,
-        machine: request.machine,
-    };
+    let settings = settings(&request)?;
     if let Some(scale) = request.scale {
         return Ok(measure_scaled(&Planned::Ready(benchmark), &scale, &settings));
     }
@@ -120,6 +113,18 @@ fn take(request: Measure) -> Result<BenchmarkLine, String> {
     let turns = turns(request.turn, request.timing.samples).map_err(|error| format!("its turns: {error}"))?;
     measure_one(&Planned::Ready(benchmark), &request.timing, &request.criterion, &settings, turns, &mut kept);
     kept.0.ok_or_else(|| "it measured nothing".into())
+}
+
+/// With what the request is measured.
+pub(super) fn settings(request: &Measure) -> Result<Settings, String> {
+    let extra = request.events.as_deref().map_or(Ok(Vec::new()), Event::parse_list).map_err(|e| e.to_string())?;
+    Ok(Settings {
+        mode: Mode::Measure,
+        counters: request.counters.then(|| Plan::default().with_events(&extra)),
+        auditor: request.audit.then(Auditor::with_this_program),
+        round: request.round,
+        machine: request.machine.clone(),
+    })
 }
 
 fn turns(turn: Option<Turn>, samples: usize) -> std::io::Result<Turns> {

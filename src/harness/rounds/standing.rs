@@ -57,7 +57,7 @@ impl Standing {
         if let Some(circumstances) = &line.circumstances {
             let took = Duration::from_millis(circumstances.took_ms);
             known.took.push(took);
-            self.spent += took;
+            self.spent = self.spent.saturating_add(took);
         }
     }
 

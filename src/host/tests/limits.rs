@@ -1,8 +1,9 @@
 use std::fs;
 use std::sync::{Arc, Barrier};
 
-use super::{FIXTURES, descriptors, host, root, threads};
-use crate::host::limits::{Demand, Limits, MAPS_PER_ARENA, MAPS_PER_THREAD};
+use super::{FIXTURES, descriptors, directory, host, root, threads};
+use crate::host::Root;
+use crate::host::limits::{Demand, Limit, Limits, MAPS_PER_ARENA, MAPS_PER_THREAD, Resource};
 use crate::host::process::Bound;
 use crate::sys::thread::{LEAST_STACK, Thread};
 
@@ -143,4 +144,173 @@ fn asking_for_nothing_or_for_everything_is_answered() {
         };
         assert!(limits.first_obstacle(all).is_some());
     }
+}
+
+/// Every limit by its name, the resource that it bounds, and what of a demand takes that resource.
+struct Row {
+    name: &'static str,
+    resource: Resource,
+    /// The fixture, and the most that still fits there.
+    fixture: &'static str,
+    most: u64,
+    path: &'static str,
+    /// The command, `N` for the value that would have room.
+    remedy: &'static str,
+    demand: fn(u64) -> Demand,
+}
+
+const MEMORY: &str = "ask for fewer tasks or smaller ones, or end what uses the memory";
+
+/// One row for each limit that there is; of control groups one for each file of each version.
+fn rows() -> Vec<Row> {
+    use Resource::{Bytes, Connections, Descriptors, Files, Maps, Tasks};
+    let row = |name, resource, fixture, most, path, remedy, demand| Row {
+        name,
+        resource,
+        fixture,
+        most,
+        path,
+        remedy,
+        demand,
+    };
+    let fd: fn(u64) -> Demand = descriptors;
+    let files: fn(u64) -> Demand = |files| Demand { files, ..Demand::default() };
+    let connections: fn(u64) -> Demand = |connections| Demand { connections, ..Demand::default() };
+    let task: fn(u64) -> Demand = |processes| Demand { processes, ..Demand::default() };
+    let maps: fn(u64) -> Demand = |maps| Demand { maps, ..Demand::default() };
+    let bytes: fn(u64) -> Demand = |bytes| Demand { bytes, ..Demand::default() };
+    let rlimits = "/proc/self/limits";
+    vec![
+        row("RLIMIT_NOFILE (soft)", Descriptors, "vm-2cpu", 1021, rlimits, "ulimit -n N", fd),
+        row("RLIMIT_NOFILE (hard)", Descriptors, "vm-2cpu", 4093, rlimits, "sudo prlimit --pid $$ --nofile=N:N", fd),
+        row("fs.nr_open", Descriptors, "vm-2cpu", 1_048_573, "/proc/sys/fs/nr_open", "sudo sysctl -w fs.nr_open=N", fd),
+        row(
+            "fs.file-max",
+            Files,
+            "vm-2cpu",
+            9_223_372_036_854_774_607,
+            "/proc/sys/fs/file-max",
+            "sudo sysctl -w fs.file-max=N",
+            files,
+        ),
+        row("RLIMIT_NPROC (soft)", Tasks, "vm-2cpu", 20, rlimits, "ulimit -u N", task),
+        row("RLIMIT_NPROC (hard)", Tasks, "vm-2cpu", 120, rlimits, "sudo prlimit --pid $$ --nproc=N:N", task),
+        row(
+            "kernel.threads-max",
+            Tasks,
+            "vm-2cpu",
+            31_090,
+            "/proc/sys/kernel/threads-max",
+            "sudo sysctl -w kernel.threads-max=N",
+            task,
+        ),
+        row(
+            "kernel.pid_max",
+            Tasks,
+            "arm64-vm-nocache",
+            3701,
+            "/proc/sys/kernel/pid_max",
+            "sudo sysctl -w kernel.pid_max=N",
+            task,
+        ),
+        row(
+            "vm.max_map_count",
+            Maps,
+            "vm-2cpu",
+            65_509,
+            "/proc/sys/vm/max_map_count",
+            "sudo sysctl -w vm.max_map_count=N",
+            maps,
+        ),
+        row(
+            "net.core.somaxconn",
+            Connections,
+            "vm-2cpu",
+            4096,
+            "/proc/sys/net/core/somaxconn",
+            "sudo sysctl -w net.core.somaxconn=N",
+            connections,
+        ),
+        row("MemAvailable", Bytes, "vm-2cpu", 512_000_000, "/proc/meminfo", MEMORY, bytes),
+        row(
+            "cgroup pids.max",
+            Tasks,
+            "amd-two-ccx",
+            10,
+            "/sys/fs/cgroup/ci/pids.max",
+            "echo N | sudo tee /sys/fs/cgroup/ci/pids.max",
+            task,
+        ),
+        row(
+            "cgroup memory.max",
+            Bytes,
+            "amd-two-ccx",
+            3 << 30,
+            "/sys/fs/cgroup/ci/job/memory.max",
+            "echo N | sudo tee /sys/fs/cgroup/ci/job/memory.max",
+            bytes,
+        ),
+        row(
+            "cgroup memory.limit_in_bytes",
+            Bytes,
+            "arm64-vm-nocache",
+            436_870_912,
+            "/sys/fs/cgroup/memory/user.slice/app/memory.limit_in_bytes",
+            "echo N | sudo tee /sys/fs/cgroup/memory/user.slice/app/memory.limit_in_bytes",
+            bytes,
+        ),
+    ]
+}
+
+/// The limits of a fixture, those of one name in one place.
+fn of_row(row: &Row, limits: &Limits) -> Limit {
+    let found = limits.all().into_iter().find(|limit| limit.name == row.name && limit.path == row.path);
+    found.unwrap_or_else(|| panic!("{} has no {} at {}", row.fixture, row.name, row.path))
+}
+
+#[test]
+fn a_demand_beyond_a_limit_names_that_very_one() {
+    for row in rows() {
+        let limits = Limits::observe(&root(row.fixture));
+        let judged = |demand: u64| {
+            let judgements = limits.judge((row.demand)(demand));
+            let found = judgements.into_iter().find(|one| one.limit.name == row.name && one.limit.path == row.path);
+            found.unwrap_or_else(|| panic!("{} has no {} at {}", row.fixture, row.name, row.path))
+        };
+        let limit = of_row(&row, &limits);
+        assert_eq!(limit.resource, row.resource, "{}", row.name);
+        let Bound::At(value) = limit.value else { panic!("{} is unlimited in {}", row.name, row.fixture) };
+        // What is free by the limit's own value and what is in use is what a demand may take.
+        assert_eq!(value - limit.in_use, row.most, "{}: {value} less {}", row.name, limit.in_use);
+        assert_eq!(judged(row.most).obstacle, None, "{}", row.name);
+        let obstacle = judged(row.most + 1).obstacle.unwrap_or_else(|| panic!("{} is no obstacle", row.name));
+        assert_eq!((obstacle.limit.as_str(), obstacle.path.as_str()), (row.name, row.path));
+        assert_eq!((obstacle.value, obstacle.needed), (value, value + 1), "{}", row.name);
+        assert_eq!(obstacle.remedy, row.remedy.replace('N', &(value + 1).to_string()), "{}", row.name);
+        // The file that it names holds the value that it tells: the path is no other limit's.
+        let text = fs::read_to_string(directory(row.fixture).join(row.path.trim_start_matches('/'))).unwrap();
+        let shown = if row.resource == Resource::Bytes && row.name == "MemAvailable" { value / 1024 } else { value };
+        assert!(
+            text.split_whitespace().any(|word| word == shown.to_string()),
+            "{}: {shown} is not in {text}",
+            row.path
+        );
+    }
+}
+
+#[test]
+fn every_limit_there_is_has_a_row() {
+    let rows = rows();
+    for name in FIXTURES {
+        for limit in Limits::observe(&root(name)).all() {
+            let known = rows.iter().any(|row| row.name == limit.name && row.resource == limit.resource);
+            assert!(known, "{} ({:?}, {}) of {name} has no row", limit.name, limit.resource, limit.path);
+        }
+    }
+    let here: Vec<_> = Limits::observe(&Root::default())
+        .all()
+        .into_iter()
+        .filter(|limit| rows.iter().all(|row| row.name != limit.name))
+        .collect();
+    assert!(here.is_empty(), "this machine's limits without a row: {here:?}");
 }

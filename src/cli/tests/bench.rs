@@ -1,0 +1,87 @@
+//! `cargo bench`: our options, by their help, in what is prepared.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::Row;
+use crate::cli::bench::{HELP, prepare, split};
+use crate::harness::{Mode, Planned};
+use crate::pmu::Plan;
+
+/// What `cargo bench -- LINE` comes to in the bench target of `handoff`.
+fn comes_to(line: &str) -> Value {
+    let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+    let prepared = split(&words).map_err(Into::into).and_then(|(own, rest)| prepare("handoff", &own, &rest));
+    let prepared = match prepared {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => return json!({ "nothing": true }),
+        Err(refused) => return json!({ "refused": format!("{refused:#}") }),
+    };
+    json!({
+        "ids": prepared.planned.iter().map(Planned::id).collect::<Vec<_>>(),
+        "settings": prepared.planned.iter().map(Planned::setting).collect::<Vec<_>>(),
+        "counted": prepared.settings.counters.as_ref().map(|plan| *plan != Plan::default()),
+        "audited": prepared.settings.auditor.is_some(),
+        "timing": prepared.timing,
+        "mode": format!("{:?}", prepared.settings.mode),
+        "folder": prepared.folder,
+    })
+}
+
+const BENCH: &str = "--bench ^handoff/pipe/same-cpu --out there";
+
+fn ours() -> Vec<Row> {
+    let row = |option, given: &str| Row::added("bench", option, BENCH, given);
+    let everywhere = |placement| format!("--bench ^handoff/pipe/ --out there --placement {placement}");
+    let spinning = "--bench ^handoff/spin_then_park/same-cpu --out there";
+    vec![
+        Row::added("bench", "set", spinning, "--set spin=3")
+            .changes("/ids/0")
+            .gives("/settings/0/parameters/spin", json!(3)),
+        Row::differing("bench", "placement", &everywhere("same-cpu"), &everywhere("unpinned"))
+            .gives("/ids/0", json!("handoff/pipe/unpinned"))
+            .changes("/settings/0/placement")
+            .changes("/settings/0/cpus*"),
+        row("idle", "--idle spinner").changes("/ids/0").gives("/settings/0/idle", json!("spinner")),
+        row("policy", "--policy batch").changes("/ids/0").changes("/settings/0/policy*"),
+        row("slice-us", "--slice-us 1000").changes("/ids/0").changes("/settings/0/policy*"),
+        row("events", "--events ref-cycles").gives("/counted", json!(true)),
+        row("no-counters", "--no-counters").gives("/counted", Value::Null),
+        row("no-audit", "--no-audit").gives("/audited", json!(false)),
+        Row::differing("bench", "out", BENCH, &BENCH.replace("there", "here")).gives("/folder", json!("here")),
+    ]
+}
+
+/// Those of Criterion's that we read too.
+fn criterions() -> Vec<Row> {
+    let row = |option, given: &str| Row::added("bench", option, BENCH, given);
+    let mode = |option, given: &str, mode: Mode| row(option, given).gives("/mode", json!(format!("{mode:?}")));
+    vec![
+        Row::differing("bench", "FILTER", BENCH, &BENCH.replace("pipe", "eventfd"))
+            .gives("/ids/0", json!("handoff/eventfd/same-cpu"))
+            .changes("/settings/0/parameters*"),
+        Row::added("bench", "exact", "--bench handoff/pipe/same-cpu", "--exact").changes("/refused*"),
+        row("quick", "--quick").gives("/timing/samples", json!(20)).changes("/timing*"),
+        mode("test", "--test", Mode::Test),
+        mode("list", "--list", Mode::Look),
+        mode("load-baseline", "--load-baseline a", Mode::Look),
+        mode("profile-time", "--profile-time 5", Mode::Profile),
+    ]
+}
+
+#[test]
+fn what_is_prepared_holds_every_option_of_cargo_bench() {
+    ours().iter().chain(&criterions()).for_each(|row| row.check(comes_to));
+}
+
+#[test]
+fn every_option_of_cargo_bench_has_a_row() {
+    let names = HELP.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let helped: BTreeSet<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    let rows: BTreeSet<&str> = ours().iter().map(|row| row.option).collect();
+    assert_eq!(helped, rows, "left: options of the help, right: those whose effect is asserted");
+    // And what the help does not name is not taken from Criterion.
+    let (_, rest) = split(&["--strict".into(), "--seed".into(), "7".into()]).unwrap();
+    assert_eq!(rest, ["--strict", "--seed", "7"]);
+}

@@ -1,0 +1,157 @@
+//! What does not plan rounds: pairs, audits, limits, lists and what reads records.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{Row, comes_to};
+use crate::sys::affinity::allowed_cpus;
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+pub(super) fn rows() -> Vec<Row> {
+    [matrix(), audit(), limits(), readers(), splice("page.md", "reports", "newer")].into_iter().flatten().collect()
+}
+
+fn matrix() -> Vec<Row> {
+    let base = "matrix --out there";
+    let row = |option, given: &str| Row::added("matrix", option, base, given);
+    // One CPU is no pair, and the refusal shows that the list was read.
+    let cpu = allowed_cpus().unwrap()[0];
+    vec![
+        row("mechanism", "--mechanism eventfd").gives("/mechanism", json!("handoff/eventfd")).changes("/pairs*"),
+        row("cpus", &format!("--cpus {cpu}"))
+            .gives(
+                "/refused",
+                json!(format!("handoff/spin needs two CPUs, and there is only CPU {cpu}; a wider mask helps (taskset, cpuset, --cpus)")),
+            )
+            .changes("*"),
+        row("ordered", "--ordered").gives("/pairs/1", json!(format!("{}+{cpu}", allowed_cpus().unwrap().get(1).unwrap_or(&cpu)))).changes("/pairs*"),
+        row("rounds", "--rounds 5").gives("/rounds", json!(5)),
+        row("sample_ms", "--sample-ms 7").gives("/sample", json!(7_000_000)),
+        row("idle", "--idle spinner").gives("/idle", json!("spinner")),
+        row("policy", "--policy batch").gives("/policy/class", json!("batch")),
+        row("json", "--json").gives("/json", json!(true)),
+        Row::differing("matrix", "out", base, "matrix --out here").gives("/folder", json!("here")),
+    ]
+}
+
+fn audit() -> Vec<Row> {
+    let base = "audit ^handoff/pipe/same-cpu";
+    let row = |option, given: &str| Row::added("audit", option, base, given);
+    let brigade = "audit ^brigade/one_thread/same-cpu";
+    vec![
+        Row::differing("audit", "filter", base, "audit ^handoff/eventfd/same-cpu")
+            .gives("/ids/0", json!("handoff/eventfd/same-cpu"))
+            .changes("/settings/0/parameters*"),
+        Row::added("audit", "set", brigade, "--set tasks=8")
+            .changes("/ids/0")
+            .gives("/settings/0/parameters/tasks", json!(8)),
+        Row::differing(
+            "audit",
+            "placement",
+            "audit ^handoff/pipe/ --placement same-cpu",
+            "audit ^handoff/pipe/ --placement unpinned",
+        )
+        .gives("/ids/0", json!("handoff/pipe/unpinned"))
+        .changes("/settings/0/placement")
+        .changes("/settings/0/cpus*"),
+        row("idle", "--idle spinner").changes("/ids/0").gives("/settings/0/idle", json!("spinner")),
+        row("policy", "--policy batch").changes("/ids/0").changes("/settings/0/policy*"),
+        row("slice_us", "--slice-us 1000").changes("/ids/0").changes("/settings/0/policy*"),
+        row("json", "--json").gives("/json/0", json!(true)).gives("/json/1", json!(true)),
+    ]
+}
+
+fn limits() -> Vec<Row> {
+    let base = "limits --tasks 20 --mechanism brigade/one_thread";
+    let row = |option, given: &str| Row::added("limits", option, base, given);
+    vec![
+        Row::differing("limits", "tasks", "limits --tasks 20", "limits --tasks 21")
+            .gives("/threads", json!(21))
+            .gives("/fits", json!(false))
+            .changes("/bytes"),
+        Row::differing("limits", "mechanism", "limits --tasks 20", base)
+            .changes("/descriptors")
+            .changes("/threads")
+            .changes("/bytes"),
+        row("sweep", "--sweep").gives("/descriptors", json!(48)).changes("/bytes").changes("/threads*"),
+        row("connections", "--connections 9").gives("/connections", json!(9)),
+        row("json", "--json").gives("/json", json!(true)),
+    ]
+}
+
+fn readers() -> Vec<Row> {
+    let (run, other) = (fixture("report/three-rounds"), fixture("record/schema-1"));
+    vec![
+        Row::differing("list", "filter", "list", "list ^brigade/one_thread$").changes("/lines"),
+        Row::added("list", "json", "list ^brigade/one_thread$", "--json")
+            .gives("/json", json!(true))
+            .gives("/lines", json!(1)),
+        Row::added("host", "json", "host", "--json").gives("/json", json!(true)).changes("/lines"),
+        Row::differing("show", "run", &format!("show {run}"), &format!("show {other}")).changes("/text"),
+        Row::differing("report", "runs", &format!("report {run} --out there"), &format!("report {other} --out there"))
+            .changes("/page"),
+        Row::added("report", "out", &format!("report {run}"), "--out there").gives("/folder", json!("there")),
+    ]
+}
+
+/// `splice` has no plan: `page` is in step with `reports` and not with `other`.
+fn splice(page: &str, reports: &str, other: &str) -> Vec<Row> {
+    let base = format!("splice {page} --reports {reports} --check");
+    vec![
+        Row::differing("splice", "page", &base, &base.replacen(page, &format!("{page}.gone"), 1))
+            .changes("/refused")
+            .changes("/failed"),
+        Row::differing("splice", "reports", &base, &base.replacen(reports, other, 1)).gives("/failed", json!(true)),
+        // Without it the page is put in step, and only then: the same command checked it before.
+        Row::differing(
+            "splice",
+            "check",
+            &base.replacen(reports, other, 1),
+            &format!("splice {page} --reports {other}"),
+        )
+        .gives("/failed", json!(false)),
+    ]
+}
+
+#[test]
+fn the_visits_hold_every_option_of_matrix() {
+    let cpus = allowed_cpus().unwrap().len();
+    if cpus < 2 {
+        println!("not checked: the options of matrix: it needs two CPUs, and this process has {cpus}");
+        return;
+    }
+    matrix().iter().for_each(|row| row.check(comes_to));
+}
+
+#[test]
+fn what_is_audited_holds_every_option_of_audit() {
+    audit().iter().for_each(|row| row.check(comes_to));
+}
+
+#[test]
+fn the_demand_holds_every_option_of_limits() {
+    limits().iter().for_each(|row| row.check(comes_to));
+}
+
+#[test]
+fn what_is_printed_holds_every_option_of_the_readers() {
+    readers().iter().for_each(|row| row.check(comes_to));
+}
+
+#[test]
+fn the_page_holds_every_option_of_splice() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (name, text) in [("reports", "| old |"), ("newer", "| new |")] {
+        let dated = folder.path().join(name).join("2026-01-01");
+        fs::create_dir_all(&dated).unwrap();
+        fs::write(dated.join(crate::report::NUMBERS), text).unwrap();
+    }
+    fs::write(at("page.md"), "<!-- switchcost:numbers -->\n<!-- /switchcost:numbers -->\n").unwrap();
+    comes_to(&format!("splice {} --reports {}", at("page.md"), at("reports")));
+    splice(&at("page.md"), &at("reports"), &at("newer")).iter().for_each(|row| row.check(comes_to));
+}

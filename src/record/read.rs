@@ -1,0 +1,213 @@
+//! Reading a run back: every whole line of it, and by file and line what is none.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::schema::{BenchmarkLine, Line, MachineLine, SCHEMA};
+use super::store::{FILE, LONGEST_LINE, RecordError};
+
+/// A run, read back.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Run {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The machines, one for each process that wrote; the same machine may stand there many times.
+    pub machines: Vec<MachineLine>,
+    /// The benchmarks, in the order in which they were measured.
+    pub benchmarks: Vec<BenchmarkLine>,
+    /// Whether the last line was torn by a kill, and is lost.
+    pub torn: bool,
+}
+
+impl Run {
+    /// The machine that `line` was measured on.
+    pub fn machine(&self, line: &BenchmarkLine) -> Option<&MachineLine> {
+        self.machines.iter().find(|machine| machine.id == line.machine)
+    }
+}
+
+/// A file with everything of it that could be read.
+#[derive(Debug, Default)]
+pub struct Salvage {
+    /// The whole lines.
+    pub run: Run,
+    /// Each line that is broken or of another schema, in the file's order.
+    pub damage: Vec<RecordError>,
+}
+
+/// Reads a run: its folder, or the file itself.
+///
+/// # Errors
+/// When it cannot be opened, holds no record, or a line but the last is none of this schema's; file and line are named.
+pub fn read(path: &Path) -> Result<Run, RecordError> {
+    let Salvage { run, damage } = salvage(path)?;
+    let whole = run.machines.len() + run.benchmarks.len();
+    let mut damage = damage.into_iter();
+    match damage.next() {
+        None if whole == 0 => Err(RecordError::Empty { path: run.path }),
+        None => Ok(run),
+        Some(RecordError::Broken { path, line, reason, .. }) => {
+            let others: Vec<usize> = damage.filter_map(|error| error.line()).collect();
+            Err(RecordError::Broken { path, line, reason, rest: rest(&others, whole) })
+        }
+        Some(first) => Err(first),
+    }
+}
+
+/// How many broken lines are named by number.
+const NAMED: usize = 8;
+
+fn rest(others: &[usize], whole: usize) -> String {
+    let broken = match others {
+        [] => String::new(),
+        others => {
+            let named: Vec<String> = others.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = if others.len() > NAMED { ", …" } else { "" };
+            format!("; further broken lines: {} ({}{more})", others.len(), named.join(", "))
+        }
+    };
+    match whole {
+        0 => broken,
+        whole => format!("{broken}; whole lines: {whole}, readable without what is broken"),
+    }
+}
+
+/// Reads every whole line of a run, and tells of each other one what is wrong with it. A line that stands there twice,
+/// byte for byte, is one measurement, and is read once.
+///
+/// # Errors
+/// When the file cannot be opened or read, or is a device, which may never end.
+pub fn salvage(path: &Path) -> Result<Salvage, RecordError> {
+    let path = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with(FILE) => {
+            return Err(RecordError::Empty { path });
+        }
+        other => other.map_err(RecordError::io(&path))?,
+    };
+    if file.metadata().is_ok_and(|metadata| metadata.file_type().is_char_device()) {
+        return Err(RecordError::io(&path)(io::Error::new(io::ErrorKind::NotFound, "it is a device, and no record")));
+    }
+    salvage_from(BufReader::new(file), &path)
+}
+
+/// The same from `file`, which messages call `path`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn salvage_from(mut file: impl BufRead, path: &Path) -> Result<Salvage, RecordError> {
+    let mut salvage = Salvage { run: Run { path: path.into(), ..Run::default() }, ..Salvage::default() };
+    let (mut line, mut seen) = (Vec::new(), HashSet::new());
+    for number in 1.. {
+        let length = next_line(&mut file, &mut line).map_err(RecordError::io(path))?;
+        if length == 0 {
+            break;
+        }
+        // An editor's byte-order mark (RFC 8259 leaves it to the reader), its empty last line, its carriage returns.
+        let mark: &[u8] = if number == 1 { b"\xef\xbb\xbf" } else { b"" };
+        let text = line.strip_prefix(mark).unwrap_or(&line);
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        match decode(text, length).map_err(|fault| fault.at(path, number)) {
+            Ok(Line::Machine(machine)) => salvage.run.machines.push(*machine),
+            Ok(Line::Benchmark(benchmark)) => {
+                let repeated = !seen.insert(hash(text.trim_ascii()));
+                if !(repeated && salvage.run.benchmarks.contains(&benchmark)) {
+                    salvage.run.benchmarks.push(*benchmark);
+                }
+            }
+            // Only a line without its end can be one that a kill tore.
+            Err(RecordError::Broken { .. }) if !line.ends_with(b"\n") && length <= LONGEST_LINE && number > 1 => {
+                salvage.run.torn = true;
+            }
+            Err(error) => salvage.damage.push(error),
+        }
+    }
+    Ok(salvage)
+}
+
+/// Reads a line with its end into `line`, up to [`LONGEST_LINE`] bytes of it, and returns how long it is; 0 at the end
+/// of the file.
+fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    let mut length = file.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', line)?;
+    if length == LONGEST_LINE && !line.ends_with(b"\n") {
+        length += file.skip_until(b'\n')?;
+    }
+    Ok(length)
+}
+
+fn hash(line: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    line.hash(&mut hasher);
+    hasher.finish()
+}
+
+enum Fault {
+    Broken(String),
+    OtherSchema(u64),
+}
+
+impl Fault {
+    fn at(self, path: &Path, line: usize) -> RecordError {
+        let path = path.into();
+        match self {
+            Self::Broken(reason) => RecordError::Broken { path, line, reason, rest: String::new() },
+            Self::OtherSchema(found) => RecordError::OtherSchema { path, line, found: found.to_string() },
+        }
+    }
+}
+
+/// What every line of every schema has; the rest is passed over.
+#[derive(Deserialize)]
+struct Version {
+    schema: Option<u64>,
+}
+
+/// A line of this schema. Not read by way of a `serde_json::Value`, which takes thirty times the memory of its text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    #[serde(rename = "schema")]
+    _schema: IgnoredAny,
+    machine: Option<Box<MachineLine>>,
+    benchmark: Option<Box<BenchmarkLine>>,
+}
+
+fn decode(line: &[u8], length: usize) -> Result<Line, Fault> {
+    let broken = |reason: &str| Fault::Broken(reason.into());
+    if length > LONGEST_LINE {
+        return Err(Fault::Broken(format!("a line of {length} bytes, and the longest has {LONGEST_LINE}")));
+    }
+    let text = std::str::from_utf8(line).map_err(|_| broken("not text"))?;
+    // A struct may be written as an array in serde_json's eyes.
+    if !text.trim_start().starts_with('{') {
+        return Err(broken("not a JSON object"));
+    }
+    let version: Version = serde_json::from_str(text).map_err(of_json)?;
+    match version.schema {
+        Some(version) if version == u64::from(SCHEMA) => {}
+        Some(other) => return Err(Fault::OtherSchema(other)),
+        None => return Err(broken("it names no schema")),
+    }
+    let whole: Whole = serde_json::from_str(text).map_err(of_json)?;
+    match (whole.machine, whole.benchmark) {
+        (Some(machine), None) => Ok(Line::Machine(machine)),
+        (None, Some(benchmark)) => Ok(Line::Benchmark(benchmark)),
+        (None, None) => Err(broken("neither a machine nor a benchmark")),
+        (Some(_), Some(_)) => Err(broken("a machine and a benchmark in one line")),
+    }
+}
+
+/// The parser counts lines too, and sees but one.
+fn of_json(error: serde_json::Error) -> Fault {
+    Fault::Broken(error.to_string().replace(" at line 1 column ", " at column "))
+}
