@@ -9,12 +9,16 @@ use switchcost::record::{BenchmarkLine, Outcome, Run, Sample, read};
 use switchcost::report::{Catalogue, File, PAGE, files};
 use switchcost::units::{Nanos, Ops};
 
+#[path = "read_back/escaping.rs"]
+mod escaping;
 #[path = "read_back/figures.rs"]
 mod figures;
 #[path = "read_back/formats.rs"]
 mod formats;
 #[path = "read_back/rounds.rs"]
 mod rounds;
+#[allow(dead_code)]
+mod sample;
 
 fn three_rounds() -> Run {
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/three-rounds")).unwrap()
