@@ -1,5 +1,5 @@
-//! What people read of a record, read back: each figure stands where it belongs, in every format, and no text of a record
-//! becomes markup or a formula.
+//! What people read of a record, read back: each figure stands where it belongs, in every format, and no text of a
+//! record becomes markup or a formula.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;

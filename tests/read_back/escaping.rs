@@ -11,7 +11,7 @@ use super::*;
 
 const NASTY: &str = "<nasty>&\"'|`x";
 
-/// `line` with every text replaced by `changed` that is free: where a reader refuses the change, it holds a word of few.
+/// `line` with every free text replaced by `changed`: what a reader refuses to have changed is one of few words.
 /// A field that is added to the schema later is found without being named here.
 fn spoiled(line: &Line, changed: &dyn Fn(&str) -> String) -> Line {
     let mut whole = serde_json::to_value(line).unwrap();
