@@ -56,7 +56,7 @@ pub fn table(comparison: &Comparison) -> String {
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = String::new();
     for (run, name) in comparison.runs.iter().enumerate() {
-        text.push_str(&format!("- {}: `{name}`\n", letter(run)));
+        text.push_str(&format!("- {}: {}\n", letter(run), code(name)));
     }
     if comparison.differences.is_empty() {
         text.push_str("\nNothing that is known differs between the machines and the builds.\n");
@@ -67,7 +67,7 @@ pub fn markdown(comparison: &Comparison) -> String {
         for difference in &comparison.differences {
             let values = difference.values.iter().map(|value| escaped(value.as_deref().unwrap_or("unknown")));
             let values = values.collect::<Vec<_>>().join(" | ");
-            text.push_str(&format!("| {} | {} | {values} |\n", difference.group, difference.name));
+            text.push_str(&format!("| {} | {} | {values} |\n", difference.group, escaped(&difference.name)));
         }
     }
     text.push_str(&format!("\n| {} |\n| --- | --: | --: | --: | --: | --- |\n", header(comparison).join(" | ")));
@@ -81,8 +81,20 @@ pub fn markdown(comparison: &Comparison) -> String {
     text
 }
 
+/// Text that begins no markup (CommonMark 0.31, 2.4) and ends no cell.
 fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    text.replace('<', "\\<").replace('`', "\\`").replace('|', "\\|").replace('\n', " ")
+}
+
+/// A code span, between more backticks than the text has in a row (CommonMark 0.31, 6.1).
+fn code(text: &str) -> String {
+    let text = text.replace('\n', " ");
+    if !text.contains('`') {
+        return format!("`{text}`");
+    }
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    format!("{fence} {text} {fence}")
 }
 
 fn header(comparison: &Comparison) -> [String; 6] {
@@ -185,9 +197,12 @@ pub fn csv(comparison: &Comparison) -> String {
     text
 }
 
-/// RFC 4180: quotes around whatever holds a comma, a quote or a line's end; ids with parameters do.
+/// RFC 4180: quotes around whatever holds a comma, a quote or a line's end; ids with parameters do. A text that a
+/// spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV Injection").
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = &if formula { format!("'{text}") } else { text.to_string() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.clone() }
 }
 
 /// Everything, for programs.

@@ -11,26 +11,29 @@ use super::text;
 /// The report.
 pub(super) fn markdown(outline: &Outline) -> String {
     let mut out = Lines::default();
-    out.line(format!("# switchcost: {}", outline.title()));
+    out.line(format!("# switchcost: {}", prose(&outline.title())));
     for study in &outline.studies {
-        let name =
-            if study.name.is_empty() { String::new() } else { format!("**{}** {}. ", study.name, study.described()) };
-        out.line(format!("{name}{}", overview(study)));
+        let name = if study.name.is_empty() {
+            String::new()
+        } else {
+            format!("**{}** {}. ", study.name, prose(&study.described()))
+        };
+        out.line(format!("{name}{}", prose(&overview(study))));
     }
     trouble(outline, &mut out);
     for section in &outline.sections {
-        out.line(format!("## {}: {}", section.group, section.question));
+        out.line(format!("## {}: {}", prose(&section.group), prose(&section.question)));
         for (figure, commands) in &section.figures {
-            out.line(format!("### {}", figure.title));
-            out.line(figure.says.clone());
-            out.line(format!("![{}](figures/{}.svg)", figure.title, figure.id));
-            let key = figure.key.as_ref().map(|key| format!("{key} ")).unwrap_or_default();
+            out.line(format!("### {}", prose(&figure.title)));
+            out.line(prose(&figure.says));
+            out.line(format!("![{}](figures/{}.svg)", prose(&figure.title), figure.id));
+            let key = figure.key.as_ref().map(|key| format!("{} ", prose(key))).unwrap_or_default();
             let made = match commands.as_slice() {
                 [] => String::new(),
-                [only] => format!(", made by `{only}`"),
+                [only] => format!(", made by {}", code(only)),
                 [first, others @ ..] => {
                     let others = text::count(others.len(), "other command");
-                    format!(", made by `{first}` and {others} ([below](#how-it-was-made))")
+                    format!(", made by {} and {others} ([below](#how-it-was-made))", code(first))
                 }
             };
             out.line(format!("{key}[Data](data/{}.csv){made}.", figure.id));
@@ -66,7 +69,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
     let shown: Vec<&Bench> =
         outline.sections.iter().flat_map(of_group).filter(|bench| bench.chosen().is_none()).collect();
     for bench in &shown {
-        let name = format!("`{}` (per {})", bench.line().mechanism, bench.line().unit);
+        let name = format!("{} (per {})", code(&bench.line().mechanism), bench.line().unit);
         let index = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
             rows.push((name, vec!["–".into(); placements.len()]));
             rows.len() - 1
@@ -86,7 +89,7 @@ pub(super) fn numbers(outline: &Outline) -> String {
     let revision = study.run.machines.first().and_then(|machine| machine.suite.revision.as_deref());
     let revision =
         revision.map(|r| format!(", revision {}", r.chars().take(12).collect::<String>())).unwrap_or_default();
-    out.line(format!("Median and 95 % interval over {rounds} on {}{revision}.", study.described()));
+    out.line(format!("Median and 95 % interval over {rounds} on {}{}.", prose(&study.described()), prose(&revision)));
     out.text
 }
 
@@ -124,6 +127,27 @@ fn table(head: &[String], numeric: usize, rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Text of a record that begins no markup: neither an element nor code (CommonMark 0.31, 2.4).
+fn prose(text: &str) -> String {
+    text.replace('<', "\\<").replace('`', "\\`").replace('\n', " ")
+}
+
+/// A code span.
+fn code(text: &str) -> String {
+    let text = text.replace('\n', " ");
+    if !text.contains('`') {
+        return format!("`{text}`");
+    }
+    let fence = fence(&text, 1);
+    format!("{fence} {text} {fence}")
+}
+
+/// More backticks than `text` has in a row, and `least` of them: what ends code (CommonMark 0.31, 4.5 and 6.1).
+fn fence(text: &str, least: usize) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(least.max(longest + 1))
+}
+
 fn escaped(cell: &str) -> String {
     cell.replace('|', "\\|").replace('\n', " ")
 }
@@ -131,10 +155,10 @@ fn escaped(cell: &str) -> String {
 fn trouble(outline: &Outline, out: &mut Lines) {
     for study in &outline.studies {
         for trouble in study.differences() {
-            out.line(format!("**Audit differs**{}: `{}` {}.", study.suffix(), trouble.id, trouble.what));
+            out.line(format!("**Audit differs**{}: {} {}.", study.suffix(), code(&trouble.id), prose(&trouble.what)));
         }
         for trouble in study.failures() {
-            out.line(format!("**Failed**{}: `{}` {}.", study.suffix(), trouble.id, trouble.what));
+            out.line(format!("**Failed**{}: {} {}.", study.suffix(), code(&trouble.id), prose(&trouble.what)));
         }
     }
     if let Some(warning) = outline.single_rounds_warning() {
@@ -149,6 +173,7 @@ fn findings(benches: &[&Bench], study: &Study, out: &mut Lines) {
     let tables: [(&[&str], _); 2] =
         [(&findings_table::PERCENTILES, found.distributions), (&findings_table::FIGURES, found.figures)];
     for (head, rows) in tables.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| prose(cell)).collect()).collect();
         out.line(table(&head.iter().map(|word| (*word).to_string()).collect::<Vec<_>>(), 3, &rows));
     }
 }
@@ -169,8 +194,8 @@ fn counts(benches: &[&Bench]) -> String {
         .map(|bench| {
             let row = counters::row(bench);
             vec![
-                format!("{} {}", row.name, row.detail),
-                row.calls,
+                prose(&format!("{} {}", row.name, row.detail)),
+                prose(&row.calls),
                 if row.audit == "DIFFERS" { "**DIFFERS**".into() } else { row.audit.into() },
                 row.time,
                 row.interval,
@@ -194,8 +219,13 @@ fn missing(outline: &Outline, out: &mut Lines) {
         }
         for gap in gaps {
             let (kind, reason) = (text::capitalised(gap.kind.name()), text::capitalised(&gap.reason));
-            let what = text::list(&gap.what);
-            out.line(format!("- **{kind}**{}: {what}. {reason}. Remedy: {}.", study.suffix(), gap.remedy));
+            let what = prose(&text::list(&gap.what));
+            out.line(format!(
+                "- **{kind}**{}: {what}. {}. Remedy: {}.",
+                study.suffix(),
+                prose(&reason),
+                prose(&gap.remedy)
+            ));
         }
     }
 }
@@ -204,16 +234,18 @@ fn hosts(outline: &Outline, out: &mut Lines) {
     for study in &outline.studies {
         out.line(format!("## The machine{}", study.suffix()));
         if let Some(machine) = study.run.machines.first() {
-            let rows: Vec<Vec<String>> =
-                machine::facts(machine).into_iter().map(|(name, value)| vec![name.to_string(), value]).collect();
+            let rows: Vec<Vec<String>> = machine::facts(machine)
+                .into_iter()
+                .map(|(name, value)| vec![name.to_string(), prose(&value)])
+                .collect();
             out.line(table(&["what".into(), "value".into()], 2, &rows));
         }
         for warning in study.warnings() {
             out.line(format!(
                 "- **{}**: {}. Remedy: {}.",
-                text::capitalised(&warning.what),
-                warning.why,
-                warning.remedy
+                prose(&text::capitalised(&warning.what)),
+                prose(&warning.why),
+                prose(&warning.remedy)
             ));
         }
     }
@@ -222,7 +254,9 @@ fn hosts(outline: &Outline, out: &mut Lines) {
 fn origin(outline: &Outline, out: &mut Lines) {
     out.line("## How it was made");
     for study in &outline.studies {
-        out.line(format!("```sh\n{}\n```", study.commands().join("\n")));
+        let commands = study.commands().join("\n");
+        let fence = fence(&commands, 3);
+        out.line(format!("{fence}sh\n{commands}\n{fence}"));
         out.line(made_by(study));
     }
 }
@@ -230,7 +264,12 @@ fn origin(outline: &Outline, out: &mut Lines) {
 fn made_by(study: &Study) -> String {
     let Some(machine) = study.run.machines.first() else { return String::new() };
     let suite = &machine.suite;
-    let revision = suite.revision.as_ref().map(|revision| format!(", revision `{revision}`")).unwrap_or_default();
+    let revision = suite.revision.as_ref().map(|revision| format!(", revision {}", code(revision))).unwrap_or_default();
     let changed = if suite.changed == Some(true) { " with uncommitted changes" } else { "" };
-    format!("switchcost {}{revision}{changed}, {}. Host `{}`.", suite.version, suite.rustc, machine.id)
+    format!(
+        "switchcost {}{revision}{changed}, {}. Host {}.",
+        prose(&suite.version),
+        prose(&suite.rustc),
+        code(&machine.id)
+    )
 }

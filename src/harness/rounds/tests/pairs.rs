@@ -15,6 +15,17 @@ fn in_turns(mechanisms: &[&str], rounds: u32) -> Asked {
     Asked { in_turns: true, ..pairs(mechanisms, rounds) }
 }
 
+/// A neighbour in all rounds but the first, beside which both sides take a quarter longer.
+fn beside_a_neighbour(job: &Job<'_>, outcome: Outcome) -> Outcome {
+    let Outcome::Measured(mut measured) = outcome else { return outcome };
+    let (times, pace) = if job.round == 0 { (4, 10_000) } else { (5, 13_000) };
+    for sample in &mut measured.samples {
+        sample.1 = Nanos(sample.1.0 * times / 4);
+    }
+    measured.paces = vec![Nanos(pace); measured.samples.len()];
+    Outcome::Measured(measured)
+}
+
 /// The side of each measurement, in the order in which they are made.
 fn sides(asked: &Asked) -> Vec<usize> {
     let of = |round| shuffled(&asked.entries, asked.seed, round).into_iter().map(|index| asked.entries[index].side);
@@ -27,6 +38,21 @@ fn turned(line: &BenchmarkLine) -> bool {
 
 fn took(kept: &Kept) -> u64 {
     kept.lines.iter().map(|line| line.circumstances.as_ref().unwrap().took_ms).sum()
+}
+
+#[test]
+fn in_turns_a_pair_is_known_by_neighbours_however_slow_both_were() {
+    let nanos = |job: &Job<'_>| 1000 + 50 * job.entry.side as u64;
+    let rounds = |asked: Asked| {
+        let asked = Asked { until: Some(0.01), budget: Some(Duration::from_secs(200)), ..asked };
+        let mut fake = Fake { nanos, outcome: beside_a_neighbour, ..Fake::default() };
+        let (conclusion, _) = begin(&asked, &mut fake);
+        (fake.ran.len() / 2, conclusion.not_reached.len())
+    };
+    assert_eq!(rounds(in_turns(&FOUR[..1], 3)), (3, 0));
+    // One after the other only the first round counts, and one round tells nothing of how rounds differ. The budget ends
+    // before that round is less than a twentieth of the samples, when the best pace would be the slow one.
+    assert_eq!(rounds(pairs(&FOUR[..1], 3)), (10, 1));
 }
 
 #[test]
