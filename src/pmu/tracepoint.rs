@@ -95,7 +95,7 @@ impl Wakeups {
         let root = Root::default();
         let filter = filter(comm_glob)?;
         let id = id(&root, "sched", "sched_waking")?;
-        let circumstances = Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None };
+        let circumstances = Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None, watchdog: false };
         let on = |CpuId(cpu): CpuId| {
             Builder::new(Tracepoint::with_id(id)).exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).build()
         };
