@@ -99,7 +99,7 @@ impl Counters {
         let opened: Vec<Vec<Open>> = plan.sets().iter().map(|set| open_all(set)).collect();
         let mut sets = Vec::new();
         for set in opened {
-            let Arrangement { sets: parts, silent: mute } = arrange(set, |set| try_together(&mut always, set));
+            let Arrangement { sets: parts, silent: mute } = arrange(set, |set| (kernel.try_together)(&mut always, set));
             sets.extend(parts);
             not_counted.extend(mute.into_iter().map(|open| silent(open.event)));
         }
@@ -249,7 +249,7 @@ impl Open {
 
 /// Counts the trial's work with the events of `set`, and with those that always count. What cannot be switched or read
 /// counts as far as anybody knows: the first sample will say what is wrong.
-fn try_together(always: &mut Vec<Open>, set: &mut [Open]) -> Vec<Verdict> {
+pub(super) fn try_together(always: &mut [Open], set: &mut [Open]) -> Vec<Verdict> {
     let members = set.len();
     let mut attempt = || -> Result<Vec<Verdict>, PmuError> {
         let before: Vec<Reading> = set.iter_mut().map(Open::read).collect::<Result<_, _>>()?;
@@ -285,7 +285,16 @@ mod tests {
     use crate::units::Ops;
 
     fn snapshot(event: &str, count: u64) -> Snapshot {
-        Snapshot { readings: vec![Reading { event: event.into(), count, enabled_ns: 5, running_ns: 5, scale: None, always_advances: true }] }
+        Snapshot {
+            readings: vec![Reading {
+                event: event.into(),
+                count,
+                enabled_ns: 5,
+                running_ns: 5,
+                scale: None,
+                always_advances: true,
+            }],
+        }
     }
 
     fn is_refused(counters: &Counters, event: &str) -> bool {
@@ -308,7 +317,8 @@ mod tests {
     #[test]
     fn an_event_of_another_machine_is_not_counted_and_the_rest_is() {
         let extra = Event::parse_list("no-such-pmu/event=1/,power/energy-pkg/,cpu/event=99999999999/").unwrap();
-        let counters = Counters::open_under(&Plan::default().with_events(&extra), &Root::fixture("amd-server"), Kernel::RUNNING);
+        let counters =
+            Counters::open_under(&Plan::default().with_events(&extra), &Root::fixture("amd-server"), Kernel::RUNNING);
         for event in &extra {
             assert!(is_refused(&counters, &event.to_string()), "{event}: {:?}", counters.not_counted());
         }
@@ -332,6 +342,15 @@ mod tests {
             assert!(reading.is_none_or(|reading| !event.must_advance() || reading.count > 0), "{reading:?}");
         }
         counters.not_counted().iter().for_each(|refusal| println!("{refusal}"));
+    }
+
+    #[test]
+    fn an_open_event_that_no_sample_has_says_so() {
+        let counters = Counters::open(&Plan::default());
+        let missing = counters.not_counted_in(&Tally::default());
+        for event in counters.events() {
+            assert!(missing.iter().any(|refusal| refusal.event == event), "{event} is neither counted nor missing");
+        }
     }
 
     #[test]

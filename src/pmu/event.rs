@@ -85,6 +85,11 @@ impl Event {
         text.split(separators).map(|name| name.trim().parse()).collect()
     }
 
+    /// Cycles in both modes.
+    pub(super) fn cycles() -> Self {
+        Self { source: Source::Hardware(Hardware::CPU_CYCLES), scope: Scope::Everywhere }
+    }
+
     /// Whether counting it may occupy one of the processor's counters. Software events and tracepoints do not.
     pub fn uses_hardware_counter(&self) -> bool {
         match &self.source {
@@ -100,8 +105,10 @@ impl Event {
 
     /// Whether the work of [`workload`](super::workload) makes the count grow on every working PMU.
     pub(super) fn must_advance(&self) -> bool {
-        let stalls =
-            matches!(self.source, Source::Hardware(Hardware::STALLED_CYCLES_FRONTEND | Hardware::STALLED_CYCLES_BACKEND));
+        let stalls = matches!(
+            self.source,
+            Source::Hardware(Hardware::STALLED_CYCLES_FRONTEND | Hardware::STALLED_CYCLES_BACKEND)
+        );
         stalls || self.always_advances()
     }
 

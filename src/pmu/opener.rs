@@ -6,20 +6,23 @@ use nix::errno::Errno;
 use perf_event::events::Hardware;
 use perf_event::{Builder, Counter};
 
-use super::counters::Open;
+use super::counters::{Open, try_together};
 use super::event::{Resolved, Scope};
 use super::refusal::{Circumstances, Reach, errno_of, explain, modes_not_told_apart, silent};
+use super::trial::Verdict;
 use super::{Event, NotCounted, Root};
 
-/// Who opens events; tests put a kernel with another PMU in its place.
+/// What opens events and counts with them; tests put a kernel with another PMU in its place.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
     pub(super) open: fn(&Event, &mut Builder) -> io::Result<Counter>,
+    /// Counts the trial's work with events that always count and a set.
+    pub(super) try_together: fn(&mut [Open], &mut [Open]) -> Vec<Verdict>,
 }
 
 impl Kernel {
     /// The one that runs.
-    pub(super) const RUNNING: Self = Self { open: |_, builder| builder.build() };
+    pub(super) const RUNNING: Self = Self { open: |_, builder| builder.build(), try_together };
 }
 
 /// What opening needs to know to explain a refusal.
@@ -32,7 +35,7 @@ pub(super) struct Opener<'a> {
 
 impl<'a> Opener<'a> {
     pub(super) fn new(root: &'a Root, kernel: Kernel) -> Self {
-        Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu() }
+        Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu(kernel) }
     }
 
     /// Opens the event, or what can be had of it; says in `not_counted` what could not.
@@ -106,12 +109,15 @@ impl Refusal {
 
 /// Whether the processor's PMU can count anything. Cycles in user mode is what every PMU has and what asks for
 /// the least privilege; sysfs would have to be searched for the PMU's name, which differs by processor.
-fn has_cpu_pmu() -> Option<bool> {
-    let cycles = |builder: &mut Builder<'static>| builder.build().map_err(|error| errno_of(&error));
-    let user_mode = cycles(&mut Builder::new(Hardware::CPU_CYCLES));
-    let outcome = match user_mode {
+fn has_cpu_pmu(kernel: Kernel) -> Option<bool> {
+    let cycles = Event::cycles();
+    let attempt =
+        |event: &Event, builder: &mut Builder| (kernel.open)(event, builder).map_err(|error| errno_of(&error));
+    let outcome = match attempt(&cycles.in_user_mode()?, &mut Builder::new(Hardware::CPU_CYCLES)) {
         // It cannot leave a mode out, if it is there.
-        Err(Errno::EINVAL) => cycles(Builder::new(Hardware::CPU_CYCLES).exclude_kernel(false).exclude_hv(false)),
+        Err(Errno::EINVAL) => {
+            attempt(&cycles, Builder::new(Hardware::CPU_CYCLES).exclude_kernel(false).exclude_hv(false))
+        }
         outcome => outcome,
     };
     match outcome {
@@ -150,7 +156,38 @@ mod tests {
 
     fn open(names: &str, kernel: fn(&Event, &mut Builder) -> io::Result<Counter>) -> Counters {
         let plan = Plan::of(&Event::parse_list(names).unwrap());
-        Counters::open_under(&plan, &Root::fixture("amd-server"), Kernel { open: kernel })
+        Counters::open_under(&plan, &Root::fixture("amd-server"), Kernel { open: kernel, ..Kernel::RUNNING })
+    }
+
+    /// The PMU has one counter for each kind of event: the second of a set runs and reads 0.
+    fn one_counter_each(_: &mut [Open], set: &mut [Open]) -> Vec<Verdict> {
+        let kind = |open: &Open| open.event.split(':').next().map(str::to_owned);
+        let first = |place: usize| set[..place].iter().all(|other| kind(other) != kind(&set[place]));
+        (0..set.len()).map(|place| if first(place) { Verdict::Counts } else { Verdict::Silent }).collect()
+    }
+
+    #[test]
+    fn events_that_cannot_count_together_are_counted_in_turn() {
+        let plan = Plan::of(&Event::parse_list("cycles:u,cycles:k,instructions:u,instructions:k").unwrap());
+        let kernel = Kernel { open: |_, _| stand_in(), try_together: one_counter_each };
+        let mut counters = Counters::open_under(&plan, &Root::fixture("amd-server"), kernel);
+        let mut counted = Vec::new();
+        for set in counters.rotation() {
+            counters.select(set).unwrap();
+            let readings = counters.read().unwrap();
+            counted.push(readings.readings().iter().map(|reading| reading.event.clone()).collect::<Vec<_>>());
+        }
+        assert_eq!(counted, [["cycles:u", "instructions:u"], ["cycles:k", "instructions:k"]]);
+        assert!(counters.not_counted().is_empty(), "{:?}", counters.not_counted());
+    }
+
+    #[test]
+    fn an_event_that_is_silent_in_every_set_is_not_counted() {
+        let plan = Plan::of(&Event::parse_list("cycles:u").unwrap());
+        let kernel = Kernel { open: |_, _| stand_in(), try_together: |_, set| vec![Verdict::Silent; set.len()] };
+        let counters = Counters::open_under(&plan, &Root::fixture("amd-server"), kernel);
+        assert_eq!((counters.events().count(), counters.rotation().len()), (0, 0));
+        assert!(counters.not_counted()[0].reason.contains("reads 0"), "{:?}", counters.not_counted());
     }
 
     #[test]
@@ -171,7 +208,7 @@ mod tests {
         let counters = open("cycles:u", without_filters_or_privilege);
         assert_eq!(counters.events().count(), 0);
         let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
-        assert!(refusal.reason.contains("cannot count one mode alone") && refusal.reason.contains("EACCES"), "{refusal}");
+        assert!(refusal.reason.contains("cannot count one mode alone"), "{refusal}");
         assert!(refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
     }
 

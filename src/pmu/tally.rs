@@ -171,7 +171,14 @@ mod tests {
     use super::*;
 
     fn delta(event: &str, count: u64, enabled_ns: u64, running_ns: u64) -> Delta {
-        Delta::of(vec![Reading { event: event.into(), count, enabled_ns, running_ns, scale: None, always_advances: true }])
+        Delta::of(vec![Reading {
+            event: event.into(),
+            count,
+            enabled_ns,
+            running_ns,
+            scale: None,
+            always_advances: true,
+        }])
     }
 
     #[test]
@@ -263,7 +270,8 @@ mod tests {
     #[test]
     fn units_are_applied_and_named_and_survive_json() {
         let scale = Some(Scale { factor: 0.5, unit: "Joules".into() });
-        let reading = Reading { event: "e".into(), count: 40, enabled_ns: 9, running_ns: 9, scale, always_advances: false };
+        let reading =
+            Reading { event: "e".into(), count: 40, enabled_ns: 9, running_ns: 9, scale, always_advances: false };
         let mut tally = Tally::default();
         tally.add(&Delta::of(vec![reading]), Ops(10));
         let summaries = tally.summaries();

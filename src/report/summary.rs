@@ -33,6 +33,8 @@ pub struct Summary {
     pub calls: Option<f64>,
     /// Instructions per cycle, user and kernel together.
     pub ipc: Option<f64>,
+    /// Cycles per operation, user and kernel together.
+    pub cycles: Option<f64>,
     /// Cycles per operation in user mode.
     pub user_cycles: Option<f64>,
     /// Cycles per operation in the kernel.
@@ -72,8 +74,9 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m)).sum::<u64>() as f64 / ops as f64;
     let counter = |event: &str| mean(measured.iter().filter_map(|m| m.counted.per_op(event)));
     let (user_cycles, kernel_cycles) = (counter("cycles:u"), counter("cycles:k"));
-    let instructions = sum(counter("instructions:u"), counter("instructions:k"));
-    let cycles = sum(user_cycles, kernel_cycles);
+    // Some PMUs count both modes together alone.
+    let instructions = sum(counter("instructions:u"), counter("instructions:k")).or_else(|| counter("instructions"));
+    let cycles = sum(user_cycles, kernel_cycles).or_else(|| counter("cycles"));
     Some(Summary {
         nanos,
         rounds: measured.len(),
@@ -82,6 +85,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         involuntary: per_op(|m| m.usage.involuntary),
         calls: mean(measured.iter().filter_map(|m| m.audit.calls_per_op())),
         ipc: instructions.zip(cycles).filter(|(_, cycles)| *cycles > 0.0).map(|(i, c)| i / c),
+        cycles,
         user_cycles,
         kernel_cycles,
         audit: worst(measured.iter().map(|m| &m.audit).filter(|audit| audit.was_made()).map(|audit| audit.verdict())),
