@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(parse_cpu_list("0-2,5\n").map(|cpus| cpu_list(&cpus)), Some("0-2,5".into()));
         assert_eq!(parse_cpu_list(""), Some(vec![]));
         assert_eq!(parse_cpu_list("0-2,1-3,0").map(|cpus| cpus.len()), Some(4), "each once");
-        assert_eq!(parse_cpu_list(&"0-8191,".repeat(10_000).trim_end_matches(',')).map(|cpus| cpus.len()), Some(8192));
+        assert_eq!(parse_cpu_list("0-8191,".repeat(10_000).trim_end_matches(',')).map(|cpus| cpus.len()), Some(8192));
         for wrong in [
             "x",
             "3-1",

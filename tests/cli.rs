@@ -93,17 +93,28 @@ fn host_prints_this_machine() {
     assert!(json["host"]["kernel"]["release"].is_string() && json["warnings"].is_array(), "{json}");
 }
 
+/// What an audit prints, when standard error tells of each that began and of nothing else.
+fn audited(arguments: &[&str]) -> String {
+    let ran = ran(arguments);
+    assert_eq!(ran.status, 0, "{arguments:?}: {}", ran.err);
+    let is_audited = |line: &&str| !line.contains("unsupported") && !line.starts_with(' ');
+    let begun = ran.err.lines().filter(|line| line.contains(": audit of ")).count();
+    assert_eq!(begun, ran.out.lines().filter(is_audited).count(), "{}{}", ran.out, ran.err);
+    assert_eq!(begun, ran.err.lines().filter(|line| !line.contains("nothing was audited")).count(), "{}", ran.err);
+    ran.out
+}
+
 #[test]
 fn audit_checks_one_benchmark() {
-    let text = fine(&["audit", "^handoff/eventfd/same-cpu", "--placement", "same-cpu"]);
+    let text = audited(&["audit", "^handoff/eventfd/same-cpu", "--placement", "same-cpu"]);
     assert!(text.starts_with("handoff/eventfd/same-cpu "), "{text}");
     let few = ["audit", "^brigade/one_thread/same-cpu", "--set", "tasks=8", "--json"];
-    let json: Value = serde_json::from_str(&fine(&few)).unwrap();
+    let json: Value = serde_json::from_str(&audited(&few)).unwrap();
     assert_eq!(json["id"], "brigade/one_thread/same-cpu/tasks=8");
     assert_ne!(json["audit"]["checks"], Value::Array(Vec::new()));
     // On any machine at least one of these cannot be had, and is a line of JSON too.
     let across = ["audit", "^handoff/spin/", "--placement", "cross-llc,cross-node,smt-sibling", "--json"];
-    let lines: Vec<Value> = fine(&across).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = audited(&across).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().any(|line| line["unsupported"]["remedy"].is_string()), "{lines:?}");
 }

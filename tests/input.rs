@@ -149,7 +149,7 @@ fn a_record_without_permission_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     fs::copy(sample::fixture("record/schema-1").join(FILE), &path).unwrap();
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     if fs::File::open(&path).is_ok() {
         println!(
             "not checked: a record without permission: this user reads it all the same; run it as another than root"

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::FAILED;
 use super::options::{Filter, What};
+use super::progress::Steps;
 use crate::crew::Unsupported;
 use crate::harness::{Auditor, Planned, plan};
 use crate::record::AuditRecord;
@@ -29,7 +30,8 @@ impl Audit {
         let auditor = Auditor::with_this_program();
         let mut out = std::io::stdout().lock();
         let (mut status, mut audited) = (ExitCode::SUCCESS, 0);
-        for planned in planned {
+        let progress = Steps::new(planned.len());
+        for (step, planned) in planned.into_iter().enumerate() {
             let unsupported = match &planned {
                 Planned::Unsupported { reason, .. } => Some(reason.clone()),
                 Planned::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
@@ -39,9 +41,11 @@ impl Audit {
                 continue;
             }
             let Planned::Ready(benchmark) = planned else { continue };
+            // An audit under emulation takes minutes.
+            progress.begins(step, &format!("audit of {}", benchmark.id()));
             let record = auditor.audit(&benchmark);
             audited += 1;
-            self.print(&benchmark.id(), Ok(&record), &mut out)?;
+            progress.aside(|| self.print(&benchmark.id(), Ok(&record), &mut out))?;
             if record.differences().next().is_some() {
                 status = ExitCode::from(FAILED);
             }

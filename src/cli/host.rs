@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::host::moment::Moment;
 use crate::host::noise::warnings;
+use crate::host::virtualization::Virtualization;
 use crate::host::{Host, Root};
 use crate::units::{CpuId, cpu_list};
 
@@ -83,7 +84,7 @@ fn facts(host: &Host, moment: &Moment) -> Vec<(&'static str, String)> {
         ("turbo", host.power.turbo.as_ref().map_or_else(unknown, |turbo| turbo.allowed.to_string())),
         ("SMT", text(&host.power.smt_control)),
         ("idle", idle(host)),
-        ("virtualization", host.virtualization.hypervisor.clone().unwrap_or_else(|| "none seen".into())),
+        ("virtualization", virtualization(&host.virtualization)),
         ("hardware PMU", if host.has_core_pmu() { "yes" } else { "no" }.into()),
         ("load", moment.load.map_or_else(unknown, |load| format!("{:.2} {:.2} {:.2}", load[0], load[1], load[2]))),
     ];
@@ -106,10 +107,47 @@ fn caches(host: &Host) -> String {
     if sizes.is_empty() { "unknown".into() } else { sizes.join(", ") }
 }
 
+/// Which hypervisor, and by which signs it is known.
+fn virtualization(seen: &Virtualization) -> String {
+    let signs = seen.evidence.join("; ");
+    match &seen.hypervisor {
+        _ if !seen.is_virtual() => "none seen".into(),
+        Some(hypervisor) => format!("{hypervisor} ({signs})"),
+        None => format!("yes, by an unnamed hypervisor ({signs})"),
+    }
+}
+
 fn idle(host: &Host) -> String {
     let idle = &host.power.idle;
-    let states: Vec<String> =
-        idle.states.iter().map(|state| format!("{} {} µs", state.name, state.exit_latency_us)).collect();
     let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
-    format!("driver {}, governor {}, {}", named(&idle.driver), named(&idle.governor), states.join(", "))
+    let settings = [format!("driver {}", named(&idle.driver)), format!("governor {}", named(&idle.governor))];
+    let states = idle.states.iter().map(|state| format!("{} {} µs", state.name, state.exit_latency_us));
+    settings.into_iter().chain(states).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> Vec<(&'static str, String)> {
+        let root = Root::at(format!("{}/tests/fixtures/host/{name}", env!("CARGO_MANIFEST_DIR")));
+        facts(&Host::observe(&root), &Moment::observe(&root))
+    }
+
+    #[test]
+    fn no_fact_ends_in_a_comma_or_says_nothing() {
+        for name in ["riscv64-virt", "arm64-vm-nocache", "vm-2cpu", "amd-two-ccx", "intel-2socket-smt"] {
+            for (fact, value) in fixture(name) {
+                assert!(!value.trim().is_empty() && !value.trim_end().ends_with(','), "{name}: {fact}: {value:?}");
+                assert!(!value.contains(", ,") && !value.contains("()"), "{name}: {fact}: {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hypervisor_without_a_name_is_told_by_its_signs() {
+        let seen = Virtualization { evidence: vec!["CPU flag hypervisor".into()], ..Virtualization::default() };
+        assert_eq!(virtualization(&seen), "yes, by an unnamed hypervisor (CPU flag hypervisor)");
+        assert_eq!(virtualization(&Virtualization::default()), "none seen");
+    }
 }

@@ -18,12 +18,7 @@ pub(super) struct Progress {
 impl Progress {
     /// For what was asked.
     pub(super) fn new(asked: &Asked) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
-            // The template is a constant; were it wrong, the bar would be a plain one.
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { bar, rounds: asked.rounds, paired: asked.sides() > 1 }
+        Self { bar: bar(0), rounds: asked.rounds, paired: asked.sides() > 1 }
     }
 
     /// A job begins, or two that take turns.
@@ -73,6 +68,56 @@ impl Progress {
 }
 
 /// `45 s`, `12 min`, `3 h 05 min`.
+/// Steps of a known number that each print something when they are done: a bar on a terminal, a line for each elsewhere.
+#[derive(Debug)]
+pub(super) struct Steps {
+    bar: Option<ProgressBar>,
+    all: usize,
+}
+
+impl Steps {
+    /// So many.
+    pub(super) fn new(all: usize) -> Self {
+        Self { bar: bar(all as u64), all }
+    }
+
+    /// The step of this number, counted from 0, begins.
+    pub(super) fn begins(&self, step: usize, what: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(step as u64);
+                bar.set_message(what.to_owned());
+            }
+            None => eprintln!("{}/{}: {what}", step + 1, self.all),
+        }
+    }
+
+    /// Does `print` without the bar in its way.
+    pub(super) fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A bar of so many steps, on a terminal.
+fn bar(steps: u64) -> Option<ProgressBar> {
+    std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
+        // The template is a constant; were it wrong, the bar would be a plain one.
+        ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    })
+}
+
 fn time(left: Duration) -> String {
     let seconds = left.as_secs();
     match seconds {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Unsupported;
@@ -63,11 +64,11 @@ impl Idle {
                 })
             }
             Self::Poll => PollingIdle::hold().map(Held::Polling).map_err(|error| {
-                Unsupported::new(
-                    "idle=poll: /dev/cpu_dma_latency open for writing",
-                    error.to_string(),
-                    "run as root, or `sudo chmod o+w /dev/cpu_dma_latency`",
-                )
+                let remedy = match error.errno {
+                    Errno::ENOENT => "mount devtmpfs on /dev, or measure with idle=spinner",
+                    _ => "run as root, or `sudo chmod o+w /dev/cpu_dma_latency`",
+                };
+                Unsupported::new("idle=poll: /dev/cpu_dma_latency open for writing", error.to_string(), remedy)
             }),
         }
     }

@@ -236,7 +236,7 @@ impl Counting {
 
     /// Adds what the instance can tell by counters of its own to `findings`.
     fn close(mut self, findings: &mut Vec<Finding>) -> Result<Counted, Failure> {
-        let mut not_counted = self.counters.not_counted().to_vec();
+        let mut not_counted = self.counters.not_counted_in(&self.tally);
         // They hold registers that the instance's own need, and cost every switch of its tasks.
         drop(self.counters);
         match self.driver.counted_findings() {
@@ -252,7 +252,6 @@ impl Counting {
             }),
         }
         self.driver.stop()?;
-        not_counted.extend(self.tally.not_counted());
         not_counted.extend(self.trouble);
         Ok(Counted { samples: self.samples, counters: self.tally.summaries(), not_counted })
     }

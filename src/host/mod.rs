@@ -29,7 +29,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::CpuId;
+use crate::units::{CpuId, parse_cpu_list};
 use root::Observer;
 pub use root::{HostError, Root, Unread};
 
@@ -83,6 +83,9 @@ pub struct Host {
     pub process: process::Process,
     /// Settings by their sysctl name (`kernel.pid_max`); those this kernel has not are in `unread`.
     pub sysctls: BTreeMap<String, String>,
+    /// CPUs that are offline and that the kernel has a switch for, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offline: Vec<CpuId>,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
 }
@@ -113,6 +116,7 @@ impl Host {
         let processor = processor::Processor::observe(&mut observer, &cpuinfo, first(&online));
         let kernel = kernel::Kernel::observe(&mut observer);
         let clock = kernel::Clock::observe(&mut observer);
+        observer.look_for("the device that holds CPUs awake", noise::DMA_LATENCY);
         let virtualization = virtualization::Virtualization::observe(&mut observer, &processor, &kernel, &clock);
         Host {
             mitigations: mitigations(&mut observer),
@@ -122,6 +126,7 @@ impl Host {
             cgroups: cgroup::observe(&mut observer),
             process: process::Process::observe(&mut observer),
             sysctls: sysctls(&mut observer),
+            offline: offline(root),
             processor,
             topology,
             kernel,
@@ -165,10 +170,18 @@ impl Host {
         self.sysctls.get(name)?.parse().ok()
     }
 
+    /// Whether the machine's file `path` was looked for and is not there.
+    pub fn lacks(&self, path: &str) -> bool {
+        self.unread.iter().any(|line| line.path == path)
+    }
+
     /// Whether the kernel drives a PMU of the CPU cores, so that cycles and instructions can be counted.
     pub fn has_core_pmu(&self) -> bool {
-        // x86 names it `cpu`, hybrid x86 `cpu_core` and `cpu_atom`, arm64 after the core: `armv8_pmuv3_0`.
-        let core = |name: &String| name == "cpu" || name.starts_with("cpu_") || name.starts_with("armv");
+        // x86, RISC-V and POWER name it `cpu`, hybrid x86 `cpu_core` and `cpu_atom`, arm64 after the core:
+        // `armv8_pmuv3_0`, and Apple's `apple_icestorm_pmu`; s390 `cpum_cf`.
+        let core = |name: &String| {
+            name == "cpu" || ["cpu_", "cpum_cf", "armv", "apple_"].iter().any(|prefix| name.starts_with(prefix))
+        };
         self.event_sources.iter().any(core)
     }
 }
@@ -191,6 +204,13 @@ fn mitigations(observer: &mut Observer<'_>) -> BTreeMap<String, String> {
         Some((name, text))
     };
     names.into_iter().filter_map(read).collect()
+}
+
+/// The first CPU often cannot be switched off, and one that no slot holds has no directory.
+fn offline(root: &Root) -> Vec<CpuId> {
+    let listed = root.text("/sys/devices/system/cpu/offline").ok().and_then(|list| parse_cpu_list(&list));
+    let has_switch = |cpu: &CpuId| root.path(&format!("/sys/devices/system/cpu/cpu{cpu}/online")).exists();
+    listed.unwrap_or_default().into_iter().filter(has_switch).collect()
 }
 
 fn first(online: &[CpuId]) -> CpuId {

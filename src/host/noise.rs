@@ -19,6 +19,9 @@ const FELT_STEAL: f64 = 0.001;
 /// Idle states slower to leave than this, in microseconds, cost more than the handoff they delay.
 const DEEP_IDLE_US: u64 = 2;
 
+/// While a 0 written to it is held open, CPUs do not sleep deeply (Documentation/power/pm_qos_interface.rst).
+pub(super) const DMA_LATENCY: &str = "/dev/cpu_dma_latency";
+
 /// One thing that makes measurements on this machine vary or mislead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
@@ -63,7 +66,10 @@ fn few_cpus(host: &Host) -> Option<Warning> {
     warning(
         "one CPU online",
         "placements across CPUs cannot be measured, and the measuring process shares the CPU with its tasks",
-        "echo 1 | sudo tee /sys/devices/system/cpu/cpu1/online, or give the machine more CPUs",
+        match host.offline.first() {
+            Some(cpu) => format!("echo 1 | sudo tee /sys/devices/system/cpu/cpu{cpu}/online"),
+            None => "give the machine more CPUs".into(),
+        },
     )
 }
 
@@ -92,20 +98,34 @@ fn smt(host: &Host) -> Option<Warning> {
     warning(
         "SMT is on",
         "a task on the sibling takes execution units and cache from the one that is measured",
-        "echo off | sudo tee /sys/devices/system/cpu/smt/control",
+        match host.power.smt_control {
+            Some(_) => "echo off | sudo tee /sys/devices/system/cpu/smt/control",
+            None => "boot with nosmt, or switch it off in the firmware",
+        },
     )
 }
 
 fn deep_idle(host: &Host) -> Option<Warning> {
-    if host.kernel.parameter("idle") == Some("poll") {
+    let words = host.kernel.command_line.as_deref().unwrap_or_default();
+    if host.kernel.parameter("idle") == Some("poll") || words.split_whitespace().any(|word| word == "nohlt") {
         return None;
     }
     let deepest = host.power.idle.deepest_us().filter(|latency| *latency > DEEP_IDLE_US)?;
     warning(
         format!("idle states that take up to {deepest} us to leave"),
         "a wakeup across CPUs measures how deep the other CPU slept, not the mechanism",
-        "boot with idle=poll, or hold a 0 written to /dev/cpu_dma_latency open while measuring",
+        match host.lacks(DMA_LATENCY) {
+            true => format!("boot with {}", busy_idle(host)),
+            false => {
+                format!("boot with {}, or hold a 0 written to {DMA_LATENCY} open while measuring", busy_idle(host))
+            }
+        },
     )
+}
+
+/// The boot parameter that keeps idle CPUs from sleeping at all (Documentation/admin-guide/kernel-parameters.txt).
+fn busy_idle(host: &Host) -> &'static str {
+    if host.processor.is_x86() { "idle=poll" } else { "nohlt" }
 }
 
 fn virtual_machine(host: &Host) -> Option<Warning> {
@@ -114,7 +134,7 @@ fn virtual_machine(host: &Host) -> Option<Warning> {
     warning(
         format!("a virtual machine{name}"),
         "interrupts between CPUs, idle and page faults can leave the guest; waking an idle CPU costs far more",
-        "measure on bare metal, or boot the guest with idle=poll and say so beside the figures",
+        format!("measure on bare metal, or boot the guest with {} and say so beside the figures", busy_idle(host)),
     )
 }
 
@@ -181,7 +201,9 @@ fn paranoid(host: &Host) -> Option<Warning> {
 }
 
 fn nmi_watchdog(host: &Host) -> Option<Warning> {
-    (host.has_core_pmu() && host.sysctl("kernel.nmi_watchdog") == Some(1_u32)).then_some(())?;
+    // Other architectures' detectors of hard lockups need no counter (lib/Kconfig.debug).
+    let made_of_a_counter = host.processor.is_x86() || host.processor.is_arm64();
+    (made_of_a_counter && host.has_core_pmu() && host.sysctl("kernel.nmi_watchdog") == Some(1_u32)).then_some(())?;
     warning(
         "the NMI watchdog is on",
         "it holds one hardware counter of each CPU, so fewer events fit without multiplexing",

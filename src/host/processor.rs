@@ -16,6 +16,11 @@ pub struct Processor {
     /// The distinct kinds of core by their identification registers, in the order of their first CPU. More than
     /// one on arm64 machines with big and little cores.
     pub silicon: Vec<Silicon>,
+    /// The distinct kinds of core on architectures that are none of [`Silicon`]'s, by what the kernel says of them
+    /// (RISC-V: `isa`, `uarch`, `mvendorid`, `marchid`, `mimpid`; POWER: `cpu`, `revision`; s390: `machine`), in the order
+    /// of their first CPU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identification: Vec<String>,
     /// The microcode's revision, as the kernel writes it. `None` on arm64.
     pub microcode: Option<String>,
     /// Features of the first CPU (`flags`, on arm64 `Features`), in the kernel's order.
@@ -62,10 +67,12 @@ impl Processor {
             nominal_khz: nominal_khz(observer, first, model.as_deref()),
             maximum_khz: observer
                 .value("maximum frequency", &format!("/sys/devices/system/cpu/cpu{first}/cpufreq/cpuinfo_max_freq")),
-            model: model.or_else(|| silicon.first().and_then(Silicon::core_name)),
+            model: model.or_else(|| silicon.first().and_then(Silicon::core_name)).or_else(|| model_elsewhere(cpuinfo)),
             vendor: field(cpuinfo, "vendor_id")
                 .map(str::to_owned)
-                .or_else(|| silicon.first().and_then(Silicon::implementer_name)),
+                .or_else(|| silicon.first().and_then(Silicon::implementer_name))
+                .or_else(|| riscv_vendor(field(cpuinfo, "mvendorid")?)),
+            identification: if silicon.is_empty() { identification(cpuinfo) } else { Vec::new() },
             silicon,
             microcode: field(cpuinfo, "microcode").map(str::to_owned),
             flags: words(field(cpuinfo, "flags").or_else(|| field(cpuinfo, "Features"))),
@@ -81,6 +88,11 @@ impl Processor {
     /// Whether this is an x86 processor.
     pub fn is_x86(&self) -> bool {
         matches!(self.silicon.first(), Some(Silicon::X86 { .. }))
+    }
+
+    /// Whether this is an arm64 processor.
+    pub fn is_arm64(&self) -> bool {
+        matches!(self.silicon.first(), Some(Silicon::Arm64 { .. }))
     }
 }
 
@@ -153,6 +165,71 @@ fn kinds_of_core(cpuinfo: &str) -> Vec<Silicon> {
         }
     }
     kinds
+}
+
+/// What tells one kind of core from another where there is no register for it: show_cpuinfo of arch/riscv/kernel/cpu.c,
+/// arch/powerpc/kernel/setup-common.c, arch/s390/kernel/processor.c, arch/loongarch/kernel/proc.c and
+/// arch/mips/kernel/proc.c. Serial numbers and clocks are left out, and so are numbers of CPUs.
+const IDENTIFYING: [&str; 18] = [
+    "isa",
+    "hart isa",
+    "mmu",
+    "uarch",
+    "mvendorid",
+    "marchid",
+    "mimpid",
+    "cpu",
+    "revision",
+    "vendor_id",
+    "machine",
+    "model",
+    "system type",
+    "cpu model",
+    "CPU Family",
+    "Model Name",
+    "CPU Revision",
+    "Features",
+];
+
+fn identification(cpuinfo: &str) -> Vec<String> {
+    let mut kinds = Vec::new();
+    for block in cpuinfo.split("\n\n") {
+        let said = block.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim()));
+        let known = said.filter_map(|(key, value)| match key {
+            // s390 writes a line for each CPU: `processor 0: version = FF, identification = 1A2B3C, machine = 8561`.
+            _ if key.starts_with("processor ") => Some(format!("machine {}", value.split_once("machine = ")?.1)),
+            _ => IDENTIFYING.contains(&key).then(|| format!("{key} {value}")),
+        });
+        let mut parts: Vec<String> = known.collect();
+        parts.dedup();
+        let kind = parts.join(", ");
+        if !kind.is_empty() && !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// The name of the core, or what stands for one, where no line is called `model name`.
+fn model_elsewhere(cpuinfo: &str) -> Option<String> {
+    let named = ["Model Name", "uarch", "cpu model", "cpu"].iter().find_map(|key| field(cpuinfo, key));
+    let numbers = || {
+        let number = |key| field(cpuinfo, key);
+        let (vendor, core, version) = (number("mvendorid")?, number("marchid")?, number("mimpid")?);
+        Some(format!("RISC-V core, mvendorid {vendor}, marchid {core}, mimpid {version}"))
+    };
+    named.map(str::to_owned).or_else(numbers)
+}
+
+/// JEDEC codes from Linux's `arch/riscv/include/asm/vendorid_list.h`.
+fn riscv_vendor(code: &str) -> Option<String> {
+    let name = match hexadecimal(code)? {
+        0x31e => "Andes",
+        0x489 => "SiFive",
+        0x5b7 => "T-Head",
+        _ => return None,
+    };
+    Some(name.to_owned())
 }
 
 fn nominal_khz(observer: &mut Observer<'_>, first: CpuId, model: Option<&str>) -> Option<u64> {

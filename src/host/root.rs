@@ -140,6 +140,13 @@ impl<'a> Observer<'a> {
         }
     }
 
+    /// Writes down that `what` is missing, unless there is a file at `path`.
+    pub(super) fn look_for(&mut self, what: &str, path: &str) {
+        if let Err(error) = self.root.path(path).metadata() {
+            self.miss(what, path, error.to_string());
+        }
+    }
+
     pub(super) fn text(&mut self, what: &str, path: &str) -> Option<String> {
         let answer = self.root.text(path);
         self.keep(what, path, answer)

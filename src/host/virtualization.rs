@@ -51,6 +51,8 @@ impl Virtualization {
             from_sysfs(observer),
             from_firmware(system_vendor.as_deref(), product.as_deref()),
             from_device_tree(observer),
+            from_machine_in_device_tree(observer),
+            from_sysinfo(observer),
             from_clock(clock),
             from_command_line(kernel),
             from_flags(processor),
@@ -87,10 +89,36 @@ fn from_firmware(vendor: Option<&str>, product: Option<&str>) -> Option<Sign> {
     Some(Sign { evidence: format!("firmware says {:?}", text.trim()), hypervisor: Some((*hypervisor).to_owned()) })
 }
 
+/// A property of the device tree: strings, each ended by a NUL. Without sysfs it is still in /proc.
+fn device_tree(observer: &Observer<'_>, property: &str) -> Option<Vec<String>> {
+    let read = |base: &str| observer.root.text(&format!("{base}/{property}")).ok();
+    let text = read("/sys/firmware/devicetree/base").or_else(|| read("/proc/device-tree"))?;
+    Some(text.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect())
+}
+
 fn from_device_tree(observer: &Observer<'_>) -> Option<Sign> {
-    let kind = observer.root.text("/sys/firmware/devicetree/base/hypervisor/compatible").ok()?;
-    let kind = kind.trim_end_matches('\0').to_owned();
+    let kind = device_tree(observer, "hypervisor/compatible")?.into_iter().next()?;
     Some(Sign { evidence: format!("the device tree names the hypervisor {kind}"), hypervisor: Some(kind) })
+}
+
+/// Machines that exist in no other form: the generic boards of QEMU, crosvm and kvmtool (hw/arm/virt.c, hw/riscv/virt.c
+/// and hw/ppc/spapr.c of QEMU).
+fn from_machine_in_device_tree(observer: &Observer<'_>) -> Option<Sign> {
+    let names = ["compatible", "model"].into_iter().filter_map(|property| device_tree(observer, property)).flatten();
+    let names: Vec<String> = names.collect();
+    let of_qemu = names.iter().find(|name| name.contains("qemu"));
+    let name =
+        of_qemu.or_else(|| names.iter().find(|name| ["linux,dummy-virt", "riscv-virtio"].contains(&name.as_str())))?;
+    let hypervisor = of_qemu.map(|_| "QEMU".to_owned());
+    Some(Sign { evidence: format!("the device tree calls the machine {name}"), hypervisor })
+}
+
+/// s390 (arch/s390/kernel/sysinfo.c). Above no level called VM a logical partition has the machine.
+fn from_sysinfo(observer: &Observer<'_>) -> Option<Sign> {
+    let text = observer.root.text("/proc/sysinfo").ok()?;
+    let program = super::field(&text, "VM00 Control Program")?;
+    let hypervisor = program.split_whitespace().next().map(|name| name.trim_end_matches("/Linux").to_owned());
+    Some(Sign { evidence: format!("/proc/sysinfo names the control program {program}"), hypervisor })
 }
 
 fn from_clock(clock: &Clock) -> Option<Sign> {

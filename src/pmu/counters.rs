@@ -1,18 +1,13 @@
 //! Opening the events of a plan, switching between its sets, reading.
 
-use std::hint::black_box;
 use std::io;
 
 use perf_event::Counter;
 
-use super::opener::Opener;
-use super::{Event, NotCounted, Plan, PmuError, Root, Scale};
-
-/// Long enough that every working PMU has counted, short enough (a millisecond at the slowest) to cost nothing.
-const EXERCISE_STEPS: u64 = 100_000;
-
-/// Bytes. Above the allocator's threshold for mapping memory anew (mallopt(3), M_MMAP_THRESHOLD: 128 KiB).
-const FRESH_MEMORY: usize = 1 << 18;
+use super::opener::{Kernel, Opener};
+use super::refusal::silent;
+use super::trial::{Arrangement, Verdict, arrange, judge};
+use super::{Event, NotCounted, Plan, PmuError, Root, Scale, Tally, workload};
 
 /// The open events of a [`Plan`] on the thread that opened them and everything it creates afterwards.
 ///
@@ -29,6 +24,7 @@ pub struct Counters {
     sets: Vec<Vec<Open>>,
     counting: Option<usize>,
     not_counted: Vec<NotCounted>,
+    watchdog: bool,
 }
 
 /// One event's count since it was opened. Counts of tasks that ended are in it.
@@ -44,6 +40,8 @@ pub struct Reading {
     pub running_ns: u64,
     /// What one count stands for; `None` for a plain number of events.
     pub scale: Option<Scale>,
+    /// Whether it advances whenever a counted task runs, as cycles do: with a running time, a count of 0 is none.
+    pub always_advances: bool,
 }
 
 /// All counting events at one moment. Only differences of snapshots mean anything: see [`since`](Self::since).
@@ -63,6 +61,10 @@ pub(super) struct Open {
     pub(super) event: String,
     pub(super) scale: Option<Scale>,
     pub(super) counter: Counter,
+    pub(super) always_advances: bool,
+    pub(super) must_advance: bool,
+    /// What it counted of the trial's work when nothing else counted.
+    pub(super) alone: u64,
 }
 
 impl Counters {
@@ -71,25 +73,55 @@ impl Counters {
     ///
     /// Where the kernel part is refused (`kernel.perf_event_paranoid` 2), events that make sense in user mode
     /// alone are counted there, under the name that says so (`cache-misses:u`), and the refusal of the event
-    /// asked for is listed.
+    /// asked for is listed. Where the PMU cannot tell the modes apart, an event of one mode is counted in both, under
+    /// the name without a mode.
+    ///
+    /// Each set is tried as a whole. Events that silence one another are counted in sets of their own.
     pub fn open(plan: &Plan) -> Self {
-        Self::open_under(plan, &Root::default())
+        Self::open_under(plan, &Root::default(), Kernel::RUNNING)
     }
 
-    fn open_under(plan: &Plan, root: &Root) -> Self {
-        let opener = Opener::new(root);
+    pub(super) fn open_under(plan: &Plan, root: &Root, kernel: Kernel) -> Self {
+        let opener = Opener::new(root, kernel);
         let mut not_counted = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         let mut open_all = |events: &[Event]| -> Vec<Open> {
-            events.iter().filter_map(|event| opener.open(event, &mut not_counted)).collect()
+            let mut set: Vec<Open> = Vec::new();
+            for event in events {
+                // What stands in for two events is counted once.
+                let open = opener.open(event, &mut not_counted).filter(|open| !names.contains(&open.event));
+                names.extend(open.iter().map(|open| open.event.clone()));
+                set.extend(open);
+            }
+            set
         };
-        let always = open_all(plan.always());
-        let sets = plan.sets().iter().map(|set| open_all(set)).collect();
-        Self { always, sets, counting: None, not_counted }
+        let mut always = open_all(plan.always());
+        let opened: Vec<Vec<Open>> = plan.sets().iter().map(|set| open_all(set)).collect();
+        let mut sets = Vec::new();
+        for set in opened {
+            let Arrangement { sets: parts, silent: mute } = arrange(set, |set| (kernel.try_together)(&mut always, set));
+            sets.extend(parts);
+            not_counted.extend(mute.into_iter().map(|open| silent(open.event)));
+        }
+        Self { always, sets, counting: None, not_counted, watchdog: root.nmi_watchdog() }
     }
 
     /// The events of the plan that are not counted, or only in part, in the plan's order.
     pub fn not_counted(&self) -> &[NotCounted] {
         &self.not_counted
+    }
+
+    /// Every event of the plan that is not counted, or only in part, after the samples of `tally`.
+    pub fn not_counted_in(&self, tally: &Tally) -> Vec<NotCounted> {
+        let mut all = self.not_counted.clone();
+        all.extend(tally.not_counted(self.watchdog));
+        all.extend(tally.not_sampled(self.events()));
+        all
+    }
+
+    /// The events that are open, as records spell them.
+    pub fn events(&self) -> impl Iterator<Item = &str> {
+        self.always.iter().chain(self.sets.iter().flatten()).map(|open| open.event.as_str())
     }
 
     /// The sets worth a counted sample, to be selected in turn: those with an open event. Where no set has one
@@ -112,10 +144,10 @@ impl Counters {
             return Ok(());
         }
         match self.counting {
-            Some(previous) => disable(self.sets.get_mut(previous))?,
-            None => enable(Some(&mut self.always))?,
+            Some(previous) => disable(self.sets.get_mut(previous).into_iter().flatten())?,
+            None => enable(&mut self.always)?,
         }
-        enable(self.sets.get_mut(set))?;
+        enable(self.sets.get_mut(set).into_iter().flatten())?;
         self.counting = Some(set);
         Ok(())
     }
@@ -126,8 +158,8 @@ impl Counters {
     /// As [`select`](Self::select).
     pub fn pause(&mut self) -> Result<(), PmuError> {
         if let Some(set) = self.counting.take() {
-            disable(self.sets.get_mut(set))?;
-            disable(Some(&mut self.always))?;
+            disable(self.sets.get_mut(set).into_iter().flatten())?;
+            disable(&mut self.always)?;
         }
         Ok(())
     }
@@ -156,6 +188,7 @@ impl Reading {
             enabled_ns: self.enabled_ns.saturating_sub(earlier.enabled_ns),
             running_ns: self.running_ns.saturating_sub(earlier.running_ns),
             scale: self.scale.clone(),
+            always_advances: self.always_advances,
         }
     }
 }
@@ -198,54 +231,70 @@ impl Open {
             enabled_ns: read.time_enabled,
             running_ns: read.time_running,
             scale: self.scale.clone(),
+            always_advances: self.always_advances,
         })
     }
 
-    /// Counts a piece of work that no working PMU can miss. `Ok(false)` when the event had a counter all along
-    /// and shows nothing; one that got no counter is not judged here.
+    /// Counts the trial's work, of which no working PMU can miss everything. `Ok(false)` when the event had a counter
+    /// all along and shows nothing; one that got no counter is not judged here.
     pub(super) fn advances(&mut self) -> io::Result<bool> {
         self.counter.enable()?;
-        exercise();
+        workload::run();
         self.counter.disable()?;
         let read = self.counter.read_count_and_time()?;
-        Ok(read.count > 0 || read.time_running == 0)
+        self.alone = read.count;
+        Ok(read.count > 0 || read.time_running == 0 || !self.must_advance)
     }
 }
 
-fn enable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
-    for open in set.into_iter().flatten() {
+/// Counts the trial's work with the events of `set`, and with those that always count. What cannot be switched or read
+/// counts as far as anybody knows: the first sample will say what is wrong.
+pub(super) fn try_together(always: &mut [Open], set: &mut [Open]) -> Vec<Verdict> {
+    let members = set.len();
+    let mut attempt = || -> Result<Vec<Verdict>, PmuError> {
+        let before: Vec<Reading> = set.iter_mut().map(Open::read).collect::<Result<_, _>>()?;
+        enable(always.iter_mut().chain(set.iter_mut()))?;
+        workload::run();
+        disable(set.iter_mut().chain(always.iter_mut()))?;
+        let verdict = |(open, before): (&mut Open, &Reading)| {
+            Ok(judge(open.must_advance, open.alone, &open.read()?.since(before), members))
+        };
+        set.iter_mut().zip(&before).map(verdict).collect()
+    };
+    attempt().unwrap_or_else(|_| vec![Verdict::Counts; members])
+}
+
+fn enable<'a>(events: impl IntoIterator<Item = &'a mut Open>) -> Result<(), PmuError> {
+    events.into_iter().try_for_each(|open| {
         let outcome = open.counter.enable();
-        outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error))?;
-    }
-    Ok(())
+        outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error))
+    })
 }
 
-fn disable(set: Option<&mut Vec<Open>>) -> Result<(), PmuError> {
-    for open in set.into_iter().flatten() {
+fn disable<'a>(events: impl IntoIterator<Item = &'a mut Open>) -> Result<(), PmuError> {
+    events.into_iter().try_for_each(|open| {
         let outcome = open.counter.disable();
-        outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error))?;
-    }
-    Ok(())
-}
-
-/// Instructions in user mode, a system call for the events of the kernel, and fresh memory, so that the pipeline
-/// stalls on any processor.
-fn exercise() {
-    black_box(vec![1u8; FRESH_MEMORY]);
-    for step in 0..EXERCISE_STEPS {
-        black_box(step);
-    }
-    black_box(nix::unistd::getppid());
+        outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Tally, ping_pong};
+    use super::super::ping_pong;
     use super::*;
     use crate::units::Ops;
 
     fn snapshot(event: &str, count: u64) -> Snapshot {
-        Snapshot { readings: vec![Reading { event: event.into(), count, enabled_ns: 5, running_ns: 5, scale: None }] }
+        Snapshot {
+            readings: vec![Reading {
+                event: event.into(),
+                count,
+                enabled_ns: 5,
+                running_ns: 5,
+                scale: None,
+                always_advances: true,
+            }],
+        }
     }
 
     fn is_refused(counters: &Counters, event: &str) -> bool {
@@ -268,7 +317,8 @@ mod tests {
     #[test]
     fn an_event_of_another_machine_is_not_counted_and_the_rest_is() {
         let extra = Event::parse_list("no-such-pmu/event=1/,power/energy-pkg/,cpu/event=99999999999/").unwrap();
-        let counters = Counters::open_under(&Plan::default().with_events(&extra), &Root::fixture("amd-server"));
+        let counters =
+            Counters::open_under(&Plan::default().with_events(&extra), &Root::fixture("amd-server"), Kernel::RUNNING);
         for event in &extra {
             assert!(is_refused(&counters, &event.to_string()), "{event}: {:?}", counters.not_counted());
         }
@@ -281,7 +331,7 @@ mod tests {
         let mut read = Vec::new();
         for set in counters.rotation() {
             counters.select(set).unwrap();
-            exercise();
+            workload::run();
             read.extend(counters.read().unwrap().readings().to_vec());
         }
         counters.pause().unwrap();
@@ -292,6 +342,15 @@ mod tests {
             assert!(reading.is_none_or(|reading| !event.must_advance() || reading.count > 0), "{reading:?}");
         }
         counters.not_counted().iter().for_each(|refusal| println!("{refusal}"));
+    }
+
+    #[test]
+    fn an_open_event_that_no_sample_has_says_so() {
+        let counters = Counters::open(&Plan::default());
+        let missing = counters.not_counted_in(&Tally::default());
+        for event in counters.events() {
+            assert!(missing.iter().any(|refusal| refusal.event == event), "{event} is neither counted nor missing");
+        }
     }
 
     #[test]
@@ -322,14 +381,14 @@ mod tests {
             counters.always.iter_mut().map(|open| open.read().unwrap().enabled_ns).sum()
         };
         let opened = running(&mut counters);
-        exercise();
+        workload::run();
         assert_eq!(running(&mut counters), opened);
         counters.select(0).unwrap();
         counters.select(1).unwrap();
-        exercise();
+        workload::run();
         counters.pause().unwrap();
         let paused = running(&mut counters);
-        exercise();
+        workload::run();
         assert_eq!(running(&mut counters), paused);
         assert!(counters.always.is_empty() || paused > opened);
     }

@@ -103,8 +103,12 @@ impl Meter {
         };
         let counters: Result<Vec<Counter>, std::io::Error> = cpus.into_iter().map(on).collect();
         let counters = counters.map_err(|error| {
-            let circumstances =
-                Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: Some(true) };
+            let circumstances = Circumstances {
+                reach: Reach::Processors,
+                paranoid: root.paranoid(),
+                cpu_pmu: Some(true),
+                watchdog: false,
+            };
             explain(&event, errno_of(&error), circumstances)
         })?;
         Ok(Self { event, joules_per_count: factor, counters })

@@ -85,6 +85,11 @@ impl Event {
         text.split(separators).map(|name| name.trim().parse()).collect()
     }
 
+    /// Cycles in both modes.
+    pub(super) fn cycles() -> Self {
+        Self { source: Source::Hardware(Hardware::CPU_CYCLES), scope: Scope::Everywhere }
+    }
+
     /// Whether counting it may occupy one of the processor's counters. Software events and tracepoints do not.
     pub fn uses_hardware_counter(&self) -> bool {
         match &self.source {
@@ -98,19 +103,28 @@ impl Event {
         matches!(self.source, Source::Hardware(_) | Source::Cache(_) | Source::Raw(_))
     }
 
-    /// Whether a loop with system calls and fresh memory makes the count grow on every working PMU.
+    /// Whether the work of [`workload`](super::workload) makes the count grow on every working PMU.
     pub(super) fn must_advance(&self) -> bool {
-        let on_every_pmu = matches!(
+        let stalls = matches!(
+            self.source,
+            Source::Hardware(Hardware::STALLED_CYCLES_FRONTEND | Hardware::STALLED_CYCLES_BACKEND)
+        );
+        stalls || self.always_advances()
+    }
+
+    /// Whether the count grows whenever a counted task runs: a task that is switched to runs in the kernel, and one
+    /// that does anything of its own in user mode.
+    pub(super) fn always_advances(&self) -> bool {
+        let with_every_instruction = matches!(
             self.source,
             Source::Hardware(
                 Hardware::CPU_CYCLES
+                    | Hardware::REF_CPU_CYCLES
                     | Hardware::INSTRUCTIONS
                     | Hardware::BRANCH_INSTRUCTIONS
-                    | Hardware::STALLED_CYCLES_FRONTEND
-                    | Hardware::STALLED_CYCLES_BACKEND
             )
         );
-        on_every_pmu || self.is_clock()
+        with_every_instruction || self.is_clock()
     }
 
     /// Whether it is a clock in nanoseconds, which the kernel reads without regard to the mode
@@ -133,6 +147,11 @@ impl Event {
         };
         (counts_in_user_mode && self.scope == Scope::Everywhere)
             .then(|| Self { source: self.source.clone(), scope: Scope::User })
+    }
+
+    /// The same event counted in both modes, if it is limited to one.
+    pub(super) fn in_both_modes(&self) -> Option<Self> {
+        (self.scope != Scope::Everywhere).then(|| Self { source: self.source.clone(), scope: Scope::Everywhere })
     }
 
     /// A modifier that the kernel takes and that makes the count say something else than its name.

@@ -24,6 +24,8 @@ mod refusal;
 mod sysfs;
 mod tally;
 mod tracepoint;
+mod trial;
+mod workload;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,6 +110,14 @@ impl Root {
 
     fn event_sources(&self) -> PathBuf {
         self.join("sys/bus/event_source/devices")
+    }
+
+    /// Whether the NMI watchdog holds one of the PMU's counters: it is on, and a counter is what it is made of. Elsewhere
+    /// than on x86 and arm64 the same switch turns on a detector that needs none (lib/Kconfig.debug,
+    /// HARDLOCKUP_DETECTOR_BUDDY and HARDLOCKUP_DETECTOR_ARCH).
+    fn nmi_watchdog(&self) -> bool {
+        let on = || std::fs::read_to_string(self.join("proc/sys/kernel/nmi_watchdog")).is_ok_and(|on| on.trim() == "1");
+        cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) && on()
     }
 
     /// `kernel.perf_event_paranoid` (Documentation/admin-guide/sysctl/kernel.rst). `None` when it cannot be read.

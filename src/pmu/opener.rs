@@ -3,24 +3,39 @@
 use std::io;
 
 use nix::errno::Errno;
-use perf_event::Builder;
 use perf_event::events::Hardware;
+use perf_event::{Builder, Counter};
 
-use super::counters::Open;
+use super::counters::{Open, try_together};
 use super::event::{Resolved, Scope};
-use super::refusal::{Circumstances, Reach, errno_of, explain};
+use super::refusal::{Circumstances, Reach, errno_of, explain, modes_not_told_apart, silent};
+use super::trial::Verdict;
 use super::{Event, NotCounted, Root};
+
+/// What opens events and counts with them; tests put a kernel with another PMU in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel {
+    pub(super) open: fn(&Event, &mut Builder) -> io::Result<Counter>,
+    /// Counts the trial's work with events that always count and a set.
+    pub(super) try_together: fn(&mut [Open], &mut [Open]) -> Vec<Verdict>,
+}
+
+impl Kernel {
+    /// The one that runs.
+    pub(super) const RUNNING: Self = Self { open: |_, builder| builder.build(), try_together };
+}
 
 /// What opening needs to know to explain a refusal.
 pub(super) struct Opener<'a> {
     root: &'a Root,
+    kernel: Kernel,
     paranoid: Option<i32>,
     cpu_pmu: Option<bool>,
 }
 
 impl<'a> Opener<'a> {
-    pub(super) fn new(root: &'a Root) -> Self {
-        Self { root, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu() }
+    pub(super) fn new(root: &'a Root, kernel: Kernel) -> Self {
+        Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu(kernel) }
     }
 
     /// Opens the event, or what can be had of it; says in `not_counted` what could not.
@@ -29,11 +44,28 @@ impl<'a> Opener<'a> {
             Ok(open) => return Some(open),
             Err(refusal) => refusal,
         };
-        let in_user_mode = event.in_user_mode().filter(|_| refusal.for_want_of_privilege);
-        let open = in_user_mode.and_then(|event| self.attempt(&event).ok());
-        if let Some(open) = &open {
-            refusal.not_counted.reason += &format!("; counted in user mode alone, as {}", open.event);
-        }
+        let open = match refusal.errno {
+            Some(Errno::EACCES | Errno::EPERM) => {
+                let open = event.in_user_mode().and_then(|event| self.attempt(&event).ok());
+                if let Some(open) = &open {
+                    refusal.not_counted.reason += &format!("; counted in user mode alone, as {}", open.event);
+                }
+                open
+            }
+            // A PMU without filters refuses whatever excludes a mode (PERF_PMU_CAP_NO_EXCLUDE in kernel/events/core.c).
+            Some(Errno::EINVAL) => event.in_both_modes().and_then(|both| match self.attempt(&both) {
+                Ok(open) => {
+                    refusal.not_counted = modes_not_told_apart(event, Ok(&open.event));
+                    Some(open)
+                }
+                Err(Refusal { errno: Some(Errno::EACCES | Errno::EPERM), not_counted }) => {
+                    refusal.not_counted = modes_not_told_apart(event, Err(not_counted));
+                    None
+                }
+                Err(_) => None,
+            }),
+            _ => None,
+        };
         not_counted.push(refusal.not_counted);
         open
     }
@@ -44,50 +76,157 @@ impl<'a> Opener<'a> {
         if event.is_clock() {
             builder.exclude_kernel(true);
         }
-        let name = event.to_string();
-        let counter = builder.inherit(true).build().map_err(|error| self.refusal(event, &error))?;
-        let mut open = Open { event: name, scale, counter };
-        let advances = !event.must_advance() || open.advances().map_err(|error| self.refusal(event, &error))?;
-        if !advances {
-            return Err(Refusal::of_the_event(NotCounted::new(
-                open.event,
-                "the PMU claims to count and reads 0",
-                "run where the PMU implements the event; emulated ones often do not",
-            )));
-        }
-        Ok(open)
+        builder.inherit(true);
+        let counter = (self.kernel.open)(event, &mut builder).map_err(|error| self.refusal(event, &error))?;
+        let (always_advances, must_advance) = (event.always_advances(), event.must_advance());
+        let mut open = Open { event: event.to_string(), scale, counter, always_advances, must_advance, alone: 0 };
+        let advances = open.advances().map_err(|error| self.refusal(event, &error))?;
+        if advances { Ok(open) } else { Err(Refusal::of_the_event(silent(open.event))) }
     }
 
     fn refusal(&self, event: &Event, error: &io::Error) -> Refusal {
         let errno = errno_of(error);
         let own_user_mode = event.scope == Scope::User || event.is_clock();
         let reach = if own_user_mode { Reach::OwnUserMode } else { Reach::OwnTasks };
+        let cpu_pmu = self.cpu_pmu.filter(|_| event.is_of_cpu_pmu());
         let circumstances =
-            Circumstances { reach, paranoid: self.paranoid, cpu_pmu: self.cpu_pmu.filter(|_| event.is_of_cpu_pmu()) };
-        Refusal {
-            not_counted: explain(&event.to_string(), errno, circumstances),
-            for_want_of_privilege: matches!(errno, Errno::EACCES | Errno::EPERM),
-        }
+            Circumstances { reach, paranoid: self.paranoid, cpu_pmu, watchdog: self.root.nmi_watchdog() };
+        Refusal { not_counted: explain(&event.to_string(), errno, circumstances), errno: Some(errno) }
     }
 }
 
 struct Refusal {
     not_counted: NotCounted,
-    /// Less may be granted where this was refused.
-    for_want_of_privilege: bool,
+    /// What the kernel said, if it was asked.
+    errno: Option<Errno>,
 }
 
 impl Refusal {
     fn of_the_event(not_counted: NotCounted) -> Self {
-        Self { not_counted, for_want_of_privilege: false }
+        Self { not_counted, errno: None }
     }
 }
 
 /// Whether the processor's PMU can count anything. Cycles in user mode is what every PMU has and what asks for
 /// the least privilege; sysfs would have to be searched for the PMU's name, which differs by processor.
-fn has_cpu_pmu() -> Option<bool> {
-    match Builder::new(Hardware::CPU_CYCLES).build() {
+fn has_cpu_pmu(kernel: Kernel) -> Option<bool> {
+    let cycles = Event::cycles();
+    let attempt =
+        |event: &Event, builder: &mut Builder| (kernel.open)(event, builder).map_err(|error| errno_of(&error));
+    let outcome = match attempt(&cycles.in_user_mode()?, &mut Builder::new(Hardware::CPU_CYCLES)) {
+        // It cannot leave a mode out, if it is there.
+        Err(Errno::EINVAL) => {
+            attempt(&cycles, Builder::new(Hardware::CPU_CYCLES).exclude_kernel(false).exclude_hv(false))
+        }
+        outcome => outcome,
+    };
+    match outcome {
         Ok(_) => Some(true),
-        Err(error) => (errno_of(&error) == Errno::ENOENT).then_some(false),
+        Err(errno) => (errno == Errno::ENOENT).then_some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perf_event::events::Software;
+
+    use super::super::{Counters, Plan};
+    use super::*;
+
+    /// Every hardware event in both modes is this clock, which every kernel has and anybody may open.
+    fn stand_in() -> io::Result<Counter> {
+        Builder::new(Software::TASK_CLOCK).exclude_kernel(true).inherit(true).build()
+    }
+
+    fn without_filters(event: &Event, builder: &mut Builder) -> io::Result<Counter> {
+        match event.scope {
+            Scope::Everywhere if event.is_of_cpu_pmu() => stand_in(),
+            _ if event.is_of_cpu_pmu() => Err(Errno::EINVAL.into()),
+            _ => builder.build(),
+        }
+    }
+
+    /// And what counts the kernel takes a privilege.
+    fn without_filters_or_privilege(event: &Event, builder: &mut Builder) -> io::Result<Counter> {
+        match without_filters(event, builder) {
+            Ok(_) if event.is_of_cpu_pmu() => Err(Errno::EACCES.into()),
+            outcome => outcome,
+        }
+    }
+
+    fn open(names: &str, kernel: fn(&Event, &mut Builder) -> io::Result<Counter>) -> Counters {
+        let plan = Plan::of(&Event::parse_list(names).unwrap());
+        Counters::open_under(&plan, &Root::fixture("amd-server"), Kernel { open: kernel, ..Kernel::RUNNING })
+    }
+
+    /// The PMU has one counter for each kind of event: the second of a set runs and reads 0.
+    fn one_counter_each(_: &mut [Open], set: &mut [Open]) -> Vec<Verdict> {
+        let kind = |open: &Open| open.event.split(':').next().map(str::to_owned);
+        let first = |place: usize| set[..place].iter().all(|other| kind(other) != kind(&set[place]));
+        (0..set.len()).map(|place| if first(place) { Verdict::Counts } else { Verdict::Silent }).collect()
+    }
+
+    #[test]
+    fn events_that_cannot_count_together_are_counted_in_turn() {
+        let plan = Plan::of(&Event::parse_list("cycles:u,cycles:k,instructions:u,instructions:k").unwrap());
+        let kernel = Kernel { open: |_, _| stand_in(), try_together: one_counter_each };
+        let mut counters = Counters::open_under(&plan, &Root::fixture("amd-server"), kernel);
+        let mut counted = Vec::new();
+        for set in counters.rotation() {
+            counters.select(set).unwrap();
+            let readings = counters.read().unwrap();
+            counted.push(readings.readings().iter().map(|reading| reading.event.clone()).collect::<Vec<_>>());
+        }
+        assert_eq!(counted, [["cycles:u", "instructions:u"], ["cycles:k", "instructions:k"]]);
+        assert!(counters.not_counted().is_empty(), "{:?}", counters.not_counted());
+    }
+
+    #[test]
+    fn an_event_that_is_silent_in_every_set_is_not_counted() {
+        let plan = Plan::of(&Event::parse_list("cycles:u").unwrap());
+        let kernel = Kernel { open: |_, _| stand_in(), try_together: |_, set| vec![Verdict::Silent; set.len()] };
+        let counters = Counters::open_under(&plan, &Root::fixture("amd-server"), kernel);
+        assert_eq!((counters.events().count(), counters.rotation().len()), (0, 0));
+        assert!(counters.not_counted()[0].reason.contains("reads 0"), "{:?}", counters.not_counted());
+    }
+
+    #[test]
+    fn a_pmu_that_cannot_leave_a_mode_out_counts_both_together_and_once() {
+        let counters = open("cycles:u,cycles:k,instructions:u,instructions:k", without_filters);
+        assert_eq!(counters.events().collect::<Vec<_>>(), ["cycles", "instructions"]);
+        let missing: Vec<&str> = counters.not_counted().iter().map(|refusal| refusal.event.as_str()).collect();
+        assert_eq!(missing, ["cycles:u", "cycles:k", "instructions:u", "instructions:k"]);
+        for refusal in counters.not_counted() {
+            let counted = refusal.event.split(':').next().unwrap();
+            assert!(refusal.reason.contains("cannot count one mode alone"), "{refusal}");
+            assert!(refusal.reason.ends_with(&format!("counted in both together, as {counted}")), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn where_both_modes_together_take_a_privilege_that_is_the_reason() {
+        let counters = open("cycles:u", without_filters_or_privilege);
+        assert_eq!(counters.events().count(), 0);
+        let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
+        assert!(refusal.reason.contains("cannot count one mode alone"), "{refusal}");
+        assert!(refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
+    }
+
+    #[test]
+    fn an_encoding_that_is_refused_in_every_mode_is_not_blamed_on_the_modes() {
+        let refuse: fn(&Event, &mut Builder) -> io::Result<Counter> = |_, _| Err(Errno::EINVAL.into());
+        let counters = open("cycles:u", refuse);
+        let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
+        assert!(refusal.reason.contains("does not accept this event"), "{refusal}");
+    }
+
+    #[test]
+    fn an_event_that_opens_and_never_advances_is_not_counted() {
+        let mute: fn(&Event, &mut Builder) -> io::Result<Counter> =
+            |_, _| Builder::new(Software::DUMMY).exclude_kernel(true).inherit(true).build();
+        let counters = open("cycles:u,cache-misses:u", mute);
+        assert_eq!(counters.events().collect::<Vec<_>>(), ["cache-misses:u"], "which may be 0");
+        let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
+        assert!(refusal.event == "cycles:u" && refusal.reason.contains("reads 0"), "{refusal}");
     }
 }

@@ -58,6 +58,12 @@ impl Plan {
         self
     }
 
+    /// These events, and none that always count.
+    #[cfg(test)]
+    pub(super) fn of(events: &[Event]) -> Self {
+        Self { always: Vec::new(), sets: Vec::new() }.with_events(events)
+    }
+
     /// The events that are counted with every set.
     pub fn always(&self) -> &[Event] {
         &self.always

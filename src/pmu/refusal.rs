@@ -6,6 +6,8 @@ use std::io;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::Event;
+
 /// An event that was asked for and is not counted. A result: it is recorded and shown, it is not an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotCounted {
@@ -26,6 +28,39 @@ impl fmt::Display for NotCounted {
 impl NotCounted {
     pub(super) fn new(event: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { event: event.into(), reason: reason.into(), remedy: remedy.into() }
+    }
+}
+
+/// An event that opens and is said to run, and misses work that no working counter misses.
+pub(super) fn silent(event: impl Into<String>) -> NotCounted {
+    NotCounted::new(
+        event,
+        "the PMU claims to count and reads 0",
+        "run where the PMU implements the event; emulated ones often do not",
+    )
+}
+
+/// The PMU refuses `event` for its mode alone. It was `counted` in both modes under that name, or that was refused too.
+pub(super) fn modes_not_told_apart(event: &Event, counted: Result<&str, NotCounted>) -> NotCounted {
+    let cannot = "the PMU here cannot count one mode alone (EINVAL), so user mode and the kernel are not told apart";
+    match counted {
+        Ok(both) => NotCounted::new(
+            event.to_string(),
+            format!("{cannot}; counted in both together, as {both}"),
+            "run on a CPU whose PMU filters by mode (RISC-V: Sscofpmf or Smcntrpmf)",
+        ),
+        Err(refusal) => {
+            NotCounted::new(event.to_string(), format!("{cannot}; and together: {}", refusal.reason), refusal.remedy)
+        }
+    }
+}
+
+/// What may hold a counter that an event lacks.
+pub(super) fn free_a_counter(watchdog: bool) -> &'static str {
+    if watchdog {
+        "end other profilers, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0"
+    } else {
+        "end other profilers"
     }
 }
 
@@ -70,6 +105,8 @@ pub(super) struct Circumstances {
     /// Whether the processor's own PMU counts anything at all. `None` when that could not be found out, or when
     /// the event is none of that PMU's.
     pub(super) cpu_pmu: Option<bool>,
+    /// Whether the NMI watchdog holds one of the PMU's counters.
+    pub(super) watchdog: bool,
 }
 
 /// Decodes the errno of perf_event_open(2) ("ERRORS" there).
@@ -105,10 +142,7 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "there is no perf_event_open here: the kernel lacks CONFIG_PERF_EVENTS or a sandbox hides it (ENOSYS)",
             "run outside the container or sandbox, or allow perf_event_open in its seccomp profile",
         ),
-        Errno::EBUSY => (
-            "another event holds the PMU exclusively (EBUSY)",
-            "end the other profiler, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0",
-        ),
+        Errno::EBUSY => ("another event holds the PMU exclusively (EBUSY)", free_a_counter(circumstances.watchdog)),
         Errno::ENOSPC => ("the processor has no free counter or breakpoint (ENOSPC)", "ask for fewer events"),
         Errno::E2BIG => ("the event uses an option this kernel does not know (E2BIG)", "use a newer kernel"),
         other => {
@@ -146,7 +180,7 @@ mod tests {
     use super::*;
 
     fn here(reach: Reach, paranoid: Option<i32>) -> Circumstances {
-        Circumstances { reach, paranoid, cpu_pmu: Some(true) }
+        Circumstances { reach, paranoid, cpu_pmu: Some(true), watchdog: true }
     }
 
     #[test]
@@ -168,6 +202,13 @@ mod tests {
             assert!(refusal.remedy.contains(remedy), "{refusal}");
             assert_eq!(refusal.event, "cycles:k");
         }
+    }
+
+    #[test]
+    fn the_watchdog_is_named_only_where_it_holds_a_counter() {
+        let without = Circumstances { watchdog: false, ..here(Reach::OwnTasks, Some(0)) };
+        let refusal = explain("cycles", Errno::EBUSY, without);
+        assert!(refusal.remedy.contains("profilers") && !refusal.remedy.contains("watchdog"), "{refusal}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::refusal::free_a_counter;
 use super::{Delta, NotCounted, Scale};
 use crate::units::Ops;
 
@@ -24,6 +25,9 @@ struct Sum {
     enabled_ns: u64,
     running_ns: u64,
     scale: Option<Scale>,
+    samples: u64,
+    /// In so many samples it had a counter all the while, had to advance, and reads 0.
+    silent: u64,
 }
 
 /// What one operation costs in one event.
@@ -69,7 +73,11 @@ impl Tally {
                 enabled_ns: 0,
                 running_ns: 0,
                 scale: reading.scale.clone(),
+                samples: 0,
+                silent: 0,
             });
+            sum.samples += 1;
+            sum.silent += u64::from(reading.always_advances && reading.running_ns > 0 && reading.count == 0);
             sum.count += reading.count;
             sum.ops += ops.0;
             sum.enabled_ns += reading.enabled_ns;
@@ -77,8 +85,8 @@ impl Tally {
         }
     }
 
-    /// What an operation costs in `event`. `None` when it was not in any sample, never had a counter, or no
-    /// operation was done.
+    /// What an operation costs in `event`. `None` when it was not in any sample, never had a counter or
+    /// a silent one, or no operation was done.
     pub fn per_op(&self, event: &str) -> Option<Counted> {
         self.sums.get(event)?.per_op()
     }
@@ -101,21 +109,19 @@ impl Tally {
         self.sums.iter().filter_map(summary).collect()
     }
 
-    /// Every event that was opened and sampled and still not counted.
-    pub fn not_counted(&self) -> Vec<NotCounted> {
-        let starved = self.sums.iter().filter(|(_, sum)| sum.ops > 0 && sum.running_ns == 0);
-        starved
-            .map(|(event, sum)| match sum.enabled_ns {
-                0 => NotCounted::new(
-                    event,
-                    "no counted task ran while the event was enabled",
-                    "open the counters before the workers are created",
-                ),
-                _ => NotCounted::new(
-                    event,
-                    "it was enabled but never got one of the PMU's counters",
-                    "end other profilers, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0",
-                ),
+    /// Every event that was opened and sampled and still not counted. `watchdog`: whether the NMI watchdog holds a
+    /// counter.
+    pub fn not_counted(&self, watchdog: bool) -> Vec<NotCounted> {
+        self.sums.iter().filter_map(|(event, sum)| sum.not_counted(event, watchdog)).collect()
+    }
+
+    /// Those of the open `events` whose turn never came.
+    pub fn not_sampled<'a>(&self, events: impl IntoIterator<Item = &'a str>) -> Vec<NotCounted> {
+        let missed = events.into_iter().filter(|event| !self.sums.contains_key(*event));
+        missed
+            .map(|event| {
+                let reason = "the sets of events take turns, and there were too few counted samples for this one's";
+                NotCounted::new(event, reason, "take more samples")
             })
             .collect()
     }
@@ -123,7 +129,7 @@ impl Tally {
 
 impl Sum {
     fn per_op(&self) -> Option<Counted> {
-        if self.ops == 0 || self.running_ns == 0 {
+        if self.ops == 0 || self.running_ns == 0 || self.silent > 0 {
             return None;
         }
         let running_share = (self.running_ns as f64 / self.enabled_ns.max(1) as f64).min(1.0);
@@ -134,6 +140,29 @@ impl Sum {
             estimated: running_share < COUNTED_THROUGHOUT,
         })
     }
+
+    fn not_counted(&self, event: &str, watchdog: bool) -> Option<NotCounted> {
+        let (reason, remedy) = match self {
+            Self { ops: 0, .. } => return None,
+            Self { running_ns: 0, enabled_ns: 0, .. } => (
+                "no counted task ran while the event was enabled".into(),
+                "open the counters before the workers are created",
+            ),
+            Self { running_ns: 0, .. } => {
+                ("it was enabled but never got one of the PMU's counters".into(), free_a_counter(watchdog))
+            }
+            // What a counter missed in one sample it may have missed in part of another.
+            Self { silent: 1.., .. } => (
+                format!(
+                    "it is said to have run and reads 0 in {} of {} samples, in which it had to advance",
+                    self.silent, self.samples
+                ),
+                "end other profilers, or run where the PMU has a counter for it",
+            ),
+            _ => return None,
+        };
+        Some(NotCounted::new(event, reason, remedy))
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +171,14 @@ mod tests {
     use super::*;
 
     fn delta(event: &str, count: u64, enabled_ns: u64, running_ns: u64) -> Delta {
-        Delta::of(vec![Reading { event: event.into(), count, enabled_ns, running_ns, scale: None }])
+        Delta::of(vec![Reading {
+            event: event.into(),
+            count,
+            enabled_ns,
+            running_ns,
+            scale: None,
+            always_advances: true,
+        }])
     }
 
     #[test]
@@ -155,7 +191,7 @@ mod tests {
         assert_eq!(cycles, Counted { per_op: 20.0, running_share: 1.0, estimated: false });
         assert_eq!(tally.per_op("branches").map(|counted| counted.per_op), Some(1.0));
         assert_eq!(tally.per_op("instructions"), None);
-        assert!(tally.not_counted().is_empty());
+        assert!(tally.not_counted(true).is_empty());
     }
 
     #[test]
@@ -183,21 +219,59 @@ mod tests {
         tally.add(&delta("cycles", 0, 1000, 0), Ops(10));
         tally.add(&delta("cs", 0, 0, 0), Ops(10));
         assert_eq!((tally.per_op("cycles"), tally.summaries()), (None, vec![]));
-        let reasons: Vec<String> = tally.not_counted().into_iter().map(|refusal| refusal.reason).collect();
+        let reasons: Vec<String> = tally.not_counted(true).into_iter().map(|refusal| refusal.reason).collect();
         assert!(reasons[0].contains("no counted task") && reasons[1].contains("never got"), "{reasons:?}");
+    }
+
+    #[test]
+    fn an_event_that_ran_and_had_to_advance_is_not_a_zero() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles:k", 0, 1000, 1000), Ops(10));
+        tally.add(&delta("cycles:u", 70, 1000, 1000), Ops(10));
+        tally.add(&delta("cycles:u", 0, 1000, 1000), Ops(10));
+        assert_eq!((tally.per_op("cycles:k"), tally.per_op("cycles:u"), tally.summaries()), (None, None, vec![]));
+        let refusals = tally.not_counted(false);
+        assert!(refusals[0].event == "cycles:k" && refusals[0].reason.contains("0 in 1 of 1 samples"), "{refusals:?}");
+        assert!(refusals[1].event == "cycles:u" && refusals[1].reason.contains("0 in 1 of 2 samples"), "{refusals:?}");
+    }
+
+    #[test]
+    fn an_event_that_need_not_happen_is_a_zero() {
+        let rare = Reading { always_advances: false, ..delta("cpu-migrations", 0, 9, 9).readings()[0].clone() };
+        let mut tally = Tally::default();
+        tally.add(&Delta::of(vec![rare]), Ops(10));
+        assert_eq!(tally.per_op("cpu-migrations").map(|counted| counted.per_op), Some(0.0));
+        assert!(tally.not_counted(false).is_empty());
+    }
+
+    #[test]
+    fn an_event_whose_turn_never_came_is_listed() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles", 5, 9, 9), Ops(1));
+        let missed = tally.not_sampled(["cycles", "branches"]);
+        assert!(matches!(&missed[..], [missed] if missed.event == "branches" && missed.reason.contains("too few")));
+    }
+
+    #[test]
+    fn the_watchdog_is_blamed_for_a_missing_counter_only_where_it_holds_one() {
+        let mut tally = Tally::default();
+        tally.add(&delta("cycles", 0, 1000, 0), Ops(10));
+        let remedy = |watchdog| tally.not_counted(watchdog)[0].remedy.clone();
+        assert!(remedy(true).contains("nmi_watchdog") && !remedy(false).contains("watchdog"));
     }
 
     #[test]
     fn nothing_is_per_operation_without_operations() {
         let mut tally = Tally::default();
         tally.add(&delta("cycles", 5, 10, 10), Ops(0));
-        assert_eq!((tally.per_op("cycles"), tally.not_counted()), (None, vec![]));
+        assert_eq!((tally.per_op("cycles"), tally.not_counted(true)), (None, vec![]));
     }
 
     #[test]
     fn units_are_applied_and_named_and_survive_json() {
         let scale = Some(Scale { factor: 0.5, unit: "Joules".into() });
-        let reading = Reading { event: "e".into(), count: 40, enabled_ns: 9, running_ns: 9, scale };
+        let reading =
+            Reading { event: "e".into(), count: 40, enabled_ns: 9, running_ns: 9, scale, always_advances: false };
         let mut tally = Tally::default();
         tally.add(&Delta::of(vec![reading]), Ops(10));
         let summaries = tally.summaries();

@@ -28,13 +28,17 @@ pub(super) fn id(root: &Root, system: &str, name: &str) -> Result<u64, NotCounte
         match mount_point.join("events").metadata() {
             Ok(_) => return read_id(&mount_point, &event),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(unreadable(&event));
+                return Err(unreadable(&event, &mount_point));
             }
             Err(_) => {}
         }
     }
     let absent = |why: &str| {
-        let remedy = "sudo mount -t tracefs tracefs /sys/kernel/tracing, and run as root";
+        // sysfs has the directory where the kernel has tracefs (kernel/trace/trace.c, tracing_init_dentry).
+        let remedy = match root.join(TRACEFS[0]).is_dir() {
+            true => "sudo mount -t tracefs tracefs /sys/kernel/tracing, and run as root",
+            false => "use a kernel with CONFIG_TRACING, and mount sysfs on /sys",
+        };
         NotCounted::new(&event, format!("tracefs is not mounted{why}"), remedy)
     };
     if !root.is_live() {
@@ -55,7 +59,7 @@ pub(super) fn id(root: &Root, system: &str, name: &str) -> Result<u64, NotCounte
 fn read_id(mount_point: &Path, event: &str) -> Result<u64, NotCounted> {
     let path = mount_point.join("events").join(event.replacen(':', "/", 1)).join("id");
     let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => unreadable(event),
+        io::ErrorKind::PermissionDenied => unreadable(event, mount_point),
         _ => {
             NotCounted::new(event, "this kernel has no such tracepoint", "choose one that `perf list tracepoint` shows")
         }
@@ -66,8 +70,8 @@ fn read_id(mount_point: &Path, event: &str) -> Result<u64, NotCounted> {
     })
 }
 
-fn unreadable(event: &str) -> NotCounted {
-    let remedy = "run as root, or sudo mount -o remount,mode=755 /sys/kernel/tracing";
+fn unreadable(event: &str, mount_point: &Path) -> NotCounted {
+    let remedy = format!("run as root, or sudo mount -o remount,mode=755 {}", mount_point.display());
     NotCounted::new(event, "tracefs is closed to this user", remedy)
 }
 
@@ -95,7 +99,8 @@ impl Wakeups {
         let root = Root::default();
         let filter = filter(comm_glob)?;
         let id = id(&root, "sched", "sched_waking")?;
-        let circumstances = Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None };
+        let circumstances =
+            Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None, watchdog: false };
         let on = |CpuId(cpu): CpuId| {
             Builder::new(Tracepoint::with_id(id)).exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).build()
         };
@@ -173,7 +178,18 @@ mod tests {
         assert_eq!(id(&root, "sched", "sched_waking"), Ok(317));
         assert!(id(&root, "sched", "sched_x").is_err_and(|refusal| refusal.reason.contains("no such tracepoint")));
         let refusal = id(&Root::fixture("no-such-machine"), "sched", "sched_waking").unwrap_err();
-        assert!(refusal.reason.contains("not mounted") && refusal.remedy.contains("mount -t tracefs"), "{refusal}");
+        assert!(refusal.reason.contains("not mounted") && refusal.remedy.contains("CONFIG_TRACING"), "{refusal}");
+        let refusal = id(&Root::fixture("unmounted"), "sched", "sched_waking").unwrap_err();
+        assert!(refusal.remedy.contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{refusal}");
+    }
+
+    #[test]
+    fn the_first_tracefs_that_is_mounted_has_the_number() {
+        // The two trees are of different kernels: an event is looked for in the one that perf's numbers are of.
+        let root = Root::fixture("debugfs-only");
+        assert_eq!(id(&root, "sched", "sched_waking"), Ok(211));
+        let both = Root::fixture("two-tracefs");
+        assert_eq!(id(&both, "sched", "sched_waking"), Ok(318));
     }
 
     #[test]

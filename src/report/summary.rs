@@ -33,6 +33,8 @@ pub struct Summary {
     pub calls: Option<f64>,
     /// Instructions per cycle, user and kernel together.
     pub ipc: Option<f64>,
+    /// Cycles per operation, user and kernel together.
+    pub cycles: Option<f64>,
     /// Cycles per operation in user mode.
     pub user_cycles: Option<f64>,
     /// Cycles per operation in the kernel.
@@ -73,8 +75,9 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m) as f64).sum::<f64>() / ops;
     let counter = |event: &str| mean(measured.iter().filter_map(|m| m.counted.per_op(event)));
     let (user_cycles, kernel_cycles) = (counter("cycles:u"), counter("cycles:k"));
-    let instructions = sum(counter("instructions:u"), counter("instructions:k"));
-    let cycles = sum(user_cycles, kernel_cycles);
+    // Some PMUs count both modes together alone.
+    let instructions = sum(counter("instructions:u"), counter("instructions:k")).or_else(|| counter("instructions"));
+    let cycles = sum(user_cycles, kernel_cycles).or_else(|| counter("cycles"));
     Some(Summary {
         nanos,
         rounds: measured.len(),
@@ -83,6 +86,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         involuntary: per_op(|m| m.usage.involuntary),
         calls: mean(measured.iter().filter_map(|m| m.audit.calls_per_op())),
         ipc: instructions.zip(cycles).filter(|(_, cycles)| *cycles > 0.0).map(|(i, c)| i / c),
+        cycles,
         user_cycles,
         kernel_cycles,
         audit: worst(measured.iter().map(|m| &m.audit).filter(|audit| audit.was_made()).map(|audit| audit.told())),
@@ -160,4 +164,86 @@ fn worst(verdicts: impl Iterator<Item = &'static str>) -> &'static str {
         _ => 1,
     };
     verdicts.max_by_key(rank).unwrap_or("none")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Idle, Placement, Policy};
+    use crate::mechanism::Unit;
+    use crate::record::{AuditRecord, Counted, CounterSummary, Noise, Sample, Setting};
+    use crate::sys::usage::Usage;
+    use crate::units::{Nanos, Ops, Quantity};
+
+    fn sample_line() -> BenchmarkLine {
+        let moment = crate::host::moment::Moment::default();
+        BenchmarkLine {
+            id: "handoff/pipe/same-cpu".into(),
+            mechanism: "handoff/pipe".into(),
+            unit: Unit::Handoff,
+            measures: Quantity::Nanoseconds,
+            baseline: "handoff/futex".into(),
+            setting: Setting {
+                placement: Placement::SameCpu,
+                cpus: Vec::new(),
+                idle: Idle::Default,
+                policy: Policy::default(),
+                parameters: serde_json::from_str("{}").unwrap(),
+            },
+            round: 0,
+            machine: "m".into(),
+            started_ms: 0,
+            outcome: Outcome::Measured(Box::new(Measured {
+                samples: vec![Sample(Ops(1), Nanos(5)); 10],
+                paces: Vec::new(),
+                longest_paces: Vec::new(),
+                usage: Usage::default(),
+                counted: Counted::default(),
+                findings: Vec::new(),
+                audit: AuditRecord::default(),
+                noise: Noise { start: moment.clone(), end: moment, own_cpu: None, lasted: None },
+            })),
+            circumstances: None,
+        }
+    }
+
+    /// A benchmark of which these events were counted.
+    fn counted(events: &[(&str, f64)]) -> Summary {
+        let counter = |(event, per_op): &(&str, f64)| CounterSummary {
+            event: (*event).into(),
+            per_op: *per_op,
+            count: *per_op as u64,
+            ops: 1,
+            enabled_ns: 9,
+            running_ns: 9,
+            estimated: false,
+            unit: None,
+        };
+        let counters = events.iter().map(counter).collect();
+        let mut line = sample_line();
+        if let Outcome::Measured(measured) = &mut line.outcome {
+            measured.counted = Counted { counters, ..Counted::default() };
+        }
+        summarize(&[&line]).unwrap()
+    }
+
+    #[test]
+    fn half_of_the_cycles_or_instructions_makes_no_sum_and_no_ratio() {
+        let halves = [("cycles:u", 100.0), ("cycles:k", 300.0), ("instructions:u", 50.0), ("instructions:k", 150.0)];
+        let whole = counted(&halves);
+        assert_eq!((whole.cycles, whole.ipc), (Some(400.0), Some(0.5)));
+        for missing in 0..halves.len() {
+            let rest: Vec<_> =
+                halves.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, half)| *half).collect();
+            let summary = counted(&rest);
+            assert_eq!(summary.ipc, None, "without {}", halves[missing].0);
+            assert_eq!(summary.cycles.is_some(), missing > 1, "without {}", halves[missing].0);
+        }
+    }
+
+    #[test]
+    fn modes_that_are_not_told_apart_have_a_sum_and_a_ratio() {
+        let both = counted(&[("cycles", 400.0), ("instructions", 200.0)]);
+        assert_eq!((both.cycles, both.user_cycles, both.kernel_cycles, both.ipc), (Some(400.0), None, None, Some(0.5)));
+    }
 }

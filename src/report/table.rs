@@ -99,7 +99,12 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
         format!("{:.2}", summary.voluntary + summary.involuntary),
         summary.calls.map_or("–".into(), calls),
         summary.ipc.map_or("–".into(), |ipc| format!("{ipc:.2}")),
-        cycles.map_or("–".into(), |(user, kernel)| format!("{}+{}", figure(user), figure(kernel))),
+        match (cycles, summary.cycles) {
+            (Some((user, kernel)), _) => format!("{}+{}", figure(user), figure(kernel)),
+            // Not told apart.
+            (None, Some(both)) => format!("{} both", figure(both)),
+            (None, None) => "–".into(),
+        },
         summary.audit.into(),
         // Adding 0 makes of the -0 that rounding leaves a 0.
         summary.counting_cost.map_or("–".into(), |cost| format!("{:+.0} %", (cost * 100.0).round() + 0.0)),

@@ -172,8 +172,8 @@ fn percentiles_are_those_of_their_placement() {
         let row = table.iter().find(|row| row[2] == "response time").unwrap();
         assert!(same(nanos(&row[5]), p90), "{row:?}: {p90}");
     }
-    for placement in 0..3 {
-        let figure = format!("figures/latency-response-time-{}-handoff.svg", PLACEMENTS[placement]);
+    for (placement, name) in PLACEMENTS.iter().enumerate() {
+        let figure = format!("figures/latency-response-time-{name}-handoff.svg");
         let document = Document::parse(text(&files, &figure)).unwrap();
         let end = |name: &str| {
             let curve = document.descendants().filter(|node| node.has_tag_name("polyline"));

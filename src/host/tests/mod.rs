@@ -1,5 +1,6 @@
 //! The whole room over fixture trees, damaged trees and the machine that runs the tests.
 
+mod architectures;
 mod damage;
 mod fingerprint;
 mod limits;
@@ -12,7 +13,7 @@ use crate::host::limits::Demand;
 use crate::host::topology::Relation;
 use crate::host::{Host, Root};
 
-const FIXTURES: [&str; 4] = ["intel-2socket-smt", "amd-two-ccx", "arm64-vm-nocache", "vm-2cpu"];
+const FIXTURES: [&str; 5] = ["intel-2socket-smt", "amd-two-ccx", "arm64-vm-nocache", "vm-2cpu", "riscv64-virt"];
 
 const RELATIONS: [Relation; 5] =
     [Relation::SameCpu, Relation::SmtSibling, Relation::SameLlc, Relation::CrossLlc, Relation::CrossNode];

@@ -1,6 +1,7 @@
 //! The same curve in instructions per cycle, where the CPU counts both and lets user code read them.
 
 use std::hint::black_box;
+use std::path::Path;
 
 use nix::errno::Errno;
 
@@ -149,10 +150,19 @@ fn lost() -> Failure {
 
 fn refused(error: &SysError) -> Unsupported {
     let arm = cfg!(target_arch = "aarch64");
+    let x86 = cfg!(target_arch = "x86_64");
+    // Files are named where they are.
+    let rdpmc = || Path::new("/sys/bus/event_source/devices/cpu/rdpmc").exists();
     let remedy = match (error.call.as_str(), error.errno) {
         (NOT_READABLE, Errno::EOPNOTSUPP) if arm => "Linux 5.17, and: sysctl -w kernel.perf_user_access=1",
-        (NOT_READABLE, Errno::EOPNOTSUPP) => "echo 1 > /sys/bus/event_source/devices/cpu/rdpmc, where there is that",
-        (NOT_READABLE, Errno::EBUSY) => "end other users of the PMU (sysctl -w kernel.nmi_watchdog=0), or another CPU",
+        (NOT_READABLE, Errno::EOPNOTSUPP) if x86 && rdpmc() => "echo 1 > /sys/bus/event_source/devices/cpu/rdpmc",
+        (NOT_READABLE, Errno::EOPNOTSUPP) if !x86 => {
+            "run on x86-64 or arm64: registers of other processors are not read"
+        }
+        (NOT_READABLE, Errno::EBUSY) if watchdog_is_on() => {
+            "end other users of the PMU (sysctl -w kernel.nmi_watchdog=0), or another CPU"
+        }
+        (NOT_READABLE, Errno::EBUSY) => "end other users of the PMU, or choose another CPU",
         ("mmap", Errno::EPERM) => "sysctl -w kernel.perf_event_mlock_kb=1024, or CAP_IPC_LOCK",
         ("perf_event_open", Errno::EACCES | Errno::EPERM) => {
             "sysctl -w kernel.perf_event_paranoid=2, and a sandbox that allows perf_event_open"
@@ -160,6 +170,11 @@ fn refused(error: &SysError) -> Unsupported {
         _ => "run where the CPU has a PMU that user code may read: the curve over time needs none",
     };
     needed(error.to_string(), remedy)
+}
+
+/// Whether the NMI watchdog is on, which holds a counter on the processors that are read here.
+fn watchdog_is_on() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/nmi_watchdog").is_ok_and(|value| value.trim() == "1")
 }
 
 #[cfg(test)]
@@ -187,9 +202,10 @@ mod tests {
         let remedy = |call: &str, errno| refused(&SysError::new(call, errno)).remedy;
         assert!(remedy("perf_event_open", Errno::EACCES).contains("perf_event_paranoid"));
         assert!(remedy("mmap", Errno::EPERM).contains("perf_event_mlock_kb"));
-        assert!(remedy(NOT_READABLE, Errno::EBUSY).contains("nmi_watchdog"));
+        assert_eq!(remedy(NOT_READABLE, Errno::EBUSY).contains("nmi_watchdog"), watchdog_is_on());
         let switched_off = remedy(NOT_READABLE, Errno::EOPNOTSUPP);
-        assert!(switched_off.contains("perf_user_access") || switched_off.contains("rdpmc"));
+        let rdpmc = Path::new("/sys/bus/event_source/devices/cpu/rdpmc").exists();
+        assert_eq!(switched_off.contains("rdpmc"), cfg!(target_arch = "x86_64") && rdpmc, "{switched_off}");
         assert!(remedy("perf_event_open", Errno::ENOENT).contains("PMU"));
     }
 }
