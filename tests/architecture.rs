@@ -105,8 +105,10 @@ impl Source {
     /// Whether it is compiled for tests alone.
     fn is_test(&self) -> bool {
         let parent = self.path.parent().unwrap();
-        // `#[cfg(test)] mod simulation;` and the like stand in the room's mod.rs.
-        let declared = std::fs::read_to_string(root().join(parent).join("mod.rs")).unwrap_or_default();
+        // `#[cfg(test)] mod simulation;` and the like stand in the folder's mod.rs, or in the file named like the folder.
+        let declares = [parent.join("mod.rs"), parent.with_extension("rs")];
+        let read = |path: &PathBuf| std::fs::read_to_string(root().join(path)).unwrap_or_default();
+        let declared: String = declares.iter().map(read).collect();
         let stem = self.path.file_stem().unwrap().to_str().unwrap();
         declared.contains(&format!("#[cfg(test)]\nmod {stem};"))
             || self.path.iter().any(|part| part == "tests")

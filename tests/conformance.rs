@@ -17,7 +17,7 @@ use patience::patience;
 use switchcost::crew::Failure;
 use switchcost::harness::{Auditor, Benchmark, Choice, MOST_ATTEMPTS, Planned, plan};
 use switchcost::mechanism::{
-    Bound, Descriptor, Domain, Expectation, GROUPS, Parameters, Placement, Tasks, Value, registry,
+    Bound, Descriptor, Domain, Expectation, GROUPS, Mechanism, Parameters, Placement, Tasks, Value, registry,
 };
 use switchcost::record::{AuditRecord, Check};
 use trial::floor::Floor;
@@ -72,7 +72,7 @@ fn descriptors_are_sane() {
         assert_eq!(baseline.group(), descriptor.group(), "{id}: the baseline answers another question");
         assert_eq!(baseline.unit, descriptor.unit, "{id}: the baseline has another unit");
         assert!(Placement::ALL.iter().any(|placement| descriptor.fits(*placement)), "{id} fits no placement");
-        check_parameters(descriptor);
+        check_parameters(*mechanism);
         for parameters in settings(descriptor).iter().chain([&Parameters::defaults(descriptor)]) {
             check_choice(descriptor, parameters);
         }
@@ -82,8 +82,9 @@ fn descriptors_are_sane() {
     }
 }
 
-fn check_parameters(descriptor: &Descriptor) {
-    let id = descriptor.id;
+fn check_parameters(mechanism: &dyn Mechanism) {
+    let descriptor = mechanism.descriptor();
+    let (id, defaults) = (descriptor.id, Parameters::defaults(descriptor));
     let mut names = BTreeSet::from(["idle", "placement"]);
     for parameter in descriptor.parameters {
         let name = parameter.name;
@@ -101,11 +102,11 @@ fn check_parameters(descriptor: &Descriptor) {
     }
     if let Some(tasks) = descriptor.parameter("tasks") {
         let demand = |number| {
-            let demand = (descriptor.demand)(&Parameters::defaults(descriptor).with(tasks, Value::Number(number)));
+            let demand = (descriptor.demand)(&defaults.clone().with(tasks, Value::Number(number)));
             demand.descriptors + demand.threads + demand.processes
         };
         // Tasks of a runtime that hold no descriptor take memory alone.
-        let bounded = descriptor.tasks == Tasks::OneThread && demand(SMALL) <= 2 * SMALL;
+        let bounded = mechanism.tasks(&defaults) == Tasks::OneThread && demand(SMALL) <= 2 * SMALL;
         assert!(bounded || demand(2 * SMALL) > demand(SMALL), "{id}: twice the tasks take no more of any limit");
     }
 }

@@ -26,7 +26,7 @@ use switchcost::mechanism::Value;
 use switchcost::sys::mark;
 use switchcost::sys::ptrace::{Entry, Event, Tracee};
 use syscalls::{Errno, Sysno};
-use trial::{Belongings, settings};
+use trial::{Belongings, TOKIO_WORKERS, settings};
 
 /// What the traced process tells: a set-up begins, it has ended; and what it asks: which call fails next?
 const BEGINS: u64 = 1;
@@ -312,7 +312,7 @@ fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
         None => 2,
     };
     let creates = [libc::SYS_clone, libc::SYS_clone3].contains(&(step.call as libc::c_long));
-    let asks = ["brigade/tokio_multi_thread", "handoff/tokio_notify"].contains(&benchmark.descriptor().id);
+    let asks = TOKIO_WORKERS.contains(&benchmark.descriptor().id);
     // The first is the driver.
     asks && creates && step.time > 1 + workers
 }

@@ -26,7 +26,7 @@ use switchcost::sys::affinity::allowed_cpus;
 use switchcost::sys::ptrace::{Entry, Event, Tracee};
 use switchcost::sys::{mark, sched};
 use switchcost::units::CpuId;
-use trial::settings;
+use trial::{TOKIO_WORKERS, settings};
 
 /// Every mechanism with each of its small settings in a placement of two CPUs in turn, where its tasks fit one; and else,
 /// with one setting, confined to the last CPU.
@@ -148,7 +148,7 @@ const REACTOR: &str = "async-io";
 /// Runtimes whose workers take seats in the order in which they come, from the driver's on.
 fn is_numbered_by_its_library(benchmark: &Benchmark) -> bool {
     let id = benchmark.descriptor().id;
-    id.contains("/may") || ["brigade/tokio_multi_thread", "handoff/tokio_notify"].contains(&id)
+    id.contains("/may") || TOKIO_WORKERS.contains(&id)
 }
 
 /// Neighbours are scheduled fairly whatever the policy of the instance (src/mechanism/neighbour.rs).

@@ -369,8 +369,7 @@ fn troubles_are_told_first_and_gaps_with_their_remedy() {
     let (_, files) = &reports()[1];
     for path in [PAGE, "report.md"] {
         let text = text(files, path);
-        for words in
-            ["brigade/thread/same-cpu", "read: 2.0000 per operation, expected exactly 1", "did not finish within 10s"]
+        for words in ["brigade/thread/same-cpu", "read: 2.0000 per op, expected exactly 1", "did not finish within 10s"]
         {
             assert!(text.contains(words), "{path}: {words}");
         }
