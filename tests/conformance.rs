@@ -223,7 +223,7 @@ fn run(benchmark: &Benchmark) -> Result<(), String> {
 }
 
 /// Audits take most of their time waiting for tasks to settle, so a few go side by side.
-const AUDITS_AT_ONCE: usize = 4;
+const AUDITS_AT_ONCE: usize = 6;
 
 /// Each audit is made at most three times in all: once beside others, and, if it differs, twice alone. Neighbours take
 /// CPUs away in the middle of things, which changes who sleeps and who is woken; what a mechanism does wrong every second
