@@ -8,8 +8,8 @@
 //! The figure is the median of the ratios of neighbours: whatever slows the machine for longer than a pair slows both
 //! sides of it. Pairs are taken until the interval of the median lies on one side of the bound, or the time is up, so
 //! that a busy machine makes it longer and not red. A ratio beyond the bound must be found again with fresh instances,
-//! whose memory lies elsewhere. At the end the same pairs with a tenth added to the harness's side are judged: where that
-//! is not found to be beyond the bound, this machine was too noisy to tell, which is said.
+//! whose memory lies elsewhere. At the end the same pairs with a tenth added to the harness's side are judged: where
+//! that is not found to be beyond the bound, this machine was too noisy to tell, which is said.
 //!
 //! The bound holds under `--test` as well, which takes a few seconds.
 
@@ -20,7 +20,7 @@ use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{pipe, read, write};
-use switchcost::harness::{Choice, Planned, Session, answer_audit_request, plan};
+use switchcost::harness::{Choice, PlannedBenchmark, Session, answer_audit_request, plan};
 use switchcost::stats::{Interval, ratio_interval};
 
 /// How far the ratio may lie from one.
@@ -139,13 +139,13 @@ impl Comparison {
         let parameters = self.tasks.map(|tasks| ("tasks".to_string(), tasks.to_string()));
         let choice = Choice { parameters: parameters.into_iter().collect(), ..Choice::default() };
         let planned = plan(&choice, |other| other == id || other.starts_with(&format!("{id}/")))?;
-        let [Planned::Ready(benchmark)] = planned.as_slice() else {
+        let [PlannedBenchmark::Ready(benchmark)] = planned.as_slice() else {
             return Err(format!("{id} cannot run here").into());
         };
         let mut session = Session::open(benchmark, None)?;
         let (ask, asked) = channel();
         let (tell, told) = channel();
-        let (cpu, by_hand) = (benchmark.seating.in_order()[0], self.by_hand);
+        let (cpu, by_hand) = (benchmark.assignment.in_order()[0], self.by_hand);
         let hand = spawn(move || {
             core_affinity::set_for_current(core_affinity::CoreId { id: cpu.0 });
             by_hand(asked, tell);

@@ -1,14 +1,14 @@
-//! The negative control of the group `after_syscall`: on a machine where every instruction takes the same time, whatever
-//! is in its caches, no call costs anything after it has returned, and every curve is flat.
+//! The negative control of the group `after_syscall`: on a machine where every instruction takes the same time,
+//! whatever is in its caches, no call costs anything after it has returned, and every curve is flat.
 //!
 //! Such a machine is an emulator that counts instructions for a clock (QEMU with `-icount`). On any other the test says
 //! that it could not check.
 #![allow(clippy::unwrap_used)]
 
-use switchcost::crew::{Failure, Finding};
-use switchcost::harness::{Benchmark, Choice, Planned, Session, plan};
+use switchcost::crew::{Failure, Metric};
+use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, Session, plan};
 use switchcost::mechanism::Placement;
-use switchcost::pmu::Plan;
+use switchcost::pmu::EventSet;
 
 /// Enough for a median that no interrupt moves.
 const TRIALS: u64 = 300;
@@ -17,9 +17,9 @@ fn benchmarks(stream: &str, working_set: u64) -> Vec<Benchmark> {
     let parameters = vec![("stream".into(), stream.into()), ("working_set".into(), working_set.to_string())];
     let choice = Choice { parameters, placements: vec![Placement::SameCpu], ..Choice::default() };
     let planned = plan(&choice, |id| id.starts_with("after_syscall/")).unwrap();
-    let ready = |planned: Planned| match planned {
-        Planned::Ready(benchmark) => Some(benchmark),
-        Planned::Unsupported { .. } => None,
+    let ready = |planned: PlannedBenchmark| match planned {
+        PlannedBenchmark::Ready(benchmark) => Some(benchmark),
+        PlannedBenchmark::Unsupported { .. } => None,
     };
     let benchmarks: Vec<Benchmark> = planned.into_iter().filter_map(ready).collect();
     // Every machine has a CPU for them all to run on.
@@ -28,7 +28,7 @@ fn benchmarks(stream: &str, working_set: u64) -> Vec<Benchmark> {
 }
 
 /// What it finds out, with cycles and without; `None` where it cannot run, which is printed.
-fn findings(benchmark: &Benchmark) -> Option<Vec<Finding>> {
+fn metrics(benchmark: &Benchmark) -> Option<Vec<Metric>> {
     let id = benchmark.id();
     let mut driver = match benchmark.start(|| Ok(())) {
         Ok(driver) => driver,
@@ -39,31 +39,31 @@ fn findings(benchmark: &Benchmark) -> Option<Vec<Finding>> {
         Err(failure) => panic!("{id}: {failure}"),
     };
     driver.run(TRIALS / 10).unwrap();
-    driver.findings().unwrap();
+    driver.metrics().unwrap();
     driver.run(TRIALS).unwrap();
-    let mut findings = driver.findings().unwrap();
-    match driver.counted_findings() {
-        Ok(counted) => findings.extend(counted),
+    let mut metrics = driver.metrics().unwrap();
+    match driver.counted_metrics() {
+        Ok(counted) => metrics.extend(counted),
         Err(Failure::Unsupported(reason)) => println!("not checked: {id}: instructions per cycle: {reason}"),
         Err(failure) => panic!("{id}: {failure}"),
     }
     driver.stop().unwrap();
-    Some(findings)
+    Some(metrics)
 }
 
 /// The heights of a curve; `None` where there is none.
-fn curve(findings: &[Finding], of: &str) -> Option<Vec<f64>> {
-    findings.iter().find_map(|finding| match finding {
-        Finding::Curve(curve) if curve.of == of => Some(curve.points.iter().map(|(_, y)| *y).collect()),
+fn curve(metrics: &[Metric], of: &str) -> Option<Vec<f64>> {
+    metrics.iter().find_map(|metric| match metric {
+        Metric::Curve(curve) if curve.of == of => Some(curve.points.iter().map(|(_, y)| *y).collect()),
         _ => None,
     })
 }
 
 const IPC: [&str; 2] = ["instructions per cycle after the call", "instructions per cycle without the call"];
 
-fn number(findings: &[Finding], of: &str) -> Option<f64> {
-    findings.iter().find_map(|finding| match finding {
-        Finding::Figure(figure) if figure.of == of => Some(figure.value),
+fn number(metrics: &[Metric], of: &str) -> Option<f64> {
+    metrics.iter().find_map(|metric| match metric {
+        Metric::Scalar(figure) if figure.of == of => Some(figure.value),
         _ => None,
     })
 }
@@ -72,7 +72,7 @@ fn number(findings: &[Finding], of: &str) -> Option<f64> {
 fn undisturbed_block(working_set: u64) -> f64 {
     let benchmarks = benchmarks("data", working_set);
     let nothing = benchmarks.iter().find(|benchmark| benchmark.id().contains("/nothing/")).unwrap();
-    number(&findings(nothing).unwrap(), "block at the end of the trial").unwrap()
+    number(&metrics(nothing).unwrap(), "block at the end of the trial").unwrap()
 }
 
 #[test]
@@ -85,17 +85,17 @@ fn curves_are_flat_where_every_instruction_takes_the_same_time() {
     }
     for stream in ["data", "code", "branches"] {
         for benchmark in benchmarks(stream, 32 << 10) {
-            let Some(findings) = findings(&benchmark) else { continue };
-            let (id, lost) = (benchmark.id(), number(&findings, "lost after the call").unwrap());
+            let Some(metrics) = metrics(&benchmark) else { continue };
+            let (id, lost) = (benchmark.id(), number(&metrics, "lost after the call").unwrap());
             let (block, step) = (
-                number(&findings, "block at the end of the trial").unwrap(),
-                number(&findings, "step of the counter").unwrap(),
+                number(&metrics, "block at the end of the trial").unwrap(),
+                number(&metrics, "step of the counter").unwrap(),
             );
             println!("{id}: {lost:.1} ns lost, blocks of {block:.1} ns, a counter in steps of {step:.1} ns");
             // It is told only of a curve that is not flat.
-            assert_eq!(number(&findings, "until nine tenths of it are lost"), None, "{id}: the curve is not flat");
+            assert_eq!(number(&metrics, "until nine tenths of it are lost"), None, "{id}: the curve is not flat");
             assert!(lost.abs() <= block.max(step), "{id}: {lost} ns lost");
-            for rates in IPC.iter().filter_map(|of| curve(&findings, of)) {
+            for rates in IPC.iter().filter_map(|of| curve(&metrics, of)) {
                 let (low, high) = rates.iter().fold((f64::MAX, 0.0_f64), |(low, high), y| (low.min(*y), high.max(*y)));
                 println!("{id}: {low:.3} to {high:.3} instructions per cycle");
                 assert!(high / low < 1.01, "{id}: instructions per cycle are not the same in every block: {rates:?}");
@@ -109,28 +109,28 @@ fn curves_are_flat_where_every_instruction_takes_the_same_time() {
 fn a_session_tells_instructions_per_cycle_or_why_there_are_none() {
     let benchmarks = benchmarks("data", 8 << 10);
     let nothing = benchmarks.iter().find(|benchmark| benchmark.id().contains("/nothing/")).unwrap();
-    let mut session = Session::open(nothing, Some(&Plan::default())).unwrap();
+    let mut session = Session::open(nothing, Some(&EventSet::default())).unwrap();
     session.sample(TRIALS).unwrap();
-    let (counted, findings) = session.close().unwrap();
+    let (counted, metrics) = session.close().unwrap();
     let refused = counted.not_counted.iter().any(|refused| refused.event.contains("read in user mode"));
-    assert_eq!(curve(&findings, IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
+    assert_eq!(curve(&metrics, IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
 }
 
 /// What every machine can check: the findings are whole.
 #[test]
 fn every_call_tells_its_curve_and_its_loss() {
     for benchmark in benchmarks("data", 8 << 10) {
-        let Some(findings) = findings(&benchmark) else { continue };
+        let Some(metrics) = metrics(&benchmark) else { continue };
         let id = benchmark.id();
-        assert!(number(&findings, "lost after the call").unwrap().is_finite(), "{id}");
-        assert!(number(&findings, "cost of a reading, taken off").unwrap() > 0.0, "{id}");
+        assert!(number(&metrics, "lost after the call").unwrap().is_finite(), "{id}");
+        assert!(number(&metrics, "cost of a reading, taken off").unwrap() > 0.0, "{id}");
         let times = ["speed after the call", "time per block after the call", "time per block without the call"];
         for of in times {
-            assert_eq!(curve(&findings, of).unwrap().len(), 32, "{id}: {of}");
+            assert_eq!(curve(&metrics, of).unwrap().len(), 32, "{id}: {of}");
         }
-        let counted = number(&findings, "instructions in a block");
+        let counted = number(&metrics, "instructions in a block");
         for of in IPC {
-            let rates = curve(&findings, of);
+            let rates = curve(&metrics, of);
             assert_eq!(rates.as_ref().map(Vec::len), counted.map(|_| 32), "{id}: {of}");
             assert!(rates.into_iter().flatten().all(|rate| rate > 0.0 && rate < 20.0), "{id}: {of}");
         }

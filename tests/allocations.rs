@@ -5,7 +5,7 @@
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use switchcost::harness::{Choice, Planned, plan};
+use switchcost::harness::{Choice, PlannedBenchmark, plan};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -29,7 +29,7 @@ fn allocations(id: &str, tasks: u64) -> f64 {
     let parameters = [(number.to_string(), tasks.to_string())].into_iter().collect();
     let choice = Choice { parameters, ..Choice::default() };
     let planned = plan(&choice, |planned| planned.starts_with(&format!("{id}/unpinned"))).unwrap();
-    let Some(Planned::Ready(benchmark)) = planned.first() else { panic!("{id}: {planned:?}") };
+    let Some(PlannedBenchmark::Ready(benchmark)) = planned.first() else { panic!("{id}: {planned:?}") };
     let mut driver = benchmark.start(|| Ok(())).unwrap();
     driver.run(LAPS * tasks).unwrap();
     let before = ALLOCATOR.stats().allocations;
@@ -39,8 +39,8 @@ fn allocations(id: &str, tasks: u64) -> f64 {
     (after - before) as f64 / LAPS as f64
 }
 
-/// One test, because what others allocate would count. Between two numbers of tasks, so that what a lap allocates whatever
-/// it creates falls out.
+/// One test, because what others allocate would count. Between two numbers of tasks, so that what a lap allocates
+/// whatever it creates falls out.
 #[test]
 fn tasks_are_allocated_as_often_as_the_mechanism_says_they_are_created() {
     const FEW: u64 = 50;

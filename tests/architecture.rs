@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &[Sees])] = &[
 /// A record is made of the other rooms' plain data, and calls none of them.
 const KEPT: &[Sees] = &[
     Room("units"),
-    Only("crew", &["Finding", "Idle", "Placement", "Policy", "Unsupported"]),
+    Only("crew", &["Metric", "Idle", "Placement", "Policy", "Unsupported"]),
     Only("host", &["Host", "moment"]),
     Only("mechanism", &["Parameters", "Unit", "Value"]),
     Only("pmu", &["CounterSummary", "NotCounted"]),
@@ -63,7 +63,18 @@ const READERS: &[Sees] = &[
     Room("compare"),
     Only(
         "crew",
-        &["Axis", "Curve", "Distribution", "Figure", "Finding", "Idle", "Placement", "Policy", "Unsupported", "Values"],
+        &[
+            "CurveAxis",
+            "Curve",
+            "Distribution",
+            "Scalar",
+            "Metric",
+            "Idle",
+            "Placement",
+            "Policy",
+            "Unsupported",
+            "ValueHistogram",
+        ],
     ),
     // And what makes a host noisy, which is a pure function of it.
     Only("host", &["Host", "kernel", "moment", "noise"]),
@@ -105,7 +116,8 @@ impl Source {
     /// Whether it is compiled for tests alone.
     fn is_test(&self) -> bool {
         let parent = self.path.parent().unwrap();
-        // `#[cfg(test)] mod simulation;` and the like stand in the folder's mod.rs, or in the file named like the folder.
+        // `#[cfg(test)] mod simulation;` and the like stand in the folder's mod.rs, or in the file named like the
+        // folder.
         let declares = [parent.join("mod.rs"), parent.with_extension("rs")];
         let read = |path: &PathBuf| std::fs::read_to_string(root().join(path)).unwrap_or_default();
         let declared: String = declares.iter().map(read).collect();
@@ -155,7 +167,8 @@ fn fail(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// The paths in a file's program that start at the root of the crate: line, room, and the name in it where there is one.
+/// The paths in a file's program that start at the root of the crate: line, room, and the name in it where there is
+/// one.
 fn paths(source: &Source) -> Vec<(usize, String, Option<String>)> {
     let program: Vec<&str> = source.program().map(|(_, line)| line.as_str()).collect();
     let code = program.join("\n");
@@ -265,7 +278,7 @@ fn arrows_point_one_way() {
 /// Whoever starts a driver runs a mechanism.
 #[test]
 fn only_the_harness_runs_mechanisms() {
-    let runs = Regex::new(r"\bDriver::start\b|\.set_up\(.*crew\)|\bRoster \{").unwrap();
+    let runs = Regex::new(r"\bDriver::start\b|\.set_up\(.*crew\)|\bInstanceConfig \{").unwrap();
     let mut complaints = Vec::new();
     for source in sources().into_iter().filter(|source| !["harness", "crew"].contains(&source.room().as_str())) {
         for (line, _) in source.program().filter(|(_, text)| runs.is_match(text)) {

@@ -9,19 +9,19 @@ use serde_json::Value;
 use switchcost::mechanism::registry;
 
 /// What a command printed, and its status.
-struct Ran {
+struct Ended {
     out: String,
     err: String,
     status: i32,
 }
 
-fn ran(arguments: &[&str]) -> Ran {
+fn ran(arguments: &[&str]) -> Ended {
     finish(Command::new(env!("CARGO_BIN_EXE_switchcost")).args(arguments))
 }
 
-fn finish(command: &mut Command) -> Ran {
+fn finish(command: &mut Command) -> Ended {
     let output = command.env_remove("SWITCHCOST_BENCH_OPTIONS").output().unwrap();
-    Ran {
+    Ended {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
         status: output.status.code().unwrap(),

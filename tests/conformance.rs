@@ -13,19 +13,19 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use patience::patience;
+use patience::timeout;
 use switchcost::crew::Failure;
-use switchcost::harness::{Auditor, Benchmark, Choice, MOST_ATTEMPTS, Planned, plan};
+use switchcost::harness::{Auditor, Benchmark, Choice, MOST_ATTEMPTS, PlannedBenchmark, plan};
 use switchcost::mechanism::{
     Bound, Descriptor, Domain, Expectation, GROUPS, Mechanism, Parameters, Placement, Tasks, Value, registry,
 };
-use switchcost::record::{AuditRecord, Check};
+use switchcost::record::{AuditCheck, AuditRecord};
 use trial::floor::Floor;
 use trial::{Belongings, SMALL, settings};
 
 /// Every mechanism in every placement, and each of its other settings in one of them: a parameter changes what is done,
-/// a placement where, and both at once nothing that one of them does not. What cannot be planned here is printed, and told
-/// to the floor.
+/// a placement where, and both at once nothing that one of them does not. What cannot be planned here is printed, and
+/// told to the floor.
 fn benchmarks(floor: &mut Floor) -> Vec<Benchmark> {
     let mut seen = BTreeSet::new();
     let planned = plan(&Choice::default(), |_| true).unwrap();
@@ -33,8 +33,8 @@ fn benchmarks(floor: &mut Floor) -> Vec<Benchmark> {
     for planned in planned {
         let (id, descriptor) = (planned.id(), planned.mechanism().descriptor());
         let lacking = match &planned {
-            Planned::Unsupported { reason, .. } => Some(reason.clone()),
-            Planned::Ready(benchmark) => benchmark.mechanism.probe().err(),
+            PlannedBenchmark::Unsupported { reason, .. } => Some(reason.clone()),
+            PlannedBenchmark::Ready(benchmark) => benchmark.mechanism.probe().err(),
         };
         if let Some(reason) = lacking {
             println!("{id}: unsupported: {reason}");
@@ -43,7 +43,7 @@ fn benchmarks(floor: &mut Floor) -> Vec<Benchmark> {
             }
             continue;
         }
-        let Planned::Ready(benchmark) = planned else { continue };
+        let PlannedBenchmark::Ready(benchmark) = planned else { continue };
         let settings = settings(descriptor);
         let few = if seen.insert(descriptor.id) { settings.len() } else { 1 };
         let set = |parameters| Benchmark { parameters, ..benchmark.clone() };
@@ -102,7 +102,7 @@ fn check_parameters(mechanism: &dyn Mechanism) {
     }
     if let Some(tasks) = descriptor.parameter("tasks") {
         let demand = |number| {
-            let demand = (descriptor.demand)(&defaults.clone().with(tasks, Value::Number(number)));
+            let demand = (descriptor.resources)(&defaults.clone().with(tasks, Value::Number(number)));
             demand.descriptors + demand.threads + demand.processes
         };
         // Tasks of a runtime that hold no descriptor take memory alone.
@@ -137,8 +137,8 @@ fn check_choice(descriptor: &Descriptor, parameters: &Parameters) {
 
 /// Which share of the benchmarks a process of [`instances_run_and_end`] takes: `1/3`.
 const SHARE: &str = "SWITCHCOST_CONFORMANCE_SHARE";
-/// An instance mostly waits: for a disk, a timer, a task to end. So a few go side by side, but not in one process, where
-/// one would see what the other is about to leave.
+/// An instance mostly waits: for a disk, a timer, a task to end. So a few go side by side, but not in one process,
+/// where one would see what the other is about to leave.
 const SHARES: usize = 3;
 
 /// Runs [`instances_run_and_end`] in processes and folders of their own, where whatever is left behind is its doing.
@@ -193,7 +193,7 @@ fn instances_run_and_end() {
     println!("{} benchmarks ran", benchmarks.len());
 }
 
-/// Where a loop is broken, every benchmark that shares it is, and each may hang until its patience ends.
+/// Where a loop is broken, every benchmark that shares it is, and each may hang until its timeout ends.
 const ENOUGH: usize = 10;
 
 fn all_of(failures: &[String]) -> &'static str {
@@ -204,7 +204,7 @@ fn all_of(failures: &[String]) -> &'static str {
 fn run(benchmark: &Benchmark) -> Result<(), String> {
     let id = benchmark.id();
     let told = |failure: Failure| format!("{id}: {failure}");
-    let mut driver = match benchmark.start_within(patience()) {
+    let mut driver = match benchmark.start_within(timeout()) {
         Ok(driver) => driver,
         Err(Failure::Unsupported(reason)) => {
             println!("{id}: unsupported: {reason}");
@@ -226,13 +226,13 @@ fn run(benchmark: &Benchmark) -> Result<(), String> {
 const AUDITS_AT_ONCE: usize = 6;
 
 /// Each audit is made at most three times in all: once beside others, and, if it differs, twice alone. Neighbours take
-/// CPUs away in the middle of things, which changes who sleeps and who is woken; what a mechanism does wrong every second
-/// time it does wrong three times in a row once in eight, and each one that needed a second attempt is printed.
+/// CPUs away in the middle of things, which changes who sleeps and who is woken; what a mechanism does wrong every
+/// second time it does wrong three times in a row once in eight, and each one that needed a second attempt is printed.
 #[test]
 fn every_benchmark_does_what_its_descriptor_says() {
     let mut floor = Floor::default();
     let benchmarks = benchmarks(&mut floor);
-    let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).patience(patience());
+    let auditor = Auditor::with_program(env!("CARGO_BIN_EXE_switchcost")).timeout(timeout());
     let (beside, alone) = (auditor.clone().attempts(1), auditor.attempts(MOST_ATTEMPTS - 1));
     let (mut differ, mut late, mut hung) = (Vec::new(), Vec::new(), 0);
     for (benchmark, record) in benchmarks.iter().zip(audit_all(&beside, &benchmarks)) {
@@ -283,14 +283,15 @@ fn audit_all(auditor: &Auditor, benchmarks: &[Benchmark]) -> Vec<Option<AuditRec
 }
 
 fn differences(benchmark: &Benchmark, record: &AuditRecord) -> String {
-    let told =
-        |check: &Check| format!("{}: {}: {}, expected {}", benchmark.id(), check.what, check.seen(), check.expected);
+    let told = |check: &AuditCheck| {
+        format!("{}: {}: {}, expected {}", benchmark.id(), check.what, check.seen(), check.expected)
+    };
     record.differences().map(told).collect::<Vec<_>>().join("\n")
 }
 
 /// What the record shows as expected must be what the descriptor says of the benchmark's own placement.
 fn expected_of_another_placement(benchmark: &Benchmark, record: &AuditRecord) -> Option<String> {
-    let own = (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.seating.placement());
+    let own = (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.assignment.placement());
     let bounds = [("voluntary switches", own.voluntary), ("switches", own.switches), ("wakeups", own.wakeups)];
     let named = own.calls.iter().map(|(name, bound)| (name.as_str(), *bound));
     let other = bounds.into_iter().chain(named).find_map(|(what, bound)| {

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use switchcost::compare::{Matching, compare, csv, json, markdown, table};
-use switchcost::record::{BenchmarkLine, FILE, LONGEST_LINE, Line, Run, Salvage, Writer, read, salvage, salvage_from};
-use switchcost::report::{Catalogue, counter_tables, files, findings_tables, group_table, notes, rounds_table};
+use switchcost::record::{
+    BenchmarkLine, FILE, LONGEST_LINE, Line, RecordWriter, Run, Salvage, read, salvage, salvage_from,
+};
+use switchcost::report::{Catalogue, counter_tables, files, group_table, metrics_tables, notes, rounds_table};
 use tempfile::TempDir;
 
 /// A generator of the same damage in every run (xorshift64, Marsaglia 2003).
@@ -140,7 +142,7 @@ fn of(text: &[u8]) -> Salvage {
 /// Everything that is shown of a run, but for the page, which takes longest.
 fn shown(run: &Run) {
     let lines = &run.benchmarks;
-    let _ = (group_table(lines), counter_tables(lines), findings_tables(lines), notes(lines), rounds_table(lines));
+    let _ = (group_table(lines), counter_tables(lines), metrics_tables(lines), notes(lines), rounds_table(lines));
     let runs = [("a".to_string(), run.clone()), ("b".to_string(), run.clone())];
     let compared = compare(&runs, &Matching::Ids, 0.01);
     let _ = (table(&compared), markdown(&compared), csv(&compared), json(&compared));
@@ -168,11 +170,11 @@ fn of_a_thousand_damaged_records_nothing_else_is_lost() {
         assert!(damage.iter().all(|error| error.to_string().starts_with("records.jsonl:")), "{damage:?}");
         for line in &kept {
             let alone = &alone[whole.iter().position(|whole| whole == line).unwrap()];
-            let machine = alone.machines.iter().all(|machine| run.machines.contains(machine));
+            let machine = alone.hosts.iter().all(|machine| run.hosts.contains(machine));
             let benchmark = alone.benchmarks.iter().all(|benchmark| run.benchmarks.contains(benchmark));
             assert!(machine && benchmark, "seed {seed}: a whole line is lost");
         }
-        let lines = run.machines.len() + run.benchmarks.len();
+        let lines = run.hosts.len() + run.benchmarks.len();
         assert!(lines + named.len() <= kept.len() + broken.len(), "seed {seed}: more lines than there are");
         // A line that was cut to nothing is an empty one, and what still is a record is read.
         assert!(lines + named.len() + broken.len() >= kept.len() + broken.len(), "seed {seed}: a line is not named");
@@ -232,7 +234,7 @@ fn the_program_ends_with_a_status_and_one_line() {
 
 fn sample_text() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(folder.path()).unwrap();
+    let mut writer = RecordWriter::open(folder.path()).unwrap();
     sample::lines().iter().for_each(|line| writer.append(line).unwrap());
     fs::read(writer.path()).unwrap()
 }
@@ -255,7 +257,7 @@ fn marks_blank_lines_carriage_returns_and_repeated_lines_lose_and_add_nothing() 
         assert!(damage.is_empty() && run == expected, "{what}: {damage:?}");
     }
     let Salvage { run, damage } = of(backwards.join("\n").as_bytes());
-    assert!(damage.is_empty() && run.benchmarks.iter().all(|line| run.machine(line) == expected.machine(line)));
+    assert!(damage.is_empty() && run.benchmarks.iter().all(|line| run.host(line) == expected.host(line)));
 }
 
 #[test]
@@ -276,21 +278,21 @@ fn a_later_field_and_a_later_schema_are_named_with_what_else_there_is() {
 
 #[test]
 fn a_line_of_two_hosts_keeps_each_to_its_own() {
-    let [one, other] = ["intel-2socket-smt", "vm-2cpu"].map(sample::machine);
+    let [one, other] = ["intel-2socket-smt", "vm-2cpu"].map(sample::host_line);
     let lines = sample::lines();
     let [Line::Benchmark(mine), ..] = &lines[1..] else { panic!("a benchmark") };
-    let theirs = switchcost::record::BenchmarkLine { machine: other.id.clone(), ..(**mine).clone() };
+    let theirs = switchcost::record::BenchmarkLine { host_id: other.id.clone(), ..(**mine).clone() };
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(folder.path()).unwrap();
+    let mut writer = RecordWriter::open(folder.path()).unwrap();
     for machine in [&one, &other] {
-        writer.append(&Line::Machine(Box::new(machine.clone()))).unwrap();
+        writer.append(&Line::Host(Box::new(machine.clone()))).unwrap();
     }
     for line in [&theirs, &**mine] {
         writer.append(&Line::Benchmark(Box::new(line.clone()))).unwrap();
     }
     let run = read(folder.path()).unwrap();
-    assert_eq!(run.machine(&run.benchmarks[0]), Some(&other));
-    assert_eq!(run.machine(&run.benchmarks[1]), Some(&one));
+    assert_eq!(run.host(&run.benchmarks[0]), Some(&other));
+    assert_eq!(run.host(&run.benchmarks[1]), Some(&one));
     shown(&run);
     page(&run);
 }
@@ -329,9 +331,9 @@ fn a_writer_cuts_a_torn_line_of_any_length() {
     let whole = sample_text();
     for torn in [1, 65_535, 65_536, 65_537, 300_000] {
         fs::write(&path, [&whole[..], &vec![b'x'; torn]].concat()).unwrap();
-        drop(Writer::open(folder.path()).unwrap());
+        drop(RecordWriter::open(folder.path()).unwrap());
         assert!(fs::read(&path).unwrap() == whole, "a torn line of {torn} bytes");
         fs::write(&path, vec![b'x'; torn]).unwrap();
-        assert!(Writer::open(folder.path()).unwrap().is_new(), "nothing but a torn line of {torn} bytes");
+        assert!(RecordWriter::open(folder.path()).unwrap().is_new(), "nothing but a torn line of {torn} bytes");
     }
 }

@@ -138,8 +138,8 @@ fn every_path_that_a_page_names_exists() {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// A page whose paths need not exist: a report says where things lay on its day, a changelog what they were called, and a
-/// list of planted faults names the faults.
+/// A page whose paths need not exist: a report says where things lay on its day, a changelog what they were called, and
+/// a list of planted faults names the faults.
 fn is_kept(page: &Path) -> bool {
     let is_report = page.starts_with("reports") && page != Path::new("reports/README.md");
     is_report || page == Path::new("CHANGELOG.md") || page.starts_with("tests/faults")

@@ -1,4 +1,5 @@
-//! What regular files do to an event loop: who is kept in submission and who is not, and what poll, select and epoll say.
+//! What regular files do to an event loop: who is kept in submission and who is not, and what poll, select and epoll
+//! say.
 //!
 //! No time is looked at: a disk that others use has no order of times. What is looked at is in which system call the
 //! driver sleeps (proc_pid_syscall(5)).
@@ -7,8 +8,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use switchcost::crew::{Failure, Finding, Values};
-use switchcost::harness::{Benchmark, Choice, Planned, plan};
+use switchcost::crew::{Failure, Metric, ValueHistogram};
+use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
 use syscalls::Sysno;
 
 /// The benchmark of that id.
@@ -16,12 +17,12 @@ fn benchmark(id: &str, set: &[(&str, &str)]) -> Benchmark {
     let parameters = set.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect();
     let choice = Choice { parameters, ..Choice::default() };
     let mut planned = plan(&choice, |planned| planned.starts_with(&format!("{id}/unpinned"))).unwrap();
-    let Some(Planned::Ready(benchmark)) = planned.pop() else { panic!("{id} is not planned") };
+    let Some(PlannedBenchmark::Ready(benchmark)) = planned.pop() else { panic!("{id} is not planned") };
     benchmark
 }
 
 /// What a few hundred reads find out, and nothing where this machine has no disk for them.
-fn found(id: &str, set: &[(&str, &str)]) -> Option<Vec<Finding>> {
+fn found(id: &str, set: &[(&str, &str)]) -> Option<Vec<Metric>> {
     let mut driver = match benchmark(id, set).start(|| Ok(())) {
         Err(Failure::Unsupported(reason)) => {
             println!("{id}: unsupported: {reason}");
@@ -30,24 +31,24 @@ fn found(id: &str, set: &[(&str, &str)]) -> Option<Vec<Finding>> {
         started => started.unwrap(),
     };
     driver.run(8).unwrap();
-    driver.findings().unwrap();
+    driver.metrics().unwrap();
     driver.run(400).unwrap();
-    let findings = driver.findings().unwrap();
+    let metrics = driver.metrics().unwrap();
     driver.stop().unwrap();
-    Some(findings)
+    Some(metrics)
 }
 
-fn number(findings: &[Finding], of: &str) -> f64 {
-    match findings.iter().find(|finding| finding.of() == of) {
-        Some(Finding::Figure(figure)) => figure.value,
-        other => panic!("{of}: {other:?} in {findings:?}"),
+fn number(metrics: &[Metric], of: &str) -> f64 {
+    match metrics.iter().find(|metric| metric.of() == of) {
+        Some(Metric::Scalar(figure)) => figure.value,
+        other => panic!("{of}: {other:?} in {metrics:?}"),
     }
 }
 
-fn values<'a>(findings: &'a [Finding], of: &str) -> &'a Values {
-    match findings.iter().find(|finding| finding.of() == of) {
-        Some(Finding::Distribution(distribution)) => &distribution.values,
-        other => panic!("{of}: {other:?} in {findings:?}"),
+fn values<'a>(metrics: &'a [Metric], of: &str) -> &'a ValueHistogram {
+    match metrics.iter().find(|metric| metric.of() == of) {
+        Some(Metric::Distribution(distribution)) => &distribution.values,
+        other => panic!("{of}: {other:?} in {metrics:?}"),
     }
 }
 
@@ -133,9 +134,9 @@ fn asleep(id: &str, set: &[(&str, &str)]) -> Option<Asleep> {
             break;
         }
     }
-    let findings = driver.findings().unwrap();
-    assert!(number(&findings, COLD) < 0.01, "{id} {set:?}: {findings:?}");
-    assert_eq!(number(&findings, UNASKED), 0.0, "{id} {set:?}");
+    let metrics = driver.metrics().unwrap();
+    assert!(number(&metrics, COLD) < 0.01, "{id} {set:?}: {metrics:?}");
+    assert_eq!(number(&metrics, UNASKED), 0.0, "{id} {set:?}");
     driver.stop().unwrap();
     println!("{id} {set:?}: {asleep:?}");
     if asleep.all() < LOOKS {
@@ -189,8 +190,8 @@ fn a_cold_read_through_the_page_cache_blocks_io_submit_and_nobody_else() {
 #[test]
 fn of_a_deep_wave_submission_is_told_once_and_completion_of_every_read() {
     for name in ["aio", "uring", "pool", "tokio_fs"] {
-        let Some(findings) = found(&format!("file/{name}"), &[("depth", "4")]) else { continue };
-        let (submission, completion) = (values(&findings, "submission"), values(&findings, "completion"));
+        let Some(metrics) = found(&format!("file/{name}"), &[("depth", "4")]) else { continue };
+        let (submission, completion) = (values(&metrics, "submission"), values(&metrics, "completion"));
         assert_eq!((submission.count(), completion.count()), (100, 400), "{name}");
         // Where all are taken at the wave's end, the last one's time is everybody's.
         assert!(completion.max() > 0 && completion.quantile(0.5) <= completion.max(), "{name}");
@@ -201,7 +202,7 @@ fn of_a_deep_wave_submission_is_told_once_and_completion_of_every_read() {
 fn whoever_blocks_has_no_completion_to_wait_for() {
     let Some(inline) = found("file/inline", &[]) else { return };
     assert_eq!(values(&inline, "submission").count(), 400);
-    assert!(!inline.iter().any(|finding| finding.of() == "completion"), "{inline:?}");
+    assert!(!inline.iter().any(|metric| metric.of() == "completion"), "{inline:?}");
     // How much of the time is told of a fake's fixed times (src/mechanism/file/reading.rs).
     assert!((0.0..=1.0).contains(&number(&inline, "time blocked in submission")), "{inline:?}");
 }
@@ -209,18 +210,18 @@ fn whoever_blocks_has_no_completion_to_wait_for() {
 #[test]
 fn cached_reads_find_the_whole_file_in_the_cache() {
     for name in ["file/inline", "file/tokio_fs"] {
-        let Some(findings) = found(name, &[("cache", "cached")]) else { continue };
-        assert_eq!(number(&findings, COLD), 1.0, "{name}");
+        let Some(metrics) = found(name, &[("cache", "cached")]) else { continue };
+        assert_eq!(number(&metrics, COLD), 1.0, "{name}");
     }
 }
 
 #[test]
 fn poll_and_select_call_a_file_ready_of_which_nothing_is_in_memory_and_the_read_blocks() {
     for ask in ["poll", "select"] {
-        let Some(findings) = found("file/poll", &[("ask", ask)]) else { return };
-        assert!(number(&findings, COLD) < 0.01, "{ask}: {findings:?}");
-        assert_eq!(number(&findings, "called ready at once"), 1.0, "{ask}");
-        assert_eq!(values(&findings, "asking whether it is ready").count(), 400, "{ask}");
+        let Some(metrics) = found("file/poll", &[("ask", ask)]) else { return };
+        assert!(number(&metrics, COLD) < 0.01, "{ask}: {metrics:?}");
+        assert_eq!(number(&metrics, "called ready at once"), 1.0, "{ask}");
+        assert_eq!(values(&metrics, "asking whether it is ready").count(), 400, "{ask}");
         let Some(asleep) = asleep("file/poll", &[("ask", ask)]) else { continue };
         assert!(asleep.reading >= LOOKS && asleep.reading > 9 * asleep.submitting, "{ask}: {asleep:?}");
     }

@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use switchcost::crew::{Curve, Finding};
-use switchcost::harness::{Choice, Planned, plan};
+use switchcost::crew::{Curve, Metric};
+use switchcost::harness::{Choice, PlannedBenchmark, plan};
 use switchcost::sys::channel::{Ends, pipe, read_byte};
-use switchcost::sys::holdings::{Holdings, Reader};
+use switchcost::sys::memory_usage::{MemoryReader, MemoryUsage};
 use switchcost::sys::process::{close_copy, end_by, fork_running};
 
 /// The curves of one lap of a benchmark.
 fn curves(id: &str, set: &[(&str, &str)]) -> Vec<Curve> {
     let parameters = set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let planned = plan(&Choice { parameters, ..Choice::default() }, |planned| planned.starts_with(id)).unwrap();
-    let Some(Planned::Ready(benchmark)) = planned.first() else { panic!("{planned:?}") };
+    let Some(PlannedBenchmark::Ready(benchmark)) = planned.first() else { panic!("{planned:?}") };
     let mut driver = benchmark.start(|| Ok(())).unwrap();
     driver.run(benchmark.whole_laps(1)).unwrap();
-    let found = driver.findings().unwrap();
+    let found = driver.metrics().unwrap();
     driver.stop().unwrap();
-    let curve = |finding| match finding {
-        Finding::Curve(curve) => Some(curve),
+    let curve = |metric| match metric {
+        Metric::Curve(curve) => Some(curve),
         _ => None,
     };
     found.into_iter().filter_map(curve).collect()
@@ -38,7 +38,7 @@ fn points<'a>(curves: &'a [Curve], of: &str) -> &'a [(f64, f64)] {
 /// One test, because another one's threads would count.
 #[test]
 fn kernel_stacks_are_one_for_each_thread_and_process_and_none_for_futures() {
-    let stack = Reader::new().unwrap().stack() as f64;
+    let stack = MemoryReader::new().unwrap().stack() as f64;
     for (id, tasks) in [("footprint/thread/unpinned", "50"), ("footprint/process/unpinned", "10")] {
         for pipe in ["none", "own"] {
             let curves = curves(id, &[("tasks", tasks), ("pipe", pipe)]);
@@ -63,8 +63,8 @@ const GROUP: &str = "SWITCHCOST_TEST_GROUP";
 struct Group(PathBuf);
 
 impl Group {
-    /// Below this process's own group (version 1), or beside it (version 2, where a group with processes cannot give its
-    /// children the controller).
+    /// Below this process's own group (version 1), or beside it (version 2, where a group with processes cannot give
+    /// its children the controller).
     fn new() -> Result<Self, String> {
         let name = format!("switchcost-test-{}", std::process::id());
         let groups = std::fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
@@ -129,25 +129,25 @@ fn inside_the_group() {
     std::fs::write(path.join("cgroup.procs"), std::process::id().to_string()).unwrap();
     // Not dropped: it is the other process's.
     let group = std::mem::ManuallyDrop::new(Group(path));
-    // Kernel memory is charged to the group in which it was allocated: only with tasks of its own does the group account
-    // for as much as this process has, and is believed.
-    let reader = with_threads(500, || Reader::new().unwrap());
+    // Kernel memory is charged to the group in which it was allocated: only with tasks of its own does the group
+    // account for as much as this process has, and is believed.
+    let reader = with_threads(500, || MemoryReader::new().unwrap());
     println!("slab is read for: {:?}", reader.scope());
     check("1000 threads", &group, || threads(&reader, &group, 1000));
     check("100 processes", &group, || processes(&reader, &group, 100));
 }
 
 /// What /proc and the group say at one moment.
-type Reading = (Holdings, u64);
+type Reading = (MemoryUsage, u64);
 
-fn reading(reader: &Reader, group: &Group, children: &[nix::unistd::Pid]) -> Reading {
+fn reading(reader: &MemoryReader, group: &Group, children: &[nix::unistd::Pid]) -> Reading {
     // The group first: looking at children makes names in /proc.
     let usage = group.usage().unwrap();
     (reader.read(children).unwrap(), usage)
 }
 
-/// The first attempt pays for what stays: page cache, names in /proc, heaps. Where slab is the whole machine's, what others
-/// do may spoil another one.
+/// The first attempt pays for what stays: page cache, names in /proc, heaps. Where slab is the whole machine's, what
+/// others do may spoil another one.
 const ATTEMPTS: usize = 5;
 
 fn check(what: &str, group: &Group, mut gain: impl FnMut() -> [Reading; 2]) {
@@ -194,12 +194,12 @@ fn with_threads<T>(number: usize, look: impl FnOnce() -> T) -> T {
     seen
 }
 
-fn threads(reader: &Reader, group: &Group, number: usize) -> [Reading; 2] {
+fn threads(reader: &MemoryReader, group: &Group, number: usize) -> [Reading; 2] {
     let before = reading(reader, group, &[]);
     [before, with_threads(number, || reading(reader, group, &[]))]
 }
 
-fn processes(reader: &Reader, group: &Group, number: usize) -> [Reading; 2] {
+fn processes(reader: &MemoryReader, group: &Group, number: usize) -> [Reading; 2] {
     let before = reading(reader, group, &[]);
     let (gate, ready) = (pipe(false).unwrap(), pipe(false).unwrap());
     let life = |gate: &Ends, ready: &Ends| {

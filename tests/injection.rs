@@ -1,10 +1,10 @@
 //! What a mechanism leaves behind when its set-up fails half way: every call that makes something is made to fail, one
 //! at a time. Of mechanisms whose laps create tasks, the first lap counts as set-up.
 //!
-//! A traced copy of this program sets each mechanism up again and again. The tracer sees which calls a set-up makes, and
-//! from then on lets one of them return an error instead of being made: of each kind the first, the second, the one in
-//! the middle and the last. Whatever comes of it must be an error or a benchmark that works (some failures have a way
-//! around them), within the usual patience, and must leave no descriptor, task, mapping or file.
+//! A traced copy of this program sets each mechanism up again and again. The tracer sees which calls a set-up makes,
+//! and from then on lets one of them return an error instead of being made: of each kind the first, the second, the one
+//! in the middle and the last. Whatever comes of it must be an error or a benchmark that works (some failures have a
+//! way around them), within the usual timeout, and must leave no descriptor, task, mapping or file.
 //!
 //! What a library keeps for the whole process (may's scheduler, async-io's reactor) is made before, by a set-up that
 //! nothing happens to: it would be left behind by design.
@@ -19,12 +19,12 @@ use std::io::Write;
 use std::process::{Child, Stdio};
 
 use nix::unistd::Pid;
-use patience::patience;
+use patience::timeout;
 use switchcost::crew::Failure;
-use switchcost::harness::{Benchmark, Choice, Planned, plan};
+use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
 use switchcost::mechanism::Value;
 use switchcost::sys::mark;
-use switchcost::sys::ptrace::{Entry, Event, Tracee};
+use switchcost::sys::ptrace::{SyscallEntry, TraceEvent, Tracee};
 use syscalls::{Errno, Sysno};
 use trial::{Belongings, TOKIO_WORKERS, settings};
 
@@ -66,7 +66,7 @@ impl std::fmt::Display for Step {
 
 /// How a call fails that makes something; nothing for those that do not. Errors of their man pages, at limits that a
 /// real machine meets.
-fn failure(entry: &Entry) -> Option<Errno> {
+fn failure(entry: &SyscallEntry) -> Option<Errno> {
     let call = Sysno::new(usize::try_from(entry.number).ok()?)?;
     match call.name() {
         // The standard library ends the process when a thread has no signal stack (library/std, stack_overflow.rs): the
@@ -89,7 +89,7 @@ fn failure(entry: &Entry) -> Option<Errno> {
     }
 }
 
-fn is_signal_stack(entry: &Entry) -> bool {
+fn is_signal_stack(entry: &SyscallEntry) -> bool {
     let [_, _, protection, flags, ..] = entry.arguments;
     protection == (libc::PROT_READ | libc::PROT_WRITE) as u64 && flags & libc::MAP_STACK as u64 != 0
 }
@@ -188,12 +188,12 @@ impl Injector {
         let mut last = None;
         loop {
             match tracee.next_event()? {
-                Event::Ended(Some(0)) => return Ok(self.injected),
-                Event::Ended(status) => {
+                TraceEvent::Ended(Some(0)) => return Ok(self.injected),
+                TraceEvent::Ended(status) => {
                     let armed = last.map_or("nothing".into(), |step: Step| step.to_string());
                     return Err(End::Ended(format!("it ended with {status:?}, after the failure of {armed}")));
                 }
-                Event::Entry(entry) => match mark::read(entry.number, &entry.arguments) {
+                TraceEvent::Entry(entry) => match mark::read(entry.number, &entry.arguments) {
                     Some(BEGINS) => {
                         self.counts.clear();
                         self.in_set_up = true;
@@ -215,8 +215,8 @@ impl Injector {
         }
     }
 
-    /// The next failure of the benchmark whose set-up was seen; nothing when there is none left, and the next benchmark's
-    /// turn.
+    /// The next failure of the benchmark whose set-up was seen; nothing when there is none left, and the next
+    /// benchmark's turn.
     fn next(&mut self) -> Option<Step> {
         let left = self.left.get_or_insert_with(|| steps(&self.counts));
         let next = left.pop_front();
@@ -227,7 +227,7 @@ impl Injector {
     }
 
     /// The error that this call is to return.
-    fn enters(&mut self, entry: &Entry) -> Option<u64> {
+    fn enters(&mut self, entry: &SyscallEntry) -> Option<u64> {
         if !self.in_set_up {
             return None;
         }
@@ -244,7 +244,7 @@ fn benchmarks() -> Vec<Benchmark> {
     let only = std::env::var(ONLY).unwrap_or_default();
     let mut benchmarks: Vec<Benchmark> = Vec::new();
     for planned in plan(&Choice::default(), |id| id.contains(&only)).unwrap() {
-        let Planned::Ready(benchmark) = planned else { continue };
+        let PlannedBenchmark::Ready(benchmark) = planned else { continue };
         let another = benchmarks.last().is_none_or(|last| last.descriptor().id != benchmark.descriptor().id);
         if another && benchmark.mechanism.probe().is_ok() {
             let each = settings(benchmark.descriptor()).into_iter();
@@ -308,11 +308,12 @@ fn fail_each_step(benchmark: &Benchmark) -> Vec<String> {
 fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
     let workers = match benchmark.parameters.iter().find(|(name, _)| *name == "workers") {
         Some((_, Value::Number(workers))) if *workers > 0 => *workers,
-        Some(_) => benchmark.seating.cpus().len() as u64,
+        Some(_) => benchmark.assignment.cpus().len() as u64,
         None => 2,
     };
     let creates = [libc::SYS_clone, libc::SYS_clone3].contains(&(step.call as libc::c_long));
-    // A worker's stack is mapped anew where that of a thread that made sure is not free again yet: which mmap it is, is chance.
+    // A worker's stack is mapped anew where that of a thread that made sure is not free again yet: which mmap it is, is
+    // chance.
     let may_be_a_stack = step.call as libc::c_long == libc::SYS_mmap;
     let asks = TOKIO_WORKERS.contains(&benchmark.descriptor().id);
     // The first is the driver.
@@ -325,9 +326,9 @@ const CREATE_IN_LAPS: [&str; 2] = ["creation", "footprint"];
 /// Sets it up, and if that succeeds runs a lap: whatever failed had a way around it.
 fn works(benchmark: &Benchmark) -> Result<(), String> {
     // A hang of the crew itself would have no other end.
-    let _ = nix::unistd::alarm::set(3 * patience().as_secs() as u32);
+    let _ = nix::unistd::alarm::set(3 * timeout().as_secs() as u32);
     mark::leave(BEGINS);
-    let mut started = benchmark.start_within(patience());
+    let mut started = benchmark.start_within(timeout());
     if CREATE_IN_LAPS.contains(&benchmark.descriptor().group()) {
         started = started.and_then(|mut driver| driver.run(benchmark.whole_laps(1)).map(|_| driver));
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use proptest::prelude::*;
-use switchcost::harness::rounds::{Asked, PLAN_FILE, Profile, duration};
-use switchcost::record::{FILE, Writer, read};
+use switchcost::harness::rounds::{PLAN_FILE, Profile, RunPlan, duration};
+use switchcost::record::{FILE, RecordWriter, read};
 use switchcost::units::{cpu_list, parse_cpu_list};
 
 /// The one line in which a command that ends with `status` says why. Others may tell how far it went before.
@@ -64,7 +64,7 @@ fn no_numeric_option_takes_less_than_its_least_more_than_its_most_or_no_number()
 #[test]
 fn no_time_or_share_is_negative_nothing_or_without_end() {
     for time in ["-1s", "0s", "1", "s", "", "99999999999999h", "1e9s", "NaNs", "1s2", "∞"] {
-        for option in ["--measure", "--warm-up", "--budget", "--patience"] {
+        for option in ["--measure", "--warm-up", "--budget", "--timeout"] {
             refused(&["run", &format!("{option}={time}")]);
         }
         refused(&["sweep", &format!("--measure={time}")]);
@@ -204,7 +204,7 @@ const PLAN: &str = r#"{
 fn a_plan_that_no_command_line_makes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(PLAN_FILE);
-    Asked::parse(PLAN, &path).unwrap();
+    RunPlan::parse(PLAN, &path).unwrap();
     for (from, to, said) in [
         ("\"schema\": 1", "\"schema\": 999", "schema 999, and this one writes schema 1"),
         ("\"schema\": 1", "\"schema\": 1, \"colour\": 1", "colour"),
@@ -297,7 +297,7 @@ proptest! {
 
     #[test]
     fn plans_are_read_or_refused_by_name(text in damaged(PLAN)) {
-        match Asked::parse(&text, Path::new("plan.json")) {
+        match RunPlan::parse(&text, Path::new("plan.json")) {
             Ok(asked) => prop_assert!(asked.sides() <= 2 && asked.folders(Path::new("x")).len() == asked.sides()),
             Err(error) => prop_assert!(error.to_string().starts_with("plan.json: "), "{error}"),
         }
@@ -322,13 +322,13 @@ proptest! {
 #[test]
 fn a_line_that_readers_would_refuse_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(folder.path()).unwrap();
+    let mut writer = RecordWriter::open(folder.path()).unwrap();
     let lines = sample::lines();
     lines.iter().for_each(|line| writer.append(line).unwrap());
     let before = fs::read(writer.path()).unwrap();
-    let switchcost::record::Line::Machine(mut machine) = lines[0].clone() else { panic!("a machine") };
+    let switchcost::record::Line::Host(mut machine) = lines[0].clone() else { panic!("a machine") };
     machine.argv = vec!["x".repeat(switchcost::record::LONGEST_LINE)];
-    let told = writer.append(&switchcost::record::Line::Machine(machine)).unwrap_err().to_string();
+    let told = writer.append(&switchcost::record::Line::Host(machine)).unwrap_err().to_string();
     assert!(told.contains(FILE) && told.contains("readers take"), "{told}");
     assert!(fs::read(writer.path()).unwrap() == before && read(folder.path()).is_ok());
 }

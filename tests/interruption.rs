@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use patience::{await_until, patience};
+use patience::{await_until, timeout};
 use switchcost::crew::Failure;
-use switchcost::harness::{Benchmark, Choice, Planned, plan};
+use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
 use trial::{Belongings, settings};
 
 /// Less than the batches take that are asked for, and often less than set-up takes: both are given up on.
@@ -34,7 +34,7 @@ fn instances_are_given_up_on() {
     let mut seen = BTreeSet::new();
     let mut given_up = 0;
     for planned in plan(&Choice::default(), |_| true).unwrap() {
-        let Planned::Ready(benchmark) = planned else { continue };
+        let PlannedBenchmark::Ready(benchmark) = planned else { continue };
         if benchmark.mechanism.probe().is_err() || !seen.insert(benchmark.descriptor().id) {
             continue;
         }
@@ -54,7 +54,7 @@ fn instances_are_given_up_on() {
 }
 
 fn ops_that_take(time: Duration, benchmark: &Benchmark) -> u64 {
-    let mut driver = benchmark.start_within(patience()).unwrap();
+    let mut driver = benchmark.start_within(timeout()).unwrap();
     let lap = benchmark.whole_laps(1);
     driver.run(lap).unwrap();
     // By the clock: what a batch measures may be latencies, or bytes.
@@ -114,9 +114,9 @@ fn interrupt(command: &mut Command, scratch: &Path, signal: Signal, case: &str) 
     command.env(name, value).env("TMPDIR", scratch).current_dir(scratch);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let at_work = || marked(&mark).into_iter().any(|process| tasks(process).iter().any(|name| is_a_task(name)));
-    let working = within(patience(), at_work);
+    let working = within(timeout(), at_work);
     // The first asks a run to end with what it measures at the moment, the second to end at once.
-    let ended = within(patience(), || {
+    let ended = within(timeout(), || {
         let ended = child.try_wait().unwrap().is_some();
         ended || kill(Pid::from_raw(child.id() as i32), signal).is_err()
     });
@@ -126,7 +126,7 @@ fn interrupt(command: &mut Command, scratch: &Path, signal: Signal, case: &str) 
     }
     assert!(ended, "{case}: it did not end");
     assert!(working, "{case}: no task was at work");
-    let gone = within(patience(), || marked(&mark).is_empty());
+    let gone = within(timeout(), || marked(&mark).is_empty());
     let left: Vec<_> = marked(&mark).into_iter().map(tasks).collect();
     assert!(gone, "{case}: processes of these tasks are left: {left:?}");
 }

@@ -5,33 +5,33 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use switchcost::crew::{Finding, Values};
-use switchcost::harness::{Benchmark, Choice, Planned, plan};
+use switchcost::crew::{Metric, ValueHistogram};
+use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
 
 fn benchmark(id: &str, parameters: &[(&str, &str)]) -> Benchmark {
     let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let choice = Choice { parameters, ..Choice::default() };
     let mut planned = plan(&choice, |planned| planned.starts_with(id)).unwrap();
     match planned.pop() {
-        Some(Planned::Ready(benchmark)) if planned.is_empty() => benchmark,
+        Some(PlannedBenchmark::Ready(benchmark)) if planned.is_empty() => benchmark,
         other => panic!("{id}: {other:?} {planned:?}"),
     }
 }
 
 /// The distributions called `names` after `ops` operations, the first batch being no part of them.
-fn told<const N: usize>(benchmark: &Benchmark, ops: u64, names: [&str; N]) -> [Values; N] {
+fn told<const N: usize>(benchmark: &Benchmark, ops: u64, names: [&str; N]) -> [ValueHistogram; N] {
     let mut driver = benchmark.start(|| Ok(())).unwrap();
     driver.run(1).unwrap();
-    driver.findings().unwrap();
+    driver.metrics().unwrap();
     driver.run(ops).unwrap();
-    let findings = driver.findings().unwrap();
+    let metrics = driver.metrics().unwrap();
     driver.stop().unwrap();
     names.map(|name| {
-        let values = findings.iter().find_map(|finding| match finding {
-            Finding::Distribution(found) if found.of == name => Some(found.values.clone()),
+        let values = metrics.iter().find_map(|metric| match metric {
+            Metric::Distribution(found) if found.of == name => Some(found.values.clone()),
             _ => None,
         });
-        values.unwrap_or_else(|| panic!("no {name}: {findings:?}"))
+        values.unwrap_or_else(|| panic!("no {name}: {metrics:?}"))
     })
 }
 
@@ -44,10 +44,11 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A server that stands still in the middle of a second in which 1000 requests come: those of the stall wait, evenly from
-/// all of it down, so that one in a hundred of all waits longer than all but some 10 ms of it, and longer than `least_ms`.
-/// Of requests that are only sent when there is an answer to the one before, one in a thousand would have waited. Arrivals
-/// are irregular; how much it is to the millisecond is tested where the generator is, in time that only passes there.
+/// A server that stands still in the middle of a second in which 1000 requests come: those of the stall wait, evenly
+/// from all of it down, so that one in a hundred of all waits longer than all but some 10 ms of it, and longer than
+/// `least_ms`. Of requests that are only sent when there is an answer to the one before, one in a thousand would have
+/// waited. Arrivals are irregular; how much it is to the millisecond is tested where the generator is, in time that
+/// only passes there.
 fn must_show_a_stall(id: &str, least_ms: u64, parameters: &[(&str, &str)]) {
     let [response, service] = told(&benchmark(id, parameters), 1000, ["response time", "service time"]);
     assert_eq!((response.count(), service.count()), (1000, 1000), "{id}");
@@ -68,8 +69,8 @@ fn a_stalled_worker_is_in_the_response_times_of_all_who_waited_for_it() {
 #[test]
 fn a_long_job_is_in_the_response_times_of_all_who_waited_for_it() {
     let _alone = alone();
-    // A tenth of one CPU's time in jobs of 100 ms: one job in the second. How much work that is was found out when it was
-    // set up; a CPU that was slowed then does it in less.
+    // A tenth of one CPU's time in jobs of 100 ms: one job in the second. How much work that is was found out when it
+    // was set up; a CPU that was slowed then does it in less.
     const LEAST_MS: u64 = 50;
     let job = [("period_us", "1000"), ("cpu_share", "10"), ("work_us", "100000")];
     for id in ["fairness/event_loop/unpinned", "fairness/tokio/unpinned"] {
@@ -88,7 +89,8 @@ fn timer_slack_makes_sleepers_late() {
         let [lateness] = told(&benchmark, 256, ["lateness"]);
         lateness.quantile(0.5)
     };
-    // Neighbours delay either of them, now and then; the slack of 50 µs always does, but for what other timers end early.
+    // Neighbours delay either of them, now and then; the slack of 50 µs always does, but for what other timers end
+    // early.
     const HALF_THE_SLACK: u64 = 25_000;
     let tries: Vec<(u64, u64)> = (0..5).map(|_| (late("default"), late("1ns"))).collect();
     let later = tries.iter().filter(|(default, least)| *default >= least + HALF_THE_SLACK).count();

@@ -38,7 +38,7 @@ fn every_pair_is_in_the_record_by_its_cpus_and_drawn() {
     let printed = matrix(&out, "");
     assert!(printed.contains("ns/handoff one way"), "{printed}");
     let run = read(&out).unwrap();
-    assert_eq!((run.machines.len(), run.benchmarks.len()), (1, pairs()));
+    assert_eq!((run.hosts.len(), run.benchmarks.len()), (1, pairs()));
     for line in &run.benchmarks {
         let (first, second) = line.pair().unwrap();
         assert!(line.id.ends_with(&format!("cpus={first}+{second}")), "{}", line.id);

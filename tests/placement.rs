@@ -1,10 +1,10 @@
-//! Where the tasks of each mechanism are: every one of them, also those that a library creates and those that live for a
-//! few microseconds.
+//! Where the tasks of each mechanism are: every one of them, also those that a library creates and those that live for
+//! a few microseconds.
 //!
-//! A process runs every mechanism once, and this one watches it by ptrace(2): each task stands still at each system call
-//! that it makes, its last one included, and its affinity mask is read there. With two CPUs in turn a task that was not
-//! moved is on the CPU of the task that created it. What has a single task, or tasks that no seat tells apart, is confined
-//! to the last CPU, which no task is on by itself.
+//! A process runs every mechanism once, and this one watches it by ptrace(2): each task stands still at each system
+//! call that it makes, its last one included, and its affinity mask is read there. With two CPUs in turn a task that
+//! was not moved is on the CPU of the task that created it. What has a single task, or tasks that no seat tells apart,
+//! is confined to the last CPU, which no task is on by itself.
 #![allow(clippy::unwrap_used)]
 
 // What a process has left is for other tests.
@@ -18,34 +18,34 @@ use std::process::{Command, Stdio};
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use patience::patience;
+use patience::timeout;
 use switchcost::crew::{Class, Failure, Policy};
-use switchcost::harness::{Benchmark, Choice, Planned, plan};
-use switchcost::mechanism::{Parameters, Placement, Seating, Tasks};
+use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
+use switchcost::mechanism::{CpuAssignment, Parameters, Placement, Tasks};
 use switchcost::sys::affinity::allowed_cpus;
-use switchcost::sys::ptrace::{Entry, Event, Tracee};
+use switchcost::sys::ptrace::{SyscallEntry, TraceEvent, Tracee};
 use switchcost::sys::{mark, sched};
 use switchcost::units::CpuId;
 use trial::{TOKIO_WORKERS, settings};
 
-/// Every mechanism with each of its small settings in a placement of two CPUs in turn, where its tasks fit one; and else,
-/// with one setting, confined to the last CPU.
+/// Every mechanism with each of its small settings in a placement of two CPUs in turn, where its tasks fit one; and
+/// else, with one setting, confined to the last CPU.
 fn benchmarks(cpus: [CpuId; 2]) -> Vec<Benchmark> {
     let mut seen = BTreeSet::new();
     let mut benchmarks = Vec::new();
     for planned in plan(&Choice::default(), |_| true).unwrap() {
-        let Planned::Ready(benchmark) = planned else { continue };
+        let PlannedBenchmark::Ready(benchmark) = planned else { continue };
         if !seen.insert(benchmark.descriptor().id) || benchmark.mechanism.probe().is_err() {
             continue;
         }
         let policy = Policy { class: Class::Batch, slice_us: None };
-        let of = |parameters: Parameters, seating| Benchmark { parameters, seating, policy, ..benchmark.clone() };
+        let of = |parameters: Parameters, assignment| Benchmark { parameters, assignment, policy, ..benchmark.clone() };
         let is_one_thread = |parameters: &Parameters| benchmark.mechanism.tasks(parameters) == Tasks::OneThread;
         let (alone, several): (Vec<_>, Vec<_>) = settings(benchmark.descriptor()).into_iter().partition(is_one_thread);
         // First, since may's scheduler keeps for good the one worker that most of its benchmarks have.
-        let on_last = |parameters| of(parameters, Seating::in_turn(Placement::SameCpu, &cpus[1..]));
+        let on_last = |parameters| of(parameters, CpuAssignment::in_turn(Placement::SameCpu, &cpus[1..]));
         benchmarks.extend(alone.into_iter().take(1).map(on_last));
-        let in_two = |parameters| of(parameters, Seating::in_turn(Placement::OnePerCpu, &cpus));
+        let in_two = |parameters| of(parameters, CpuAssignment::in_turn(Placement::OnePerCpu, &cpus));
         benchmarks.extend(several.into_iter().map(in_two));
     }
     benchmarks
@@ -103,7 +103,7 @@ fn every_task_is_in_its_seat() {
             continue;
         }
         checked += 1;
-        in_two += usize::from(benchmark.seating.seats() == 2);
+        in_two += usize::from(benchmark.assignment.masks() == 2);
         let id = format!("{} ({:?})", benchmark.id(), benchmark.parameters);
         wrong.extend(differences(benchmark, &tasks).into_iter().map(|what| format!("{id}: {what}")));
     }
@@ -113,30 +113,30 @@ fn every_task_is_in_its_seat() {
 }
 
 fn differences(benchmark: &Benchmark, tasks: &BTreeMap<Pid, Task>) -> Vec<String> {
-    let seating = &benchmark.seating;
+    let assignment = &benchmark.assignment;
     let mut wrong = Vec::new();
     let mut used = BTreeSet::new();
     let driver = tasks.values().filter(|task| task.number() == Some(0)).min_by_key(|task| task.order);
     let Some(driver) = driver else { return vec![format!("no driver among {tasks:?}")] };
     for task in tasks.values().filter(|task| task.name != REACTOR) {
-        let seat = seating.in_order().iter().position(|cpu| task.cpus == [*cpu]);
+        let cpu_mask = assignment.in_order().iter().position(|cpu| task.cpus == [*cpu]);
         // A task that nobody named has the name of the driver, which created it.
         let belongs = match task.number() {
             Some(number) if number > 0 && !is_numbered_by_its_library(benchmark) => {
-                seat == Some(number % seating.seats())
+                cpu_mask == Some(number % assignment.masks())
             }
-            _ if task.order == driver.order => seat == Some(0),
-            _ => seat.is_some(),
+            _ if task.order == driver.order => cpu_mask == Some(0),
+            _ => cpu_mask.is_some(),
         };
         if !belongs {
-            wrong.push(format!("{task:?} of {seating}"));
+            wrong.push(format!("{task:?} of {assignment}"));
         }
         if task.policy != libc::SCHED_BATCH as u32 && !(has_neighbours(benchmark) && task.order != driver.order) {
             wrong.push(format!("{task:?} is not scheduled by {}", benchmark.policy.class));
         }
-        used.extend(seat);
+        used.extend(cpu_mask);
     }
-    if tasks.len() > 1 && used.len() < seating.seats() {
+    if tasks.len() > 1 && used.len() < assignment.masks() {
         wrong.push(format!("all tasks are in one seat: {tasks:?}"));
     }
     wrong
@@ -181,11 +181,11 @@ fn watch() -> Result<Watched, String> {
     let (mut watched, mut current) = (Watched::new(), None);
     loop {
         match tracee.next_event().unwrap() {
-            Event::Ended(status) => {
+            TraceEvent::Ended(status) => {
                 assert_eq!(status, Some(0), "the process that runs them");
                 return Ok(watched);
             }
-            Event::Entry(entry) => match (mark::read(entry.number, &entry.arguments), current) {
+            TraceEvent::Entry(entry) => match (mark::read(entry.number, &entry.arguments), current) {
                 (Some(NOT_RUN), _) => drop(current.take().and_then(|(benchmark, _)| watched.remove(&benchmark))),
                 (Some(benchmark), _) => current = Some((benchmark, entry.thread)),
                 // The thread that asks for batches is none of the tasks, and neither is the test's main one.
@@ -199,7 +199,7 @@ fn watch() -> Result<Watched, String> {
 }
 
 /// Notes what the task is that stands at `entry`.
-fn see(entry: &Entry, tasks: &mut BTreeMap<Pid, Task>) {
+fn see(entry: &SyscallEntry, tasks: &mut BTreeMap<Pid, Task>) {
     let thread = entry.thread;
     // It is stopped, but for one that was killed meanwhile.
     let (Ok(mask), Ok(attributes)) = (sched_getaffinity(thread), sched::get(thread)) else { return };
@@ -216,7 +216,7 @@ fn instances_run() {
     for (index, benchmark) in benchmarks(two_cpus().unwrap()).iter().enumerate() {
         let id = benchmark.id();
         mark::leave(index as u64);
-        match benchmark.start_within(patience()) {
+        match benchmark.start_within(timeout()) {
             Ok(mut driver) => {
                 driver.run(benchmark.whole_laps(1)).unwrap_or_else(|failure| panic!("{id}: {failure}"));
                 driver.stop().unwrap_or_else(|failure| panic!("{id}: {failure}"));

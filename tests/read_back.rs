@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use switchcost::crew::{Finding, Placement, Values};
+use switchcost::crew::{Metric, Placement, ValueHistogram};
 use switchcost::record::{BenchmarkLine, Outcome, Run, Sample, read};
-use switchcost::report::{Catalogue, File, PAGE, files};
+use switchcost::report::{Catalogue, PAGE, ReportFile, files};
 use switchcost::units::{Nanos, Ops};
 
 #[path = "read_back/escaping.rs"]
@@ -24,16 +24,16 @@ fn three_rounds() -> Run {
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/three-rounds")).unwrap()
 }
 
-fn text<'a>(files: &'a [File], path: &str) -> &'a str {
+fn text<'a>(files: &'a [ReportFile], path: &str) -> &'a str {
     &files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("no {path}")).text
 }
 
 /// The line with these samples of ten operations, in nanoseconds per operation.
 fn with_samples(line: &BenchmarkLine, round: u32, nanos: &[u64]) -> BenchmarkLine {
-    let mut line = BenchmarkLine { round, circumstances: None, ..line.clone() };
+    let mut line = BenchmarkLine { round, conditions: None, ..line.clone() };
     let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
     measured.samples = nanos.iter().map(|nanos| Sample(Ops(10), Nanos(10 * nanos))).collect();
-    (measured.paces, measured.longest_paces) = (Vec::new(), Vec::new());
+    (measured.min_probes, measured.max_probes) = (Vec::new(), Vec::new());
     line
 }
 

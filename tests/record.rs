@@ -11,14 +11,14 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use switchcost::mechanism::Placement;
-use switchcost::record::{FILE, Line, Outcome, RecordError, Run, Sample, Writer, read};
+use switchcost::record::{FILE, Line, Outcome, RecordError, RecordWriter, Run, Sample, read};
 use switchcost::units::{Nanos, Ops};
 use tempfile::TempDir;
 
 /// A run that holds `lines`.
 fn written(lines: &[Line]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(folder.path()).unwrap();
+    let mut writer = RecordWriter::open(folder.path()).unwrap();
     for line in lines {
         writer.append(line).unwrap();
     }
@@ -27,8 +27,8 @@ fn written(lines: &[Line]) -> (TempDir, PathBuf) {
 }
 
 fn lines_of(run: &Run) -> Vec<Line> {
-    let machines = run.machines.iter().map(|line| Line::Machine(Box::new(line.clone())));
-    machines.chain(run.benchmarks.iter().map(|line| Line::Benchmark(Box::new(line.clone())))).collect()
+    let hosts = run.hosts.iter().map(|line| Line::Host(Box::new(line.clone())));
+    hosts.chain(run.benchmarks.iter().map(|line| Line::Benchmark(Box::new(line.clone())))).collect()
 }
 
 /// `switchcost show`, which must end with status 2 and one line.
@@ -47,7 +47,7 @@ fn what_is_written_is_read_back() {
     for run in [read(folder.path()).unwrap(), read(&path).unwrap()] {
         assert_eq!(lines_of(&run), lines);
         assert!(!run.torn);
-        assert_eq!(run.machine(&run.benchmarks[0]), Some(&run.machines[0]));
+        assert_eq!(run.host(&run.benchmarks[0]), Some(&run.hosts[0]));
     }
 }
 
@@ -70,7 +70,7 @@ fn the_schema_is_the_one_that_older_files_were_written_in() {
 #[test]
 fn every_host_of_the_fixtures_is_read_back() {
     for host in ["intel-2socket-smt", "amd-two-ccx", "arm64-vm-nocache", "vm-2cpu"] {
-        let line = Line::Machine(Box::new(sample::machine(host)));
+        let line = Line::Host(Box::new(sample::host_line(host)));
         let (folder, _) = written(std::slice::from_ref(&line));
         assert_eq!(lines_of(&read(folder.path()).unwrap()), [line]);
     }
@@ -89,7 +89,7 @@ fn a_torn_last_line_is_lost_alone_and_the_run_goes_on() {
         assert!(run.torn);
         assert_eq!(lines_of(&run), lines[..lines.len() - 1]);
 
-        let mut writer = Writer::open(folder.path()).unwrap();
+        let mut writer = RecordWriter::open(folder.path()).unwrap();
         assert!(!writer.is_new());
         writer.append(lines.last().unwrap()).unwrap();
         let run = read(folder.path()).unwrap();
@@ -165,7 +165,7 @@ fn a_full_disk_leaves_whole_lines() {
 #[test]
 #[ignore = "a_full_disk_leaves_whole_lines runs it"]
 fn fills_the_disk() {
-    let mut writer = Writer::open(Path::new(&std::env::var_os("RECORD_FOLDER").unwrap())).unwrap();
+    let mut writer = RecordWriter::open(Path::new(&std::env::var_os("RECORD_FOLDER").unwrap())).unwrap();
     let lines = sample::lines();
     let told: Vec<_> = [&lines[..], &lines[..]].concat().iter().filter_map(|line| writer.append(line).err()).collect();
     assert!(!told.is_empty() && told[0].to_string().contains(FILE), "{told:?}");
@@ -240,7 +240,7 @@ fn fields(value: &serde_json::Value, found: &mut BTreeSet<String>) {
 fn every_field_is_in_the_written_schema() {
     let mut lines = sample::lines();
     for host in ["amd-two-ccx", "arm64-vm-nocache", "vm-2cpu"] {
-        lines.push(Line::Machine(Box::new(sample::machine(host))));
+        lines.push(Line::Host(Box::new(sample::host_line(host))));
     }
     let (_folder, path) = written(&lines);
     let mut found = BTreeSet::new();

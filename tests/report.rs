@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use switchcost::crew::{Axis, Curve, Finding, Placement, Values};
+use switchcost::crew::{Curve, CurveAxis, Metric, Placement, ValueHistogram};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
-use switchcost::report::{Catalogue, File, PAGE, files, pairs_tables};
+use switchcost::report::{Catalogue, PAGE, ReportFile, files, pairs_tables};
 use switchcost::units::{CpuId, Nanos, Quantity};
 
 #[path = "report/marked.rs"]
@@ -29,10 +29,10 @@ fn catalogue() -> Catalogue {
 }
 
 /// Every shape a report takes.
-fn reports() -> Vec<(&'static str, Vec<File>)> {
+fn reports() -> Vec<(&'static str, Vec<ReportFile>)> {
     let (whole, half) = (run("three-rounds"), run("half-missing"));
     let machine_only = Run { benchmarks: Vec::new(), ..whole.clone() };
-    let no_machine = Run { machines: Vec::new(), ..half.clone() };
+    let no_machine = Run { hosts: Vec::new(), ..half.clone() };
     let mut failed = half.clone();
     failed.benchmarks.retain(|line| !matches!(line.outcome, Outcome::Measured(_)));
     [
@@ -47,12 +47,12 @@ fn reports() -> Vec<(&'static str, Vec<File>)> {
     .into()
 }
 
-fn text<'a>(files: &'a [File], path: &str) -> &'a str {
+fn text<'a>(files: &'a [ReportFile], path: &str) -> &'a str {
     &files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("no {path}")).text
 }
 
-fn figures(files: &[File]) -> Vec<&str> {
-    let name = |file: &'_ File| -> Option<(usize, usize)> {
+fn figures(files: &[ReportFile]) -> Vec<&str> {
+    let name = |file: &'_ ReportFile| -> Option<(usize, usize)> {
         file.path.strip_prefix("figures/")?.strip_suffix(".svg").map(|name| (8, name.len()))
     };
     files.iter().filter_map(|file| name(file).map(|(start, length)| &file.path[start..start + length])).collect()
@@ -96,9 +96,9 @@ fn submission_and_completion_become_parts_of_a_bar() {
     for line in &mut run.benchmarks {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
         for (of, nanos) in [("submission", 500), ("completion", 1500)] {
-            let mut values = Values::new();
+            let mut values = ValueHistogram::new();
             values.record(nanos);
-            measured.findings.push(Finding::latencies(of, values));
+            measured.metrics.push(Metric::latencies(of, values));
         }
     }
     let files = files(&[run], &catalogue());
@@ -142,14 +142,14 @@ fn a_map_that_was_added_to_a_run_leaves_the_rest_of_its_report_alone() {
     let run = run("three-rounds");
     let mut with_map = run.clone();
     with_map.benchmarks.extend(three_pairs(&run));
-    let mut matrix = run.machines[0].clone();
+    let mut matrix = run.hosts[0].clone();
     matrix.argv = ["target/release/switchcost", "matrix", "--into", "x"].map(String::from).to_vec();
-    with_map.machines.push(matrix);
+    with_map.hosts.push(matrix);
     let (without, with) = (files(&[run], &catalogue()), files(&[with_map], &catalogue()));
     for file in without.iter().filter(|file| file.path != PAGE && file.path != "report.md") {
         assert_eq!(text(&with, &file.path), file.text, "{}", file.path);
     }
-    let paths = |files: &[File]| files.iter().map(|file| file.path.clone()).collect::<BTreeSet<_>>();
+    let paths = |files: &[ReportFile]| files.iter().map(|file| file.path.clone()).collect::<BTreeSet<_>>();
     let added: Vec<String> = paths(&with).difference(&paths(&without)).cloned().collect();
     assert_eq!(added, ["data/pairs-handoff-futex.csv", "figures/pairs-handoff-futex.svg"]);
     let told = text(&with, "report.md");
@@ -236,9 +236,9 @@ fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
     let mut run = run("three-rounds");
     for line in &mut run.benchmarks {
         if let Outcome::Measured(measured) = &mut line.outcome {
-            let mut values = Values::new();
+            let mut values = ValueHistogram::new();
             (1..=1000).for_each(|value| values.record(value * 1000));
-            measured.findings = vec![Finding::latencies("response time", values)];
+            measured.metrics = vec![Metric::latencies("response time", values)];
         }
     }
     let files = files(&[run], &catalogue());
@@ -256,29 +256,29 @@ fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
 #[test]
 fn the_speed_after_a_call_is_a_curve_and_so_are_instructions_per_cycle_where_they_were_counted() {
     let curve = |of: &str, y: &str, quantity, heights: [f64; 3]| {
-        let axis = |of: &str, quantity| Axis { of: of.into(), quantity };
+        let axis = |of: &str, quantity| CurveAxis { of: of.into(), quantity };
         let points = [1.0, 2.0, 3.0].into_iter().zip(heights).collect();
         let (x, y) = (axis("block after the call", Quantity::Number), axis(y, quantity));
-        Finding::Curve(Curve { of: of.into(), x, y, points })
+        Metric::Curve(Curve { of: of.into(), x, y, points })
     };
     let drawn = |counted: bool| {
         let mut run = run("three-rounds");
         run.benchmarks.retain(|line| line.id == "handoff/futex/same-cpu");
         for line in &mut run.benchmarks {
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-            measured.findings = vec![
-                Finding::figure("lost after the call", Quantity::Nanoseconds, 320.0),
+            measured.metrics = vec![
+                Metric::scalar("lost after the call", Quantity::Nanoseconds, 320.0),
                 curve("speed after the call", "speed", Quantity::Share, [0.5, 0.9, 1.0]),
                 curve("time per block after the call", "time per block", Quantity::Nanoseconds, [200.0, 110.0, 100.0]),
             ];
             if counted {
                 let of = "instructions per cycle after the call";
-                measured.findings.push(curve(of, "instructions per cycle", Quantity::Number, [0.7, 1.3, 1.4]));
+                measured.metrics.push(curve(of, "instructions per cycle", Quantity::Number, [0.7, 1.3, 1.4]));
             }
         }
         files(&[run], &catalogue())
     };
-    let kinds = |files: &[File]| -> Vec<String> {
+    let kinds = |files: &[ReportFile]| -> Vec<String> {
         figures(files).into_iter().filter(|figure| figure.starts_with("recovery-")).map(String::from).collect()
     };
     let files = drawn(true);

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use patience::{await_until, patience};
+use patience::{await_until, timeout};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -57,7 +57,7 @@ fn counts(folder: &Path) -> BTreeMap<(String, u64), usize> {
 
 /// Waits until `seen` is; reached at its end by a hang alone.
 fn until<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
-    await_until(patience(), &mut seen).unwrap_or_else(|| panic!("not within {:?}: {what}", patience()))
+    await_until(timeout(), &mut seen).unwrap_or_else(|| panic!("not within {:?}: {what}", timeout()))
 }
 
 fn await_lines(folder: &Path, least: usize, child: &mut Child) {
@@ -182,7 +182,7 @@ fn what_hangs_costs_only_itself() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("run");
     let filter = "^handoff/futex/same-cpu$";
-    let long = ["run", filter, "--rounds", "3", "--warm-up", "100s", "--patience", "300ms", "--no-counters", "--out"];
+    let long = ["run", filter, "--rounds", "3", "--warm-up", "100s", "--timeout", "300ms", "--no-counters", "--out"];
     let output = switchcost(&long).arg(&out).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(lines(&out).len(), 3, "the machine and two failures; the third round is spared");

@@ -49,8 +49,8 @@ fn measured(run: &Run) -> Vec<(&str, &Measured)> {
 
 /// The number that was found out under a name.
 fn figure(measured: &Measured, name: &str) -> Option<f64> {
-    let findings: Vec<Value> = measured.findings.iter().map(|found| serde_json::to_value(found).unwrap()).collect();
-    findings.iter().find(|found| found["figure"]["of"] == name).map(|found| found["figure"]["value"].as_f64().unwrap())
+    let metrics: Vec<Value> = measured.metrics.iter().map(|found| serde_json::to_value(found).unwrap()).collect();
+    metrics.iter().find(|found| found["figure"]["of"] == name).map(|found| found["figure"]["value"].as_f64().unwrap())
 }
 
 /// What could not be measured, in words.
@@ -77,7 +77,7 @@ fn each_count_is_in_the_record_with_its_cost_and_memory_and_drawn() {
     assert!(ids.contains(&"brigade/thread/same-cpu/tasks=20") && ids.contains(&"brigade/tokio_mpsc/same-cpu/tasks=5"));
     for (id, measured) in measured(&run) {
         assert!(measured.samples.len() >= 3 && measured.counted.samples.is_empty(), "{id}");
-        assert!(figure(measured, "memory per task").is_some(), "{id}: {:?}", measured.findings);
+        assert!(figure(measured, "memory per task").is_some(), "{id}: {:?}", measured.metrics);
         assert!(measured.audit.was_made(), "{id}");
         if id == "brigade/thread/same-cpu/tasks=20" {
             let stack = figure(measured, "kernel stack per task").unwrap();

@@ -1,16 +1,16 @@
-//! What a sample says that the kernel accounted to it: that of its own batch, and not of the counted instance beside it,
-//! nor of the samples before. The only test of its process, because the kernel accounts by processes.
+//! What a sample says that the kernel accounted to it: that of its own batch, and not of the counted instance beside
+//! it, nor of the samples before. The only test of its process, because the kernel accounts by processes.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::unistd::{SysconfVar, sysconf};
-use switchcost::crew::{Batch, Crew, Failure, Idle, Operation, Placement, Policy, Seating};
+use switchcost::crew::{Batch, CpuAssignment, Crew, Failure, Idle, Operation, Placement, Policy};
 use switchcost::harness::{Benchmark, Session};
-use switchcost::mechanism::{Demand, Descriptor, Expectation, Mechanism, Parameters, Tasks, Unit};
-use switchcost::pmu::Plan;
+use switchcost::mechanism::{Descriptor, Expectation, Mechanism, Parameters, Resources, Tasks, Unit};
+use switchcost::pmu::EventSet;
 use switchcost::sys::affinity::allowed_cpus;
-use switchcost::sys::memory::Touched;
+use switchcost::sys::memory::ResidentBytes;
 
 /// Pages that a batch of the bare instance touches for the first time.
 const PAGES: u64 = 256;
@@ -27,7 +27,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "none",
     lap: |_| 1,
-    demand: |_| Demand::default(),
+    resources: |_| Resources::default(),
     expects: |_, _| Expectation::nothing(),
 };
 
@@ -45,7 +45,7 @@ impl Mechanism for Faults {
         let page = sysconf(SysconfVar::PAGE_SIZE).unwrap().unwrap().cast_unsigned();
         Ok(Box::new(move |ops| {
             Batch::timed(|| {
-                drop(Touched::new((PAGES * more * page) as usize)?);
+                drop(ResidentBytes::new((PAGES * more * page) as usize)?);
                 Ok(ops)
             })
         }))
@@ -57,11 +57,11 @@ fn usage_is_that_of_the_batch_of_the_bare_instance() {
     let benchmark = Benchmark {
         mechanism: &Faults,
         parameters: Parameters::defaults(&DESCRIPTOR),
-        seating: Seating::shared(Placement::Unpinned, allowed_cpus().unwrap()),
+        assignment: CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap()),
         idle: Idle::Default,
         policy: Policy::default(),
     };
-    let mut session = Session::open(&benchmark, Some(&Plan::default())).unwrap();
+    let mut session = Session::open(&benchmark, Some(&EventSet::default())).unwrap();
     for sample in 0..9 {
         let usage = session.sample(1).unwrap().usage;
         assert!((PAGES..2 * PAGES).contains(&usage.minor_faults), "sample {sample}: {usage:?}");

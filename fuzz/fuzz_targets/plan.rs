@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use switchcost::harness::rounds::Asked;
+use switchcost::harness::rounds::RunPlan;
 
 fuzz_target!(|text: &str| {
-    if let Ok(asked) = Asked::parse(text, Path::new("plan.json")) {
-        let _ = (asked.sides(), asked.folders(Path::new("run")));
+    if let Ok(plan) = RunPlan::parse(text, Path::new("plan.json")) {
+        let _ = (plan.sides(), plan.folders(Path::new("run")));
     }
 });

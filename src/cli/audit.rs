@@ -6,25 +6,25 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::FAILED;
-use super::options::{Filter, What};
+use super::options::{Filter, SettingArgs};
 use super::progress::Steps;
 use crate::crew::Unsupported;
-use crate::harness::{Auditor, Planned, plan};
+use crate::harness::{Auditor, PlannedBenchmark, plan};
 use crate::record::AuditRecord;
 
 /// Check that mechanisms make the system calls, switches and wakeups that they say they make
 #[derive(Debug, Args)]
-pub(super) struct Audit {
+pub(super) struct AuditArgs {
     /// Only ids that match this regular expression
     filter: Option<String>,
     #[command(flatten)]
-    what: What,
+    what: SettingArgs,
     /// As JSON, one object a line
     #[arg(long)]
     json: bool,
 }
 
-impl Audit {
+impl AuditArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let planned = self.planned()?;
         let auditor = Auditor::with_this_program();
@@ -33,14 +33,14 @@ impl Audit {
         let progress = Steps::new(planned.len());
         for (step, planned) in planned.into_iter().enumerate() {
             let unsupported = match &planned {
-                Planned::Unsupported { reason, .. } => Some(reason.clone()),
-                Planned::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
+                PlannedBenchmark::Unsupported { reason, .. } => Some(reason.clone()),
+                PlannedBenchmark::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
             };
             if let Some(reason) = unsupported {
                 self.print(&planned.id(), Err(&reason), &mut out)?;
                 continue;
             }
-            let Planned::Ready(benchmark) = planned else { continue };
+            let PlannedBenchmark::Ready(benchmark) = planned else { continue };
             // An audit under emulation takes minutes.
             progress.begins(step, &format!("audit of {}", benchmark.id()));
             let record = auditor.audit(&benchmark);
@@ -57,7 +57,7 @@ impl Audit {
     }
 
     /// What is audited.
-    pub(super) fn planned(&self) -> anyhow::Result<Vec<Planned>> {
+    pub(super) fn planned(&self) -> anyhow::Result<Vec<PlannedBenchmark>> {
         let filter = Filter::new(self.filter.as_deref(), false)?;
         let choice = self.what.choice()?;
         let planned = plan(&choice, |id| filter.matches(id))?;

@@ -9,15 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::options::{Filter, Usage, What, counter_plan};
+use super::options::{Filter, SettingArgs, UsageError, event_set};
 use super::{FAILED, command_line, conclude, folder};
 use crate::harness::rounds::{PLAN_FILE, Profile};
-use crate::harness::{Auditor, Mode, Observer, Planned, Settings, Timing, answer_audit_request, measure, now_ms, plan};
+use crate::harness::{
+    Auditor, BenchmarkObserver, MeasureOptions, Mode, PlannedBenchmark, Timing, answer_audit_request, measure, now_ms,
+    plan,
+};
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::group;
-use crate::record::{BenchmarkLine, Line, MachineLine, Outcome, Suite, Writer};
-use crate::report::{NOT_COUNTED, counter_tables, findings_tables, group_table, notes};
+use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter};
+use crate::report::{NOT_COUNTED, counter_tables, group_table, metrics_tables, notes};
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
@@ -40,8 +43,8 @@ With Criterion's --quick, and neither a filter nor --placement, each mechanism i
 
 /// Our options.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Own {
-    what: What,
+pub(super) struct BenchOptions {
+    what: SettingArgs,
     events: Option<String>,
     no_counters: bool,
     no_audit: bool,
@@ -53,7 +56,7 @@ pub(super) struct Own {
 
 /// What we must know of Criterion's options.
 #[derive(Debug, Default, PartialEq)]
-struct Theirs {
+struct CriterionOptions {
     filter: Option<String>,
     exact: bool,
     quick: bool,
@@ -89,69 +92,69 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         println!("{HELP}");
     }
-    let (mut own, rest) = split(&arguments)?;
-    if own != Own::default() {
-        own.argv = command_line();
-        return Err(start_over(&own, &rest)?);
+    let (mut options, rest) = split(&arguments)?;
+    if options != BenchOptions::default() {
+        options.argv = command_line();
+        return Err(start_over(&options, &rest)?);
     }
-    let own: Own = match std::env::var(OPTIONS) {
+    let options: BenchOptions = match std::env::var(OPTIONS) {
         Ok(options) => serde_json::from_str(&options).context("reading the options of the process before this")?,
-        Err(_) => own,
+        Err(_) => options,
     };
-    let Some(prepared) = prepare(name, &own, &rest)? else { return Ok(ExitCode::SUCCESS) };
+    let Some(prepared) = prepare(name, &options, &rest)? else { return Ok(ExitCode::SUCCESS) };
     let Prepared { group, planned, timing, settings, host, folder } = prepared;
     let mode = settings.mode;
-    let mut keeper = Keeper::default();
+    let mut output = BenchOutput::default();
     if mode == Mode::Measure {
-        keeper.writer = Some(open_record(&own, &folder, host)?);
+        output.writer = Some(open_record(&options, &folder, host)?);
     }
-    let measured = without_backtrace(|| measure(group, &planned, &timing, &settings, &mut keeper));
-    let status = keeper.conclude(mode)?;
+    let measured = without_backtrace(|| measure(group, &planned, &timing, &settings, &mut output));
+    let status = output.conclude(mode)?;
     measured.map(|()| status)
 }
 
 /// What the options come to. Nothing was written yet.
 pub(super) struct Prepared {
     pub(super) group: &'static str,
-    pub(super) planned: Vec<Planned>,
+    pub(super) planned: Vec<PlannedBenchmark>,
     pub(super) timing: Timing,
-    pub(super) settings: Settings,
+    pub(super) settings: MeasureOptions,
     pub(super) host: Host,
     pub(super) folder: PathBuf,
 }
 
 /// What our options and Criterion's come to; nothing where the group called `name` has nothing to do.
-pub(super) fn prepare(name: &str, own: &Own, rest: &[String]) -> anyhow::Result<Option<Prepared>> {
+pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> anyhow::Result<Option<Prepared>> {
     check_numbers(rest)?;
-    let theirs = theirs(rest);
-    let mode = theirs.mode.unwrap_or(Mode::Measure);
-    let filter = Filter::new(theirs.filter.as_deref(), theirs.exact)?;
-    let choice = own.what.choice()?;
-    let counters = counter_plan(own.events.as_deref())?;
+    let criterion_options = criterion_options(rest);
+    let mode = criterion_options.mode.unwrap_or(Mode::Measure);
+    let filter = Filter::new(criterion_options.filter.as_deref(), criterion_options.exact)?;
+    let choice = options.what.choice()?;
+    let counters = event_set(options.events.as_deref())?;
     let mine = group(name).with_context(|| format!("no group is called {name}"))?;
-    let quick = theirs.quick.then(Profile::quick);
+    let quick = criterion_options.quick.then(Profile::quick);
     let timing = quick.as_ref().map_or(Timing::default(), |quick| quick.timing);
-    let names_something = theirs.filter.is_some() || own.what.placement.is_some();
+    let names_something = criterion_options.filter.is_some() || options.what.placement.is_some();
     let everything = match quick.filter(|_| !names_something) {
         // Whoever is in a hurry and names nothing gets something of everything.
         Some(quick) => quick.plan(&choice, |_| true)?,
         None => plan(&choice, |id| filter.matches(id))?,
     };
     filter.must_leave_something(&choice, &everything)?;
-    let planned: Vec<Planned> =
+    let planned: Vec<PlannedBenchmark> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
     if planned.is_empty() && mode != Mode::Look {
         return Ok(None);
     }
     let host = Host::observe(&Root::default());
-    let settings = Settings {
+    let settings = MeasureOptions {
         mode,
-        counters: (!own.no_counters).then_some(counters),
-        auditor: (!own.no_audit).then(Auditor::with_this_program),
+        counters: (!options.no_counters).then_some(counters),
+        auditor: (!options.no_audit).then(Auditor::with_this_program),
         round: 0,
-        machine: host.id(),
+        host_id: host.id(),
     };
-    let folder = own.out.clone().unwrap_or_else(folder::of_this_run);
+    let folder = options.out.clone().unwrap_or_else(folder::of_this_run);
     Ok(Some(Prepared { group: mine.name, planned, timing, settings, host, folder }))
 }
 
@@ -173,7 +176,7 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
     std::panic::set_hook(before);
     done.map_err(|_| {
         let text = told.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Usage::Unknown(format!("Criterion stopped: {}", text.unwrap_or_default())).into()
+        UsageError::Unknown(format!("Criterion stopped: {}", text.unwrap_or_default())).into()
     })
 }
 
@@ -188,7 +191,7 @@ const NUMBERS: [(&str, f64, f64); 7] = [
     ("--significance-level", 1e-9, 1.0 - 1e-9),
 ];
 
-fn check_numbers(rest: &[String]) -> Result<(), Usage> {
+fn check_numbers(rest: &[String]) -> Result<(), UsageError> {
     for (index, argument) in rest.iter().enumerate() {
         let (name, attached) = argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v)));
         let Some((_, least, most)) = NUMBERS.iter().find(|(number, ..)| *number == name) else { continue };
@@ -201,40 +204,40 @@ fn check_numbers(rest: &[String]) -> Result<(), Usage> {
                 _ if *most < 1.0 => "between 0 and 1".into(),
                 _ => "above 0".into(),
             };
-            return Err(Usage::Unknown(format!("{name} {given}: it is a number {bound}")));
+            return Err(UsageError::Unknown(format!("{name} {given}: it is a number {bound}")));
         }
     }
     Ok(())
 }
 
-fn open_record(own: &Own, folder: &Path, host: Host) -> anyhow::Result<Writer> {
+fn open_record(options: &BenchOptions, folder: &Path, host: Host) -> anyhow::Result<RecordWriter> {
     if folder.join(PLAN_FILE).exists() {
         let text = "is a run of `switchcost run`, whose rounds this would be mistaken for: name another folder";
-        return Err(Usage::Unknown(format!("--out {}: {text}", folder.display())).into());
+        return Err(UsageError::Unknown(format!("--out {}: {text}", folder.display())).into());
     }
-    let mut writer = Writer::open(folder)?;
-    let machine = MachineLine {
+    let mut writer = RecordWriter::open(folder)?;
+    let host_id = HostLine {
         id: host.id(),
         moment: Moment::observe(&Root::default()),
         host: host.for_the_record(),
-        suite: Suite::current(),
-        argv: if own.argv.is_empty() { command_line() } else { own.argv.clone() },
+        build: Build::current(),
+        argv: if options.argv.is_empty() { command_line() } else { options.argv.clone() },
         started_ms: now_ms(),
     };
-    writer.append(&Line::Machine(Box::new(machine)))?;
+    writer.append(&Line::Host(Box::new(host_id)))?;
     Ok(writer)
 }
 
 /// Replaces this process by one whose arguments Criterion understands. Returns only when that fails.
-fn start_over(own: &Own, rest: &[String]) -> anyhow::Result<anyhow::Error> {
-    let options = serde_json::to_string(own)?;
+fn start_over(options: &BenchOptions, rest: &[String]) -> anyhow::Result<anyhow::Error> {
+    let options = serde_json::to_string(options)?;
     let error = Command::new("/proc/self/exe").args(rest).env(OPTIONS, options).exec();
     Ok(anyhow::Error::new(error).context("starting this program again"))
 }
 
 /// Parts our options from Criterion's.
-pub(super) fn split(arguments: &[String]) -> Result<(Own, Vec<String>), Usage> {
-    let mut own = Own::default();
+pub(super) fn split(arguments: &[String]) -> Result<(BenchOptions, Vec<String>), UsageError> {
+    let mut options = BenchOptions::default();
     let mut rest = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -243,25 +246,25 @@ pub(super) fn split(arguments: &[String]) -> Result<(Own, Vec<String>), Usage> {
             _ => (argument.as_str(), None),
         };
         let mut value =
-            || attached.clone().or_else(|| arguments.next().cloned()).ok_or_else(|| Usage::NoValue(name.into()));
+            || attached.clone().or_else(|| arguments.next().cloned()).ok_or_else(|| UsageError::NoValue(name.into()));
         match name {
-            "--set" => own.what.set.push(value()?),
-            "--placement" => own.what.placement = Some(value()?),
-            "--idle" => own.what.idle = Some(value()?),
-            "--policy" => own.what.policy = Some(value()?),
+            "--set" => options.what.set.push(value()?),
+            "--placement" => options.what.placement = Some(value()?),
+            "--idle" => options.what.idle = Some(value()?),
+            "--policy" => options.what.policy = Some(value()?),
             "--slice-us" => {
                 let text = value()?;
-                let slice = text.parse().map_err(|_| Usage::Unknown(format!("--slice-us {text} is no number")))?;
-                own.what.slice_us = Some(slice);
+                let slice = text.parse().map_err(|_| UsageError::Unknown(format!("--slice-us {text} is no number")))?;
+                options.what.slice_us = Some(slice);
             }
-            "--events" => own.events = Some(value()?),
-            "--out" => own.out = Some(value()?.into()),
-            "--no-counters" => own.no_counters = true,
-            "--no-audit" => own.no_audit = true,
+            "--events" => options.events = Some(value()?),
+            "--out" => options.out = Some(value()?.into()),
+            "--no-counters" => options.no_counters = true,
+            "--no-audit" => options.no_audit = true,
             _ => rest.push(argument.clone()),
         }
     }
-    Ok((own, rest))
+    Ok((options, rest))
 }
 
 /// Criterion's options that take a value (its `configure_from_args`): what follows them is no filter.
@@ -286,36 +289,36 @@ const WITH_VALUE: [&str; 18] = [
     "--plotting-backend",
 ];
 
-fn theirs(rest: &[String]) -> Theirs {
-    let mut theirs = Theirs::default();
+fn criterion_options(rest: &[String]) -> CriterionOptions {
+    let mut criterion_options = CriterionOptions::default();
     let mut arguments = rest.iter();
     while let Some(argument) = arguments.next() {
         match argument.split('=').next().unwrap_or_default() {
-            "--exact" => theirs.exact = true,
-            "--quick" => theirs.quick = true,
-            "--list" | "--load-baseline" => theirs.mode = Some(Mode::Look),
-            "--test" => theirs.mode = Some(Mode::Test),
-            "--profile-time" => theirs.mode = Some(Mode::Profile),
+            "--exact" => criterion_options.exact = true,
+            "--quick" => criterion_options.quick = true,
+            "--list" | "--load-baseline" => criterion_options.mode = Some(Mode::Look),
+            "--test" => criterion_options.mode = Some(Mode::Test),
+            "--profile-time" => criterion_options.mode = Some(Mode::Profile),
             _ => {}
         }
         if WITH_VALUE.contains(&argument.as_str()) || argument == "--output-format" {
             arguments.next();
-        } else if !argument.starts_with('-') && theirs.filter.is_none() {
-            theirs.filter = Some(argument.clone());
+        } else if !argument.starts_with('-') && criterion_options.filter.is_none() {
+            criterion_options.filter = Some(argument.clone());
         }
     }
-    theirs
+    criterion_options
 }
 
 /// Keeps what was measured: in the record at once, and for the table at the end.
 #[derive(Debug, Default)]
-struct Keeper {
-    writer: Option<Writer>,
+struct BenchOutput {
+    writer: Option<RecordWriter>,
     lines: Vec<BenchmarkLine>,
     trouble: Option<anyhow::Error>,
 }
 
-impl Observer for Keeper {
+impl BenchmarkObserver for BenchOutput {
     fn finished(&mut self, line: BenchmarkLine) {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.append(&Line::Benchmark(Box::new(line.clone())))
@@ -327,13 +330,13 @@ impl Observer for Keeper {
     }
 }
 
-impl Keeper {
+impl BenchOutput {
     fn conclude(self, mode: Mode) -> anyhow::Result<ExitCode> {
         if mode == Mode::Look {
             return Ok(ExitCode::SUCCESS);
         }
         if mode == Mode::Measure {
-            let tables = [group_table(&self.lines), counter_tables(&self.lines), findings_tables(&self.lines)];
+            let tables = [group_table(&self.lines), counter_tables(&self.lines), metrics_tables(&self.lines)];
             for table in tables.iter().filter(|table| !table.is_empty()) {
                 println!("\n{table}");
             }
@@ -366,49 +369,49 @@ mod tests {
         line.split_whitespace().map(str::to_string).collect()
     }
 
-    fn parted(line: &str) -> (Own, String) {
-        let (own, rest) = split(&words(line)).unwrap();
-        (own, rest.join(" "))
+    fn parted(line: &str) -> (BenchOptions, String) {
+        let (options, rest) = split(&words(line)).unwrap();
+        (options, rest.join(" "))
     }
 
     #[test]
     fn our_options_are_taken_out_and_criterions_stay_in_order() {
-        let (own, rest) = parted(
+        let (options, rest) = parted(
             "--bench --set tasks=64 brigade/thread --placement=same-cpu,unpinned --sample-size 10 --idle poll \
              --events=cache-misses --set transport=socketpair --no-audit --no-counters --out /tmp/x --save-baseline a",
         );
         assert_eq!(rest, "--bench brigade/thread --sample-size 10 --save-baseline a");
-        assert_eq!(own.what.set, ["tasks=64", "transport=socketpair"]);
-        assert_eq!(own.what.placement.as_deref(), Some("same-cpu,unpinned"));
-        assert_eq!((own.what.idle.as_deref(), own.events.as_deref()), (Some("poll"), Some("cache-misses")));
-        assert_eq!((own.no_audit, own.no_counters, own.out), (true, true, Some("/tmp/x".into())));
-        let (own, rest) = parted("--bench --baseline a handoff");
-        assert_eq!((own, rest.as_str()), (Own::default(), "--bench --baseline a handoff"));
+        assert_eq!(options.what.set, ["tasks=64", "transport=socketpair"]);
+        assert_eq!(options.what.placement.as_deref(), Some("same-cpu,unpinned"));
+        assert_eq!((options.what.idle.as_deref(), options.events.as_deref()), (Some("poll"), Some("cache-misses")));
+        assert_eq!((options.no_audit, options.no_counters, options.out), (true, true, Some("/tmp/x".into())));
+        let (options, rest) = parted("--bench --baseline a handoff");
+        assert_eq!((options, rest.as_str()), (BenchOptions::default(), "--bench --baseline a handoff"));
     }
 
     #[test]
     fn an_attached_value_may_hold_an_equals_sign() {
-        let (own, _) = parted("--set=tasks=64");
-        assert_eq!(own.what.set, ["tasks=64"]);
+        let (options, _) = parted("--set=tasks=64");
+        assert_eq!(options.what.set, ["tasks=64"]);
     }
 
     #[test]
     fn an_option_without_its_value_is_refused() {
         for line in ["--set", "brigade --placement", "--out"] {
-            assert!(matches!(split(&words(line)), Err(Usage::NoValue(_))), "{line}");
+            assert!(matches!(split(&words(line)), Err(UsageError::NoValue(_))), "{line}");
         }
     }
 
     #[test]
     fn our_options_survive_the_second_start() {
-        let (own, _) = parted("--set tasks=64 --idle poll --out x --no-audit");
-        let carried: Own = serde_json::from_str(&serde_json::to_string(&own).unwrap()).unwrap();
-        assert_eq!(carried, own);
+        let (options, _) = parted("--set tasks=64 --idle poll --out x --no-audit");
+        let carried: BenchOptions = serde_json::from_str(&serde_json::to_string(&options).unwrap()).unwrap();
+        assert_eq!(carried, options);
     }
 
     #[test]
     fn criterions_filter_is_the_first_word_that_is_no_options_value() {
-        let filter = |line: &str| theirs(&words(line)).filter;
+        let filter = |line: &str| criterion_options(&words(line)).filter;
         assert_eq!(filter("--bench --save-baseline a brigade/mio --noplot later"), Some("brigade/mio".into()));
         assert_eq!(filter("--bench --save-baseline=a --sample-size 10"), None);
         assert_eq!(filter("-b main -- x"), Some("x".into()));
@@ -419,20 +422,22 @@ mod tests {
 
     #[test]
     fn an_unknown_event_is_bad_usage() {
-        let error = counter_plan(Some("cache-mises")).unwrap_err().to_string();
+        let error = event_set(Some("cache-mises")).unwrap_err().to_string();
         assert!(error.contains("cache-mises") && error.lines().count() == 1, "{error}");
-        assert!(counter_plan(Some("cache-misses,page-faults")).is_ok());
+        assert!(event_set(Some("cache-misses,page-faults")).is_ok());
     }
 
     #[test]
     fn modes_are_read() {
-        let mode = |line: &str| theirs(&words(line)).mode;
+        let mode = |line: &str| criterion_options(&words(line)).mode;
         assert_eq!(mode("--bench brigade"), None);
         assert_eq!(mode("--bench --test"), Some(Mode::Test));
         assert_eq!(mode("--list"), Some(Mode::Look));
         assert_eq!(mode("--load-baseline a"), Some(Mode::Look));
         assert_eq!(mode("--profile-time=5"), Some(Mode::Profile));
-        assert!(theirs(&words("--exact brigade/thread/same-cpu")).exact);
-        assert!(theirs(&words("--bench --quick")).quick && !theirs(&words("--bench quick")).quick);
+        assert!(criterion_options(&words("--exact brigade/thread/same-cpu")).exact);
+        assert!(
+            criterion_options(&words("--bench --quick")).quick && !criterion_options(&words("--bench quick")).quick
+        );
     }
 }

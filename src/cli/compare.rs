@@ -6,17 +6,17 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::measuring::{Start, share};
-use super::options::{Usage, What};
-use super::paired::{Material, Paired, Sides};
-use super::run::{How, profiles};
+use super::options::{SettingArgs, UsageError};
+use super::paired::{ComparisonInput, PairedRun, SideArgs};
+use super::run::{MeasureArgs, profiles};
+use super::run_session::{Start, share};
 use super::{FAILED, REGRESSION};
 use crate::compare::{Comparison, Matching, bencher, compare, csv, json, markdown, table};
 use crate::record::{Run, read};
 
 /// How the comparison is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum OutputFormat {
     Table,
     Markdown,
     Csv,
@@ -30,7 +30,7 @@ enum Format {
 #[command(after_help = "switchcost compare A B                                  two runs, from their records\n\
                         switchcost compare --paired --b idle=poll handoff/      two settings, measured now\n\
                         switchcost compare --paired --b-program ./switchcost-new handoff/pipe")]
-pub(super) struct Compare {
+pub(super) struct CompareArgs {
     /// The runs' folders or records; with --paired a filter
     #[arg(value_name = "RUN|FILTER")]
     runs: Vec<PathBuf>,
@@ -42,18 +42,18 @@ pub(super) struct Compare {
     fail_on_regression: Option<f64>,
     /// How to write it; bencher is Bencher's metric format, of the last run
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
-    /// Measure two sides, round by round and within a round in turns, sample by sample; where both cannot be set up at once
-    /// (they differ in idle, spin, wait or hold memory), one after the other. Without --a and --b the same twice, which
-    /// shows chance
+    format: OutputFormat,
+    /// Measure two sides, round by round and within a round in turns, sample by sample; where both cannot be set up at
+    /// once (they differ in idle, spin, wait or hold memory), one after the other. Without --a and --b the same twice,
+    /// which shows chance
     #[arg(long)]
     pub(super) paired: bool,
     #[command(flatten)]
-    sides: Sides,
+    sides: SideArgs,
     #[command(flatten)]
-    what: What,
+    what: SettingArgs,
     #[command(flatten)]
-    how: How,
+    how: MeasureArgs,
     #[arg(long, value_name = "NAME|FILE", help = profiles("With --paired: what to measure and how long"))]
     profile: Option<String>,
     /// With --paired: where the two runs go
@@ -64,28 +64,30 @@ pub(super) struct Compare {
     pub(super) resume: Option<PathBuf>,
 }
 
-impl Compare {
+impl CompareArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let material = if self.paired || self.resume.is_some() {
-            Paired::open(self.start()?)?.measure()?
+            PairedRun::open(self.start()?)?.measure()?
         } else {
-            Material { runs: self.read()?, matching: Matching::Ids, complete: true }
+            ComparisonInput { runs: self.read()?, matching: Matching::Ids, complete: true }
         };
         Ok(ExitCode::from(self.conclude(material, &mut std::io::stdout().lock())?))
     }
 
     /// Writes the comparison of `material`, and returns the status to end with.
-    pub(super) fn conclude(&self, material: Material, out: &mut impl Write) -> anyhow::Result<u8> {
-        let Material { runs, matching, complete } = material;
+    pub(super) fn conclude(&self, material: ComparisonInput, out: &mut impl Write) -> anyhow::Result<u8> {
+        let ComparisonInput { runs, matching, complete } = material;
         let comparison = compare(&runs, &matching, self.smallest_effect);
-        let single = runs.len() == 1 && self.format == Format::Bencher;
+        let single = runs.len() == 1 && self.format == OutputFormat::Bencher;
         if comparison.rows.is_empty() && !complete {
             // It was stopped before a pair was whole, or failed and said so.
             return Ok(FAILED);
         }
         if comparison.rows.is_empty() && !single {
             let names = comparison.runs.join(" and ");
-            return Err(Usage::Unknown(format!("{names} have no benchmark in common that was measured in both")).into());
+            return Err(
+                UsageError::Unknown(format!("{names} have no benchmark in common that was measured in both")).into()
+            );
         }
         self.write(&comparison, &runs, out)?;
         let regressed = self.fail_on_regression.is_some_and(|share| comparison.regressions(share).next().is_some());
@@ -98,11 +100,11 @@ impl Compare {
 
     fn write(&self, comparison: &Comparison, runs: &[(String, Run)], out: &mut impl Write) -> anyhow::Result<()> {
         match self.format {
-            Format::Table => write!(out, "{}", table(comparison))?,
-            Format::Markdown => write!(out, "{}", markdown(comparison))?,
-            Format::Csv => write!(out, "{}", csv(comparison))?,
-            Format::Json => writeln!(out, "{}", json(comparison)?)?,
-            Format::Bencher => {
+            OutputFormat::Table => write!(out, "{}", table(comparison))?,
+            OutputFormat::Markdown => write!(out, "{}", markdown(comparison))?,
+            OutputFormat::Csv => write!(out, "{}", csv(comparison))?,
+            OutputFormat::Json => writeln!(out, "{}", json(comparison)?)?,
+            OutputFormat::Bencher => {
                 let last = runs.last().map(|(_, run)| bencher(run)).transpose()?;
                 writeln!(out, "{}", last.unwrap_or_default())?;
             }
@@ -111,17 +113,21 @@ impl Compare {
     }
 
     pub(super) fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
-        let needs_paired = |what: &str| Err(Usage::Unknown(format!("{what} measures: it needs --paired")).into());
-        if self.sides != Sides::default() {
+        let needs_paired = |what: &str| Err(UsageError::Unknown(format!("{what} measures: it needs --paired")).into());
+        if self.sides != SideArgs::default() {
             return needs_paired("--a, --b, --a-program, --b-program or --no-turns");
         }
-        if self.how != How::default() || self.what != What::default() || self.profile.is_some() || self.out.is_some() {
+        if self.how != MeasureArgs::default()
+            || self.what != SettingArgs::default()
+            || self.profile.is_some()
+            || self.out.is_some()
+        {
             return needs_paired("an option of `switchcost run`");
         }
-        let fewest = if self.format == Format::Bencher { 1 } else { 2 };
+        let fewest = if self.format == OutputFormat::Bencher { 1 } else { 2 };
         if self.runs.len() < fewest {
             let text = "compare needs two runs or more: `switchcost compare A B`, or --paired to measure two settings";
-            return Err(Usage::Unknown(text.into()).into());
+            return Err(UsageError::Unknown(text.into()).into());
         }
         self.runs.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
     }
@@ -129,14 +135,14 @@ impl Compare {
     /// What the options of a paired comparison come to.
     pub(super) fn start(&self) -> anyhow::Result<Start> {
         if self.runs.len() > 1 {
-            return Err(Usage::Unknown("--paired takes one filter, not several".into()).into());
+            return Err(UsageError::Unknown("--paired takes one filter, not several".into()).into());
         }
         match &self.resume {
             Some(folder) => {
                 self.how.refuse_with_resume(&self.what)?;
                 Ok(Start::Resume(folder.clone()))
             }
-            None => Paired::start(
+            None => PairedRun::start(
                 &self.sides,
                 &self.what,
                 &self.how,

@@ -13,13 +13,13 @@ use crate::units::{CpuId, cpu_list};
 
 /// Print this machine as the record keeps it, with warnings about what makes it noisy
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct HostArgs {
     /// As JSON, whole
     #[arg(long)]
     json: bool,
 }
 
-impl Show {
+impl HostArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.print(&mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)

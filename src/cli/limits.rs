@@ -7,17 +7,17 @@ use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::FAILED;
-use super::options::{Usage, meant};
+use super::options::{UsageError, meant};
 use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks};
 use crate::host::Root;
-use crate::host::limits::{self, Judgement, Resource};
+use crate::host::limits::{self, LimitCheck, Resource};
 use crate::mechanism::{Mechanism, Parameters, Value, find};
 use crate::sys::limits::raise_descriptors;
 
 /// Say whether N tasks fit this machine: each limit with its value, where it was read, and the command that raises it
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 they fit, 1 they do not, 2 bad usage.")]
-pub(super) struct Limits {
+pub(super) struct LimitsArgs {
     /// How many tasks
     #[arg(long, value_name = "N")]
     tasks: u64,
@@ -38,7 +38,7 @@ pub(super) struct Limits {
 /// Resident memory of a plain thread, as for the mechanisms' own.
 const BYTES_PER_THREAD: u64 = 32 * 1024;
 
-impl Limits {
+impl LimitsArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         // What measuring does first; needs no privilege.
         raise_descriptors()?;
@@ -84,7 +84,7 @@ impl Limits {
         if self.sweep { INSTANCES_OF_A_SWEEP } else { INSTANCES }
     }
 
-    pub(super) fn demand(&self) -> Result<limits::Demand, Usage> {
+    pub(super) fn demand(&self) -> Result<limits::Demand, UsageError> {
         let demand = match &self.mechanism {
             None => limits::Demand {
                 threads: self.tasks,
@@ -100,35 +100,35 @@ impl Limits {
     }
 
     /// The most tasks of the mechanism that fit.
-    fn most(&self, limits: &limits::Limits) -> Result<Option<u64>, Usage> {
+    fn most(&self, limits: &limits::Limits) -> Result<Option<u64>, UsageError> {
         let Some(id) = &self.mechanism else { return Ok(None) };
         let mechanism = mechanism(id)?;
         Ok(most_tasks(mechanism, &with_tasks(mechanism, self.tasks)?, limits, self.instances()))
     }
 }
 
-pub(super) fn mechanism(id: &str) -> Result<&'static dyn Mechanism, Usage> {
+pub(super) fn mechanism(id: &str) -> Result<&'static dyn Mechanism, UsageError> {
     find(id).ok_or_else(|| {
         let meant = meant(id);
-        Usage::Unknown(format!("no mechanism is called `{id}`{meant}; `switchcost list` prints them"))
+        UsageError::Unknown(format!("no mechanism is called `{id}`{meant}; `switchcost list` prints them"))
     })
 }
 
 /// The defaults with that many tasks.
-fn with_tasks(mechanism: &dyn Mechanism, tasks: u64) -> Result<Parameters, Usage> {
+fn with_tasks(mechanism: &dyn Mechanism, tasks: u64) -> Result<Parameters, UsageError> {
     let descriptor = mechanism.descriptor();
     let parameter =
-        count_of(descriptor).ok_or_else(|| Usage::Unknown(PlanError::NoCount(descriptor.id).to_string()))?;
-    let value: Value = parameter.parse(&tasks.to_string()).map_err(|error| Usage::Unknown(error.to_string()))?;
+        count_of(descriptor).ok_or_else(|| UsageError::Unknown(PlanError::NoCount(descriptor.id).to_string()))?;
+    let value: Value = parameter.parse(&tasks.to_string()).map_err(|error| UsageError::Unknown(error.to_string()))?;
     Ok(Parameters::defaults(descriptor).with(parameter, value))
 }
 
-fn table(judgements: &[Judgement]) -> Table {
+fn table(judgements: &[LimitCheck]) -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule)).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["limit", "of", "value", "in use", "needed", "fits", "read from"]);
-    for Judgement { limit, demanded, obstacle } in judgements {
+    for LimitCheck { limit, demanded, obstacle } in judgements {
         let value = limit.value.to_string();
         let fits = if obstacle.is_some() { "NO" } else { "yes" };
         let (in_use, demanded) = (limit.in_use.to_string(), demanded.to_string());
@@ -160,9 +160,9 @@ fn resource(resource: Resource) -> &'static str {
 mod tests {
     use super::*;
 
-    fn asked(tasks: u64, mechanism: Option<&str>) -> Result<limits::Demand, Usage> {
+    fn asked(tasks: u64, mechanism: Option<&str>) -> Result<limits::Demand, UsageError> {
         let mechanism = mechanism.map(Into::into);
-        Limits { tasks, mechanism, sweep: false, connections: None, json: false }.demand()
+        LimitsArgs { tasks, mechanism, sweep: false, connections: None, json: false }.demand()
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
     fn a_sweep_takes_half_and_connections_are_asked_for() {
         let of = |sweep, connections| {
             let mechanism = Some("brigade/one_thread".into());
-            Limits { tasks: 500, mechanism, sweep, connections, json: false }.demand().unwrap()
+            LimitsArgs { tasks: 500, mechanism, sweep, connections, json: false }.demand().unwrap()
         };
         assert_eq!(of(false, None).descriptors, 2 * of(true, None).descriptors);
         assert_eq!((of(true, None).connections, of(true, Some(7)).connections), (0, 7));

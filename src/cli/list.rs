@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::options::{Filter, Usage};
+use super::options::{Filter, UsageError};
 use crate::mechanism::{Domain, GROUPS, Mechanism, registry};
 
 /// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListArgs {
     /// Only mechanisms whose id, with or without a placement, matches this regular expression
     filter: Option<String>,
     /// As JSON, one object a line
@@ -18,7 +18,7 @@ pub(super) struct List {
     json: bool,
 }
 
-impl List {
+impl ListArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.print(&mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
@@ -32,7 +32,7 @@ impl List {
         };
         let wanted: Vec<_> = registry().iter().copied().filter(named).collect();
         if wanted.is_empty() {
-            return Err(Usage::NoMatch(self.filter.clone().unwrap_or_default()).into());
+            return Err(UsageError::NoMatch(self.filter.clone().unwrap_or_default()).into());
         }
         if self.json {
             for mechanism in wanted {

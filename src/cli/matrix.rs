@@ -9,16 +9,16 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::measuring::{check_same, machine_line};
-use super::options::{Usage, What, meant};
+use super::options::{SettingArgs, UsageError, meant};
+use super::run_session::{check_same, host_line};
 use super::{FAILED, folder};
 use crate::crew::Placement;
-use crate::harness::rounds::{Held, Interrupts, hold};
-use crate::harness::{Sampling, matrix, pairs};
+use crate::harness::rounds::{PlanLock, Signals, lock_run};
+use crate::harness::{MatrixSampling, matrix, pairs};
 use crate::host::{Host, Root};
 use crate::mechanism::{Mechanism, Parameters, find};
-use crate::record::{BenchmarkLine, Line, Outcome, RecordError, Run, Suite, Writer, read};
-use crate::report::{File, pairs_files, pairs_tables, summarize};
+use crate::record::{BenchmarkLine, Build, Line, Outcome, RecordError, RecordWriter, Run, read};
+use crate::report::{ReportFile, pairs_files, pairs_tables, summarize};
 use crate::sys::affinity::allowed_cpus;
 use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
 
@@ -28,7 +28,7 @@ use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
 With --out it may be added to a run of this machine by this program, whose report then has the map.\n\
 Ctrl-C ends it after the visit and writes down what there is.\n\
 Exit status: 0 every pair was measured, 1 one failed or it was stopped, 2 bad usage.")]
-pub(super) struct Matrix {
+pub(super) struct MatrixArgs {
     /// Which handoff: spin, futex, pipe, or any other that `switchcost list handoff/` names
     #[arg(long, value_name = "NAME", default_value = "spin")]
     mechanism: String,
@@ -63,11 +63,11 @@ pub(super) struct Visits {
     pub(super) mechanism: &'static dyn Mechanism,
     pub(super) cpus: Vec<CpuId>,
     pub(super) pairs: Vec<(CpuId, CpuId)>,
-    pub(super) sampling: Sampling,
+    pub(super) sampling: MatrixSampling,
     pub(super) folder: PathBuf,
 }
 
-impl Matrix {
+impl MatrixArgs {
     /// Which pairs are visited, how, and where the record goes.
     pub(super) fn visits(&self) -> anyhow::Result<Visits> {
         let mechanism = self.mechanism()?;
@@ -75,11 +75,11 @@ impl Matrix {
         let id = mechanism.descriptor().id;
         if !mechanism.tasks(&Parameters::defaults(mechanism.descriptor())).fit(Placement::OnePerCpu) {
             let reason = format!("the tasks of {id} share a thread, and with it a CPU: there are no pairs to measure");
-            return Err(Usage::Unknown(reason).into());
+            return Err(UsageError::Unknown(reason).into());
         }
         let pairs = pairs(mechanism, &cpus, self.ordered);
         if pairs.is_empty() {
-            return Err(Usage::Unknown(format!(
+            return Err(UsageError::Unknown(format!(
                 "{} needs two CPUs, and there is only CPU {}; a wider mask helps (taskset, cpuset, --cpus)",
                 id,
                 cpu_list(&cpus)
@@ -104,22 +104,22 @@ impl Matrix {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let visits = self.visits()?;
         let Visits { mechanism, ref pairs, sampling, .. } = visits;
-        let mut log = Log::open(visits.folder.clone())?;
-        let mut interrupts = Interrupts::take_over()?;
-        let watch = Watch::new(pairs.len(), self.rounds);
+        let mut log = MatrixRecord::open(visits.folder.clone())?;
+        let mut signals = Signals::take_over()?;
+        let watch = MatrixProgress::new(pairs.len(), self.rounds);
         let go_on = |done| {
             watch.visited(done);
             // Looking does not fail, and a look that did would be no reason to stop.
-            let _ = interrupts.wait(Duration::ZERO);
-            interrupts.asked() == 0
+            let _ = signals.wait(Duration::ZERO);
+            signals.count() == 0
         };
-        let lines = matrix(mechanism, pairs, sampling, &log.machine, go_on);
+        let lines = matrix(mechanism, pairs, sampling, &log.host_id, go_on);
         watch.end();
         let lines = lines?;
         log.append(&lines)?;
         let failed = lines.iter().filter_map(|line| Some((&line.id, line.outcome.reason()?)));
         failed.clone().for_each(|(id, reason)| eprintln!("{id}: FAILED: {reason}"));
-        let whole = failed.count() == 0 && interrupts.asked() == 0;
+        let whole = failed.count() == 0 && signals.count() == 0;
         let status = if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", self.numbers(&visits, &lines))?;
@@ -134,11 +134,11 @@ impl Matrix {
         Ok(status)
     }
 
-    fn mechanism(&self) -> Result<&'static dyn Mechanism, Usage> {
+    fn mechanism(&self) -> Result<&'static dyn Mechanism, UsageError> {
         let name = self.mechanism.strip_prefix("handoff/").unwrap_or(&self.mechanism);
         find(&format!("handoff/{name}")).ok_or_else(|| {
             let meant = meant(&format!("handoff/{name}"));
-            Usage::Unknown(format!("no handoff is called `{name}`{meant}; `switchcost list handoff/` prints them"))
+            UsageError::Unknown(format!("no handoff is called `{name}`{meant}; `switchcost list handoff/` prints them"))
         })
     }
 
@@ -146,23 +146,24 @@ impl Matrix {
         let allowed = allowed_cpus()?;
         let Some(list) = &self.cpus else { return Ok(allowed) };
         let chosen = parse_cpu_list(list).filter(|cpus| !cpus.is_empty());
-        let mut chosen = chosen.ok_or_else(|| Usage::Unknown(format!("`{list}` is no list of CPUs, such as 0-3,8")))?;
+        let mut chosen =
+            chosen.ok_or_else(|| UsageError::Unknown(format!("`{list}` is no list of CPUs, such as 0-3,8")))?;
         chosen.sort_unstable();
         chosen.dedup();
         match chosen.iter().find(|cpu| !allowed.contains(cpu)) {
             None => Ok(chosen),
             Some(cpu) => {
                 let allowed = cpu_list(&allowed);
-                Err(Usage::Unknown(format!("CPU {cpu} is not one that this process may use: {allowed}")).into())
+                Err(UsageError::Unknown(format!("CPU {cpu} is not one that this process may use: {allowed}")).into())
             }
         }
     }
 
-    fn sampling(&self) -> Result<Sampling, Usage> {
-        let what = What { idle: self.idle.clone(), policy: self.policy.clone(), ..What::default() };
+    fn sampling(&self) -> Result<MatrixSampling, UsageError> {
+        let what = SettingArgs { idle: self.idle.clone(), policy: self.policy.clone(), ..SettingArgs::default() };
         let choice = what.choice()?;
         let sample = Nanos(self.sample_ms * 1_000_000);
-        Ok(Sampling {
+        Ok(MatrixSampling {
             rounds: self.rounds,
             sample,
             idle: choice.idle.unwrap_or_default(),
@@ -172,13 +173,13 @@ impl Matrix {
 }
 
 /// What is shown meanwhile: a bar on a terminal, a line for each round elsewhere.
-struct Watch {
+struct MatrixProgress {
     bar: Option<indicatif::ProgressBar>,
     pairs: usize,
     rounds: u32,
 }
 
-impl Watch {
+impl MatrixProgress {
     fn new(pairs: usize, rounds: u32) -> Self {
         let visits = pairs as u64 * u64::from(rounds);
         let bar = std::io::stderr().is_terminal().then(|| indicatif::ProgressBar::new(visits));
@@ -201,26 +202,26 @@ impl Watch {
 }
 
 /// The run that the pairs are written to: a new one, or one of this machine that has other benchmarks.
-struct Log {
+struct MatrixRecord {
     folder: PathBuf,
-    machine: String,
+    host_id: String,
     before: Run,
-    writer: Writer,
+    writer: RecordWriter,
     /// Written when there is something to write beside it.
     introduction: Option<Line>,
-    _held: Option<Held>,
+    _held: Option<PlanLock>,
 }
 
-impl Log {
+impl MatrixRecord {
     /// Before minutes of measuring.
     fn open(folder: PathBuf) -> anyhow::Result<Self> {
-        let held = hold(&folder)?;
-        let writer = Writer::open(&folder)?;
+        let held = lock_run(&folder)?;
+        let writer = RecordWriter::open(&folder)?;
         let before = if writer.is_new() { Run::default() } else { read(&folder)? };
-        let (host, suite) = (Host::observe(&Root::default()), Suite::current());
-        check_same(&before, &host, &suite, &folder)?;
-        let introduction = Line::Machine(Box::new(machine_line(super::command_line(), &host, suite)));
-        Ok(Self { folder, machine: host.id(), before, writer, introduction: Some(introduction), _held: held })
+        let (host, build) = (Host::observe(&Root::default()), Build::current());
+        check_same(&before, &host, &build, &folder)?;
+        let introduction = Line::Host(Box::new(host_line(super::command_line(), &host, build)));
+        Ok(Self { folder, host_id: host.id(), before, writer, introduction: Some(introduction), _held: held })
     }
 
     /// Writes `lines` as the round after those that the run has of them.
@@ -242,7 +243,7 @@ impl Log {
 
     /// Draws all maps of the run.
     fn pictures(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let write = |file: File| {
+        let write = |file: ReportFile| {
             let path = self.folder.join(&file.path);
             std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
             Ok(path)

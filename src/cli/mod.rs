@@ -8,12 +8,12 @@ mod host;
 mod limits;
 mod list;
 mod matrix;
-mod measuring;
 mod options;
 mod paired;
 mod progress;
 mod report;
 mod run;
+mod run_session;
 mod show;
 mod splice;
 mod sweep;
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use options::Usage;
+pub use options::UsageError;
 
 /// Exit status when something failed.
 const FAILED: u8 = 1;
@@ -46,18 +46,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    List(list::List),
-    Host(host::Show),
-    Audit(audit::Audit),
-    Limits(limits::Limits),
-    Matrix(matrix::Matrix),
-    Run(Box<run::Run>),
-    Sweep(Box<sweep::Sweep>),
-    Compare(Box<compare::Compare>),
-    Show(show::Show),
-    Report(report::Report),
+    List(list::ListArgs),
+    Host(host::HostArgs),
+    Audit(audit::AuditArgs),
+    Limits(limits::LimitsArgs),
+    Matrix(matrix::MatrixArgs),
+    Run(Box<run::RunArgs>),
+    Sweep(Box<sweep::SweepArgs>),
+    Compare(Box<compare::CompareArgs>),
+    Show(show::ShowArgs),
+    Report(report::ReportArgs),
     #[command(hide = true)]
-    Splice(splice::Splice),
+    Splice(splice::SpliceArgs),
 }
 
 /// Runs the command line and returns the status to end with.
@@ -141,10 +141,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Whether whoever gave the command can mend it.
 fn is_usage(error: &anyhow::Error) -> bool {
-    error.is::<Usage>()
+    error.is::<UsageError>()
         || error.is::<crate::harness::PlanError>()
         || error.is::<crate::harness::rounds::ProfileError>()
-        || error.is::<crate::harness::rounds::AskedError>()
+        || error.is::<crate::harness::rounds::RunPlanError>()
         || is_bad_record(error)
 }
 

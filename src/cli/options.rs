@@ -4,13 +4,13 @@ use clap::Args;
 use regex::Regex;
 
 use crate::crew::{Class, Idle, Placement, Policy};
-use crate::harness::{Choice, Planned};
+use crate::harness::{Choice, PlannedBenchmark};
 use crate::mechanism::{Descriptor, registry};
-use crate::pmu::{Event, Plan, PmuError};
+use crate::pmu::{Event, EventSet, PmuError};
 
 /// Bad usage: one line with the remedy, exit status 2.
 #[derive(Debug, thiserror::Error)]
-pub enum Usage {
+pub enum UsageError {
     /// A filter that names nothing.
     #[error(
         "no benchmark's id matches `{0}`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu"
@@ -37,14 +37,15 @@ pub enum Usage {
 
 /// What to measure, and how.
 #[derive(Debug, Clone, Default, PartialEq, Args, serde::Serialize, serde::Deserialize)]
-pub(super) struct What {
+pub(super) struct SettingArgs {
     /// Sets a parameter of every mechanism that has it; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(super) set: Vec<String>,
     /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu)
     #[arg(long, value_name = "LIST")]
     pub(super) placement: Option<String>,
-    /// What idle CPUs do: default, poll (holds /dev/cpu_dma_latency at 0), or spinner (a SCHED_IDLE process on each CPU)
+    /// What idle CPUs do: default, poll (holds /dev/cpu_dma_latency at 0), or spinner (a SCHED_IDLE process on each
+    /// CPU)
     #[arg(long, value_name = "MODE")]
     pub(super) idle: Option<String>,
     /// How tasks are scheduled: other, batch, idle, fifo or rr
@@ -55,14 +56,14 @@ pub(super) struct What {
     pub(super) slice_us: Option<u64>,
 }
 
-impl What {
+impl SettingArgs {
     /// Checks the words.
-    pub(super) fn choice(&self) -> Result<Choice, Usage> {
+    pub(super) fn choice(&self) -> Result<Choice, UsageError> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_string(), value.trim().to_string())),
-            None => Err(Usage::NotAPair(text.clone())),
+            None => Err(UsageError::NotAPair(text.clone())),
         };
-        let unknown = |error: &dyn std::fmt::Display| Usage::Unknown(error.to_string());
+        let unknown = |error: &dyn std::fmt::Display| UsageError::Unknown(error.to_string());
         let mut parameters = self.set.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
         let mut idle = match &self.idle {
             Some(word) => Some(word.parse::<Idle>().map_err(|error| unknown(&error))?),
@@ -80,18 +81,19 @@ impl What {
     }
 
     /// `--set policy=fifo` and `--set slice_us=100` are what the ids suggest.
-    fn policy(&self, parameters: &mut Vec<(String, String)>) -> Result<Option<Policy>, Usage> {
+    fn policy(&self, parameters: &mut Vec<(String, String)>) -> Result<Option<Policy>, UsageError> {
         let mut taken = |name: &str| {
             let index = parameters.iter().position(|(set, _)| set == name)?;
             Some(parameters.remove(index).1)
         };
         let class = taken("policy").or_else(|| self.policy.clone()).map(|word| {
-            word.parse::<Class>().map_err(|error: crate::crew::UnknownClass| Usage::Unknown(error.to_string()))
+            word.parse::<Class>().map_err(|error: crate::crew::UnknownClass| UsageError::Unknown(error.to_string()))
         });
         let class = class.transpose()?;
         let slice_us = match taken("slice_us") {
             Some(text) => {
-                let whole = text.parse().map_err(|_| Usage::Unknown(format!("slice_us={text} is no whole number")))?;
+                let whole =
+                    text.parse().map_err(|_| UsageError::Unknown(format!("slice_us={text} is no whole number")))?;
                 Some(whole)
             }
             None => self.slice_us,
@@ -100,7 +102,7 @@ impl What {
             return Ok(None);
         }
         let policy = Policy::new(class.unwrap_or_default(), slice_us);
-        policy.map(Some).map_err(|error| Usage::Unknown(error.to_string()))
+        policy.map(Some).map_err(|error| UsageError::Unknown(error.to_string()))
     }
 }
 
@@ -114,10 +116,10 @@ pub(super) fn meant(given: &str) -> String {
 }
 
 /// The default plan of counters, and `events` on top.
-pub(super) fn counter_plan(events: Option<&str>) -> Result<Plan, Usage> {
-    let parse = |list: &str| Event::parse_list(list).map_err(|error: PmuError| Usage::Unknown(error.to_string()));
+pub(super) fn event_set(events: Option<&str>) -> Result<EventSet, UsageError> {
+    let parse = |list: &str| Event::parse_list(list).map_err(|error: PmuError| UsageError::Unknown(error.to_string()));
     let extra = events.map_or(Ok(Vec::new()), parse)?;
-    Ok(Plan::default().with_events(&extra))
+    Ok(EventSet::default().with_events(&extra))
 }
 
 /// Which ids a filter means: a regular expression anywhere in the id, as Criterion's filters are.
@@ -133,7 +135,7 @@ pub(super) enum Filter {
 
 impl Filter {
     /// Reads a filter.
-    pub(super) fn new(filter: Option<&str>, exact: bool) -> Result<Self, Usage> {
+    pub(super) fn new(filter: Option<&str>, exact: bool) -> Result<Self, UsageError> {
         Ok(match filter {
             None => Self::All,
             Some(id) if exact => Self::Exact(id.into()),
@@ -142,7 +144,7 @@ impl Filter {
                     let told = error.to_string();
                     // Lines before the last one draw the pattern.
                     let reason = told.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").into();
-                    Usage::BadFilter { filter: pattern.into(), reason }
+                    UsageError::BadFilter { filter: pattern.into(), reason }
                 };
                 Self::Pattern(Regex::new(pattern).map_err(bad)?)
             }
@@ -166,8 +168,8 @@ impl Filter {
 
     /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
     /// parameter of none of it: an option that does nothing was meant to do something.
-    pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[Planned]) -> Result<(), Usage> {
-        self.must_name_something(&planned.iter().map(Planned::id).collect::<Vec<_>>())?;
+    pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
+        self.must_name_something(&planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>())?;
         if planned.is_empty() {
             let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
             let reason = match (placements.as_slice(), choice.parameters.first()) {
@@ -179,13 +181,13 @@ impl Filter {
                 }
                 _ => format!("with placement {} nothing of it is left", placements.join(", ")),
             };
-            return Err(Usage::Unknown(format!("{self} names benchmarks, but {reason}")));
+            return Err(UsageError::Unknown(format!("{self} names benchmarks, but {reason}")));
         }
         let taken =
             |name: &str| planned.iter().any(|planned| planned.mechanism().descriptor().parameter(name).is_some());
         match choice.parameters.iter().find(|(name, _)| !taken(name)) {
             None => Ok(()),
-            Some((name, _)) => Err(Usage::Unknown(format!(
+            Some((name, _)) => Err(UsageError::Unknown(format!(
                 "nothing that {self} names has a parameter `{name}`; `switchcost list MECHANISM` shows those it has"
             ))),
         }
@@ -194,12 +196,12 @@ impl Filter {
     /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
     ///
     /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
-    fn must_name_something(&self, planned: &[String]) -> Result<(), Usage> {
+    fn must_name_something(&self, planned: &[String]) -> Result<(), UsageError> {
         let elsewhere = || registry().iter().any(|mechanism| self.matches_in_a_placement(mechanism.descriptor()));
         if planned.iter().any(|id| self.matches(id)) || elsewhere() {
             return Ok(());
         }
-        Err(Usage::NoMatch(match self {
+        Err(UsageError::NoMatch(match self {
             Self::All => String::new(),
             Self::Pattern(pattern) => pattern.to_string(),
             Self::Exact(exact) => exact.clone(),
@@ -221,9 +223,9 @@ impl std::fmt::Display for Filter {
 mod tests {
     use super::*;
 
-    fn what(set: &[&str], policy: Option<&str>, slice_us: Option<u64>) -> Result<Choice, Usage> {
+    fn what(set: &[&str], policy: Option<&str>, slice_us: Option<u64>) -> Result<Choice, UsageError> {
         let set = set.iter().map(ToString::to_string).collect();
-        What { set, policy: policy.map(Into::into), slice_us, ..What::default() }.choice()
+        SettingArgs { set, policy: policy.map(Into::into), slice_us, ..SettingArgs::default() }.choice()
     }
 
     #[test]

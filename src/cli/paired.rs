@@ -1,4 +1,5 @@
-//! Two settings or two programs, measured in turns or next to each other: both sides of a pair see the machine in one state.
+//! Two settings or two programs, measured in turns or next to each other: both sides of a pair see the machine in one
+//! state.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,21 +7,21 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::folder;
-use super::measuring::{Measuring, Start, absolute};
-use super::options::{Filter, Usage, What};
-use super::run::{How, has_failures, tell};
+use super::options::{Filter, SettingArgs, UsageError};
+use super::run::{MeasureArgs, has_failures, tell};
+use super::run_session::{RunSession, Start, absolute};
 use crate::compare::Matching;
-use crate::harness::rounds::{Asked, Entry, Profile};
-use crate::harness::{Choice, Planned};
+use crate::harness::rounds::{PlanEntry, Profile, RunPlan};
+use crate::harness::{Choice, PlannedBenchmark};
 use crate::record::Run;
 
-/// Unless told otherwise: the fewest of which the rank interval leaves out the extremes on either side, so that one round
-/// in which the machine was slow for one side alone does not decide. With five it does, and 5 % were not found.
+/// Unless told otherwise: the fewest of which the rank interval leaves out the extremes on either side, so that one
+/// round in which the machine was slow for one side alone does not decide. With five it does, and 5 % were not found.
 const ROUNDS: u32 = 9;
 
 /// What the sides differ in.
 #[derive(Debug, Default, PartialEq, Args)]
-pub(super) struct Sides {
+pub(super) struct SideArgs {
     /// What one side sets: idle, placement and parameters, as in tasks=64,idle=poll
     #[arg(long, value_name = "SETTINGS")]
     a: Option<String>,
@@ -39,7 +40,7 @@ pub(super) struct Sides {
 }
 
 /// What there is to compare.
-pub(super) struct Material {
+pub(super) struct ComparisonInput {
     /// The runs' names and records.
     pub(super) runs: Vec<(String, Run)>,
     /// What of them belongs together.
@@ -49,16 +50,16 @@ pub(super) struct Material {
 }
 
 /// A paired comparison that can be measured.
-pub(super) struct Paired {
-    measuring: Measuring,
+pub(super) struct PairedRun {
+    session: RunSession,
 }
 
-impl Paired {
+impl PairedRun {
     /// What these options come to.
     pub(super) fn start(
-        sides: &Sides,
-        what: &What,
-        how: &How,
+        sides: &SideArgs,
+        what: &SettingArgs,
+        how: &MeasureArgs,
         profile: &str,
         filter: Option<&str>,
         out: Option<PathBuf>,
@@ -78,53 +79,56 @@ impl Paired {
         // Of the same mechanisms: what the other side sets may be out of range for those that nobody asked for.
         let asked_for = |id: &str| first.iter().any(|planned| is_of(id, planned.mechanism().descriptor().id));
         let second = profile.plan(&b, asked_for)?;
-        let second: BTreeMap<String, &Planned> = second.iter().map(|planned| (key(planned, across), planned)).collect();
-        let mut asked = how.asked(&profile.with_rounds(profile.rounds.max(ROUNDS)))?;
-        asked.in_turns = !sides.no_turns;
+        let second: BTreeMap<String, &PlannedBenchmark> =
+            second.iter().map(|planned| (key(planned, across), planned)).collect();
+        let mut plan = how.run_plan(&profile.with_rounds(profile.rounds.max(ROUNDS)))?;
+        plan.interleaved = !sides.no_turns;
         for (number, planned) in first.iter().enumerate() {
             if let Some(other) = second.get(&key(planned, across)) {
-                add(&mut asked, number, [planned, other]);
+                add(&mut plan, number, [planned, other]);
             }
         }
-        if asked.entries.is_empty() {
-            return Err(Usage::Unknown("no benchmark that the filter names can run on both sides here".into()).into());
+        if plan.entries.is_empty() {
+            return Err(
+                UsageError::Unknown("no benchmark that the filter names can run on both sides here".into()).into()
+            );
         }
-        for (program, given) in asked.programs.0.iter_mut().zip([&sides.a_program, &sides.b_program]) {
+        for (program, given) in plan.programs.0.iter_mut().zip([&sides.a_program, &sides.b_program]) {
             if let Some(given) = given {
-                *program = absolute(given).map_err(|error| Usage::Unknown(format!("{error:#}")))?;
+                *program = absolute(given).map_err(|error| UsageError::Unknown(format!("{error:#}")))?;
             }
         }
-        Ok(Start::Begin(Box::new(asked), out.unwrap_or_else(folder::of_this_run)))
+        Ok(Start::Begin(Box::new(plan), out.unwrap_or_else(folder::of_this_run)))
     }
 
     /// Begins one or goes on with one.
     pub(super) fn open(start: Start) -> anyhow::Result<Self> {
-        let measuring = Measuring::start(start)?;
-        if measuring.asked.sides() == 2 {
-            return Ok(Self { measuring });
+        let session = RunSession::start(start)?;
+        if session.plan.sides() == 2 {
+            return Ok(Self { session });
         }
-        let folder = measuring.folder.display();
-        Err(Usage::Unknown(format!("{folder} is no paired comparison: switchcost run --resume {folder}")).into())
+        let folder = session.folder.display();
+        Err(UsageError::Unknown(format!("{folder} is no paired comparison: switchcost run --resume {folder}")).into())
     }
 
     /// Measures.
-    pub(super) fn measure(mut self) -> anyhow::Result<Material> {
-        let conclusion = self.measuring.go_on()?;
-        let asked = &self.measuring.asked;
-        tell(&conclusion, asked.until, &mut std::io::stderr())?;
+    pub(super) fn measure(mut self) -> anyhow::Result<ComparisonInput> {
+        let conclusion = self.session.go_on()?;
+        let plan = &self.session.plan;
+        tell(&conclusion, plan.until, &mut std::io::stderr())?;
         if conclusion.stopped {
-            eprintln!("stopped; it goes on with: switchcost compare --resume {}", self.measuring.folder.display());
+            eprintln!("stopped; it goes on with: switchcost compare --resume {}", self.session.folder.display());
         }
-        let runs = self.measuring.runs()?;
+        let runs = self.session.runs()?;
         let complete = !conclusion.stopped && !runs.iter().any(has_failures);
-        let names = asked.folders(&self.measuring.folder).into_iter().map(|folder| folder.display().to_string());
-        Ok(Material { runs: names.zip(runs).collect(), matching: Matching::Pairs(pairs(asked)), complete })
+        let names = plan.folders(&self.session.folder).into_iter().map(|folder| folder.display().to_string());
+        Ok(ComparisonInput { runs: names.zip(runs).collect(), matching: Matching::Pairs(pairs(plan)), complete })
     }
 }
 
 /// `tasks=64,idle=poll,placement=same-cpu`.
-fn settings(text: &str) -> Result<Choice, Usage> {
-    let mut what = What::default();
+fn settings(text: &str) -> Result<Choice, UsageError> {
+    let mut what = SettingArgs::default();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         match pair.strip_prefix("placement=") {
             Some(placement) => what.placement = Some(placement.into()),
@@ -138,26 +142,28 @@ fn is_of(id: &str, mechanism: &str) -> bool {
     id.strip_prefix(mechanism).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn key(planned: &Planned, across: bool) -> String {
+fn key(planned: &PlannedBenchmark, across: bool) -> String {
     let mechanism = planned.mechanism().descriptor().id;
     if across { mechanism.into() } else { format!("{mechanism}/{}", planned.setting().placement) }
 }
 
-fn add(asked: &mut Asked, pair: usize, sides: [&Planned; 2]) {
+fn add(plan: &mut RunPlan, pair: usize, sides: [&PlannedBenchmark; 2]) {
     let mut entries = Vec::new();
     for (side, planned) in sides.into_iter().enumerate() {
         match planned {
-            Planned::Ready(benchmark) => entries.push(Entry { side, ..Entry::single(pair, benchmark) }),
-            Planned::Unsupported { id, reason, .. } => eprintln!("{id}: left out: {reason}"),
+            PlannedBenchmark::Ready(benchmark) => {
+                entries.push(PlanEntry { side, ..PlanEntry::single(pair, benchmark) })
+            }
+            PlannedBenchmark::Unsupported { id, reason, .. } => eprintln!("{id}: left out: {reason}"),
         }
     }
     if entries.len() == 2 {
-        asked.entries.append(&mut entries);
+        plan.entries.append(&mut entries);
     }
 }
 
-fn pairs(asked: &Asked) -> Vec<(String, String)> {
-    let side = |side: usize| asked.entries.iter().filter(move |entry| entry.side == side);
-    let partner = |a: &Entry| side(1).find(|b| b.pair == a.pair).map(|b| (a.id.clone(), b.id.clone()));
+fn pairs(plan: &RunPlan) -> Vec<(String, String)> {
+    let side = |side: usize| plan.entries.iter().filter(move |entry| entry.side == side);
+    let partner = |a: &PlanEntry| side(1).find(|b| b.pair == a.pair).map(|b| (a.id.clone(), b.id.clone()));
     side(0).filter_map(partner).collect()
 }

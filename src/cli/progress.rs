@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::harness::rounds::{Asked, Job, Outlook};
+use crate::harness::rounds::{Job, RunPlan, RunProgress};
 
 /// A bar or lines, on standard error.
 #[derive(Debug, Clone)]
-pub(super) struct Progress {
+pub(super) struct ProgressDisplay {
     bar: Option<ProgressBar>,
     rounds: u32,
     paired: bool,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// For what was asked.
-    pub(super) fn new(asked: &Asked) -> Self {
-        Self { bar: bar(0), rounds: asked.rounds, paired: asked.sides() > 1 }
+    pub(super) fn new(plan: &RunPlan) -> Self {
+        Self { bar: bar(0), rounds: plan.rounds, paired: plan.sides() > 1 }
     }
 
     /// A job begins, or two that take turns.
-    pub(super) fn begins(&self, jobs: &[Job<'_>], outlook: &Outlook) {
+    pub(super) fn begins(&self, jobs: &[Job<'_>], progress: &RunProgress) {
         let Some(round) = jobs.first().map(|job| job.round + 1) else { return };
         let round = format!("round {round}/{}", self.rounds.max(round));
         let mut sides: Vec<_> = jobs.iter().map(|job| (job.entry.side, job.entry.id.as_str())).collect();
@@ -33,14 +33,14 @@ impl Progress {
             [(_, a), (_, b)] => format!("{a} and {b} in turns"),
             _ => sides.iter().map(|(_, id)| *id).collect(),
         };
-        let left = time(outlook.left);
+        let left = time(progress.left);
         match &self.bar {
             Some(bar) => {
-                bar.set_length(outlook.all);
-                bar.set_position(outlook.done);
+                bar.set_length(progress.all);
+                bar.set_position(progress.done);
                 bar.set_message(format!("{round}, {left} left: {what}"));
             }
-            None => eprintln!("{round}, {}/{}, {left} left: {what}", outlook.done + 1, outlook.all),
+            None => eprintln!("{round}, {}/{}, {left} left: {what}", progress.done + 1, progress.all),
         }
     }
 
@@ -68,7 +68,8 @@ impl Progress {
 }
 
 /// `45 s`, `12 min`, `3 h 05 min`.
-/// Steps of a known number that each print something when they are done: a bar on a terminal, a line for each elsewhere.
+/// Steps of a known number that each print something when they are done: a bar on a terminal, a line for each
+/// elsewhere.
 #[derive(Debug)]
 pub(super) struct Steps {
     bar: Option<ProgressBar>,

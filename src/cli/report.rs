@@ -8,11 +8,11 @@ use clap::Args;
 
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{Run, read};
-use crate::report::{Catalogue, File, PAGE, files};
+use crate::report::{Catalogue, PAGE, ReportFile, files};
 
 /// Write a page with pictures, tables and data, from the records of one run or several side by side
 #[derive(Debug, Args)]
-pub(super) struct Report {
+pub(super) struct ReportArgs {
     /// The runs: folders, or their records.jsonl
     #[arg(required = true)]
     runs: Vec<PathBuf>,
@@ -21,7 +21,7 @@ pub(super) struct Report {
     out: Option<PathBuf>,
 }
 
-impl Report {
+impl ReportArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let (folder, files) = self.files()?;
         for file in files {
@@ -32,7 +32,7 @@ impl Report {
     }
 
     /// The folder, and what is written there.
-    pub(super) fn files(&self) -> anyhow::Result<(PathBuf, Vec<File>)> {
+    pub(super) fn files(&self) -> anyhow::Result<(PathBuf, Vec<ReportFile>)> {
         let runs = self.runs.iter().map(|run| read(run)).collect::<Result<Vec<Run>, _>>()?;
         let folder = self.out.clone().unwrap_or_else(|| beside(&runs[0]));
         Ok((folder, files(&runs, &catalogue())))

@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::measuring::{Measuring, Start, fresh_seed, positive_share};
-use super::options::{Filter, Usage, What, counter_plan};
+use super::options::{Filter, SettingArgs, UsageError, event_set};
+use super::run_session::{RunSession, Start, fresh_seed, positive_share};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Asked, AskedError, Conclusion, Entry, Profile, Programs, duration};
-use crate::harness::{Planned, now_ms};
+use crate::harness::rounds::{Conclusion, PlanEntry, Profile, Programs, RunPlan, RunPlanError, duration};
+use crate::harness::{PlannedBenchmark, now_ms};
 use crate::host::{Host, Root};
-use crate::record::{BenchmarkLine, Outcome, Run as Record, SCHEMA};
+use crate::record::{BenchmarkLine, Outcome, SCHEMA};
 
 /// Measure benchmarks in several rounds, each benchmark of each round in a fresh process, in random order
 #[derive(Debug, Args)]
 #[command(after_help = "Ctrl-C lets the benchmark finish, writes it down and prints what there is; --resume goes on.")]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     /// Only ids that match this regular expression
     filter: Option<String>,
     #[command(flatten)]
-    what: What,
+    what: SettingArgs,
     #[command(flatten)]
-    how: How,
+    how: MeasureArgs,
     #[arg(long, value_name = "NAME|FILE", default_value = "default", help = profiles("What to measure and how long"))]
     profile: String,
     /// Where the run goes (default target/switchcost/<time>)
@@ -37,7 +37,7 @@ pub(super) struct Run {
 
 /// How to measure; the same for a run and for a paired comparison.
 #[derive(Debug, Default, PartialEq, Args)]
-pub(super) struct How {
+pub(super) struct MeasureArgs {
     /// How many rounds (default: what the profile says, mostly 5; of pairs at least 9)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
@@ -70,7 +70,7 @@ pub(super) struct How {
     warm_up: Option<Duration>,
     /// Give a benchmark up that takes longer than this
     #[arg(long, value_name = "TIME", value_parser = duration)]
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     /// Decides the order of every round (default: a new one each time)
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -81,33 +81,33 @@ pub(super) fn profiles(what: &str) -> String {
     format!("{what}: {}, or a TOML file", Profile::names())
 }
 
-impl How {
+impl MeasureArgs {
     /// A run goes on as it was begun: options that would be passed over are refused.
-    pub(super) fn refuse_with_resume(&self, what: &What) -> Result<(), Usage> {
-        if *self == Self::default() && *what == What::default() {
+    pub(super) fn refuse_with_resume(&self, what: &SettingArgs) -> Result<(), UsageError> {
+        if *self == Self::default() && *what == SettingArgs::default() {
             return Ok(());
         }
-        Err(Usage::Unknown(
+        Err(UsageError::Unknown(
             "--resume goes on with what was asked when the run began; leave the other options out".into(),
         ))
     }
 
     /// What is asked for by these options and the profile's, without the benchmarks.
-    pub(super) fn asked(&self, profile: &Profile) -> Result<Asked, Usage> {
-        counter_plan(self.events.as_deref())?;
+    pub(super) fn run_plan(&self, profile: &Profile) -> Result<RunPlan, UsageError> {
+        event_set(self.events.as_deref())?;
         let mut timing = profile.timing;
         timing.samples = self.samples.map_or(timing.samples, |samples| samples as usize);
         timing.measure = self.measure.unwrap_or(timing.measure);
         timing.warm_up = self.warm_up.unwrap_or(timing.warm_up);
         // The crew's own watchdog, which knows what hung, waits for a minute at each step and speaks first.
-        let patience = (timing.warm_up + timing.measure) * 10 + Duration::from_secs(180);
-        Ok(Asked {
+        let timeout = (timing.warm_up + timing.measure) * 10 + Duration::from_secs(180);
+        Ok(RunPlan {
             schema: SCHEMA,
             argv: super::command_line(),
             rounds: self.rounds.unwrap_or(profile.rounds),
             until: self.until,
             budget: self.budget,
-            patience: self.patience.unwrap_or(patience),
+            timeout: self.timeout.unwrap_or(timeout),
             timing,
             scale: None,
             seed: self.seed.unwrap_or_else(fresh_seed),
@@ -115,7 +115,7 @@ impl How {
             counters: !self.no_counters,
             audit: !self.no_audit,
             strict: self.strict,
-            in_turns: false,
+            interleaved: false,
             programs: Programs::default(),
             entries: Vec::new(),
             unsupported: Vec::new(),
@@ -123,24 +123,24 @@ impl How {
     }
 }
 
-impl Run {
+impl RunArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let mut measuring = Measuring::start(self.start()?)?;
-        if measuring.asked.sides() > 1 {
-            let folder = measuring.folder.display();
-            return Err(Usage::Unknown(format!(
+        let mut session = RunSession::start(self.start()?)?;
+        if session.plan.sides() > 1 {
+            let folder = session.folder.display();
+            return Err(UsageError::Unknown(format!(
                 "{folder} is a paired comparison: switchcost compare --resume {folder}"
             ))
             .into());
         }
-        let conclusion = measuring.go_on()?;
-        let runs = measuring.runs()?;
+        let conclusion = session.go_on()?;
+        let runs = session.runs()?;
         let mut out = std::io::stdout().lock();
         for run in &runs {
             show::print(run, &mut out)?;
         }
-        tell(&conclusion, measuring.asked.until, &mut out)?;
-        let folder = measuring.folder.display();
+        tell(&conclusion, session.plan.until, &mut out)?;
+        let folder = session.folder.display();
         writeln!(out, "record: {}", runs[0].path.display())?;
         if conclusion.stopped {
             writeln!(out, "stopped; it goes on with: switchcost run --resume {folder}")?;
@@ -160,51 +160,53 @@ impl Run {
             }
             None => {
                 let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
-                Ok(Start::Begin(Box::new(self.asked()?), folder))
+                Ok(Start::Begin(Box::new(self.run_plan()?), folder))
             }
         }
     }
 
-    fn to_resume(&self, folder: Option<&PathBuf>) -> Result<PathBuf, AskedError> {
-        let newest = || folder::newest_with_plan().ok_or_else(|| AskedError::NoRun { path: folder::usual() });
+    fn to_resume(&self, folder: Option<&PathBuf>) -> Result<PathBuf, RunPlanError> {
+        let newest = || folder::newest_with_plan().ok_or_else(|| RunPlanError::NoRun { path: folder::usual() });
         folder.cloned().map_or_else(newest, Ok)
     }
 
-    fn asked(&self) -> anyhow::Result<Asked> {
+    fn run_plan(&self) -> anyhow::Result<RunPlan> {
         let profile = Profile::named(&self.profile)?;
         let filter = Filter::new(self.filter.as_deref(), false)?;
         let choice = self.what.choice()?;
         let planned = profile.plan(&choice, |id| filter.matches(id))?;
         filter.must_leave_something(&choice, &planned)?;
-        let mut asked = self.how.asked(&profile)?;
-        let machine = Host::observe(&Root::default()).id();
+        let mut plan = self.how.run_plan(&profile)?;
+        let host_id = Host::observe(&Root::default()).id();
         for (number, planned) in planned.iter().enumerate() {
             match planned {
-                Planned::Ready(benchmark) => asked.entries.push(Entry::single(number, benchmark)),
-                Planned::Unsupported { .. } => asked.unsupported.extend(planned.unsupported_line(&machine, now_ms())),
+                PlannedBenchmark::Ready(benchmark) => plan.entries.push(PlanEntry::single(number, benchmark)),
+                PlannedBenchmark::Unsupported { .. } => {
+                    plan.unsupported.extend(planned.unsupported_line(&host_id, now_ms()))
+                }
             }
         }
-        Ok(asked)
+        Ok(plan)
     }
 }
 
 /// Whether a benchmark failed in any round.
-pub(super) fn has_failures(run: &Record) -> bool {
+pub(super) fn has_failures(run: &crate::record::Run) -> bool {
     let failed = |line: &BenchmarkLine| matches!(line.outcome, Outcome::Failed(_));
     run.benchmarks.iter().any(failed)
 }
 
 /// Says what was left out and what was not reached.
 pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
-    if !conclusion.left_out.is_empty() {
+    if !conclusion.unmeasured.is_empty() {
         writeln!(out, "left out for lack of time (give it more by --budget, or choose fewer by a filter):")?;
-        for left_out in &conclusion.left_out {
-            writeln!(out, "  {}: {} of {} rounds", left_out.id, left_out.rounds, left_out.of)?;
+        for unmeasured in &conclusion.unmeasured {
+            writeln!(out, "  {}: {} of {} rounds", unmeasured.id, unmeasured.rounds, unmeasured.of)?;
         }
     }
-    if let Some(target) = until.filter(|_| !conclusion.not_reached.is_empty()) {
+    if let Some(target) = until.filter(|_| !conclusion.wide_intervals.is_empty()) {
         writeln!(out, "not known to within ±{} %:", target * 100.0)?;
-        for not in &conclusion.not_reached {
+        for not in &conclusion.wide_intervals {
             let width = not.half_width.map_or("unknown".into(), |width| format!("±{:.2} %", width * 100.0));
             let further = match not.further {
                 Some(rounds) => format!("about {rounds} more needed"),

@@ -9,17 +9,17 @@ use clap::Args;
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
 use crate::report::{
-    NOT_COUNTED, counter_tables, findings_tables, group_table, natural, notes, pairs_tables, parts_tables, rounds_table,
+    NOT_COUNTED, counter_tables, group_table, metrics_tables, natural, notes, pairs_tables, parts_tables, rounds_table,
 };
 
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct ShowArgs {
     /// The run's folder, or its records.jsonl
     run: PathBuf,
 }
 
-impl Show {
+impl ShowArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.print(&mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
@@ -52,7 +52,7 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
         let maps = pairs_tables(&lines);
         lines.retain(|line| line.pair().is_none());
         writeln!(out, "{}: {}\n{}", group.name, group.question, group_table(&lines))?;
-        let further = [counter_tables(&lines), findings_tables(&lines), rounds_table(&lines), maps];
+        let further = [counter_tables(&lines), metrics_tables(&lines), rounds_table(&lines), maps];
         for table in further.iter().filter(|table| !table.is_empty()) {
             writeln!(out, "\n{table}")?;
         }

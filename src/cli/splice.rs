@@ -1,4 +1,5 @@
-//! `switchcost splice`: keeps a README's tables in step with the newest report and the registry. `scripts/splice` runs it.
+//! `switchcost splice`: keeps a README's tables in step with the newest report and the registry. `scripts/splice` runs
+//! it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::report::NUMBERS;
 
 /// Put the newest report's figures and the table of mechanisms between a README's markers
 #[derive(Debug, Args)]
-pub(super) struct Splice {
+pub(super) struct SpliceArgs {
     /// The page with markers: `<!-- switchcost:numbers -->` … `<!-- /switchcost:numbers -->`, and `mechanisms`
     #[arg(default_value = "README.md")]
     page: PathBuf,
@@ -25,7 +26,7 @@ pub(super) struct Splice {
     check: bool,
 }
 
-impl Splice {
+impl SpliceArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let failed = |verb: &str| format!("{verb} {}", self.page.display());
         let old = fs::read_to_string(&self.page).with_context(|| failed("reading"))?;

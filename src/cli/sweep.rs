@@ -9,13 +9,13 @@ use anyhow::Context;
 use clap::Args;
 
 use super::limits::mechanism;
-use super::measuring::{Measuring, Start, fresh_seed};
-use super::options::{Usage, What};
+use super::options::{SettingArgs, UsageError};
 use super::run::{has_failures, tell};
+use super::run_session::{RunSession, Start, fresh_seed};
 use super::{FAILED, folder, show};
 use crate::crew::Placement;
-use crate::harness::rounds::{Asked, Conclusion, Entry, Programs, duration};
-use crate::harness::{Choice, Counts, Planned, Scale, Timing, count_of, now_ms, plan_counts};
+use crate::harness::rounds::{Conclusion, PlanEntry, Programs, RunPlan, duration};
+use crate::harness::{Choice, PlannedBenchmark, SweepSampling, TaskSweep, Timing, count_of, now_ms, plan_counts};
 use crate::host::{Host, Root};
 use crate::mechanism::{Domain, Mechanism, Parameter};
 use crate::record::{BenchmarkLine, Outcome, Run, SCHEMA};
@@ -27,7 +27,7 @@ use crate::report::scaling_files;
 Each count is measured in a fresh process, which holds one instance and no counters; more than 2000 tasks are not \
 audited. What a machine's limits allow, and what raises them: switchcost limits --tasks N --mechanism M --sweep.\n\
 Exit status: 0 every count was measured, 1 one was not, 2 bad usage.")]
-pub(super) struct Sweep {
+pub(super) struct SweepArgs {
     /// Which mechanisms, as a list: any with a parameter `tasks`
     #[arg(long, value_name = "LIST", default_value = "brigade/thread,brigade/tokio_mpsc")]
     mechanism: String,
@@ -36,7 +36,7 @@ pub(super) struct Sweep {
     #[arg(long, value_name = "LIST|FROM..TO")]
     tasks: Option<String>,
     #[command(flatten)]
-    what: What,
+    what: SettingArgs,
     /// Try counts that do not fit, too, and tell how far they go. Meanwhile nothing else may be able to start a process
     #[arg(long)]
     beyond: bool,
@@ -66,13 +66,13 @@ pub(super) struct Sweep {
     resume: Option<PathBuf>,
 }
 
-impl Sweep {
+impl SweepArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let Some(start) = self.start()? else { return Ok(ExitCode::SUCCESS) };
-        let mut measuring = Measuring::start(start)?;
-        let conclusion = measuring.go_on()?;
-        let runs = measuring.runs()?;
-        conclude(&measuring, &conclusion, &runs[0])
+        let mut session = RunSession::start(start)?;
+        let conclusion = session.go_on()?;
+        let runs = session.runs()?;
+        conclude(&session, &conclusion, &runs[0])
     }
 
     /// What these options come to; nothing for a dry run, which has said what fits.
@@ -80,51 +80,53 @@ impl Sweep {
         if let Some(folder) = &self.resume {
             return Ok(Some(Start::Resume(folder.clone())));
         }
-        let asked = Box::new(self.asked()?);
+        let plan = Box::new(self.run_plan()?);
         let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
-        Ok((!self.dry_run).then_some(Start::Begin(asked, folder)))
+        Ok((!self.dry_run).then_some(Start::Begin(plan, folder)))
     }
 
-    fn asked(&self) -> anyhow::Result<Asked> {
+    fn run_plan(&self) -> anyhow::Result<RunPlan> {
         let counts = self.tasks.as_deref().map(counts).transpose()?;
         let choice = self.choice()?;
         let mechanisms = self.mechanism.split(',').map(|id| mechanism(id.trim())).collect::<Result<Vec<_>, _>>()?;
         check_parameters(&choice, &mechanisms)?;
-        let machine = Host::observe(&Root::default()).id();
-        let (mut entries, mut unsupported, mut patience) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let host_id = Host::observe(&Root::default()).id();
+        let (mut entries, mut unsupported, mut timeout) = (Vec::new(), Vec::new(), Duration::ZERO);
         for mechanism in mechanisms {
             let id = mechanism.descriptor().id;
             let chosen = |parameter: &Parameter, most| chosen_counts(counts.as_deref(), parameter, most);
             let planned = plan_counts(&choice, mechanism, self.beyond, chosen)?;
             if planned.planned.is_empty() {
                 let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
-                return Err(Usage::Unknown(format!("{id} does not run {}", placements.join(", "))).into());
+                return Err(UsageError::Unknown(format!("{id} does not run {}", placements.join(", "))).into());
             }
             foretell(id, &planned);
             for planned in &planned.planned {
                 match planned {
-                    Planned::Ready(benchmark) => {
-                        patience = patience.max(benchmark.patience());
-                        entries.push(Entry::single(entries.len(), benchmark));
+                    PlannedBenchmark::Ready(benchmark) => {
+                        timeout = timeout.max(benchmark.timeout());
+                        entries.push(PlanEntry::single(entries.len(), benchmark));
                     }
-                    Planned::Unsupported { .. } => unsupported.extend(planned.unsupported_line(&machine, now_ms())),
+                    PlannedBenchmark::Unsupported { .. } => {
+                        unsupported.extend(planned.unsupported_line(&host_id, now_ms()))
+                    }
                 }
             }
         }
-        let scale = Scale::default();
-        let scale = Scale {
+        let scale = SweepSampling::default();
+        let scale = SweepSampling {
             measure: self.measure.unwrap_or(scale.measure),
             samples: self.samples.unwrap_or(scale.samples),
             ..scale
         };
-        Ok(Asked {
+        Ok(RunPlan {
             schema: SCHEMA,
             argv: super::command_line(),
             rounds: self.rounds,
             until: None,
             budget: None,
-            // Set-up, a batch and the end may each take the crew's patience; its watchdog speaks first.
-            patience: patience * 3 + scale.measure * 10 + Duration::from_secs(180),
+            // Set-up, a batch and the end may each take the crew's timeout; its watchdog speaks first.
+            timeout: timeout * 3 + scale.measure * 10 + Duration::from_secs(180),
             timing: Timing { warm_up: Duration::ZERO, measure: scale.measure, samples: scale.samples as usize },
             scale: Some(scale),
             seed: self.seed.unwrap_or_else(fresh_seed),
@@ -132,7 +134,7 @@ impl Sweep {
             counters: false,
             audit: !self.no_audit,
             strict: false,
-            in_turns: false,
+            interleaved: false,
             programs: Programs::default(),
             entries,
             unsupported,
@@ -140,7 +142,7 @@ impl Sweep {
     }
 
     /// On one CPU unless something else is asked for: there every mechanism runs, and the scheduler decides least.
-    fn choice(&self) -> Result<Choice, Usage> {
+    fn choice(&self) -> Result<Choice, UsageError> {
         let mut choice = self.what.choice()?;
         if choice.placements.is_empty() {
             choice.placements.push(Placement::SameCpu);
@@ -150,14 +152,14 @@ impl Sweep {
 }
 
 /// Fails where what `choice` sets is a parameter of none of `mechanisms`, or what the sweep itself varies.
-fn check_parameters(choice: &Choice, mechanisms: &[&dyn Mechanism]) -> Result<(), Usage> {
+fn check_parameters(choice: &Choice, mechanisms: &[&dyn Mechanism]) -> Result<(), UsageError> {
     for (name, _) in &choice.parameters {
         let mut descriptors = mechanisms.iter().map(|mechanism| mechanism.descriptor());
         if descriptors.clone().any(|descriptor| count_of(descriptor).is_some_and(|count| count.name == *name)) {
-            return Err(Usage::Unknown(format!("--set {name}: a sweep takes its numbers of tasks from --tasks")));
+            return Err(UsageError::Unknown(format!("--set {name}: a sweep takes its numbers of tasks from --tasks")));
         }
         if !descriptors.any(|descriptor| descriptor.parameter(name).is_some()) {
-            return Err(Usage::Unknown(format!(
+            return Err(UsageError::Unknown(format!(
                 "no mechanism of this sweep has a parameter `{name}`; `switchcost list MECHANISM` shows those it has"
             )));
         }
@@ -166,8 +168,8 @@ fn check_parameters(choice: &Choice, mechanisms: &[&dyn Mechanism]) -> Result<()
 }
 
 /// Reads `2,100,1000..50000`.
-fn counts(list: &str) -> Result<Vec<u64>, Usage> {
-    let wrong = || Usage::Unknown(format!("`{list}` is no list of task counts, such as 2,100 or 1000..50000"));
+fn counts(list: &str) -> Result<Vec<u64>, UsageError> {
+    let wrong = || UsageError::Unknown(format!("`{list}` is no list of task counts, such as 2,100 or 1000..50000"));
     let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok().filter(|count| *count > 0);
     let mut counts = Vec::new();
     for part in list.split(',') {
@@ -196,15 +198,15 @@ fn steps(from: u64, to: u64) -> Vec<u64> {
     steps
 }
 
-/// Those asked for, or as far as it goes. The last step is the most that fits, in two digits: what else runs takes a few
-/// more or less of each limit.
-fn chosen_counts(asked: Option<&[u64]>, parameter: &Parameter, most: Option<u64>) -> Vec<u64> {
+/// Those asked for, or as far as it goes. The last step is the most that fits, in two digits: what else runs takes a
+/// few more or less of each limit.
+fn chosen_counts(plan: Option<&[u64]>, parameter: &Parameter, most: Option<u64>) -> Vec<u64> {
     let least = match parameter.domain {
         Domain::Number { min, .. } => min.max(1),
         Domain::Word { .. } => 1,
     };
-    match (asked, most) {
-        (Some(asked), _) => asked.to_vec(),
+    match (plan, most) {
+        (Some(plan), _) => plan.to_vec(),
         (None, Some(most)) => steps(least, rounded_down(most).max(least)),
         (None, None) => vec![least],
     }
@@ -216,33 +218,33 @@ fn rounded_down(count: u64) -> u64 {
 }
 
 /// How far it will go and why, before anything is measured.
-fn foretell(id: &str, counts: &Counts) {
+fn foretell(id: &str, counts: &TaskSweep) {
     let most = counts.most.map_or("none".into(), |most| most.to_string());
-    let tasks = |planned: &Planned| {
+    let tasks = |planned: &PlannedBenchmark| {
         let count = count_of(planned.mechanism().descriptor())?;
         Some(planned.setting().parameters.number(count.name).to_string())
     };
-    let ready = counts.planned.iter().filter(|planned| matches!(planned, Planned::Ready(_)));
+    let ready = counts.planned.iter().filter(|planned| matches!(planned, PlannedBenchmark::Ready(_)));
     let ready: Vec<String> = ready.filter_map(tasks).collect();
     let listed = if ready.is_empty() { "nothing".into() } else { ready.join(", ") };
     eprintln!("{id}: {most} tasks fit as it is; to be measured: {listed}");
     for planned in &counts.planned {
-        if let Planned::Unsupported { reason, .. } = planned {
+        if let PlannedBenchmark::Unsupported { reason, .. } = planned {
             eprintln!("{id}: left out: {reason}");
         }
     }
 }
 
-fn conclude(measuring: &Measuring, conclusion: &Conclusion, run: &Run) -> anyhow::Result<ExitCode> {
+fn conclude(session: &RunSession, conclusion: &Conclusion, run: &Run) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     show::print(run, &mut out)?;
     tell(conclusion, None, &mut out)?;
     for file in scaling_files(run) {
-        let path = measuring.folder.join(&file.path);
+        let path = session.folder.join(&file.path);
         std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
         writeln!(out, "picture: {}", path.display())?;
     }
-    let folder = measuring.folder.display();
+    let folder = session.folder.display();
     writeln!(out, "record:  {}", run.path.display())?;
     if conclusion.stopped {
         writeln!(out, "stopped; it goes on with: switchcost sweep --resume {folder}")?;

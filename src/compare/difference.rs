@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::record::MachineLine;
+use crate::record::HostLine;
 
 /// One fact that is not the same in all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,9 +36,9 @@ const GROUPS: [(&str, &[&str]); 13] = [
     ("suite", &["suite.version", "suite.revision", "suite.changed"]),
 ];
 
-/// What is not the same in all of `machines`, in the order of the groups.
-pub fn differences(machines: &[&MachineLine]) -> Vec<Difference> {
-    let leaves: Vec<BTreeMap<String, String>> = machines.iter().map(|machine| leaves(machine)).collect();
+/// What is not the same in all of `hosts`, in the order of the groups.
+pub fn differences(hosts: &[&HostLine]) -> Vec<Difference> {
+    let leaves: Vec<BTreeMap<String, String>> = hosts.iter().map(|host| leaves(host)).collect();
     let names: BTreeSet<&String> = leaves.iter().flat_map(BTreeMap::keys).collect();
     let mut found: Vec<(usize, Difference)> = Vec::new();
     for name in names {
@@ -62,9 +62,9 @@ fn group(name: &str) -> Option<usize> {
     GROUPS.iter().enumerate().filter_map(fitting).max().map(|(_, place)| place)
 }
 
-fn leaves(machine: &MachineLine) -> BTreeMap<String, String> {
+fn leaves(host: &HostLine) -> BTreeMap<String, String> {
     let mut leaves = BTreeMap::new();
-    let values = [("host", serde_json::to_value(&machine.host)), ("suite", serde_json::to_value(&machine.suite))];
+    let values = [("host", serde_json::to_value(&host.host)), ("suite", serde_json::to_value(&host.build))];
     for (name, value) in values {
         if let Ok(value) = value {
             gather(name, &value, &mut leaves);

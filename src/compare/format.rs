@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
 
-use super::{Comparison, Row, by_id};
+use super::{Comparison, ComparisonRow, by_id};
 use crate::record::Run;
 use crate::stats::Verdict;
 use crate::units::Quantity;
@@ -103,7 +103,7 @@ fn header(comparison: &Comparison) -> [String; 6] {
     ["benchmark".into(), named("A"), named(other), format!("{other} / A"), "95 %".into(), "verdict".into()]
 }
 
-fn cells(row: &Row, comparison: &Comparison) -> [String; 6] {
+fn cells(row: &ComparisonRow, comparison: &Comparison) -> [String; 6] {
     let interval = &row.ratio.interval;
     let id = match &row.other_id {
         Some(other) => format!("{} → {other}", row.id),

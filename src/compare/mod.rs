@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::record::{BenchmarkLine, Measured, Outcome, Run};
 use crate::stats::{
-    Basis, CONFIDENCE, Estimate, Paced, Ratio, Rounds, Screened, Verdict, all_values, at_best_pace, best_pace, median,
-    modes, paces_differ, pairs_at_best_pace, ratio_in_turns, ratio_interval, rounds_interval,
+    Basis, CONFIDENCE, Estimate, ProbedValue, Ratio, RoundValues, Screening, Verdict, fastest_probe, interleaved_ratio,
+    median, modes, probes_differ, ratio_interval, rounds_interval, screen, screen_pairs, unscreened,
 };
 use crate::units::Quantity;
 
@@ -37,7 +37,7 @@ pub enum Matching {
 
 /// A benchmark of two runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct ComparisonRow {
     /// The id in the first run.
     pub id: String,
     /// The id in the other run, where it has another there.
@@ -64,7 +64,7 @@ pub struct Row {
 
 /// A benchmark that some of the runs lack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Missing {
+pub struct MissingBenchmark {
     /// The id.
     pub id: String,
     /// The runs that have it, by number.
@@ -81,15 +81,15 @@ pub struct Comparison {
     /// What differs between machines and builds.
     pub differences: Vec<Difference>,
     /// The greatest effect first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ComparisonRow>,
     /// What could not be compared.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingBenchmark>,
 }
 
 impl Comparison {
     /// The rows that are slower than the first run's by more than `share`, with the whole interval.
-    pub fn regressions(&self, share: f64) -> impl Iterator<Item = &Row> {
-        let slower = move |row: &&Row| Verdict::of(&row.ratio, share) == Verdict::Slower;
+    pub fn regressions(&self, share: f64) -> impl Iterator<Item = &ComparisonRow> {
+        let slower = move |row: &&ComparisonRow| Verdict::of(&row.ratio, share) == Verdict::Slower;
         self.rows.iter().filter(|row| !row.withheld).filter(slower)
     }
 }
@@ -114,14 +114,14 @@ pub fn compare(runs: &[(String, Run)], matching: &Matching, smallest_effect: f64
     Comparison {
         runs: runs.iter().map(|(name, _)| name.clone()).collect(),
         smallest_effect,
-        differences: differences(&runs.iter().filter_map(|(_, run)| run.machines.first()).collect::<Vec<_>>()),
+        differences: differences(&runs.iter().filter_map(|(_, run)| run.hosts.first()).collect::<Vec<_>>()),
         rows,
         missing,
     }
 }
 
 /// A factor of two either way is the same effect.
-fn effect(row: &Row) -> f64 {
+fn effect(row: &ComparisonRow) -> f64 {
     row.ratio.interval.estimate.ln().abs()
 }
 
@@ -148,11 +148,11 @@ fn pairs<'a>(
     }
 }
 
-fn lacking(measured: &[BTreeMap<&str, Vec<&BenchmarkLine>>]) -> Vec<Missing> {
+fn lacking(measured: &[BTreeMap<&str, Vec<&BenchmarkLine>>]) -> Vec<MissingBenchmark> {
     let all: BTreeSet<&str> = measured.iter().flat_map(|lines| lines.keys().copied()).collect();
     let having = |id: &str| (0..measured.len()).filter(|&run| measured[run].contains_key(id)).collect::<Vec<_>>();
     all.into_iter()
-        .map(|id| Missing { id: id.into(), runs: having(id) })
+        .map(|id| MissingBenchmark { id: id.into(), runs: having(id) })
         .filter(|missing| missing.runs.len() < measured.len())
         .collect()
 }
@@ -164,11 +164,11 @@ fn row(
     run: usize,
     paired: bool,
     smallest_effect: f64,
-) -> Option<Row> {
+) -> Option<ComparisonRow> {
     let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let in_turns = paired && first.iter().chain(&other).all(|line| line.was_in_turns());
-    let by_neighbours = || ratio_in_turns(&paced(&other), &paced(&first), CONFIDENCE, SEED);
-    let (ratio, of, unquiet) = match in_turns.then(by_neighbours).flatten() {
+    let interleaved = paired && first.iter().chain(&other).all(|line| line.was_interleaved());
+    let by_neighbours = || interleaved_ratio(&probed_values(&other), &probed_values(&first), CONFIDENCE, SEED);
+    let (ratio, of, unquiet) = match interleaved.then(by_neighbours).flatten() {
         Some(Estimate { interval, basis, .. }) => {
             (Ratio { interval, basis }, "samples taken next to each other", false)
         }
@@ -176,7 +176,8 @@ fn row(
             let screened = both_screened(&first, &other, paired);
             let unquiet = screened.is_none();
             // Better than no row, as long as nothing follows from it.
-            let (a, b) = screened.unwrap_or_else(|| (all_values(&paced(&first)), all_values(&paced(&other))));
+            let (a, b) =
+                screened.unwrap_or_else(|| (unscreened(&probed_values(&first)), unscreened(&probed_values(&other))));
             let of = if paired { "each pair of rounds" } else { "every round to every round" };
             (ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?, of, unquiet)
         }
@@ -216,7 +217,7 @@ fn row(
             "the ratio is the median of those of {of}, not the quotient of the two figures ({quotient:.3})"
         ));
     }
-    Some(Row {
+    Some(ComparisonRow {
         other_id: (other_id != id).then_some(other_id),
         id,
         unit: first.first()?.unit.name(),
@@ -234,15 +235,15 @@ fn row(
 /// How many times as long the other's CPU took at its best, where it was the same CPU and not the same speed.
 fn slower_cpu(first: &[&BenchmarkLine], other: &[&BenchmarkLine]) -> Option<f64> {
     let (a, b) = (first.first()?, other.first()?);
-    if a.machine != b.machine || a.setting.cpus != b.setting.cpus {
+    if a.host_id != b.host_id || a.setting.cpus != b.setting.cpus {
         return None;
     }
     // The shortest stretch, which does not depend on what ran before.
-    let paces = |lines: &[&BenchmarkLine]| -> Vec<f64> {
-        measured(lines).flat_map(|measured| &measured.paces).map(|pace| pace.0 as f64).collect()
+    let probes = |lines: &[&BenchmarkLine]| -> Vec<f64> {
+        measured(lines).flat_map(|measured| &measured.min_probes).map(|probe| probe.0 as f64).collect()
     };
-    let (a, b) = (best_pace(&paces(first))?, best_pace(&paces(other))?);
-    paces_differ(a, b).then_some(b / a)
+    let (a, b) = (fastest_probe(&probes(first))?, fastest_probe(&probes(other))?);
+    probes_differ(a, b).then_some(b / a)
 }
 
 /// The lines of the rounds that both sides have.
@@ -265,19 +266,23 @@ fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measure
 }
 
 /// The rounds of one side, those samples of them that count; empty where none of a round's do.
-fn screened(lines: &[&BenchmarkLine]) -> Screened {
-    at_best_pace(&paced(lines))
+fn screened(lines: &[&BenchmarkLine]) -> Screening {
+    screen(&probed_values(lines))
 }
 
-fn paced(lines: &[&BenchmarkLine]) -> Vec<Vec<Paced>> {
-    let paced = |measured: &Measured| measured.paced().map(Paced::from).collect();
-    measured(lines).map(paced).collect()
+fn probed_values(lines: &[&BenchmarkLine]) -> Vec<Vec<ProbedValue>> {
+    let probed_values = |measured: &Measured| measured.probed_values().map(ProbedValue::from).collect();
+    measured(lines).map(probed_values).collect()
 }
 
 /// The rounds of both sides that have samples which count; `None` where those side by side have too few.
-fn both_screened(first: &[&BenchmarkLine], other: &[&BenchmarkLine], side_by_side: bool) -> Option<(Rounds, Rounds)> {
+fn both_screened(
+    first: &[&BenchmarkLine],
+    other: &[&BenchmarkLine],
+    side_by_side: bool,
+) -> Option<(RoundValues, RoundValues)> {
     if side_by_side {
-        return pairs_at_best_pace(&paced(first), &paced(other));
+        return screen_pairs(&probed_values(first), &probed_values(other));
     }
     Some((screened(first).kept(), screened(other).kept()))
 }
@@ -300,7 +305,7 @@ fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     if measured(lines).any(|measured| measured.audit.differences().next().is_some()) {
         warnings.push("its audit differs from what the mechanism says it does".into());
     }
-    let disturbed = |line: &&&BenchmarkLine| line.circumstances.as_ref().is_some_and(|c| !c.foreign_load.is_empty());
+    let disturbed = |line: &&&BenchmarkLine| line.conditions.as_ref().is_some_and(|c| !c.interference.is_empty());
     let disturbed = lines.iter().filter(disturbed).count();
     if disturbed > 0 {
         warnings.push(format!("{disturbed} of {} rounds were disturbed", lines.len()));

@@ -5,19 +5,19 @@ use crate::crew::{Idle, Placement, Policy};
 use crate::host::moment::Moment;
 use crate::host::{Host, Root};
 use crate::mechanism::{Parameters, Unit, find};
-use crate::record::{AuditRecord, Circumstances, Counted, MachineLine, Noise, Sample, Setting, Suite};
-use crate::sys::usage::Usage;
+use crate::record::{AuditRecord, Build, CountedSamples, HostLine, Noise, RunConditions, Sample, Setting};
+use crate::sys::usage::ResourceUsage;
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
     let parameters = Parameters::defaults(find("handoff/futex").unwrap().descriptor());
     let measured = Measured {
         samples: (0..5).map(|i| Sample(Ops(10), Nanos(10 * nanos + i))).collect(),
-        usage: Usage::default(),
-        paces: Vec::new(),
-        longest_paces: Vec::new(),
-        counted: Counted::default(),
-        findings: Vec::new(),
+        usage: ResourceUsage::default(),
+        min_probes: Vec::new(),
+        max_probes: Vec::new(),
+        counted: CountedSamples::default(),
+        metrics: Vec::new(),
         audit: AuditRecord::default(),
         noise: Noise { start: Moment::default(), end: Moment::default(), own_cpu: None, lasted: None },
     };
@@ -35,10 +35,10 @@ fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
             parameters,
         },
         round,
-        machine: "m".into(),
+        host_id: "m".into(),
         started_ms: 0,
         outcome: Outcome::Measured(Box::new(measured)),
-        circumstances: None,
+        conditions: None,
     }
 }
 
@@ -72,13 +72,13 @@ fn the_greatest_effect_stands_first_and_small_ones_get_no_verdict() {
     assert!((comparison.rows[1].ratio.interval.estimate - 1.05).abs() < 0.01);
 }
 
-/// The run with these paces beside each sample: the shortest and the longest.
-fn with_paces((name, mut run): (String, Run), paces: impl Fn(usize) -> (u64, u64)) -> (String, Run) {
+/// The run with these speed probes beside each sample: the shortest and the longest.
+fn with_paces((name, mut run): (String, Run), probes: impl Fn(usize) -> (u64, u64)) -> (String, Run) {
     for line in &mut run.benchmarks {
         let Outcome::Measured(measured) = &mut line.outcome else { continue };
-        let paces: Vec<(u64, u64)> = (0..measured.samples.len()).map(&paces).collect();
-        measured.paces = paces.iter().map(|pace| Nanos(pace.0)).collect();
-        measured.longest_paces = paces.iter().map(|pace| Nanos(pace.1)).collect();
+        let probes: Vec<(u64, u64)> = (0..measured.samples.len()).map(&probes).collect();
+        measured.min_probes = probes.iter().map(|probe| Nanos(probe.0)).collect();
+        measured.max_probes = probes.iter().map(|probe| Nanos(probe.1)).collect();
     }
     (name, run)
 }
@@ -95,7 +95,7 @@ fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
     let alike = with_paces(b.clone(), |_| (10_300, 13_000));
     assert_eq!(compare(&[a.clone(), alike], &Matching::Ids, 0.01).rows[0].verdict, Verdict::Slower);
     let mut elsewhere = b;
-    elsewhere.1.benchmarks.iter_mut().for_each(|line| line.machine = "n".into());
+    elsewhere.1.benchmarks.iter_mut().for_each(|line| line.host_id = "n".into());
     assert_eq!(compare(&[a, elsewhere], &Matching::Ids, 0.01).rows[0].verdict, Verdict::Slower, "another machine");
 }
 
@@ -103,15 +103,15 @@ fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
 fn what_is_void_gets_no_verdict() {
     let slower = FLAT.map(|nanos| nanos * 2);
     let (a, mut b) = (run("a", &[("fairness/tokio/x", &FLAT)]), run("b", &[("fairness/tokio/x", &slower)]));
-    let late = crate::crew::Finding::figure(crate::crew::Finding::BOTTLENECK, Quantity::Share, 0.0);
+    let late = crate::crew::Metric::scalar(crate::crew::Metric::BOTTLENECK, Quantity::Share, 0.0);
     for round in [0, 4] {
         let Outcome::Measured(measured) = &mut b.1.benchmarks[round].outcome else { panic!("it was measured") };
-        measured.findings = vec![late.clone()];
+        measured.metrics = vec![late.clone()];
     }
     let two = compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01);
     assert_eq!((two.rows[0].verdict, two.rows[0].withheld), (Verdict::Slower, false), "two rounds of five");
     let Outcome::Measured(measured) = &mut b.1.benchmarks[2].outcome else { panic!("it was measured") };
-    measured.findings = vec![late];
+    measured.metrics = vec![late];
     let comparison = compare(&[a, b], &Matching::Ids, 0.01);
     assert_eq!((comparison.rows[0].verdict, comparison.rows[0].withheld), (Verdict::NoVerdict, true));
     assert_eq!(comparison.regressions(0.01).count(), 0);
@@ -121,9 +121,9 @@ fn what_is_void_gets_no_verdict() {
 fn sides_without_a_quiet_round_in_common_have_a_row_and_no_verdict() {
     let quiet_in = |round: u32, (name, mut run): (String, Run)| {
         for line in &mut run.benchmarks {
-            let pace = Nanos(if line.round == round { 10_000 } else { 13_000 });
+            let probe = Nanos(if line.round == round { 10_000 } else { 13_000 });
             let Outcome::Measured(measured) = &mut line.outcome else { continue };
-            measured.paces = vec![pace; measured.samples.len()];
+            measured.min_probes = vec![probe; measured.samples.len()];
         }
         (name, run)
     };
@@ -140,15 +140,15 @@ fn sides_in_turns_are_compared_sample_by_sample() {
     let side = |name, times| {
         let (name, mut run) = run(name, &[("handoff/futex/x", times)]);
         for line in &mut run.benchmarks {
-            line.circumstances = Some(Circumstances { in_turns: true, ..Circumstances::default() });
+            line.conditions = Some(RunConditions { interleaved: true, ..RunConditions::default() });
             let Outcome::Measured(measured) = &mut line.outcome else { continue };
             let many = measured.samples.len();
-            let (times, pace) = if line.round == 0 { (10, 10_000) } else { (14, 13_000) };
+            let (times, probe) = if line.round == 0 { (10, 10_000) } else { (14, 13_000) };
             for sample in &mut measured.samples {
                 sample.1 = Nanos(sample.1.0 * times / 10);
             }
-            measured.longest_paces = vec![Nanos(pace); many];
-            measured.paces.clone_from(&measured.longest_paces);
+            measured.max_probes = vec![Nanos(probe); many];
+            measured.min_probes.clone_from(&measured.max_probes);
         }
         (name, run)
     };
@@ -186,7 +186,7 @@ fn what_only_some_have_is_named() {
     let a = run("a", &[("handoff/futex/x", &FLAT), ("handoff/pipe/smt-sibling", &FLAT)]);
     let b = run("b", &[("handoff/futex/x", &FLAT)]);
     let comparison = compare(&[a, b.clone()], &Matching::Ids, 0.01);
-    assert_eq!(comparison.missing, [Missing { id: "handoff/pipe/smt-sibling".into(), runs: vec![0] }]);
+    assert_eq!(comparison.missing, [MissingBenchmark { id: "handoff/pipe/smt-sibling".into(), runs: vec![0] }]);
     let other = run("c", &[("handoff/eventfd/x", &FLAT)]);
     assert!(compare(&[b, other], &Matching::Ids, 0.01).rows.is_empty());
 }
@@ -214,15 +214,15 @@ fn several_modes_are_said() {
     assert_eq!(comparison.rows[0].verdict, Verdict::NoVerdict);
 }
 
-fn machine(fixture: &str) -> MachineLine {
+fn host(fixture: &str) -> HostLine {
     let host = Host::observe(&Root::at(format!("{}/tests/fixtures/host/{fixture}", env!("CARGO_MANIFEST_DIR"))));
-    let suite = Suite::current();
-    MachineLine { id: host.id(), host, moment: Moment::default(), suite, argv: vec![], started_ms: 0 }
+    let build = Build::current();
+    HostLine { id: host.id(), host, moment: Moment::default(), build, argv: vec![], started_ms: 0 }
 }
 
 #[test]
 fn only_what_differs_is_shown_in_its_group() {
-    let (amd, intel) = (machine("amd-two-ccx"), machine("intel-2socket-smt"));
+    let (amd, intel) = (host("amd-two-ccx"), host("intel-2socket-smt"));
     assert_eq!(differences(&[&amd, &amd]), []);
     let found = differences(&[&amd, &intel]);
     let groups: Vec<&str> = found.iter().map(|difference| difference.group).collect();
@@ -231,7 +231,7 @@ fn only_what_differs_is_shown_in_its_group() {
     assert!(found.iter().all(|difference| difference.values[0] != difference.values[1]));
     assert!(found.iter().flat_map(|difference| &difference.values).flatten().all(|value| value.len() < 400));
     let mut newer = amd.clone();
-    newer.suite.version = "9.9.9".into();
+    newer.build.version = "9.9.9".into();
     newer.host.kernel.command_line = Some("idle=poll".into());
     let found = differences(&[&amd, &newer]);
     let groups: Vec<&str> = found.iter().map(|difference| difference.group).collect();

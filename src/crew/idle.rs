@@ -27,7 +27,7 @@ pub enum Idle {
 
 /// Keeps the machine as it was asked to be.
 #[derive(Debug)]
-pub enum Held {
+pub enum IdleGuard {
     /// Nothing to keep.
     Nothing,
     /// The request for polling.
@@ -53,17 +53,17 @@ impl Idle {
     ///
     /// # Errors
     /// When the machine has no such device or does not let this user hold it; when no process can be made.
-    pub fn hold(self, cpus: &[CpuId]) -> Result<Held, Unsupported> {
+    pub fn hold(self, cpus: &[CpuId]) -> Result<IdleGuard, Unsupported> {
         match self {
-            Self::Default => Ok(Held::Nothing),
+            Self::Default => Ok(IdleGuard::Nothing),
             Self::Spinner => {
                 let spinners = cpus.iter().map(|&cpu| Spinner::start(cpu)).collect::<Result<_, _>>();
-                spinners.map(Held::Spinning).map_err(|error| {
+                spinners.map(IdleGuard::Spinning).map_err(|error| {
                     let requirement = "idle=spinner: a process for each CPU of the placement";
                     Unsupported::new(requirement, error.to_string(), "raise what `switchcost limits` names")
                 })
             }
-            Self::Poll => PollingIdle::hold().map(Held::Polling).map_err(|error| {
+            Self::Poll => PollingIdle::hold().map(IdleGuard::Polling).map_err(|error| {
                 let remedy = match error.errno {
                     Errno::ENOENT => "mount devtmpfs on /dev, or measure with idle=spinner",
                     _ => "run as root, or `sudo chmod o+w /dev/cpu_dma_latency`",

@@ -9,11 +9,11 @@
 
 mod driver;
 mod failure;
-mod finding;
+mod forked_tasks;
 mod idle;
+mod metric;
 mod placement;
 mod policy;
-mod processes;
 
 use std::any::Any;
 use std::os::fd::RawFd;
@@ -21,19 +21,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use driver::{Batch, Driver, Operation, Roster};
+pub use driver::{Batch, Driver, InstanceConfig, Operation};
 pub use failure::{Failure, Unsupported};
-pub use finding::{Axis, Curve, Distribution, Figure, Finding, Values};
-pub use idle::{Held, Idle, UnknownIdle};
-pub use placement::{Placement, Seat, Seating, UnknownPlacement};
+pub use forked_tasks::ReadyProcess;
+pub use idle::{Idle, IdleGuard, UnknownIdle};
+pub use metric::{Curve, CurveAxis, Distribution, Metric, Scalar, ValueHistogram};
+pub use placement::{CpuAssignment, CpuMask, Placement, UnknownPlacement};
 pub use policy::{Class, NoSuchSlice, Policy, SLICES_US, UnknownClass};
-pub use processes::ReadyProcess;
 
-use processes::{Children, Processes};
+use forked_tasks::{ChildPids, ForkedTasks};
 
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::process::name_current_thread;
-use crate::sys::thread::{LEAST_STACK, Thread};
+use crate::sys::thread::{LEAST_STACK, Pthread};
 
 /// Stacks of the tasks that mechanisms spawn. They hold a loop over system calls; the standard library's 2 MiB
 /// would make 100,000 of them 200 GiB of address space.
@@ -41,7 +41,7 @@ const STACK: usize = if LEAST_STACK > 64 * 1024 { LEAST_STACK } else { 64 * 1024
 
 /// How long set-up, one batch, or the end of an instance may take before the watchdog calls it hung. A batch lasts
 /// tens of milliseconds and an emulated machine is some twenty times slower than a real one.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Locks even when a task panicked while it held the lock: what the crew guards are counters and messages, each
 /// valid by itself.
@@ -58,78 +58,78 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// The tasks of one instance besides its driver.
 #[derive(Debug)]
 pub struct Crew {
-    recruiter: Recruiter,
-    processes: Processes,
-    patience: Duration,
+    spawner: Spawner,
+    processes: ForkedTasks,
+    timeout: Duration,
 }
 
 /// Who spawns threads for a crew. A task that takes one along spawns further tasks, as its own descendants: they share
 /// the descriptor table that it has by then.
 #[derive(Debug, Clone)]
-pub struct Recruiter {
-    seating: Seating,
+pub struct Spawner {
+    assignment: CpuAssignment,
     policy: Policy,
     prefix: String,
-    gate: Arc<Gate>,
+    monitor: Arc<TaskMonitor>,
 }
 
 #[derive(Debug, Default)]
-struct Gate {
-    state: Mutex<GateState>,
+struct TaskMonitor {
+    state: Mutex<TaskCounts>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct GateState {
+struct TaskCounts {
     /// Threads that were spawned, or are about to be.
-    hired: usize,
+    spawned: usize,
     ready: usize,
     ended: usize,
     failure: Option<Failure>,
-    threads: Vec<Thread>,
+    threads: Vec<Pthread>,
 }
 
 /// What a task tells its crew.
 #[derive(Debug)]
 pub struct Ready {
-    gate: Arc<Gate>,
+    monitor: Arc<TaskMonitor>,
 }
 
 impl Ready {
     /// The task holds all it needs; its next step is to wait for work.
     pub fn signal(&self) {
-        lock(&self.gate.state).ready += 1;
-        self.gate.changed.notify_all();
+        lock(&self.monitor.state).ready += 1;
+        self.monitor.changed.notify_all();
     }
 }
 
 impl Crew {
-    fn new(seating: Seating, policy: Policy, prefix: String, patience: Duration, children: Children) -> Self {
-        let recruiter = Recruiter { seating, policy, prefix, gate: Arc::default() };
-        Self { recruiter, processes: Processes::new(children), patience }
+    fn new(assignment: CpuAssignment, policy: Policy, prefix: String, timeout: Duration, children: ChildPids) -> Self {
+        let spawner = Spawner { assignment, policy, prefix, monitor: Arc::default() };
+        Self { spawner, processes: ForkedTasks::new(children), timeout }
     }
 
     /// Where the tasks sit.
-    pub fn seating(&self) -> &Seating {
-        &self.recruiter.seating
+    pub fn assignment(&self) -> &CpuAssignment {
+        &self.spawner.assignment
     }
 
     /// How long set-up may take, all of it.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The name of task number `task`: the instance's prefix, which no other process shares, and the number.
     pub fn name(&self, task: usize) -> String {
-        self.recruiter.name(task)
+        self.spawner.name(task)
     }
 
     /// For a task that spawns further ones. It must have spawned them all when it signals that it is ready.
-    pub fn recruiter(&self) -> Recruiter {
-        self.recruiter.clone()
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
     }
 
-    /// Spawns task number `task` (the driver is number 0) as a thread in its seat.
+    /// Spawns task number `task` (the driver is number 0) as a thread in its CPU mask.
     ///
     /// `body` must call [`Ready::signal`] once, when the next thing it does is to wait for work, and must return
     /// when the operation's descriptors, senders or flags tell it that the instance ends.
@@ -140,10 +140,10 @@ impl Crew {
     where
         F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
     {
-        self.recruiter.spawn(task, body)
+        self.spawner.spawn(task, body)
     }
 
-    /// Forks task number `task` as a process in its seat, which holds the descriptors `kept` and no others.
+    /// Forks task number `task` as a process in its CPU mask, which holds the descriptors `kept` and no others.
     ///
     /// `body` must call [`ReadyProcess::signal`] once, when the next thing it does is to wait for work, and must return
     /// when one of its descriptors tells it that the instance ends: true when all went well. It runs in a copy of a
@@ -157,28 +157,28 @@ impl Crew {
         F: FnOnce(&ReadyProcess<'_>) -> bool,
     {
         let name = self.name(task);
-        self.processes.fork(&name, self.recruiter.seating.seat(task), kept, body)
+        self.processes.fork(&name, self.spawner.assignment.cpu_mask(task), kept, body)
     }
 
     /// Waits until every task spawned or forked so far has signalled that it is ready.
     ///
     /// # Errors
-    /// The first failure of a task, one that ended instead, or the crew's patience.
+    /// The first failure of a task, one that ended instead, or the crew's timeout.
     pub fn await_ready(&mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.patience;
-        self.processes.await_ready(deadline, self.patience)?;
-        let mut state = lock(&self.gate().state);
+        let deadline = Instant::now() + self.timeout;
+        self.processes.await_ready(deadline, self.timeout)?;
+        let mut state = lock(&self.monitor().state);
         loop {
             if let Some(failure) = state.failure.take() {
                 return Err(failure);
             }
-            let all = state.hired;
+            let all = state.spawned;
             if state.ready >= all {
                 return Ok(());
             }
             if state.ended > 0 {
                 let reason = "it returned before it was ready".into();
-                return Err(Failure::Ended { task: self.recruiter.prefix.clone(), reason });
+                return Err(Failure::Ended { task: self.spawner.prefix.clone(), reason });
             }
             let ready = state.ready;
             state = self.wait(state, deadline, || format!("getting ready, as {ready} of {all} tasks are,"))?;
@@ -187,43 +187,43 @@ impl Crew {
 
     /// The first failure that a task of the crew met, if any did.
     pub fn failure(&self) -> Option<Failure> {
-        lock(&self.gate().state).failure.clone()
+        lock(&self.monitor().state).failure.clone()
     }
 
     /// Waits for every task to end; they have been told to.
-    fn dismiss(mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.patience;
-        let processes = self.processes.dismiss(deadline);
-        let mut state = lock(&self.gate().state);
-        while state.ended < state.hired {
-            let (left, all) = (state.hired - state.ended, state.hired);
+    fn shut_down(mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let processes = self.processes.shut_down(deadline);
+        let mut state = lock(&self.monitor().state);
+        while state.ended < state.spawned {
+            let (left, all) = (state.spawned - state.ended, state.spawned);
             state = self.wait(state, deadline, || format!("the end of {left} of {all} tasks"))?;
         }
         let (failure, threads) = (state.failure.take(), std::mem::take(&mut state.threads));
         drop(state);
-        threads.into_iter().for_each(Thread::join);
+        threads.into_iter().for_each(Pthread::join);
         failure.map_or(processes, Err)
     }
 
     fn wait<'a>(
         &self,
-        state: MutexGuard<'a, GateState>,
+        state: MutexGuard<'a, TaskCounts>,
         deadline: Instant,
         what: impl Fn() -> String,
-    ) -> Result<MutexGuard<'a, GateState>, Failure> {
+    ) -> Result<MutexGuard<'a, TaskCounts>, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Failure::TimedOut { what: what(), after: self.patience });
+            return Err(Failure::TimedOut { what: what(), after: self.timeout });
         }
-        Ok(self.gate().changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+        Ok(self.monitor().changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    fn gate(&self) -> &Arc<Gate> {
-        &self.recruiter.gate
+    fn monitor(&self) -> &Arc<TaskMonitor> {
+        &self.spawner.monitor
     }
 }
 
-impl Recruiter {
+impl Spawner {
     fn name(&self, task: usize) -> String {
         format!("{}{task}", self.prefix)
     }
@@ -232,7 +232,7 @@ impl Recruiter {
     /// neighbours end by that, and must not be taken for the ones that failed.
     #[must_use]
     pub fn report(&self, failure: Failure) -> Failure {
-        lock(&self.gate.state).failure.get_or_insert_with(|| failure.clone());
+        lock(&self.monitor.state).failure.get_or_insert_with(|| failure.clone());
         failure
     }
 
@@ -244,13 +244,14 @@ impl Recruiter {
     where
         F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
     {
-        let (seat, name, gate) = (self.seating.seat(task).clone(), self.name(task), Arc::clone(&self.gate));
+        let (cpu_mask, name, monitor) =
+            (self.assignment.cpu_mask(task).clone(), self.name(task), Arc::clone(&self.monitor));
         let policy = self.policy;
         let life = move || {
             name_current_thread(&name);
-            let ready = Ready { gate: Arc::clone(&gate) };
+            let ready = Ready { monitor: Arc::clone(&monitor) };
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                confine_current_thread(&seat.cpus)?;
+                confine_current_thread(&cpu_mask.cpus)?;
                 policy.adopt()?;
                 body(&ready)
             }));
@@ -260,20 +261,20 @@ impl Recruiter {
                 Ok(Err(failure)) => Some(Failure::Ended { task: name, reason: failure.to_string() }),
                 Err(panic) => Some(Failure::Ended { task: name, reason: panic_text(&*panic) }),
             };
-            let mut state = lock(&gate.state);
+            let mut state = lock(&monitor.state);
             state.ended += 1;
             state.failure = state.failure.take().or(failure);
             drop(state);
-            gate.changed.notify_all();
+            monitor.changed.notify_all();
         };
         // Counted before it can signal, so that nobody believes all to be ready while one is being spawned.
-        lock(&self.gate.state).hired += 1;
-        let started = Thread::start(STACK, life);
-        let mut state = lock(&self.gate.state);
+        lock(&self.monitor.state).spawned += 1;
+        let started = Pthread::start(STACK, life);
+        let mut state = lock(&self.monitor.state);
         match started {
             Ok(thread) => state.threads.push(thread),
             Err(error) => {
-                state.hired -= 1;
+                state.spawned -= 1;
                 return Err(Failure::of_one_more("threads", state.threads.len() as u64, error));
             }
         }

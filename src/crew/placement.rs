@@ -1,4 +1,4 @@
-//! Where tasks may run: the placements by name, and the seats they come down to on one machine.
+//! Where tasks may run: the placements by name, and the CPU masks they come down to on one machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -79,27 +79,27 @@ impl FromStr for Placement {
 
 /// The CPUs one task may run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct CpuMask {
     /// In rising order, never empty.
     pub cpus: Vec<CpuId>,
 }
 
-/// A placement on this machine: the seats that tasks take in turn, task k the seat k modulo their number.
+/// A placement on this machine: the CPU masks that tasks take in turn, task k the CPU mask k modulo their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seating {
+pub struct CpuAssignment {
     placement: Placement,
-    seats: Vec<Seat>,
+    masks: Vec<CpuMask>,
 }
 
-impl Seating {
+impl CpuAssignment {
     /// All tasks anywhere on `cpus`.
     pub fn shared(placement: Placement, cpus: Vec<CpuId>) -> Self {
-        Self { placement, seats: vec![Seat { cpus }] }
+        Self { placement, masks: vec![CpuMask { cpus }] }
     }
 
-    /// One CPU per seat, taken in turn.
+    /// One CPU per CPU mask, taken in turn.
     pub fn in_turn(placement: Placement, cpus: &[CpuId]) -> Self {
-        Self { placement, seats: cpus.iter().map(|&cpu| Seat { cpus: vec![cpu] }).collect() }
+        Self { placement, masks: cpus.iter().map(|&cpu| CpuMask { cpus: vec![cpu] }).collect() }
     }
 
     /// The placement this came from.
@@ -108,30 +108,30 @@ impl Seating {
     }
 
     /// Where task number `task` sits; the driver is task 0.
-    pub fn seat(&self, task: usize) -> &Seat {
-        &self.seats[task % self.seats.len()]
+    pub fn cpu_mask(&self, task: usize) -> &CpuMask {
+        &self.masks[task % self.masks.len()]
     }
 
-    /// How many seats differ.
-    pub fn seats(&self) -> usize {
-        self.seats.len()
+    /// How many CPU masks differ.
+    pub fn masks(&self) -> usize {
+        self.masks.len()
     }
 
-    /// The CPUs of the seats, in the order of the seats.
+    /// The CPUs of the CPU masks, in the order of the CPU masks.
     pub fn in_order(&self) -> Vec<CpuId> {
-        self.seats.iter().flat_map(|seat| seat.cpus.iter().copied()).collect()
+        self.masks.iter().flat_map(|cpu_mask| cpu_mask.cpus.iter().copied()).collect()
     }
 
-    /// All CPUs of all seats, in rising order.
+    /// All CPUs of all CPU masks, in rising order.
     pub fn cpus(&self) -> Vec<CpuId> {
-        let mut cpus: Vec<CpuId> = self.seats.iter().flat_map(|seat| seat.cpus.iter().copied()).collect();
+        let mut cpus: Vec<CpuId> = self.masks.iter().flat_map(|cpu_mask| cpu_mask.cpus.iter().copied()).collect();
         cpus.sort_unstable();
         cpus.dedup();
         cpus
     }
 }
 
-impl fmt::Display for Seating {
+impl fmt::Display for CpuAssignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on CPU {}", self.placement, cpu_list(&self.cpus()))
     }
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn tasks_take_seats_in_turn() {
-        let seating = Seating::in_turn(Placement::SameLlc, &[CpuId(4), CpuId(2)]);
-        assert_eq!(seating.seat(0).cpus, [CpuId(4)]);
-        assert_eq!(seating.seat(3).cpus, [CpuId(2)]);
-        assert_eq!(seating.cpus(), [CpuId(2), CpuId(4)]);
+        let assignment = CpuAssignment::in_turn(Placement::SameLlc, &[CpuId(4), CpuId(2)]);
+        assert_eq!(assignment.cpu_mask(0).cpus, [CpuId(4)]);
+        assert_eq!(assignment.cpu_mask(3).cpus, [CpuId(2)]);
+        assert_eq!(assignment.cpus(), [CpuId(2), CpuId(4)]);
     }
 }

@@ -13,8 +13,8 @@ use crate::units::CpuId;
 /// How many tasks there are beside the driver.
 const TASKS: usize = 4;
 
-fn roster(seating: Seating, policy: Policy, patience: Duration) -> Roster {
-    Roster { id: "test/crew".into(), seating, policy, patience, marked: false }
+fn config(assignment: CpuAssignment, policy: Policy, timeout: Duration) -> InstanceConfig {
+    InstanceConfig { id: "test/crew".into(), assignment, policy, timeout, marked: false }
 }
 
 /// Two CPUs in turn; nothing on a machine that has one.
@@ -55,18 +55,18 @@ fn two_channels() -> ([Sender<()>; 2], [Receiver<()>; 2]) {
 }
 
 /// Starts an instance of threads, every second of them spawned by the one before, and returns what they saw.
-fn seen_by_threads(seating: Seating, policy: Policy) -> (String, Vec<Seen>) {
+fn seen_by_threads(assignment: CpuAssignment, policy: Policy) -> (String, Vec<Seen>) {
     let (tell, told) = channel();
     let set_up = move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
         tell.send(see(0)).unwrap();
         let mut ends = Vec::new();
         for task in (1..=TASKS).step_by(2) {
-            let (recruiter, tell) = (crew.recruiter(), tell.clone());
+            let (spawner, tell) = (crew.spawner(), tell.clone());
             let ([end, next_end], [ended, next_ended]) = two_channels();
             ends.extend([end, next_end]);
             crew.spawn(task, move |ready| {
                 tell.send(see(task)).unwrap();
-                recruiter.spawn(task + 1, move |ready| {
+                spawner.spawn(task + 1, move |ready| {
                     tell.send(see(task + 1)).unwrap();
                     ready.signal();
                     until_the_end(&next_ended)
@@ -77,7 +77,7 @@ fn seen_by_threads(seating: Seating, policy: Policy) -> (String, Vec<Seen>) {
         }
         Ok(holding(ends))
     };
-    let driver = Driver::start(roster(seating, policy, PATIENCE), || Ok(()), set_up).unwrap();
+    let driver = Driver::start(config(assignment, policy, TIMEOUT), || Ok(()), set_up).unwrap();
     let prefix = driver.prefix().to_string();
     driver.stop().unwrap();
     let mut seen: Vec<Seen> = told.into_iter().collect();
@@ -88,9 +88,9 @@ fn seen_by_threads(seating: Seating, policy: Policy) -> (String, Vec<Seen>) {
 #[test]
 fn each_thread_reads_its_own_seat_back_and_its_name() {
     let Some(cpus) = two_seats() else { return };
-    // The driver's seat is the first of either order: a thread that stayed with it would be in the wrong one.
+    // The driver's CPU mask is the first of either order: a thread that stayed with it would be in the wrong one.
     for cpus in [[cpus[0], cpus[1]], [cpus[1], cpus[0]]] {
-        let (prefix, seen) = seen_by_threads(Seating::in_turn(Placement::OnePerCpu, &cpus), Policy::default());
+        let (prefix, seen) = seen_by_threads(CpuAssignment::in_turn(Placement::OnePerCpu, &cpus), Policy::default());
         assert_eq!(seen.iter().map(|seen| seen.task).collect::<Vec<_>>(), (0..=TASKS).collect::<Vec<_>>());
         for seen in &seen {
             assert_eq!(seen.cpus, [cpus[seen.task % 2]], "task {}: {seen:?}", seen.task);
@@ -101,11 +101,11 @@ fn each_thread_reads_its_own_seat_back_and_its_name() {
 
 #[test]
 fn each_thread_has_the_policy_that_was_asked_for() {
-    let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+    let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
     let policy = Policy { class: Class::Batch, slice_us: None };
-    let (_, seen) = seen_by_threads(seating.clone(), policy);
+    let (_, seen) = seen_by_threads(assignment.clone(), policy);
     assert!(seen.len() == TASKS + 1 && seen.iter().all(|seen| seen.policy == libc::SCHED_BATCH as u32), "{seen:?}");
-    let (_, seen) = seen_by_threads(seating, Policy::default());
+    let (_, seen) = seen_by_threads(assignment, Policy::default());
     assert!(seen.iter().all(|seen| seen.policy == libc::SCHED_OTHER as u32), "{seen:?}");
 }
 
@@ -118,17 +118,18 @@ fn each_forked_task_reads_its_own_seat_back() {
         for task in 1..=TASKS {
             let (expected, end) = (mask(&[cpus[task % 2]])?, pipe(false)?);
             crew.fork(task, &[end.reader.as_raw_fd()], |ready| {
-                let seated = sched_getaffinity(Pid::from_raw(0)).is_ok_and(|got| got == expected);
+                let assigned = sched_getaffinity(Pid::from_raw(0)).is_ok_and(|got| got == expected);
                 ready.signal();
                 // Its copy of the writing end is closed: this ends with the operation.
-                read_byte(&end.reader).is_ok() && seated
+                read_byte(&end.reader).is_ok() && assigned
             })?;
             ends.push(end);
         }
         Ok(holding(ends))
     };
-    let seating = Seating::in_turn(Placement::OnePerCpu, &cpus);
-    let outcome = Driver::start(roster(seating, Policy::default(), PATIENCE), || Ok(()), set_up).and_then(Driver::stop);
+    let assignment = CpuAssignment::in_turn(Placement::OnePerCpu, &cpus);
+    let outcome =
+        Driver::start(config(assignment, Policy::default(), TIMEOUT), || Ok(()), set_up).and_then(Driver::stop);
     assert_eq!(outcome, Ok(()), "a forked task is not on the CPU of its seat");
 }
 
@@ -139,9 +140,9 @@ fn holding<T: 'static>(kept: T) -> Box<dyn Operation> {
 
 #[test]
 fn an_instance_is_ready_when_every_task_is_and_not_before() {
-    let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+    let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
     let start = |set_up: fn(&mut Crew) -> Result<Box<dyn Operation>, Failure>| {
-        Driver::start(roster(seating.clone(), Policy::default(), Duration::from_millis(50)), || Ok(()), set_up)
+        Driver::start(config(assignment.clone(), Policy::default(), Duration::from_millis(50)), || Ok(()), set_up)
     };
     let one_thread_is_not = |crew: &mut Crew| {
         let mut ends = Vec::new();

@@ -11,15 +11,15 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 use serde::{Deserialize, Serialize};
 
-use super::demand::{INSTANCES, met_half_way};
-use super::evidence::Evidence;
+use super::bare_sample::measured;
+use super::demand::{INSTANCES, limit_reached};
 use super::formatter::Bytes;
-use super::taken::measured;
-use super::turns::Turns;
-use super::{Auditor, Benchmark, Planned, Session, Taken};
+use super::noise_probe::NoiseProbe;
+use super::turn_token::TurnToken;
+use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session};
 use crate::crew::Failure;
 use crate::mechanism::group;
-use crate::pmu::Plan;
+use crate::pmu::EventSet;
 use crate::record::{AuditRecord, BenchmarkLine, Outcome};
 use crate::units::Quantity;
 
@@ -38,17 +38,17 @@ pub enum Mode {
 
 /// What a group is measured with.
 #[derive(Debug)]
-pub struct Settings {
+pub struct MeasureOptions {
     /// What Criterion does.
     pub mode: Mode,
     /// The counters; none leaves the counted samples out.
-    pub counters: Option<Plan>,
+    pub counters: Option<EventSet>,
     /// The auditor; none leaves the audit out.
     pub auditor: Option<Auditor>,
     /// Which round of the run this is, from 0.
     pub round: u32,
     /// The machine's id, for the record.
-    pub machine: String,
+    pub host_id: String,
 }
 
 /// Criterion refuses fewer.
@@ -74,59 +74,59 @@ impl Default for Timing {
 }
 
 /// Is told each benchmark as it is finished.
-pub trait Observer {
+pub trait BenchmarkObserver {
     /// One benchmark is done, cannot run here, or failed.
     fn finished(&mut self, line: BenchmarkLine);
 }
 
 /// What the measurement that Criterion is given shares with whoever takes the samples.
-struct Desk {
-    taken: RefCell<Vec<Taken>>,
-    turns: RefCell<Turns>,
+struct SampleSink {
+    samples: RefCell<Vec<BareSample>>,
+    turns: RefCell<TurnToken>,
 }
 
-impl Desk {
-    fn new(turns: Turns) -> Rc<Self> {
-        Rc::new(Self { taken: RefCell::default(), turns: RefCell::new(turns) })
+impl SampleSink {
+    fn new(turns: TurnToken) -> Rc<Self> {
+        Rc::new(Self { samples: RefCell::default(), turns: RefCell::new(turns) })
     }
 }
 
 /// The measurement that Criterion is given: it takes the times that [`Session`] measured.
-struct BareTime {
-    desk: Rc<Desk>,
+struct BareMeasurement {
+    sink: Rc<SampleSink>,
     measures: Quantity,
     wall: WallTime,
 }
 
 /// One value of it: the nanoseconds per Criterion's iterations, and the portions they come from.
 #[derive(Debug, Clone)]
-struct Timed {
+struct BareValue {
     nanos: f64,
-    taken: Vec<Taken>,
+    samples: Vec<BareSample>,
 }
 
-impl Measurement for BareTime {
+impl Measurement for BareMeasurement {
     type Intermediate = ();
-    type Value = Timed;
+    type Value = BareValue;
 
     fn start(&self) {}
 
-    fn end(&self, (): ()) -> Timed {
+    fn end(&self, (): ()) -> BareValue {
         self.zero()
     }
 
-    fn add(&self, a: &Timed, b: &Timed) -> Timed {
-        Timed { nanos: a.nanos + b.nanos, taken: [a.taken.as_slice(), &b.taken].concat() }
+    fn add(&self, a: &BareValue, b: &BareValue) -> BareValue {
+        BareValue { nanos: a.nanos + b.nanos, samples: [a.samples.as_slice(), &b.samples].concat() }
     }
 
-    fn zero(&self) -> Timed {
-        Timed { nanos: 0.0, taken: Vec::new() }
+    fn zero(&self) -> BareValue {
+        BareValue { nanos: 0.0, samples: Vec::new() }
     }
 
     /// Criterion calls this exactly once per measured sample, and never while warming up.
-    fn to_f64(&self, value: &Timed) -> f64 {
-        self.desk.taken.borrow_mut().extend_from_slice(&value.taken);
-        self.desk.turns.borrow_mut().sampled();
+    fn to_f64(&self, value: &BareValue) -> f64 {
+        self.sink.samples.borrow_mut().extend_from_slice(&value.samples);
+        self.sink.turns.borrow_mut().sampled();
         value.nanos
     }
 
@@ -139,9 +139,9 @@ impl Measurement for BareTime {
 }
 
 /// Criterion with our measurement of the group called `name`.
-fn criterion(desk: &Rc<Desk>, timing: &Timing, name: &str) -> Criterion<BareTime> {
+fn criterion(sink: &Rc<SampleSink>, timing: &Timing, name: &str) -> Criterion<BareMeasurement> {
     let measures = group(name).map_or(Quantity::default(), |group| group.measures);
-    let measurement = BareTime { desk: Rc::clone(desk), measures, wall: WallTime };
+    let measurement = BareMeasurement { sink: Rc::clone(sink), measures, wall: WallTime };
     // Memory varies little from lap to lap, and a lap of it creates and ends all the tasks that it reads at.
     let samples = if measures.is_time() { timing.samples } else { timing.samples.min(FEWEST_SAMPLES) };
     Criterion::default()
@@ -154,53 +154,59 @@ fn criterion(desk: &Rc<Desk>, timing: &Timing, name: &str) -> Criterion<BareTime
         .plotting_backend(PlottingBackend::Plotters)
 }
 
-/// Measures what is planned of the group called `name`, in order, and tells `observer` of each. This process's arguments
-/// overrule `timing`.
-pub fn measure(name: &str, planned: &[Planned], timing: &Timing, settings: &Settings, observer: &mut dyn Observer) {
-    let desk = Desk::new(Turns::alone());
-    let criterion = criterion(&desk, timing, name).configure_from_args();
-    measure_by(criterion, &desk, name, planned, settings, observer);
+/// Measures what is planned of the group called `name`, in order, and tells `observer` of each. This process's
+/// arguments overrule `timing`.
+pub fn measure(
+    name: &str,
+    planned: &[PlannedBenchmark],
+    timing: &Timing,
+    settings: &MeasureOptions,
+    observer: &mut dyn BenchmarkObserver,
+) {
+    let sink = SampleSink::new(TurnToken::alone());
+    let criterion = criterion(&sink, timing, name).configure_from_args();
+    measure_by(criterion, &sink, name, planned, settings, observer);
 }
 
 /// Measures one benchmark in this process, whatever its arguments are, when it is its turn. Criterion's files go below
 /// `folder`, its pages are left out.
 pub(super) fn measure_one(
-    planned: &Planned,
+    planned: &PlannedBenchmark,
     timing: &Timing,
     folder: &Path,
-    settings: &Settings,
-    turns: Turns,
-    observer: &mut dyn Observer,
+    settings: &MeasureOptions,
+    turns: TurnToken,
+    observer: &mut dyn BenchmarkObserver,
 ) {
-    let desk = Desk::new(turns);
+    let sink = SampleSink::new(turns);
     let name = planned.mechanism().descriptor().group();
-    let criterion = criterion(&desk, timing, name).without_plots().output_directory(folder);
-    measure_by(criterion, &desk, name, std::slice::from_ref(planned), settings, observer);
+    let criterion = criterion(&sink, timing, name).without_plots().output_directory(folder);
+    measure_by(criterion, &sink, name, std::slice::from_ref(planned), settings, observer);
 }
 
 fn measure_by(
-    mut criterion: Criterion<BareTime>,
-    desk: &Desk,
+    mut criterion: Criterion<BareMeasurement>,
+    sink: &SampleSink,
     name: &str,
-    planned: &[Planned],
-    settings: &Settings,
-    observer: &mut dyn Observer,
+    planned: &[PlannedBenchmark],
+    settings: &MeasureOptions,
+    observer: &mut dyn BenchmarkObserver,
 ) {
     let mut group = criterion.benchmark_group(name);
     // Every sample has the same number of operations; otherwise Criterion chooses per benchmark between two estimators.
     group.sampling_mode(SamplingMode::Flat);
     for planned in planned {
-        let context = Context::new(planned, settings);
+        let context = LineContext::new(planned, settings);
         match planned {
-            Planned::Ready(benchmark) if settings.mode == Mode::Look => look(&mut group, benchmark),
-            Planned::Ready(benchmark) => {
-                let outcome = attempt(&mut group, benchmark, settings, desk);
+            PlannedBenchmark::Ready(benchmark) if settings.mode == Mode::Look => look(&mut group, benchmark),
+            PlannedBenchmark::Ready(benchmark) => {
+                let outcome = attempt(&mut group, benchmark, settings, sink);
                 if let Some(outcome) = outcome {
                     observer.finished(context.line(outcome));
                 }
             }
-            Planned::Unsupported { .. } if settings.mode == Mode::Look => {}
-            Planned::Unsupported { reason, .. } => {
+            PlannedBenchmark::Unsupported { .. } if settings.mode == Mode::Look => {}
+            PlannedBenchmark::Unsupported { reason, .. } => {
                 observer.finished(context.line(Outcome::Unsupported(reason.clone())));
             }
         }
@@ -210,24 +216,30 @@ fn measure_by(
 }
 
 /// The part of a line that is known before anything is measured.
-struct Context<'a> {
-    planned: &'a Planned,
-    settings: &'a Settings,
+struct LineContext<'a> {
+    planned: &'a PlannedBenchmark,
+    settings: &'a MeasureOptions,
     started_ms: u64,
 }
 
-impl<'a> Context<'a> {
-    fn new(planned: &'a Planned, settings: &'a Settings) -> Self {
+impl<'a> LineContext<'a> {
+    fn new(planned: &'a PlannedBenchmark, settings: &'a MeasureOptions) -> Self {
         Self { planned, settings, started_ms: now_ms() }
     }
 
     fn line(self, outcome: Outcome) -> BenchmarkLine {
-        line(self.planned, self.settings.round, &self.settings.machine, self.started_ms, outcome)
+        line(self.planned, self.settings.round, &self.settings.host_id, self.started_ms, outcome)
     }
 }
 
 /// What a record says of one benchmark of a round.
-pub(super) fn line(planned: &Planned, round: u32, machine: &str, started_ms: u64, outcome: Outcome) -> BenchmarkLine {
+pub(super) fn line(
+    planned: &PlannedBenchmark,
+    round: u32,
+    host_id: &str,
+    started_ms: u64,
+    outcome: Outcome,
+) -> BenchmarkLine {
     let descriptor = planned.mechanism().descriptor();
     BenchmarkLine {
         id: planned.id(),
@@ -237,10 +249,10 @@ pub(super) fn line(planned: &Planned, round: u32, machine: &str, started_ms: u64
         baseline: descriptor.baseline.into(),
         setting: planned.setting(),
         round,
-        machine: machine.into(),
+        host_id: host_id.into(),
         started_ms,
         outcome,
-        circumstances: None,
+        conditions: None,
     }
 }
 
@@ -250,9 +262,9 @@ pub fn now_ms() -> u64 {
 }
 
 /// Lets Criterion name the benchmark or show what it saved, without setting anything up.
-fn look(group: &mut BenchmarkGroup<'_, BareTime>, benchmark: &Benchmark) {
+fn look(group: &mut BenchmarkGroup<'_, BareMeasurement>, benchmark: &Benchmark) {
     group.bench_function(name_in_group(benchmark), |bencher| {
-        bencher.iter_custom(|_| Timed { nanos: 1.0, taken: Vec::new() });
+        bencher.iter_custom(|_| BareValue { nanos: 1.0, samples: Vec::new() });
     });
 }
 
@@ -264,18 +276,18 @@ fn name_in_group(benchmark: &Benchmark) -> String {
 
 /// Sets up, measures, takes down and audits; nothing when there is nothing to tell.
 fn attempt(
-    group: &mut BenchmarkGroup<'_, BareTime>,
+    group: &mut BenchmarkGroup<'_, BareMeasurement>,
     benchmark: &Benchmark,
-    settings: &Settings,
-    desk: &Desk,
+    settings: &MeasureOptions,
+    sink: &SampleSink,
 ) -> Option<Outcome> {
     // Before the first turn, so that both who take turns see the same stretch of time.
-    let evidence = Evidence::begin();
-    desk.taken.borrow_mut().clear();
-    desk.turns.borrow_mut().take();
+    let noise_probe = NoiseProbe::begin();
+    sink.samples.borrow_mut().clear();
+    sink.turns.borrow_mut().take();
     let told = |failure: Failure| match failure {
         Failure::Unsupported(reason) => Outcome::Unsupported(reason),
-        other => match met_half_way(benchmark, INSTANCES, &other) {
+        other => match limit_reached(benchmark, INSTANCES, &other) {
             Some(reason) => Outcome::Unsupported(reason),
             None => Outcome::Failed(other.to_string()),
         },
@@ -284,46 +296,50 @@ fn attempt(
         Ok(session) => session,
         Err(failure) => return Some(told(failure)),
     };
-    let (counted, findings) = match run(group, session, desk).and_then(Session::close) {
+    let (counted, metrics) = match run(group, session, sink).and_then(Session::close) {
         Ok(closed) => closed,
         Err(failure) => return Some(told(failure)),
     };
     if settings.mode == Mode::Profile {
         return None;
     }
-    let noise = evidence.end();
-    desk.turns.borrow_mut().pass();
-    let taken = steady(&desk.taken.borrow());
-    let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, desk)).unwrap_or_default();
-    Some(Outcome::Measured(Box::new(measured(&taken, counted, findings, audit, noise))))
+    let noise = noise_probe.end();
+    sink.turns.borrow_mut().pass();
+    let samples = steady(&sink.samples.borrow());
+    let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, sink)).unwrap_or_default();
+    Some(Outcome::Measured(Box::new(measured(&samples, counted, metrics, audit, noise))))
 }
 
 /// Audits when the partner, if there is one, is done with its samples or its audit.
-fn audit(auditor: &Auditor, benchmark: &Benchmark, desk: &Desk) -> AuditRecord {
-    desk.turns.borrow_mut().take();
+fn audit(auditor: &Auditor, benchmark: &Benchmark, sink: &SampleSink) -> AuditRecord {
+    sink.turns.borrow_mut().take();
     auditor.audit(benchmark)
 }
 
 /// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
-fn steady(taken: &[Taken]) -> Vec<Taken> {
-    let most = taken.iter().map(|taken| taken.batch.ops.0).max().unwrap_or(0);
-    taken.iter().filter(|taken| 2 * taken.batch.ops.0 >= most).copied().collect()
+fn steady(samples: &[BareSample]) -> Vec<BareSample> {
+    let most = samples.iter().map(|sample| sample.batch.ops.0).max().unwrap_or(0);
+    samples.iter().filter(|sample| 2 * sample.batch.ops.0 >= most).copied().collect()
 }
 
 /// Hands the session to Criterion. A failure in the middle of a sample unwinds out of Criterion, past its panic hook:
 /// it has no other way to be told that there is no value.
-fn run(group: &mut BenchmarkGroup<'_, BareTime>, mut session: Session, desk: &Desk) -> Result<Session, Failure> {
+fn run(
+    group: &mut BenchmarkGroup<'_, BareMeasurement>,
+    mut session: Session,
+    sink: &SampleSink,
+) -> Result<Session, Failure> {
     let name = name_in_group(session.benchmark());
     let mut warm = true;
     let measuring = catch_unwind(AssertUnwindSafe(|| {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
                 // While warming up the turn is held and not waited for: Criterion takes the time of this.
-                let rewarmed = if desk.turns.borrow_mut().take() { session.rewarm() } else { Ok(()) };
-                let warmed_up = std::mem::replace(&mut warm, desk.taken.borrow().is_empty()) && !warm;
+                let rewarmed = if sink.turns.borrow_mut().take() { session.rewarm() } else { Ok(()) };
+                let warmed_up = std::mem::replace(&mut warm, sink.samples.borrow().is_empty()) && !warm;
                 let forgotten = rewarmed.and_then(|()| if warmed_up { session.forget() } else { Ok(()) });
                 match forgotten.and_then(|()| session.portions(iterations)) {
-                    Ok(taken) => Timed::of(taken, iterations),
+                    Ok(samples) => BareValue::of(samples, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
                 }
             });
@@ -336,12 +352,12 @@ fn run(group: &mut BenchmarkGroup<'_, BareTime>, mut session: Session, desk: &De
     }
 }
 
-impl Timed {
+impl BareValue {
     /// Whole laps are run, often more than Criterion asked for: its value is the share it asked for.
-    fn of(taken: Vec<Taken>, iterations: u64) -> Self {
-        let ops: u64 = taken.iter().map(|taken| taken.batch.ops.0).sum();
-        let nanos: u64 = taken.iter().map(|taken| taken.batch.elapsed.0).sum();
-        Self { nanos: nanos as f64 * iterations as f64 / ops.max(1) as f64, taken }
+    fn of(samples: Vec<BareSample>, iterations: u64) -> Self {
+        let ops: u64 = samples.iter().map(|sample| sample.batch.ops.0).sum();
+        let nanos: u64 = samples.iter().map(|sample| sample.batch.elapsed.0).sum();
+        Self { nanos: nanos as f64 * iterations as f64 / ops.max(1) as f64, samples }
     }
 }
 
@@ -352,45 +368,49 @@ mod fixed_time;
 mod tests {
     use super::*;
     use crate::crew::Batch;
-    use crate::sys::usage::Usage;
+    use crate::sys::usage::ResourceUsage;
     use crate::units::{Nanos, Ops};
 
-    fn taken(ops: u64, nanos: u64) -> Taken {
-        Taken { batch: Batch { ops: Ops(ops), elapsed: Nanos(nanos) }, usage: Usage::default(), pace: None }
+    fn sample(ops: u64, nanos: u64) -> BareSample {
+        BareSample {
+            batch: Batch { ops: Ops(ops), elapsed: Nanos(nanos) },
+            usage: ResourceUsage::default(),
+            probe: None,
+        }
     }
 
     #[test]
     fn the_first_steps_of_a_quick_run_are_left_out() {
-        let all = [taken(1, 9), taken(10, 80), taken(500, 4000), taken(1000, 8000), taken(999, 8100)];
+        let all = [sample(1, 9), sample(10, 80), sample(500, 4000), sample(1000, 8000), sample(999, 8100)];
         assert_eq!(steady(&all), all[2..]);
         assert_eq!(steady(&[]), []);
     }
 
     #[test]
     fn criterion_gets_the_share_that_it_asked_for() {
-        assert_eq!(Timed::of(vec![taken(500, 1000)], 250).nanos, 500.0);
-        assert_eq!(Timed::of(vec![taken(200, 400), taken(300, 600)], 500).nanos, 1000.0);
+        assert_eq!(BareValue::of(vec![sample(500, 1000)], 250).nanos, 500.0);
+        assert_eq!(BareValue::of(vec![sample(200, 400), sample(300, 600)], 500).nanos, 1000.0);
     }
 
     #[test]
     fn a_sample_is_kept_when_criterion_takes_its_value_and_not_before() {
-        let desk = Desk::new(Turns::alone());
-        let kept = &desk.taken;
-        let measurement = BareTime { desk: Rc::clone(&desk), measures: Quantity::default(), wall: WallTime };
-        let value = measurement.add(&measurement.zero(), &Timed::of(vec![taken(200, 400), taken(300, 600)], 500));
+        let sink = SampleSink::new(TurnToken::alone());
+        let kept = &sink.samples;
+        let measurement = BareMeasurement { sink: Rc::clone(&sink), measures: Quantity::default(), wall: WallTime };
+        let value = measurement.add(&measurement.zero(), &BareValue::of(vec![sample(200, 400), sample(300, 600)], 500));
         assert!(kept.borrow().is_empty(), "warming up asks for no value");
         assert_eq!(measurement.to_f64(&value), 1000.0);
-        assert_eq!(*kept.borrow(), [taken(200, 400), taken(300, 600)]);
+        assert_eq!(*kept.borrow(), [sample(200, 400), sample(300, 600)]);
     }
 
     /// What the record depends on in Criterion, which its documentation does not promise.
     #[test]
     fn criterion_takes_one_value_of_each_measured_sample_and_none_while_warming_up() {
-        let desk = Desk::new(Turns::alone());
-        let kept = &desk.taken;
+        let sink = SampleSink::new(TurnToken::alone());
+        let kept = &sink.samples;
         let folder = tempfile::tempdir().unwrap();
         let mut criterion = Criterion::default()
-            .with_measurement(BareTime { desk: Rc::clone(&desk), measures: Quantity::default(), wall: WallTime })
+            .with_measurement(BareMeasurement { sink: Rc::clone(&sink), measures: Quantity::default(), wall: WallTime })
             .output_directory(folder.path())
             .without_plots()
             .warm_up_time(Duration::from_millis(5))
@@ -408,7 +428,7 @@ mod tests {
                 }
                 // Criterion plans by the clock, the samples say what they like.
                 std::thread::sleep(Duration::from_micros(100));
-                Timed::of(vec![taken(iterations, 10 * iterations)], iterations)
+                BareValue::of(vec![sample(iterations, 10 * iterations)], iterations)
             });
         });
         group.finish();

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crew::{Crew, Driver, Failure, Idle, Operation, PATIENCE, Placement, Policy, Roster, Seating};
+use crate::crew::{CpuAssignment, Crew, Driver, Failure, Idle, InstanceConfig, Operation, Placement, Policy, TIMEOUT};
 use crate::mechanism::{Descriptor, Mechanism, Parameters, find, group};
 use crate::record::Setting;
 use crate::units::{CpuId, Quantity};
 
-/// For each thread or process on top of [`PATIENCE`]: creating one takes a tenth of it.
+/// For each thread or process on top of [`TIMEOUT`]: creating one takes a tenth of it.
 const PER_TASK: Duration = Duration::from_millis(1);
 
-/// For each operation of a lap on top of [`PATIENCE`]: more than those take whose cost grows with the tasks, up to some
+/// For each operation of a lap on top of [`TIMEOUT`]: more than those take whose cost grows with the tasks, up to some
 /// thousand of them.
 const PER_HOP: Duration = Duration::from_micros(100);
 
@@ -24,7 +24,7 @@ pub struct Benchmark {
     /// Its parameters.
     pub parameters: Parameters,
     /// Where its tasks sit.
-    pub seating: Seating,
+    pub assignment: CpuAssignment,
     /// What idle CPUs do.
     pub idle: Idle,
     /// How its tasks are scheduled.
@@ -33,14 +33,14 @@ pub struct Benchmark {
 
 /// A benchmark as one process names it to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Chosen {
+pub struct BenchmarkSpec {
     /// The mechanism's id.
     pub mechanism: String,
     /// Its parameters, all of them.
     pub parameters: Parameters,
     /// The placement.
     pub placement: Placement,
-    /// The CPUs of the seats, in their order.
+    /// The CPUs of the CPU masks, in their order.
     pub cpus: Vec<CpuId>,
     /// What idle CPUs do.
     pub idle: Idle,
@@ -48,7 +48,7 @@ pub struct Chosen {
     pub policy: Policy,
 }
 
-impl Chosen {
+impl BenchmarkSpec {
     /// That this program has the mechanism, that it has these parameters and no others, and CPUs to run on.
     pub(super) fn check(&self) -> Result<(), String> {
         let known = find(&self.mechanism).ok_or_else(|| format!("no mechanism is called {}", self.mechanism))?;
@@ -69,13 +69,13 @@ impl Chosen {
 
     /// The benchmark; `None` when this program has no such mechanism.
     pub fn benchmark(&self) -> Option<Benchmark> {
-        let seating = match self.placement {
-            Placement::Unpinned => Seating::shared(self.placement, self.cpus.clone()),
-            placement => Seating::in_turn(placement, &self.cpus),
+        let assignment = match self.placement {
+            Placement::Unpinned => CpuAssignment::shared(self.placement, self.cpus.clone()),
+            placement => CpuAssignment::in_turn(placement, &self.cpus),
         };
         let mechanism = find(&self.mechanism)?;
         let (parameters, idle, policy) = (self.parameters.clone(), self.idle, self.policy);
-        Some(Benchmark { mechanism, parameters, seating, idle, policy })
+        Some(Benchmark { mechanism, parameters, assignment, idle, policy })
     }
 }
 
@@ -99,16 +99,16 @@ impl Benchmark {
     /// `brigade/thread/same-cpu`, and behind it whatever differs from the defaults:
     /// `brigade/thread/same-cpu/tasks=64,idle=poll`.
     pub fn id(&self) -> String {
-        id(self.descriptor(), self.seating.placement().name(), &self.parameters, self.idle, self.policy)
+        id(self.descriptor(), self.assignment.placement().name(), &self.parameters, self.idle, self.policy)
     }
 
     /// What another process must know to make the same one.
-    pub fn chosen(&self) -> Chosen {
-        Chosen {
+    pub fn spec(&self) -> BenchmarkSpec {
+        BenchmarkSpec {
             mechanism: self.descriptor().id.into(),
             parameters: self.parameters.clone(),
-            placement: self.seating.placement(),
-            cpus: self.seating.in_order(),
+            placement: self.assignment.placement(),
+            cpus: self.assignment.in_order(),
             idle: self.idle,
             policy: self.policy,
         }
@@ -117,8 +117,8 @@ impl Benchmark {
     /// What a record says of the choice.
     pub fn setting(&self) -> Setting {
         Setting {
-            placement: self.seating.placement(),
-            cpus: self.seating.cpus(),
+            placement: self.assignment.placement(),
+            cpus: self.assignment.cpus(),
             idle: self.idle,
             policy: self.policy,
             parameters: self.parameters.clone(),
@@ -140,32 +140,32 @@ impl Benchmark {
     /// # Errors
     /// `Unsupported` when it cannot run here, or whatever went wrong.
     pub fn start(&self, prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Result<Driver, Failure> {
-        self.start_with(false, self.patience(), prelude)
+        self.start_with(false, self.timeout(), prelude)
     }
 
-    /// As [`Benchmark::start`], for those who know that nothing takes longer than `patience`.
+    /// As [`Benchmark::start`], for those who know that nothing takes longer than `timeout`.
     ///
     /// # Errors
     /// As [`Benchmark::start`].
-    pub fn start_within(&self, patience: Duration) -> Result<Driver, Failure> {
-        self.start_with(false, patience, || Ok(()))
+    pub fn start_within(&self, timeout: Duration) -> Result<Driver, Failure> {
+        self.start_with(false, timeout, || Ok(()))
     }
 
     /// Sets the mechanism up for a tracer, whose driver marks its batches.
     ///
     /// # Errors
     /// As [`Benchmark::start`].
-    pub(super) fn start_marked(&self, patience: Duration) -> Result<Driver, Failure> {
-        self.start_with(true, patience, || Ok(()))
+    pub(super) fn start_marked(&self, timeout: Duration) -> Result<Driver, Failure> {
+        self.start_with(true, timeout, || Ok(()))
     }
 
     /// How long anything it does may take before the watchdog calls it hung. It follows the number of tasks and the
     /// length of a lap, so that a hundred thousand threads have time to be created on a slow machine.
-    pub fn patience(&self) -> Duration {
-        let demand = (self.descriptor().demand)(&self.parameters);
+    pub fn timeout(&self) -> Duration {
+        let demand = (self.descriptor().resources)(&self.parameters);
         let lap = (self.descriptor().lap)(&self.parameters);
         let tasks = demand.threads.saturating_add(demand.processes);
-        PATIENCE
+        TIMEOUT
             .saturating_add(PER_TASK.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX)))
             .saturating_add(PER_HOP.saturating_mul(u32::try_from(lap).unwrap_or(u32::MAX)))
     }
@@ -173,16 +173,16 @@ impl Benchmark {
     fn start_with(
         &self,
         marked: bool,
-        patience: Duration,
+        timeout: Duration,
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.parameters)?;
         let id = self.id();
-        let roster = Roster { id, seating: self.seating.clone(), policy: self.policy, patience, marked };
+        let config = InstanceConfig { id, assignment: self.assignment.clone(), policy: self.policy, timeout, marked };
         let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };
-        Driver::start(roster, prelude, set_up)
+        Driver::start(config, prelude, set_up)
     }
 }
 
@@ -204,7 +204,7 @@ pub(super) fn id(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mechanism::{Demand, Domain, Expectation, Parameter, Tasks, Unit, Value};
+    use crate::mechanism::{Domain, Expectation, Parameter, Resources, Tasks, Unit, Value};
 
     const TASKS: Parameter =
         Parameter { name: "tasks", meaning: "tasks", domain: Domain::Number { default: 500, min: 2, max: 1000 } };
@@ -221,7 +221,7 @@ mod tests {
         requirements: &[],
         source: "none",
         lap: |parameters| parameters.number("tasks"),
-        demand: |_| Demand::default(),
+        resources: |_| Resources::default(),
         expects: |_, _| Expectation::nothing(),
     };
 

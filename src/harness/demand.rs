@@ -40,7 +40,7 @@ pub fn count_of(descriptor: &Descriptor) -> Option<&'static Parameter> {
 /// What `instances` of a benchmark take together.
 pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64) -> Demand {
     let descriptor = mechanism.descriptor();
-    let one = (descriptor.demand)(parameters);
+    let one = (descriptor.resources)(parameters);
     let number = |name: &str| descriptor.parameter(name).map_or(0, |parameter| parameters.number(parameter.name));
     let tasks = count_of(descriptor).map_or(0, |parameter| parameters.number(parameter.name));
     let files = mechanism.files(parameters).max(one.descriptors);
@@ -108,7 +108,7 @@ pub(super) fn too_large(mechanism: &dyn Mechanism, parameters: &Parameters, obst
 
 /// What a limit that was met half way comes to: how far it went, which limits would have foretold it now that all is
 /// cleaned up, and what raises them. Nothing for other failures.
-pub(super) fn met_half_way(benchmark: &Benchmark, instances: u64, failure: &Failure) -> Option<Unsupported> {
+pub(super) fn limit_reached(benchmark: &Benchmark, instances: u64, failure: &Failure) -> Option<Unsupported> {
     let Failure::Exhausted { what, reached, error } = failure else { return None };
     let (mechanism, parameters) = (benchmark.mechanism, &benchmark.parameters);
     let limits = Limits::observe(&Root::default());
@@ -153,7 +153,7 @@ fn remedies(obstacles: &[Obstacle]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Idle, Placement, Policy, Seating};
+    use crate::crew::{CpuAssignment, Idle, Placement, Policy};
     use crate::mechanism::find;
     use crate::sys::SysError;
     use crate::sys::affinity::allowed_cpus;
@@ -209,15 +209,15 @@ mod tests {
         let mechanism = find("brigade/thread").unwrap();
         let parameter = count_of(mechanism.descriptor()).unwrap();
         let parameters = Parameters::defaults(mechanism.descriptor()).with(parameter, Value::Number(10_000_000));
-        let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        let benchmark = Benchmark { mechanism, parameters, seating, idle: Idle::Default, policy: Policy::default() };
+        let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
+        let benchmark = Benchmark { mechanism, parameters, assignment, idle: Idle::Default, policy: Policy::default() };
         let failure = Failure::of_one_more("threads", 32_411, SysError::new("clone3", Errno::EAGAIN));
-        let told = met_half_way(&benchmark, 1, &failure).unwrap().to_string();
+        let told = limit_reached(&benchmark, 1, &failure).unwrap().to_string();
         assert!(
             told.starts_with("needs 10000000 tasks at once; here: 32411 threads reached, and then clone3: "),
             "{told}"
         );
         assert!(told.contains("kernel.pid_max is ") && told.contains("raise it with: "), "{told}");
-        assert_eq!(met_half_way(&benchmark, 1, &Failure::Corrupted("x".into())), None);
+        assert_eq!(limit_reached(&benchmark, 1, &Failure::Corrupted("x".into())), None);
     }
 }

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::unistd::Pid;
 
 use super::Benchmark;
-use crate::crew::{Batch, Crew, Driver, Failure, Finding, Idle, Operation, Placement, Policy, Seating};
-use crate::mechanism::{Demand, Descriptor, Expectation, Mechanism, Parameters, Tasks, Unit};
+use crate::crew::{Batch, CpuAssignment, Crew, Driver, Failure, Idle, Metric, Operation, Placement, Policy};
+use crate::mechanism::{Descriptor, Expectation, Mechanism, Parameters, Resources, Tasks, Unit};
 use crate::sys::affinity::allowed_cpus;
-use crate::sys::pace::Pace;
+use crate::sys::speed::SpeedProbe;
 use crate::units::{Nanos, Ops, Quantity};
 
 /// What an operation of the first instance, the bare one, is said to take.
@@ -20,7 +20,7 @@ pub(super) const BARE: u64 = 1000;
 pub(super) const COUNTED: u64 = 7777;
 /// How many operations a lap has.
 pub(super) const LAP: u64 = 4;
-/// What is found out: how many batches were run since findings were last taken.
+/// What is found out: how many batches were run since metrics were last taken.
 pub(super) const BATCHES: &str = "batches";
 
 /// What such a process is called.
@@ -36,7 +36,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "none",
     lap: |_| LAP,
-    demand: |_| Demand::default(),
+    resources: |_| Resources::default(),
     expects: |_, _| Expectation::nothing(),
 };
 
@@ -54,7 +54,7 @@ pub(super) enum Step {
 pub(super) struct FixedTime {
     pub(super) every: Option<usize>,
     /// What the looks at the CPU's pace find, over and over.
-    pub(super) paces: Vec<u64>,
+    pub(super) probes: Vec<u64>,
     /// Whether instances look for spinning processes.
     pub(super) watch_spinners: bool,
     pub(super) seen: Seen,
@@ -101,10 +101,10 @@ impl FixedTime {
 
     /// A benchmark of it, on one CPU.
     pub(super) fn benchmark(&'static self) -> Benchmark {
-        let seating = Seating::in_turn(Placement::SameCpu, &allowed_cpus().unwrap()[..1]);
+        let assignment = CpuAssignment::in_turn(Placement::SameCpu, &allowed_cpus().unwrap()[..1]);
         let parameters = Parameters::defaults(&DESCRIPTOR);
         let mechanism: &'static &'static Self = Box::leak(Box::new(self));
-        Benchmark { mechanism, parameters, seating, idle: Idle::Default, policy: Policy::default() }
+        Benchmark { mechanism, parameters, assignment, idle: Idle::Default, policy: Policy::default() }
     }
 }
 
@@ -118,23 +118,23 @@ fn spinning_children() -> Vec<Pid> {
 }
 
 thread_local! {
-    /// Whose paces [`look`] finds on this thread.
+    /// Whose speed probes [`look`] finds on this thread.
     static LOOKED_AT: Cell<Option<&'static FixedTime>> = const { Cell::new(None) };
 }
 
-/// Makes [`look`] one at the paces of `fake`, for the calling thread.
+/// Makes [`look`] one at the speed probes of `fake`, for the calling thread.
 pub(super) fn looking_at(fake: &'static FixedTime) -> super::session::Look {
     LOOKED_AT.set(Some(fake));
     look
 }
 
 /// In place of a look at the CPU.
-fn look(_: &mut Driver) -> Result<Option<Pace>, Failure> {
+fn look(_: &mut Driver) -> Result<Option<SpeedProbe>, Failure> {
     let fake = LOOKED_AT.get().expect("the test has said whose paces");
     fake.seen.steps.lock().unwrap().push(Step::Look);
     let look = fake.seen.looks.fetch_add(1, Ordering::Relaxed);
-    let pace = Nanos(fake.paces[look % fake.paces.len()]);
-    Ok(Some(Pace { shortest: pace, longest: Nanos(2 * pace.0) }))
+    let probe = Nanos(fake.probes[look % fake.probes.len()]);
+    Ok(Some(SpeedProbe { min: probe, max: Nanos(2 * probe.0) }))
 }
 
 impl Mechanism for &'static FixedTime {
@@ -175,8 +175,8 @@ impl Operation for Instance {
         Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops * each) })
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let since = self.batches - std::mem::replace(&mut self.told, self.batches);
-        Ok(vec![Finding::figure(BATCHES, Quantity::Number, since as f64)])
+        Ok(vec![Metric::scalar(BATCHES, Quantity::Number, since as f64)])
     }
 }

@@ -1,18 +1,18 @@
 //! The cost of a handoff for pairs of CPUs: what the distance between two CPUs is, as tasks feel it.
 
 use super::adapter::line;
-use super::evidence::Evidence;
-use super::taken::{measured, slower};
-use super::{Benchmark, Planned, Taken, now_ms};
-use crate::crew::{Failure, Idle, Placement, Policy, Seating};
+use super::bare_sample::{measured, slower};
+use super::noise_probe::NoiseProbe;
+use super::{BareSample, Benchmark, PlannedBenchmark, now_ms};
+use crate::crew::{CpuAssignment, Failure, Idle, Placement, Policy};
 use crate::mechanism::{Mechanism, Parameters};
-use crate::record::{AuditRecord, BenchmarkLine, Counted, Noise, Outcome};
+use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Noise, Outcome};
 use crate::stats::Prng;
 use crate::units::{CpuId, Nanos};
 
 /// How long to look at each pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sampling {
+pub struct MatrixSampling {
     /// Visits to each pair, each with an instance of its own.
     pub rounds: u32,
     /// How long the sample of a visit takes, about.
@@ -30,21 +30,21 @@ pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(C
     all.filter(|(a, b)| a < b || (ordered && a > b) || (alone && a == b)).collect()
 }
 
-/// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so that
-/// whatever changes with time falls on all alike. `visited` is told after each visit how many are done, and says whether to
-/// go on; pairs that were not visited by then are left out. A pair that fails costs itself.
+/// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so
+/// that whatever changes with time falls on all alike. `visited` is told after each visit how many are done, and says
+/// whether to go on; pairs that were not visited by then are left out. A pair that fails costs itself.
 ///
 /// # Errors
 /// `Unsupported` when the mechanism cannot run here.
 pub fn matrix(
     mechanism: &'static dyn Mechanism,
     pairs: &[(CpuId, CpuId)],
-    sampling: Sampling,
-    machine: &str,
+    sampling: MatrixSampling,
+    host_id: &str,
     mut visited: impl FnMut(usize) -> bool,
 ) -> Result<Vec<BenchmarkLine>, Failure> {
-    let (started_ms, evidence) = (now_ms(), Evidence::begin());
-    let mut cells: Vec<Cell> = pairs.iter().map(|&pair| Cell::new(mechanism, pair, sampling)).collect();
+    let (started_ms, noise_probe) = (now_ms(), NoiseProbe::begin());
+    let mut cells: Vec<PairSession> = pairs.iter().map(|&pair| PairSession::new(mechanism, pair, sampling)).collect();
     // Any order but the same for all will do.
     let mut prng = Prng::seeded(0x6d61_7472);
     let mut order: Vec<usize> = (0..cells.len()).collect();
@@ -68,8 +68,8 @@ pub fn matrix(
         }
     }
     // The visits of all pairs are mixed, so this is what disturbed each of them.
-    let noise = evidence.end();
-    Ok(cells.into_iter().filter_map(|cell| cell.line(machine, started_ms, &noise)).collect())
+    let noise = noise_probe.end();
+    Ok(cells.into_iter().filter_map(|cell| cell.line(host_id, started_ms, &noise)).collect())
 }
 
 /// Enough to learn how long one takes, where it takes longest.
@@ -77,22 +77,22 @@ const FIRST: u64 = 200;
 
 /// A pair, and its visits.
 #[derive(Debug)]
-struct Cell {
+struct PairSession {
     pair: (CpuId, CpuId),
     benchmark: Benchmark,
-    taken: Vec<Taken>,
+    taken: Vec<BareSample>,
     failed: Option<String>,
 }
 
-impl Cell {
-    fn new(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), sampling: Sampling) -> Self {
+impl PairSession {
+    fn new(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), sampling: MatrixSampling) -> Self {
         let (a, b) = pair;
-        let seating = match a == b {
-            true => Seating::in_turn(Placement::SameCpu, &[a]),
-            false => Seating::in_turn(Placement::OnePerCpu, &[a, b]),
+        let assignment = match a == b {
+            true => CpuAssignment::in_turn(Placement::SameCpu, &[a]),
+            false => CpuAssignment::in_turn(Placement::OnePerCpu, &[a, b]),
         };
         let parameters = Parameters::defaults(mechanism.descriptor());
-        let benchmark = Benchmark { mechanism, parameters, seating, idle: sampling.idle, policy: sampling.policy };
+        let benchmark = Benchmark { mechanism, parameters, assignment, idle: sampling.idle, policy: sampling.policy };
         Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
 
@@ -107,33 +107,33 @@ impl Cell {
     }
 
     /// A sample with an instance of its own.
-    fn take(&self, sample: Nanos) -> Result<Taken, Failure> {
+    fn take(&self, sample: Nanos) -> Result<BareSample, Failure> {
         let benchmark = &self.benchmark;
-        let _idle = benchmark.idle.hold(&benchmark.seating.cpus())?;
+        let _idle = benchmark.idle.hold(&benchmark.assignment.cpus())?;
         let mut driver = benchmark.start(|| Ok(()))?;
         let first = driver.run(benchmark.whole_laps(FIRST))?;
         let per_op = first.elapsed.per(first.ops).unwrap_or(1.0).max(1.0);
         let ops = benchmark.whole_laps(((sample.0 as f64 / per_op) as u64).max(FIRST));
-        let (pace, used) = (driver.pace()?, driver.usage()?);
+        let (probe, used) = (driver.probe_speed()?, driver.usage()?);
         let batch = driver.run(ops)?;
         let usage = driver.usage()?.since(used);
-        let pace = slower(pace, driver.pace()?);
+        let probe = slower(probe, driver.probe_speed()?);
         driver.stop()?;
-        Ok(Taken { batch, usage, pace })
+        Ok(BareSample { batch, usage, probe })
     }
 
     /// What came of it; nothing where it was not visited.
-    fn line(self, machine: &str, started_ms: u64, noise: &Noise) -> Option<BenchmarkLine> {
+    fn line(self, host_id: &str, started_ms: u64, noise: &Noise) -> Option<BenchmarkLine> {
         let id = self.id();
         let outcome = match self.failed {
             Some(reason) => Outcome::Failed(reason),
             None if self.taken.is_empty() => return None,
             None => {
-                let (counted, audit) = (Counted::default(), AuditRecord::default());
+                let (counted, audit) = (CountedSamples::default(), AuditRecord::default());
                 Outcome::Measured(Box::new(measured(&self.taken, counted, Vec::new(), audit, noise.clone())))
             }
         };
-        Some(BenchmarkLine { id, ..line(&Planned::Ready(self.benchmark), 0, machine, started_ms, outcome) })
+        Some(BenchmarkLine { id, ..line(&PlannedBenchmark::Ready(self.benchmark), 0, host_id, started_ms, outcome) })
     }
 
     /// The benchmark's id with the CPUs, which the placement does not tell.
@@ -163,7 +163,8 @@ mod tests {
     fn every_pair_is_visited_in_every_round() {
         let futex = find("handoff/futex").unwrap();
         let cpus = crate::sys::affinity::allowed_cpus().unwrap();
-        let sampling = Sampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
+        let sampling =
+            MatrixSampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
         let asked = pairs(futex, &cpus[..1], false);
         let lines = matrix(futex, &asked, sampling, "m", |_| true).unwrap();
         assert_eq!(lines.iter().map(BenchmarkLine::pair).collect::<Vec<_>>(), [Some((cpus[0], cpus[0]))]);
@@ -176,7 +177,8 @@ mod tests {
     fn what_was_visited_before_it_was_stopped_is_kept() {
         let futex = find("handoff/futex").unwrap();
         let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
-        let sampling = Sampling { rounds: 5, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
+        let sampling =
+            MatrixSampling { rounds: 5, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
         let lines = matrix(futex, &[(cpu, cpu)], sampling, "m", |done| done < 2).unwrap();
         let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
         assert_eq!(measured.samples.len(), 2);
@@ -187,7 +189,8 @@ mod tests {
         // No machine has such a CPU, so that its task cannot be confined to it.
         let (futex, beyond) = (find("handoff/futex").unwrap(), CpuId(1023));
         let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
-        let sampling = Sampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
+        let sampling =
+            MatrixSampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
         let lines = matrix(futex, &[(cpu, cpu), (cpu, beyond)], sampling, "m", |_| true).unwrap();
         assert!(matches!(lines[0].outcome, Outcome::Measured(_)));
         assert!(matches!(lines[1].outcome, Outcome::Failed(_)), "{:?}", lines[1].outcome);
@@ -195,8 +198,8 @@ mod tests {
 
     #[test]
     fn ids_name_the_cpus_behind_everything_else_that_was_chosen() {
-        let sampling = |idle| Sampling { rounds: 1, sample: Nanos(1), idle, policy: Policy::default() };
-        let id = |pair, idle| Cell::new(find("handoff/futex").unwrap(), pair, sampling(idle)).id();
+        let sampling = |idle| MatrixSampling { rounds: 1, sample: Nanos(1), idle, policy: Policy::default() };
+        let id = |pair, idle| PairSession::new(find("handoff/futex").unwrap(), pair, sampling(idle)).id();
         assert_eq!(id((CpuId(1), CpuId(0)), Idle::Default), "handoff/futex/one-per-cpu/cpus=1+0");
         assert_eq!(id((CpuId(3), CpuId(3)), Idle::Poll), "handoff/futex/same-cpu/idle=poll,cpus=3+3");
     }

@@ -10,7 +10,7 @@ const UNIT: &str = "nJ";
 
 /// The energy of whole packages while bare samples ran, everything else that ran on them included.
 #[derive(Debug)]
-pub(super) struct Metering {
+pub(super) struct EnergyMetering {
     energy: Energy,
     joules: BTreeMap<String, f64>,
     ops: u64,
@@ -18,7 +18,7 @@ pub(super) struct Metering {
     trouble: Option<NotCounted>,
 }
 
-impl Metering {
+impl EnergyMetering {
     /// Opens the meters.
     pub(super) fn start() -> Self {
         Self { energy: Energy::open(), joules: BTreeMap::new(), ops: 0, lasted_ns: 0, trouble: None }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn energy_is_that_between_readings_per_operation() {
-        let mut metering = Metering::start();
+        let mut metering = EnergyMetering::start();
         let batch = Batch { ops: Ops(1000), elapsed: Nanos(5_000_000) };
         metering.add(&at(1.0), &at(9.0), batch);
         metering.forget();
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn without_meters_it_is_told_why() {
-        let (summaries, not_metered) = Metering::start().conclude();
+        let (summaries, not_metered) = EnergyMetering::start().conclude();
         assert!(summaries.is_empty());
         assert!(not_metered.iter().all(|not| !not.remedy.is_empty()));
     }

@@ -2,27 +2,27 @@
 
 mod adapter;
 mod audit;
+mod bare_sample;
 mod benchmark;
 mod demand;
-mod evidence;
 #[cfg(test)]
 mod fake;
 mod formatter;
 mod matrix;
 mod metering;
+mod noise_probe;
 mod plan;
 pub mod rounds;
-mod scale;
 mod session;
-mod taken;
-mod turns;
+mod sweep;
+mod turn_token;
 
-pub use adapter::{Mode, Observer, Settings, Timing, measure, now_ms};
+pub use adapter::{BenchmarkObserver, MeasureOptions, Mode, Timing, measure, now_ms};
 pub use audit::{Auditor, MOST_ATTEMPTS, answer_audit_request};
-pub use benchmark::{Benchmark, Chosen};
+pub use bare_sample::BareSample;
+pub use benchmark::{Benchmark, BenchmarkSpec};
 pub use demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks};
-pub use matrix::{Sampling, matrix, pairs};
-pub use plan::{Choice, Counts, PlanError, Planned, plan, plan_counts};
-pub use scale::Scale;
+pub use matrix::{MatrixSampling, matrix, pairs};
+pub use plan::{Choice, PlanError, PlannedBenchmark, TaskSweep, plan, plan_counts};
 pub use session::Session;
-pub use taken::Taken;
+pub use sweep::SweepSampling;

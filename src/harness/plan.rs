@@ -1,6 +1,6 @@
 //! From what a user chose to the benchmarks that answer it on this machine.
 
-use crate::crew::{Idle, Placement, Policy, Seating, Unsupported};
+use crate::crew::{CpuAssignment, Idle, Placement, Policy, Unsupported};
 use crate::host::limits::{Limits, Obstacle};
 use crate::host::topology::{Relation, Topology};
 use crate::host::{Host, Root};
@@ -45,7 +45,7 @@ impl Choice {
 
 /// A benchmark, or the reason that there is none.
 #[derive(Debug, Clone)]
-pub enum Planned {
+pub enum PlannedBenchmark {
     /// It can be set up.
     Ready(Benchmark),
     /// It cannot, whatever is tried.
@@ -61,7 +61,7 @@ pub enum Planned {
     },
 }
 
-impl Planned {
+impl PlannedBenchmark {
     /// The benchmark's id.
     pub fn id(&self) -> String {
         match self {
@@ -87,11 +87,11 @@ impl Planned {
     }
 }
 
-impl Planned {
+impl PlannedBenchmark {
     /// The line of a benchmark that cannot be set up; nothing for one that can.
-    pub fn unsupported_line(&self, machine: &str, started_ms: u64) -> Option<BenchmarkLine> {
+    pub fn unsupported_line(&self, host_id: &str, started_ms: u64) -> Option<BenchmarkLine> {
         let Self::Unsupported { reason, .. } = self else { return None };
-        Some(line(self, 0, machine, started_ms, Outcome::Unsupported(reason.clone())))
+        Some(line(self, 0, host_id, started_ms, Outcome::Unsupported(reason.clone())))
     }
 }
 
@@ -143,16 +143,16 @@ fn hint(shown: &Option<String>) -> String {
 ///
 /// # Errors
 /// A parameter or value that does not exist, and a benchmark larger than the limits.
-pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planned>, PlanError> {
+pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<PlannedBenchmark>, PlanError> {
     raise_descriptors()?;
     let root = Root::default();
-    let machine = Machine { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
+    let host_cpus = HostCpus { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
     check_names(choice)?;
     let limits = Limits::observe(&root);
     let mut planned = Vec::new();
     for &mechanism in registry() {
         let descriptor = mechanism.descriptor();
-        let placements = machine.placements(&choice.placements);
+        let placements = host_cpus.placements(&choice.placements);
         let (idle, policy) = (choice.idle.unwrap_or_default(), choice.policy.unwrap_or_default());
         let parameters = match parameters(choice, mechanism) {
             Ok(parameters) => parameters,
@@ -171,11 +171,11 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
             if !mechanism.tasks(&parameters).fit(placement) || !wanted(&id) {
                 continue;
             }
-            let seated = machine.seat(choice, mechanism, &parameters, placement);
-            if matches!(seated, Planned::Ready(_)) {
+            let assigned = host_cpus.cpu_mask(choice, mechanism, &parameters, placement);
+            if matches!(assigned, PlannedBenchmark::Ready(_)) {
                 check_limits(&limits, &id, mechanism, &parameters)?;
             }
-            planned.push(seated);
+            planned.push(assigned);
         }
     }
     Ok(planned)
@@ -183,15 +183,15 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
 
 /// The benchmarks of a sweep over the number of tasks.
 #[derive(Debug)]
-pub struct Counts {
+pub struct TaskSweep {
     /// By placement and rising count. What does not fit is unsupported, with every limit that is in the way.
-    pub planned: Vec<Planned>,
+    pub planned: Vec<PlannedBenchmark>,
     /// The most tasks that fit.
     pub most: Option<u64>,
 }
 
-/// Plans a sweep of `mechanism`: one instance at each count that `counts` makes of the most tasks that fit. Where `beyond`
-/// is true, what does not fit is planned all the same.
+/// Plans a sweep of `mechanism`: one instance at each count that `counts` makes of the most tasks that fit. Where
+/// `beyond` is true, what does not fit is planned all the same.
 ///
 /// # Errors
 /// A mechanism without a number of tasks, and as [`plan`] but for the limits.
@@ -200,10 +200,10 @@ pub fn plan_counts(
     mechanism: &'static dyn Mechanism,
     beyond: bool,
     counts: impl FnOnce(&Parameter, Option<u64>) -> Vec<u64>,
-) -> Result<Counts, PlanError> {
+) -> Result<TaskSweep, PlanError> {
     raise_descriptors()?;
     let root = Root::default();
-    let machine = Machine { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
+    let host_cpus = HostCpus { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
     check_names(choice)?;
     let descriptor = mechanism.descriptor();
     let parameter = count_of(descriptor).ok_or(PlanError::NoCount(descriptor.id))?;
@@ -213,23 +213,25 @@ pub fn plan_counts(
     let counts = counts(parameter, most);
     let mut planned = Vec::new();
     let tasks = mechanism.tasks(&parameters);
-    for placement in machine.placements(&choice.placements).into_iter().filter(|place| tasks.fit(*place)) {
+    for placement in host_cpus.placements(&choice.placements).into_iter().filter(|place| tasks.fit(*place)) {
         for tasks in &counts {
             let value = parameter.parse(&tasks.to_string())?;
             let parameters = parameters.clone().with(parameter, value);
             let obstacles = limits.obstacles(demand(mechanism, &parameters, INSTANCES_OF_A_SWEEP));
-            planned.push(match machine.seat(choice, mechanism, &parameters, placement) {
-                Planned::Ready(benchmark) if !obstacles.is_empty() && !beyond => Planned::Unsupported {
-                    mechanism,
-                    id: benchmark.id(),
-                    setting: benchmark.setting(),
-                    reason: too_large(mechanism, &parameters, &obstacles),
-                },
-                seated => seated,
+            planned.push(match host_cpus.cpu_mask(choice, mechanism, &parameters, placement) {
+                PlannedBenchmark::Ready(benchmark) if !obstacles.is_empty() && !beyond => {
+                    PlannedBenchmark::Unsupported {
+                        mechanism,
+                        id: benchmark.id(),
+                        setting: benchmark.setting(),
+                        reason: too_large(mechanism, &parameters, &obstacles),
+                    }
+                }
+                assigned => assigned,
             });
         }
     }
-    Ok(Counts { planned, most })
+    Ok(TaskSweep { planned, most })
 }
 
 fn check_names(choice: &Choice) -> Result<(), PlanError> {
@@ -270,12 +272,12 @@ fn check_limits(
     Err(PlanError::Limits { id: id.into(), obstacles, shown })
 }
 
-struct Machine {
+struct HostCpus {
     topology: Topology,
     allowed: Vec<CpuId>,
 }
 
-impl Machine {
+impl HostCpus {
     /// Those chosen, or everything that this topology tells apart.
     fn placements(&self, chosen: &[Placement]) -> Vec<Placement> {
         if !chosen.is_empty() {
@@ -287,30 +289,30 @@ impl Machine {
         Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect()
     }
 
-    /// The benchmark in its seats, or why there are none.
-    fn seat(
+    /// The benchmark in its CPU masks, or why there are none.
+    fn cpu_mask(
         &self,
         choice: &Choice,
         mechanism: &'static dyn Mechanism,
         parameters: &Parameters,
         placement: Placement,
-    ) -> Planned {
+    ) -> PlannedBenchmark {
         let parameters = parameters.clone();
         let (idle, policy) = (choice.idle.unwrap_or_default(), choice.policy.unwrap_or_default());
-        match self.seating(placement) {
-            Ok(seating) => Planned::Ready(Benchmark { mechanism, parameters, seating, idle, policy }),
+        match self.assignment(placement) {
+            Ok(assignment) => PlannedBenchmark::Ready(Benchmark { mechanism, parameters, assignment, idle, policy }),
             Err(reason) => {
                 let id = id(mechanism.descriptor(), placement.name(), &parameters, idle, policy);
                 let setting = Setting { placement, cpus: Vec::new(), idle, policy, parameters };
-                Planned::Unsupported { mechanism, id, setting, reason }
+                PlannedBenchmark::Unsupported { mechanism, id, setting, reason }
             }
         }
     }
 
-    fn seating(&self, placement: Placement) -> Result<Seating, Unsupported> {
+    fn assignment(&self, placement: Placement) -> Result<CpuAssignment, Unsupported> {
         if let Some(relation) = relation(placement) {
             return match self.topology.pair(relation, &self.allowed) {
-                Some((a, b)) => Ok(Seating::in_turn(placement, &[a, b])),
+                Some((a, b)) => Ok(CpuAssignment::in_turn(placement, &[a, b])),
                 None => Err(Unsupported::new(
                     format!("two CPUs for placement {placement}"),
                     format!("none among CPUs {}", crate::units::cpu_list(&self.allowed)),
@@ -320,9 +322,9 @@ impl Machine {
         }
         Ok(match placement {
             // The first allowed CPU, as `taskset -c 0` would take: figures of other suites are made there.
-            Placement::SameCpu => Seating::in_turn(placement, &self.allowed[..1]),
-            Placement::OnePerCpu => Seating::in_turn(placement, &self.allowed),
-            _ => Seating::shared(placement, self.allowed.clone()),
+            Placement::SameCpu => CpuAssignment::in_turn(placement, &self.allowed[..1]),
+            Placement::OnePerCpu => CpuAssignment::in_turn(placement, &self.allowed),
+            _ => CpuAssignment::shared(placement, self.allowed.clone()),
         })
     }
 }
@@ -343,10 +345,10 @@ mod tests {
     use super::*;
     use crate::mechanism::find;
 
-    fn machine(fixture: &str, allowed: &[usize]) -> Machine {
+    fn host_cpus(fixture: &str, allowed: &[usize]) -> HostCpus {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(fixture);
         let topology = Host::observe(&Root::at(path)).topology;
-        Machine { topology, allowed: allowed.iter().copied().map(CpuId).collect() }
+        HostCpus { topology, allowed: allowed.iter().copied().map(CpuId).collect() }
     }
 
     fn set(name: &str, value: &str) -> Choice {
@@ -354,18 +356,18 @@ mod tests {
     }
 
     fn ids(choice: &Choice, wanted: &str) -> Vec<String> {
-        plan(choice, |id| id.starts_with(wanted)).unwrap().iter().map(Planned::id).collect()
+        plan(choice, |id| id.starts_with(wanted)).unwrap().iter().map(PlannedBenchmark::id).collect()
     }
 
     #[test]
     fn by_default_there_is_every_placement_that_the_topology_tells_apart() {
         use Placement::{CrossLlc, CrossNode, SameCpu, SameLlc, SmtSibling, Unpinned};
         let all: Vec<usize> = (0..8).collect();
-        let intel = machine("intel-2socket-smt", &all).placements(&[]);
+        let intel = host_cpus("intel-2socket-smt", &all).placements(&[]);
         assert_eq!(intel, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossNode]);
-        let amd = machine("amd-two-ccx", &all).placements(&[]);
+        let amd = host_cpus("amd-two-ccx", &all).placements(&[]);
         assert_eq!(amd, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossLlc]);
-        let narrow = machine("intel-2socket-smt", &[3, 7]);
+        let narrow = host_cpus("intel-2socket-smt", &[3, 7]);
         assert_eq!(narrow.placements(&[]), [Unpinned, SameCpu, SmtSibling]);
         assert_eq!(narrow.placements(&[CrossNode]), [CrossNode], "what was asked for is answered, if only by a reason");
     }
@@ -382,14 +384,14 @@ mod tests {
 
     #[test]
     fn seats_come_from_the_allowed_cpus() {
-        let machine = machine("intel-2socket-smt", &[1, 3, 5, 7]);
-        let cpus = |placement| machine.seating(placement).map(|seating| seating.in_order());
+        let host_cpus = host_cpus("intel-2socket-smt", &[1, 3, 5, 7]);
+        let cpus = |placement| host_cpus.assignment(placement).map(|assignment| assignment.in_order());
         assert_eq!(cpus(Placement::SameCpu), Ok(vec![CpuId(1)]));
         assert_eq!(cpus(Placement::SmtSibling), Ok(vec![CpuId(1), CpuId(5)]));
         assert_eq!(cpus(Placement::CrossNode), Ok(vec![CpuId(1), CpuId(3)]));
-        assert_eq!(machine.seating(Placement::OnePerCpu).map(|seating| seating.seats()), Ok(4));
-        assert_eq!(machine.seating(Placement::Unpinned).map(|seating| seating.seats()), Ok(1));
-        let reason = machine.seating(Placement::CrossLlc).unwrap_err();
+        assert_eq!(host_cpus.assignment(Placement::OnePerCpu).map(|assignment| assignment.masks()), Ok(4));
+        assert_eq!(host_cpus.assignment(Placement::Unpinned).map(|assignment| assignment.masks()), Ok(1));
+        let reason = host_cpus.assignment(Placement::CrossLlc).unwrap_err();
         assert!(reason.observed.contains("1,3,5,7"), "{reason}");
     }
 

@@ -6,23 +6,23 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use super::Benchmark;
-use super::metering::Metering;
-use super::taken::{Taken, slower};
-use crate::crew::{Driver, Failure, Finding, Held, Unsupported};
-use crate::pmu::{Counters, NotCounted, Plan, Tally};
-use crate::record::{Counted, Sample};
-use crate::sys::pace::Pace;
+use super::bare_sample::{BareSample, slower};
+use super::metering::EnergyMetering;
+use crate::crew::{Driver, Failure, IdleGuard, Metric, Unsupported};
+use crate::pmu::{Counters, EventSet, NotCounted, Tally};
+use crate::record::{CountedSamples, Sample};
+use crate::sys::speed::SpeedProbe;
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
 /// into the figures that are shown.
 const BARE_PER_COUNTED: u64 = 3;
 
-/// How long a portion of a sample is, about. What slows a CPU from outside comes and goes within milliseconds, and only the
-/// ends of a portion are looked at; much shorter ones would consist of their beginnings.
+/// How long a portion of a sample is, about. What slows a CPU from outside comes and goes within milliseconds, and only
+/// the ends of a portion are looked at; much shorter ones would consist of their beginnings.
 const PORTION_NANOS: f64 = 4e6;
 
-/// How long an instance runs unmeasured after another process had the CPUs: a core reads back what its private caches hold
-/// (a few megabytes at the most) in less.
+/// How long an instance runs unmeasured after another process had the CPUs: a core reads back what its private caches
+/// hold (a few megabytes at the most) in less.
 const REWARM_NANOS: f64 = 2e6;
 
 /// A benchmark that is set up twice: without counters, for the times, and with them, for the counts.
@@ -30,21 +30,21 @@ const REWARM_NANOS: f64 = 2e6;
 pub struct Session {
     benchmark: Benchmark,
     bare: Driver,
-    counting: Option<Counting>,
-    metering: Option<Metering>,
+    counting: Option<CountedInstance>,
+    metering: Option<EnergyMetering>,
     calls: u64,
     /// What an operation took by the clock on the wall in the last bare sample.
     nanos_per_op: Option<f64>,
     look: Look,
     // Last: the machine keeps its idle mode until both instances are gone.
-    _idle: Held,
+    _idle: IdleGuard,
 }
 
-/// How to find out how fast a driver's CPU is: [`Driver::pace`], but in tests.
-pub(super) type Look = fn(&mut Driver) -> Result<Option<Pace>, Failure>;
+/// How to find out how fast a driver's CPU is: [`Driver::probe`], but in tests.
+pub(super) type Look = fn(&mut Driver) -> Result<Option<SpeedProbe>, Failure>;
 
 #[derive(Debug)]
-struct Counting {
+struct CountedInstance {
     driver: Driver,
     counters: Counters,
     turn: usize,
@@ -58,14 +58,14 @@ impl Session {
     ///
     /// # Errors
     /// `Unsupported` when it cannot run here, or whatever went wrong.
-    pub fn open(benchmark: &Benchmark, plan: Option<&Plan>) -> Result<Self, Failure> {
-        let idle = benchmark.idle.hold(&benchmark.seating.cpus())?;
+    pub fn open(benchmark: &Benchmark, plan: Option<&EventSet>) -> Result<Self, Failure> {
+        let idle = benchmark.idle.hold(&benchmark.assignment.cpus())?;
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
-        let metering = plan.map(|_| Metering::start());
+        let metering = plan.map(|_| EnergyMetering::start());
         let plan = plan.filter(|_| benchmark.mechanism.inherits_counters() && benchmark.measures().is_time());
-        let counting = plan.map(|plan| Counting::start(benchmark, plan.clone(), lap)).transpose()?;
+        let counting = plan.map(|plan| CountedInstance::start(benchmark, plan.clone(), lap)).transpose()?;
         Ok(Self {
             benchmark: benchmark.clone(),
             bare,
@@ -73,7 +73,7 @@ impl Session {
             metering,
             calls: 0,
             nanos_per_op: None,
-            look: Driver::pace,
+            look: Driver::probe_speed,
             _idle: idle,
         })
     }
@@ -92,32 +92,32 @@ impl Session {
     ///
     /// # Errors
     /// A mechanism that failed, hung, or did not do what it was asked.
-    pub fn sample(&mut self, ops: u64) -> Result<Taken, Failure> {
+    pub fn sample(&mut self, ops: u64) -> Result<BareSample, Failure> {
         let ops = self.benchmark.whole_laps(ops);
-        let mut pace = self.pace()?;
-        let taken = self.bare_sample(ops, &mut pace)?;
+        let mut probe = self.probe_speed()?;
+        let taken = self.bare_sample(ops, &mut probe)?;
         self.counted_sample(ops)?;
         Ok(taken)
     }
 
-    /// As [`Session::sample`], in portions of some milliseconds with a look at the CPU's pace between them; in one where
-    /// the length of a batch is part of what is measured.
+    /// As [`Session::sample`], in portions of some milliseconds with a look at the CPU's pace between them; in one
+    /// where the length of a batch is part of what is measured.
     ///
     /// # Errors
     /// As [`Session::sample`].
-    pub fn portions(&mut self, ops: u64) -> Result<Vec<Taken>, Failure> {
+    pub fn portions(&mut self, ops: u64) -> Result<Vec<BareSample>, Failure> {
         let ops = self.benchmark.whole_laps(ops);
-        let mut pace = self.pace()?;
+        let mut probe = self.probe_speed()?;
         let mut taken = Vec::new();
         for ops in self.split(ops) {
-            taken.push(self.bare_sample(ops, &mut pace)?);
+            taken.push(self.bare_sample(ops, &mut probe)?);
         }
         self.counted_sample(ops)?;
         Ok(taken)
     }
 
-    /// Runs for some two milliseconds that count for nothing: another process had the CPUs, their caches and predictors. What
-    /// the mechanism finds out besides time includes them.
+    /// Runs for some two milliseconds that count for nothing: another process had the CPUs, their caches and
+    /// predictors. What the mechanism finds out besides time includes them.
     ///
     /// # Errors
     /// A mechanism that failed, or hung.
@@ -137,13 +137,13 @@ impl Session {
     }
 
     /// How fast the CPU is; what is no time does not depend on that.
-    fn pace(&mut self) -> Result<Option<Pace>, Failure> {
+    fn probe_speed(&mut self) -> Result<Option<SpeedProbe>, Failure> {
         if self.benchmark.measures().is_time() { (self.look)(&mut self.bare) } else { Ok(None) }
     }
 
-    /// `pace` is that before it, and then that after it.
-    fn bare_sample(&mut self, ops: u64, pace: &mut Option<Pace>) -> Result<Taken, Failure> {
-        let energy = self.metering.as_mut().map(Metering::read);
+    /// `probe` is that before it, and then that after it.
+    fn bare_sample(&mut self, ops: u64, probe: &mut Option<SpeedProbe>) -> Result<BareSample, Failure> {
+        let energy = self.metering.as_mut().map(EnergyMetering::read);
         let before = self.bare.usage()?;
         let began = Instant::now();
         let batch = self.bare.run(ops)?;
@@ -153,8 +153,8 @@ impl Session {
             let after = metering.read();
             metering.add(&before, &after, batch);
         }
-        let before = std::mem::replace(pace, self.pace()?);
-        Ok(Taken { batch, usage, pace: slower(before, *pace) })
+        let before = std::mem::replace(probe, self.probe_speed()?);
+        Ok(BareSample { batch, usage, probe: slower(before, *probe) })
     }
 
     fn counted_sample(&mut self, ops: u64) -> Result<(), Failure> {
@@ -177,18 +177,18 @@ impl Session {
         if let Some(metering) = &mut self.metering {
             metering.forget();
         }
-        self.bare.findings().map(drop)
+        self.bare.metrics().map(drop)
     }
 
     /// Takes the instances down and returns what was counted, and what the bare one found out.
     ///
     /// # Errors
     /// A task that failed, or did not end.
-    pub fn close(mut self) -> Result<(Counted, Vec<Finding>), Failure> {
-        let mut findings = self.bare.findings()?;
+    pub fn close(mut self) -> Result<(CountedSamples, Vec<Metric>), Failure> {
+        let mut metrics = self.bare.metrics()?;
         self.bare.stop()?;
         let mut counted = match self.counting {
-            Some(counting) => counting.close(&mut findings)?,
+            Some(counting) => counting.close(&mut metrics)?,
             None => uncounted(&self.benchmark),
         };
         if let Some(metering) = self.metering {
@@ -196,14 +196,14 @@ impl Session {
             counted.counters.extend(energy);
             counted.not_counted.extend(not_metered);
         }
-        Ok((counted, findings))
+        Ok((counted, metrics))
     }
 }
 
-/// Without counters: because none were asked for, or because they would miss the mechanism's tasks or be part of what is
-/// measured.
-fn uncounted(benchmark: &Benchmark) -> Counted {
-    let mut counted = Counted::default();
+/// Without counters: because none were asked for, or because they would miss the mechanism's tasks or be part of what
+/// is measured.
+fn uncounted(benchmark: &Benchmark) -> CountedSamples {
+    let mut counted = CountedSamples::default();
     if !benchmark.measures().is_time() {
         counted.not_counted.push(NotCounted {
             event: "all".into(),
@@ -220,8 +220,8 @@ fn uncounted(benchmark: &Benchmark) -> Counted {
     counted
 }
 
-impl Counting {
-    fn start(benchmark: &Benchmark, plan: Plan, lap: u64) -> Result<Self, Failure> {
+impl CountedInstance {
+    fn start(benchmark: &Benchmark, plan: EventSet, lap: u64) -> Result<Self, Failure> {
         let (hand_over, opened) = mpsc::channel();
         let open = move || {
             // The receiver waits until the driver is started, so it cannot be gone.
@@ -234,13 +234,13 @@ impl Counting {
         Ok(Self { driver, counters, turn: 0, tally: Tally::default(), samples: Vec::new(), trouble: Vec::new() })
     }
 
-    /// Adds what the instance can tell by counters of its own to `findings`.
-    fn close(mut self, findings: &mut Vec<Finding>) -> Result<Counted, Failure> {
+    /// Adds what the instance can tell by counters of its own to `metrics`.
+    fn close(mut self, metrics: &mut Vec<Metric>) -> Result<CountedSamples, Failure> {
         let mut not_counted = self.counters.not_counted_in(&self.tally);
         // They hold registers that the instance's own need, and cost every switch of its tasks.
         drop(self.counters);
-        match self.driver.counted_findings() {
-            Ok(told) => findings.extend(told),
+        match self.driver.counted_metrics() {
+            Ok(told) => metrics.extend(told),
             Err(Failure::Unsupported(Unsupported { requirement: event, observed: reason, remedy })) => {
                 not_counted.push(NotCounted { event, reason, remedy });
             }
@@ -253,7 +253,7 @@ impl Counting {
         }
         self.driver.stop()?;
         not_counted.extend(self.trouble);
-        Ok(Counted { samples: self.samples, counters: self.tally.summaries(), not_counted })
+        Ok(CountedSamples { samples: self.samples, counters: self.tally.summaries(), not_counted })
     }
 
     /// A counted sample with the next set of events.
@@ -298,8 +298,8 @@ mod fixed_time;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Batch, Crew, Idle, Operation, Placement, Policy, Seating};
-    use crate::mechanism::{Demand, Descriptor, Expectation, Mechanism, Parameters, Tasks, Unit};
+    use crate::crew::{Batch, CpuAssignment, Crew, Idle, Operation, Placement, Policy};
+    use crate::mechanism::{Descriptor, Expectation, Mechanism, Parameters, Resources, Tasks, Unit};
     use crate::sys::affinity::allowed_cpus;
 
     static DESCRIPTOR: Descriptor = Descriptor {
@@ -312,7 +312,7 @@ mod tests {
         requirements: &[],
         source: "none",
         lap: |_| 4,
-        demand: |_| Demand::default(),
+        resources: |_| Resources::default(),
         expects: |_, _| Expectation::nothing(),
     };
 
@@ -336,11 +336,11 @@ mod tests {
     }
 
     fn benchmark(mechanism: &'static dyn Mechanism) -> Benchmark {
-        let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
+        let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
         Benchmark {
             mechanism,
             parameters: Parameters::defaults(&DESCRIPTOR),
-            seating,
+            assignment,
             idle: Idle::Default,
             policy: Policy::default(),
         }
@@ -351,7 +351,7 @@ mod tests {
         let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), None).unwrap();
         assert_eq!(session.sample(5).unwrap().batch.ops.0, 8);
         assert_eq!(session.sample(8).unwrap().batch.ops.0, 8);
-        assert_eq!(session.close().unwrap(), (Counted::default(), Vec::new()));
+        assert_eq!(session.close().unwrap(), (CountedSamples::default(), Vec::new()));
     }
 
     #[test]
@@ -363,13 +363,13 @@ mod tests {
         session.nanos_per_op = Some(5e5);
         assert_eq!(session.split(44), [8, 8, 8, 8, 12]);
         let taken = session.portions(42).unwrap();
-        assert_eq!(taken.iter().map(|taken| taken.batch.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
+        assert_eq!(taken.iter().map(|sample| sample.batch.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
         assert_ne!(session.nanos_per_op, Some(5e5), "the last portion tells how long the next ones are");
     }
 
     #[test]
     fn one_sample_in_three_is_counted_or_every_event_says_why_not() {
-        let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), Some(&Plan::default())).unwrap();
+        let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), Some(&EventSet::default())).unwrap();
         session.sample(4).unwrap();
         session.sample(4).unwrap();
         session.sample(4).unwrap();

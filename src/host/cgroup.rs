@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::process::Bound;
-use super::root::{Observer, Root};
+use super::privileges::RlimitValue;
+use super::root::{FactReader, Root};
 use crate::units::{CpuId, parse_cpu_list};
 
 /// Version 1 writes "no limit" as the largest multiple of the page size in an `i64`.
@@ -17,7 +17,7 @@ const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 /// Which of the two interfaces a group belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Version {
+pub enum CgroupVersion {
     /// One hierarchy for each controller.
     V1,
     /// One hierarchy for all.
@@ -26,9 +26,9 @@ pub enum Version {
 
 /// One control group. `None` means that this group does not have the setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Level {
+pub struct CgroupLevel {
     /// The interface.
-    pub version: Version,
+    pub version: CgroupVersion,
     /// Its directory.
     pub path: String,
     /// How much CPU time its tasks may use together.
@@ -37,21 +37,21 @@ pub struct Level {
     #[serde(with = "super::kernel_list::optional")]
     pub cpus: Option<Vec<CpuId>>,
     /// How many tasks it may hold.
-    pub pids_max: Option<Bound>,
+    pub pids_max: Option<RlimitValue>,
     /// How many bytes of memory it may use.
-    pub memory_max: Option<Bound>,
+    pub memory_max: Option<RlimitValue>,
 }
 
 /// A bound on CPU time (CFS bandwidth control): `microseconds` in every period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// CPU time per period, over all CPUs, in microseconds.
-    pub microseconds: Bound,
+    pub microseconds: RlimitValue,
     /// The period in microseconds.
     pub period_us: u64,
 }
 
-impl Level {
+impl CgroupLevel {
     /// The file of this group that holds the bound of its tasks.
     pub fn pids_file(&self) -> String {
         format!("{}/pids.max", self.path)
@@ -80,14 +80,14 @@ impl Level {
         root.value(&format!("{}/{name}", self.path)).ok()
     }
 
-    fn read(root: &Root, version: Version, path: String) -> Self {
+    fn read(root: &Root, version: CgroupVersion, path: String) -> Self {
         let mut level = Self { version, path, cpu_quota: None, cpus: None, pids_max: None, memory_max: None };
-        let bound = |file: String| Bound::parse(&root.text(&file).ok()?);
+        let bound = |file: String| RlimitValue::parse(&root.text(&file).ok()?);
         level.cpu_quota = level.read_quota(root);
         level.cpus = level.read_cpus(root);
         level.pids_max = bound(level.pids_file());
         level.memory_max = bound(level.memory_file()).map(|bound| match bound {
-            Bound::At(bytes) if bytes >= V1_UNLIMITED => Bound::Unlimited,
+            RlimitValue::At(bytes) if bytes >= V1_UNLIMITED => RlimitValue::Unlimited,
             other => other,
         });
         level
@@ -95,11 +95,11 @@ impl Level {
 
     fn read_quota(&self, root: &Root) -> Option<Quota> {
         let text = root.text(&self.quota_file()).ok()?;
-        if self.version == Version::V2 {
+        if self.version == CgroupVersion::V2 {
             let (quota, period) = text.split_once(' ')?;
-            return Some(Quota { microseconds: Bound::parse(quota)?, period_us: period.trim().parse().ok()? });
+            return Some(Quota { microseconds: RlimitValue::parse(quota)?, period_us: period.trim().parse().ok()? });
         }
-        let microseconds = if text == "-1" { Bound::Unlimited } else { Bound::parse(&text)? };
+        let microseconds = if text == "-1" { RlimitValue::Unlimited } else { RlimitValue::parse(&text)? };
         Some(Quota { microseconds, period_us: root.value(&format!("{}/cpu.cfs_period_us", self.path)).ok()? })
     }
 
@@ -109,18 +109,18 @@ impl Level {
     }
 }
 
-impl Version {
+impl CgroupVersion {
     fn choose<T>(self, v1: T, v2: T) -> T {
         match self {
-            Version::V1 => v1,
-            Version::V2 => v2,
+            CgroupVersion::V1 => v1,
+            CgroupVersion::V2 => v2,
         }
     }
 }
 
 /// Where a hierarchy is mounted.
 struct Mount<'a> {
-    version: Version,
+    version: CgroupVersion,
     /// The group that the mount point shows.
     root: &'a str,
     point: &'a str,
@@ -129,21 +129,21 @@ struct Mount<'a> {
 }
 
 /// The groups above this process, innermost first within each hierarchy.
-pub(super) fn observe(observer: &mut Observer<'_>) -> Vec<Level> {
-    let Some(groups) = observer.text("control groups", "/proc/self/cgroup") else {
+pub(super) fn observe(facts: &mut FactReader<'_>) -> Vec<CgroupLevel> {
+    let Some(groups) = facts.text("control groups", "/proc/self/cgroup") else {
         return Vec::new();
     };
-    let Some(mounts) = observer.text("control group mounts", "/proc/self/mountinfo") else {
+    let Some(mounts) = facts.text("control group mounts", "/proc/self/mountinfo") else {
         return Vec::new();
     };
-    let mut levels: Vec<Level> = Vec::new();
+    let mut levels: Vec<CgroupLevel> = Vec::new();
     for mount in mounts.lines().filter_map(mount) {
         let Some(group) = groups.lines().find_map(|line| mount.group(line)) else {
             continue;
         };
         for path in mount.directories(group) {
             if levels.iter().all(|level| level.path != path) {
-                levels.push(Level::read(observer.root, mount.version, path));
+                levels.push(CgroupLevel::read(facts.root, mount.version, path));
             }
         }
     }
@@ -157,13 +157,13 @@ fn mount(line: &str) -> Option<Mount<'_>> {
     let (root, point) = (before.next()?, before.next()?);
     let mut after = after.split(' ');
     let version = match after.next()? {
-        "cgroup" => Version::V1,
-        "cgroup2" => Version::V2,
+        "cgroup" => CgroupVersion::V1,
+        "cgroup2" => CgroupVersion::V2,
         _ => return None,
     };
     let options = after.nth(1).unwrap_or_default();
     let controllers: Vec<&str> = options.split(',').filter(|option| CONTROLLERS.contains(option)).collect();
-    (version == Version::V2 || !controllers.is_empty()).then_some(Mount { version, root, point, controllers })
+    (version == CgroupVersion::V2 || !controllers.is_empty()).then_some(Mount { version, root, point, controllers })
 }
 
 impl<'a> Mount<'a> {
@@ -173,8 +173,8 @@ impl<'a> Mount<'a> {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, group) = (parts.next()?, parts.next()?);
         let here = match self.version {
-            Version::V2 => controllers.is_empty(),
-            Version::V1 => controllers.split(',').any(|name| self.controllers.contains(&name)),
+            CgroupVersion::V2 => controllers.is_empty(),
+            CgroupVersion::V1 => controllers.split(',').any(|name| self.controllers.contains(&name)),
         };
         here.then_some(group)
     }
@@ -220,7 +220,7 @@ mod tests {
     fn only_hierarchies_with_a_limiting_controller_count() {
         let v1 = "40 31 0:36 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct";
         let found = mount(v1).unwrap();
-        assert_eq!((found.version, found.controllers.as_slice()), (Version::V1, ["cpu"].as_slice()));
+        assert_eq!((found.version, found.controllers.as_slice()), (CgroupVersion::V1, ["cpu"].as_slice()));
         assert_eq!(found.group("2:cpu,cpuacct:/a"), Some("/a"));
         assert_eq!(found.group("0::/a"), None);
         assert!(mount("40 31 0:36 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer").is_none());

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
-use super::root::{Observer, Root};
+use super::root::{FactReader, Root};
 
 /// More than any kernel configuration takes (about 300 KiB): a damaged file cannot fill the memory.
 const LONGEST_CONFIG: u64 = 16 << 20;
@@ -73,7 +73,7 @@ impl PreemptionModel {
 
 /// Where the kernel takes the time from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Clock {
+pub struct ClockSource {
     /// The source in use: `tsc`, `kvm-clock`, `arch_sys_counter` …
     pub source: Option<String>,
     /// The sources it could be.
@@ -81,26 +81,26 @@ pub struct Clock {
 }
 
 impl Kernel {
-    pub(super) fn observe(observer: &mut Observer<'_>) -> Self {
-        let release = observer.text("kernel release", "/proc/sys/kernel/osrelease");
-        let version = observer.text("kernel version", "/proc/sys/kernel/version");
-        let command_line = observer.text("kernel command line", "/proc/cmdline").map(|line| of_the_kernel(&line));
-        let config = config_text(observer.root, release.as_deref());
+    pub(super) fn observe(facts: &mut FactReader<'_>) -> Self {
+        let release = facts.text("kernel release", "/proc/sys/kernel/osrelease");
+        let version = facts.text("kernel version", "/proc/sys/kernel/version");
+        let command_line = facts.text("kernel command line", "/proc/cmdline").map(|line| of_the_kernel(&line));
+        let config = config_text(facts.root, release.as_deref());
         if config.is_none() {
             let reason = "not there, nor below /boot or /lib/modules under this release";
-            observer.miss("kernel configuration", CONFIG_GZ, reason);
+            facts.miss("kernel configuration", CONFIG_GZ, reason);
         }
         let preemption = preemption(
-            observer.root,
+            facts.root,
             command_line.as_deref().unwrap_or_default(),
             config.as_ref(),
             version.as_deref().unwrap_or_default(),
         );
         if preemption.is_none() {
-            observer.miss("preemption model", PREEMPT_SWITCH, "not there, nor in the configuration or version");
+            facts.miss("preemption model", PREEMPT_SWITCH, "not there, nor in the configuration or version");
         }
         Self {
-            architecture: architecture(observer),
+            architecture: architecture(facts),
             tick_hz: config.as_ref().and_then(|config| config.value("CONFIG_HZ")?.parse().ok()),
             release,
             version,
@@ -115,23 +115,23 @@ impl Kernel {
     }
 }
 
-impl Clock {
-    pub(super) fn observe(observer: &mut Observer<'_>) -> Self {
+impl ClockSource {
+    pub(super) fn observe(facts: &mut FactReader<'_>) -> Self {
         const DIRECTORY: &str = "/sys/devices/system/clocksource/clocksource0";
-        let available = observer.text("available clock sources", &format!("{DIRECTORY}/available_clocksource"));
+        let available = facts.text("available clock sources", &format!("{DIRECTORY}/available_clocksource"));
         Self {
-            source: observer.text("clock source", &format!("{DIRECTORY}/current_clocksource")),
+            source: facts.text("clock source", &format!("{DIRECTORY}/current_clocksource")),
             available: available.unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
         }
     }
 }
 
-struct Config {
+struct KernelConfig {
     path: String,
     text: String,
 }
 
-impl Config {
+impl KernelConfig {
     fn value(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     }
@@ -142,14 +142,14 @@ impl Config {
 }
 
 /// The configuration the kernel was built with: its own copy if it carries one, else the distribution's.
-fn config_text(root: &Root, release: Option<&str>) -> Option<Config> {
+fn config_text(root: &Root, release: Option<&str>) -> Option<KernelConfig> {
     let carried = root.bytes(CONFIG_GZ).ok().and_then(|bytes| gunzip(&bytes));
     if let Some(text) = carried {
-        return Some(Config { path: CONFIG_GZ.to_owned(), text });
+        return Some(KernelConfig { path: CONFIG_GZ.to_owned(), text });
     }
     let release = release.filter(|release| !release.contains('/'))?;
     let places = [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")];
-    places.into_iter().find_map(|path| Some(Config { text: root.text(&path).ok()?, path }))
+    places.into_iter().find_map(|path| Some(KernelConfig { text: root.text(&path).ok()?, path }))
 }
 
 fn gunzip(bytes: &[u8]) -> Option<String> {
@@ -158,14 +158,14 @@ fn gunzip(bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
-fn architecture(observer: &mut Observer<'_>) -> Option<String> {
+fn architecture(facts: &mut FactReader<'_>) -> Option<String> {
     const PATH: &str = "/proc/sys/kernel/arch";
     // The file is there since 6.1; uname speaks of the running system only.
-    if observer.root.is_running_system() && !observer.root.path(PATH).exists() {
+    if facts.root.is_running_system() && !facts.root.path(PATH).exists() {
         let name = nix::sys::utsname::uname().ok()?;
         return Some(name.machine().to_string_lossy().into_owned());
     }
-    observer.text("architecture", PATH)
+    facts.text("architecture", PATH)
 }
 
 /// The boot parameters without what is not the kernel's: everything behind `--` goes to the first program
@@ -178,7 +178,7 @@ fn of_the_kernel(line: &str) -> String {
 
 /// Asks in the order of trust: the switch in force, the boot parameter that set it, the build's default, and the
 /// version line, which tells only some models apart.
-fn preemption(root: &Root, command_line: &str, config: Option<&Config>, version: &str) -> Option<Preemption> {
+fn preemption(root: &Root, command_line: &str, config: Option<&KernelConfig>, version: &str) -> Option<Preemption> {
     let found = |model, path: &str| Some(Preemption { model, path: path.to_owned() });
     let switch = root.text(PREEMPT_SWITCH).ok();
     if let Some(model) = switch.as_deref().and_then(|text| model_named(between(text, '(', ')')?)) {
@@ -211,7 +211,7 @@ fn model_named(name: &str) -> Option<PreemptionModel> {
     }
 }
 
-fn model_built(config: &Config) -> Option<PreemptionModel> {
+fn model_built(config: &KernelConfig) -> Option<PreemptionModel> {
     let options = [
         ("CONFIG_PREEMPT_RT", PreemptionModel::RealTime),
         ("CONFIG_PREEMPT_NONE", PreemptionModel::None),

@@ -3,16 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::{self, Level};
+use super::cgroup::{self, CgroupLevel};
 use super::memory;
 use super::moment;
-use super::process::{self, Bound, Process, Rlimit};
-use super::root::{Observer, Root, Unread};
+use super::privileges::{self, Privileges, Rlimit, RlimitValue};
+use super::root::{FactReader, Root, UnreadFact};
 use super::sysctl_path;
 use crate::units::parse_cpu_list;
 
-/// Mappings of one thread of a crew: its stack and the guard below it. A `std::thread` has two more, its signal stack and
-/// the guard below that; no mechanism but footprint/thread keeps many of those.
+/// Mappings of one thread of a crew: its stack and the guard below it. A `std::thread` has two more, its signal stack
+/// and the guard below that; no mechanism but footprint/thread keeps many of those.
 pub const MAPS_PER_THREAD: u64 = 2;
 
 /// Mappings of one arena of glibc's allocator: the part in use and the part kept in reserve.
@@ -74,7 +74,7 @@ pub struct Limit {
     /// What it limits.
     pub resource: Resource,
     /// The bound, in the unit of the resource.
-    pub value: Bound,
+    pub value: RlimitValue,
     /// How much of it is in use; 0 where that could not be read.
     pub in_use: u64,
     /// Where it was read.
@@ -99,7 +99,7 @@ pub struct Obstacle {
 
 /// One limit, and what a demand makes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judgement {
+pub struct LimitCheck {
     /// The limit.
     pub limit: Limit,
     /// How much of it is demanded, on top of what is in use.
@@ -115,7 +115,7 @@ pub struct Limits {
     /// How many arenas the allocator makes at most.
     arenas: u64,
     /// What could not be read, and why. A limit that is not known is no obstacle.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadFact>,
 }
 
 impl Demand {
@@ -140,18 +140,18 @@ impl Limits {
     /// Reads the limits below `root`, and what is used of them. Reads the status of every process, to count this
     /// user's tasks, when `RLIMIT_NPROC` holds for this process.
     pub fn observe(root: &Root) -> Limits {
-        let mut observer = Observer::new(root);
-        let process = Process::observe(&mut observer);
-        let mut limits = descriptors(&mut observer, &process);
-        limits.extend(tasks(&mut observer, &process));
-        limits.extend(maps(&mut observer));
+        let mut facts = FactReader::new(root);
+        let process = Privileges::observe(&mut facts);
+        let mut limits = descriptors(&mut facts, &process);
+        limits.extend(tasks(&mut facts, &process));
+        limits.extend(maps(&mut facts));
         // What listen(2) is asked for beyond it is cut down in silence, and connections are then dropped.
-        limits.extend(sysctl(&mut observer, "net.core.somaxconn", Resource::Connections, 0));
-        limits.extend(available_memory(&mut observer));
-        for level in cgroup::observe(&mut observer) {
+        limits.extend(sysctl(&mut facts, "net.core.somaxconn", Resource::Connections, 0));
+        limits.extend(available_memory(&mut facts));
+        for level in cgroup::observe(&mut facts) {
             limits.extend(group_limits(root, &level));
         }
-        Limits { limits, arenas: arenas(&mut observer), unread: observer.into_unread() }
+        Limits { limits, arenas: arenas(&mut facts), unread: facts.into_unread() }
     }
 
     /// Every limit, those that are `unlimited` included: of the process, of the system, of its control groups
@@ -171,16 +171,16 @@ impl Limits {
     }
 
     /// Every limit, in the order of [`all`](Self::all), with what `demand` makes of it.
-    pub fn judge(&self, demand: Demand) -> Vec<Judgement> {
+    pub fn judge(&self, demand: Demand) -> Vec<LimitCheck> {
         let judge = |limit: &Limit| {
             let demanded = demand.of(limit.resource, self.arenas);
-            Judgement { limit: limit.clone(), demanded, obstacle: self.obstacle(limit, demanded) }
+            LimitCheck { limit: limit.clone(), demanded, obstacle: self.obstacle(limit, demanded) }
         };
         self.limits.iter().map(judge).collect()
     }
 
     fn obstacle(&self, limit: &Limit, demanded: u64) -> Option<Obstacle> {
-        let Bound::At(value) = limit.value else {
+        let RlimitValue::At(value) = limit.value else {
             return None;
         };
         let needed = limit.in_use.saturating_add(demanded);
@@ -211,7 +211,7 @@ impl Limits {
     }
 
     fn raise_nofile(&self, needed: u64) -> String {
-        let allows = |name| self.value(name).is_none_or(|value| value >= Bound::At(needed));
+        let allows = |name| self.value(name).is_none_or(|value| value >= RlimitValue::At(needed));
         if allows(NOFILE_HARD) {
             return format!("ulimit -n {needed}");
         }
@@ -220,14 +220,14 @@ impl Limits {
     }
 
     fn raise_nproc(&self, needed: u64) -> String {
-        if self.value(NPROC_HARD).is_none_or(|hard| hard >= Bound::At(needed)) {
+        if self.value(NPROC_HARD).is_none_or(|hard| hard >= RlimitValue::At(needed)) {
             format!("ulimit -u {needed}")
         } else {
             format!("sudo prlimit --pid $$ --nproc={needed}:{needed}")
         }
     }
 
-    fn value(&self, name: &str) -> Option<Bound> {
+    fn value(&self, name: &str) -> Option<RlimitValue> {
         self.limits.iter().find(|limit| limit.name == name).map(|limit| limit.value)
     }
 }
@@ -239,64 +239,64 @@ const NPROC_HARD: &str = "RLIMIT_NPROC (hard)";
 const NR_OPEN: &str = "fs.nr_open";
 const RLIMITS_PATH: &str = "/proc/self/limits";
 
-fn descriptors(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
-    let open = observer.names("open descriptors", "/proc/self/fd").len() as u64;
+fn descriptors(facts: &mut FactReader<'_>, process: &Privileges) -> Vec<Limit> {
+    let open = facts.names("open descriptors", "/proc/self/fd").len() as u64;
     let mut limits = Vec::new();
     if let Some(rlimit) = process.rlimits.get("RLIMIT_NOFILE") {
         limits.extend(both([NOFILE_SOFT, NOFILE_HARD], Resource::Descriptors, *rlimit, open));
     }
-    limits.extend(sysctl(observer, NR_OPEN, Resource::Descriptors, open));
+    limits.extend(sysctl(facts, NR_OPEN, Resource::Descriptors, open));
     // Allocated, unused (always 0 since 2.6), maximum: proc_sys_fs(5).
-    let allocated = observer.parsed("open files of the system", "/proc/sys/fs/file-nr", "three numbers", |text| {
+    let allocated = facts.parsed("open files of the system", "/proc/sys/fs/file-nr", "three numbers", |text| {
         text.split_whitespace().next()?.parse().ok()
     });
-    limits.extend(sysctl(observer, "fs.file-max", Resource::Files, allocated.unwrap_or_default()));
+    limits.extend(sysctl(facts, "fs.file-max", Resource::Files, allocated.unwrap_or_default()));
     limits
 }
 
-fn tasks(observer: &mut Observer<'_>, process: &Process) -> Vec<Limit> {
+fn tasks(facts: &mut FactReader<'_>, process: &Privileges) -> Vec<Limit> {
     let mut limits = Vec::new();
     if let Some(rlimit) = process.rlimits.get("RLIMIT_NPROC") {
-        let exempt = Rlimit { soft: Bound::Unlimited, hard: Bound::Unlimited };
+        let exempt = Rlimit { soft: RlimitValue::Unlimited, hard: RlimitValue::Unlimited };
         let (rlimit, in_use) = if process.may_exceed_nproc() {
             (exempt, 0)
         } else {
-            (*rlimit, process.user.map_or(0, |user| tasks_of(observer.root, user)))
+            (*rlimit, process.user.map_or(0, |user| tasks_of(facts.root, user)))
         };
         limits.extend(both([NPROC_SOFT, NPROC_HARD], Resource::Tasks, rlimit, in_use));
     }
-    let alive = observer.parsed("tasks alive", "/proc/loadavg", "a load average", moment::tasks);
+    let alive = facts.parsed("tasks alive", "/proc/loadavg", "a load average", moment::tasks);
     let alive = alive.map_or(0, |(_, alive)| alive);
-    limits.extend(sysctl(observer, "kernel.pid_max", Resource::Tasks, alive.saturating_add(RESERVED_PIDS)));
-    limits.extend(sysctl(observer, "kernel.threads-max", Resource::Tasks, alive));
+    limits.extend(sysctl(facts, "kernel.pid_max", Resource::Tasks, alive.saturating_add(RESERVED_PIDS)));
+    limits.extend(sysctl(facts, "kernel.threads-max", Resource::Tasks, alive));
     limits
 }
 
-fn maps(observer: &mut Observer<'_>) -> Option<Limit> {
-    let maps = observer.text("mappings in use", "/proc/self/maps").unwrap_or_default();
-    sysctl(observer, "vm.max_map_count", Resource::Maps, maps.lines().count() as u64)
+fn maps(facts: &mut FactReader<'_>) -> Option<Limit> {
+    let maps = facts.text("mappings in use", "/proc/self/maps").unwrap_or_default();
+    sysctl(facts, "vm.max_map_count", Resource::Maps, maps.lines().count() as u64)
 }
 
-fn arenas(observer: &mut Observer<'_>) -> u64 {
-    let online = observer.parsed("online CPUs", "/sys/devices/system/cpu/online", "a CPU list", parse_cpu_list);
+fn arenas(facts: &mut FactReader<'_>) -> u64 {
+    let online = facts.parsed("online CPUs", "/sys/devices/system/cpu/online", "a CPU list", parse_cpu_list);
     online.map_or(0, |cpus| cpus.len() as u64 * ARENAS_PER_CPU)
 }
 
-fn available_memory(observer: &mut Observer<'_>) -> Option<Limit> {
+fn available_memory(facts: &mut FactReader<'_>) -> Option<Limit> {
     const PATH: &str = "/proc/meminfo";
     let expected = "a line MemAvailable in kB";
-    let bytes = observer.parsed("available memory", PATH, expected, |text| memory::bytes(text, "MemAvailable"))?;
+    let bytes = facts.parsed("available memory", PATH, expected, |text| memory::bytes(text, "MemAvailable"))?;
     Some(Limit {
         name: "MemAvailable".to_owned(),
         resource: Resource::Bytes,
-        value: Bound::At(bytes),
+        value: RlimitValue::At(bytes),
         in_use: 0,
         path: PATH.to_owned(),
     })
 }
 
-fn group_limits(root: &Root, level: &Level) -> impl Iterator<Item = Limit> {
-    let limit = |resource, value: Option<Bound>, in_use: Option<u64>, path: String| {
+fn group_limits(root: &Root, level: &CgroupLevel) -> impl Iterator<Item = Limit> {
+    let limit = |resource, value: Option<RlimitValue>, in_use: Option<u64>, path: String| {
         let name = format!("cgroup {}", path.rsplit('/').next().unwrap_or_default());
         value.map(|value| Limit { name, resource, value, in_use: in_use.unwrap_or_default(), path })
     };
@@ -311,9 +311,9 @@ fn both(names: [&str; 2], resource: Resource, rlimit: Rlimit, in_use: u64) -> [L
     [limit(names[0], rlimit.soft), limit(names[1], rlimit.hard)]
 }
 
-fn sysctl(observer: &mut Observer<'_>, name: &str, resource: Resource, in_use: u64) -> Option<Limit> {
+fn sysctl(facts: &mut FactReader<'_>, name: &str, resource: Resource, in_use: u64) -> Option<Limit> {
     let path = sysctl_path(name);
-    let value = Bound::At(observer.value(name, &path)?);
+    let value = RlimitValue::At(facts.value(name, &path)?);
     Some(Limit { name: name.to_owned(), resource, value, in_use, path })
 }
 
@@ -323,7 +323,7 @@ fn tasks_of(root: &Root, user: u32) -> u64 {
     let numbered = processes.iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     let threads = |name: &String| {
         let status = root.text(&format!("/proc/{name}/status")).ok()?;
-        (process::real_user(&status)? == user).then(|| super::field(&status, "Threads")?.parse().ok())?
+        (privileges::real_user(&status)? == user).then(|| super::field(&status, "Threads")?.parse().ok())?
     };
     numbered.filter_map(threads).fold(0_u64, u64::saturating_add)
 }

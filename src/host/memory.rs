@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field;
 use super::kernel::between;
-use super::root::Observer;
+use super::root::FactReader;
 
 /// How much memory there is and how it is mapped.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -18,12 +18,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub(super) fn observe(observer: &mut Observer<'_>) -> Self {
-        let meminfo = observer.text("memory", "/proc/meminfo").unwrap_or_default();
+    pub(super) fn observe(facts: &mut FactReader<'_>) -> Self {
+        let meminfo = facts.text("memory", "/proc/meminfo").unwrap_or_default();
         Self {
             total_bytes: bytes(&meminfo, "MemTotal"),
             swap_bytes: bytes(&meminfo, "SwapTotal"),
-            transparent_hugepages: observer.parsed(
+            transparent_hugepages: facts.parsed(
                 "transparent huge pages",
                 "/sys/kernel/mm/transparent_hugepage/enabled",
                 "a choice in brackets",

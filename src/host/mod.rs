@@ -14,7 +14,7 @@ pub mod memory;
 pub mod moment;
 pub mod noise;
 pub mod power;
-pub mod process;
+pub mod privileges;
 pub mod processor;
 pub mod topology;
 pub mod virtualization;
@@ -30,8 +30,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{CpuId, parse_cpu_list};
-use root::Observer;
-pub use root::{HostError, Root, Unread};
+use root::FactReader;
+pub use root::{HostError, Root, UnreadFact};
 
 /// The settings below `/proc/sys` that bound or disturb what is measured (Documentation/admin-guide/sysctl).
 const SYSCTLS: [&str; 18] = [
@@ -70,7 +70,7 @@ pub struct Host {
     /// Frequency, turbo, idle and SMT settings.
     pub power: power::Power,
     /// Where the kernel takes the time from.
-    pub clock: kernel::Clock,
+    pub clock: kernel::ClockSource,
     /// Whether this is a virtual machine, and how that is known.
     pub virtualization: virtualization::Virtualization,
     /// The PMUs and other perf event sources the kernel offers (`/sys/bus/event_source/devices`).
@@ -78,16 +78,16 @@ pub struct Host {
     /// Memory, swap and huge pages.
     pub memory: memory::Memory,
     /// The control groups above this process that can limit it, innermost first within each hierarchy.
-    pub cgroups: Vec<cgroup::Level>,
+    pub cgroups: Vec<cgroup::CgroupLevel>,
     /// This process's user, capabilities and resource limits.
-    pub process: process::Process,
+    pub process: privileges::Privileges,
     /// Settings by their sysctl name (`kernel.pid_max`); those this kernel has not are in `unread`.
     pub sysctls: BTreeMap<String, String>,
     /// CPUs that are offline and that the kernel has a switch for, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offline: Vec<CpuId>,
     /// What could not be read, and why.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadFact>,
 }
 
 /// What tells one host from another. Left out are what changes by itself (load, free memory), what depends on
@@ -100,7 +100,7 @@ struct Identity<'a> {
     kernel: [&'a Option<String>; 4],
     mitigations: &'a BTreeMap<String, String>,
     power: &'a power::Power,
-    clock: &'a kernel::Clock,
+    clock: &'a kernel::ClockSource,
     virtualization: &'a virtualization::Virtualization,
     transparent_hugepages: &'a Option<String>,
 }
@@ -109,30 +109,30 @@ impl Host {
     /// Reads everything there is to read below `root`. Takes milliseconds: a few dozen small files, and about
     /// twenty for each online CPU.
     pub fn observe(root: &Root) -> Host {
-        let mut observer = Observer::new(root);
-        let cpuinfo = observer.text("processor description", "/proc/cpuinfo").unwrap_or_default();
-        let topology = topology::Topology::observe(&mut observer, &cpuinfo);
+        let mut facts = FactReader::new(root);
+        let cpuinfo = facts.text("processor description", "/proc/cpuinfo").unwrap_or_default();
+        let topology = topology::Topology::observe(&mut facts, &cpuinfo);
         let online = topology.online();
-        let processor = processor::Processor::observe(&mut observer, &cpuinfo, first(&online));
-        let kernel = kernel::Kernel::observe(&mut observer);
-        let clock = kernel::Clock::observe(&mut observer);
-        observer.look_for("the device that holds CPUs awake", noise::DMA_LATENCY);
-        let virtualization = virtualization::Virtualization::observe(&mut observer, &processor, &kernel, &clock);
+        let processor = processor::Processor::observe(&mut facts, &cpuinfo, first(&online));
+        let kernel = kernel::Kernel::observe(&mut facts);
+        let clock = kernel::ClockSource::observe(&mut facts);
+        facts.look_for("the device that holds CPUs awake", noise::DMA_LATENCY);
+        let virtualization = virtualization::Virtualization::observe(&mut facts, &processor, &kernel, &clock);
         Host {
-            mitigations: mitigations(&mut observer),
-            power: power::Power::observe(&mut observer, &online),
-            event_sources: observer.names("perf event sources", "/sys/bus/event_source/devices"),
-            memory: memory::Memory::observe(&mut observer),
-            cgroups: cgroup::observe(&mut observer),
-            process: process::Process::observe(&mut observer),
-            sysctls: sysctls(&mut observer),
+            mitigations: mitigations(&mut facts),
+            power: power::Power::observe(&mut facts, &online),
+            event_sources: facts.names("perf event sources", "/sys/bus/event_source/devices"),
+            memory: memory::Memory::observe(&mut facts),
+            cgroups: cgroup::observe(&mut facts),
+            process: privileges::Privileges::observe(&mut facts),
+            sysctls: sysctls(&mut facts),
             offline: offline(root),
             processor,
             topology,
             kernel,
             clock,
             virtualization,
-            unread: observer.into_unread(),
+            unread: facts.into_unread(),
         }
     }
 
@@ -191,16 +191,16 @@ fn sysctl_path(name: &str) -> String {
     format!("/proc/sys/{}", name.replace('.', "/"))
 }
 
-fn sysctls(observer: &mut Observer<'_>) -> BTreeMap<String, String> {
-    let read = |name: &&str| Some((name.to_string(), observer.text(name, &sysctl_path(name))?));
+fn sysctls(facts: &mut FactReader<'_>) -> BTreeMap<String, String> {
+    let read = |name: &&str| Some((name.to_string(), facts.text(name, &sysctl_path(name))?));
     SYSCTLS.iter().filter_map(read).collect()
 }
 
-fn mitigations(observer: &mut Observer<'_>) -> BTreeMap<String, String> {
+fn mitigations(facts: &mut FactReader<'_>) -> BTreeMap<String, String> {
     const DIRECTORY: &str = "/sys/devices/system/cpu/vulnerabilities";
-    let names = observer.names("mitigations", DIRECTORY);
+    let names = facts.names("mitigations", DIRECTORY);
     let read = |name: String| {
-        let text = observer.text(&format!("mitigation of {name}"), &format!("{DIRECTORY}/{name}"))?;
+        let text = facts.text(&format!("mitigation of {name}"), &format!("{DIRECTORY}/{name}"))?;
         Some((name, text))
     };
     names.into_iter().filter_map(read).collect()

@@ -15,7 +15,7 @@ pub struct Moment {
     /// Tasks that exist.
     pub tasks: Option<u64>,
     /// CPU time since boot, over all CPUs.
-    pub ticks: Option<Ticks>,
+    pub ticks: Option<CpuTicks>,
     /// The frequency of each CPU in MHz, where `/proc/cpuinfo` gives it.
     pub cpu_mhz: Vec<f64>,
     /// The share of the last ten seconds in which some task waited for a CPU, in percent, 0 to 100
@@ -25,7 +25,7 @@ pub struct Moment {
 
 /// CPU time since boot in ticks of `USER_HZ`, over all CPUs (`/proc/stat`, proc_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ticks {
+pub struct CpuTicks {
     /// Time in which the hypervisor ran something else while a CPU had work.
     pub steal: u64,
     /// All time, idle and steal included. Guest time is part of user time and not added again.
@@ -61,7 +61,7 @@ impl Moment {
     }
 }
 
-impl Ticks {
+impl CpuTicks {
     /// The share of steal in all time since boot, 0 to 1. `None` at the very start.
     pub fn steal_share(self) -> Option<f64> {
         (self.total > 0).then(|| self.steal as f64 / self.total as f64)
@@ -80,14 +80,14 @@ pub(super) fn tasks(loadavg: &str) -> Option<(u64, u64)> {
     Some((runnable.parse().ok()?, all.parse().ok()?))
 }
 
-fn ticks(stat: &str) -> Option<Ticks> {
+fn ticks(stat: &str) -> Option<CpuTicks> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     // user, nice, system, idle, iowait, irq, softirq, steal; guest times follow.
     let times: Vec<u64> = line.split_whitespace().take(8).map_while(|word| word.parse().ok()).collect();
     let steal = *times.get(7)?;
     let total = times.iter().try_fold(0_u64, |sum, time| sum.checked_add(*time))?;
     let busy = total.checked_sub(times[3] + times[4] + steal);
-    Some(Ticks { steal, total, busy })
+    Some(CpuTicks { steal, total, busy })
 }
 
 fn some_avg10(pressure: &str) -> Option<f64> {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn at(steal: u64, total: u64) -> Moment {
-        Moment { ticks: Some(Ticks { steal, total, busy: None }), ..Moment::default() }
+        Moment { ticks: Some(CpuTicks { steal, total, busy: None }), ..Moment::default() }
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn guest_time_is_not_counted_twice() {
         let stat = "cpu  100 10 20 800 5 0 5 60 90 9\ncpu0 1 1 1 1 1 1 1 1 1 1";
-        assert_eq!(ticks(stat), Some(Ticks { steal: 60, total: 1000, busy: Some(135) }));
+        assert_eq!(ticks(stat), Some(CpuTicks { steal: 60, total: 1000, busy: Some(135) }));
         assert_eq!(ticks("cpu  1 2 3"), None);
     }
 }

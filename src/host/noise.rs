@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Host;
 use super::moment::Moment;
-use super::process::Bound;
+use super::privileges::RlimitValue;
 
 /// Above this load somebody else's work is likely to run beside ours.
 const QUIET_LOAD: f64 = 0.5;
@@ -24,7 +24,7 @@ pub(super) const DMA_LATENCY: &str = "/dev/cpu_dma_latency";
 
 /// One thing that makes measurements on this machine vary or mislead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
+pub struct NoiseWarning {
     /// What was found.
     pub what: String,
     /// What it does to the measurements, in one line.
@@ -34,7 +34,7 @@ pub struct Warning {
 }
 
 /// What makes `host` noisy at this `moment`. Nothing that could not be read is warned of.
-pub fn warnings(host: &Host, moment: &Moment) -> Vec<Warning> {
+pub fn warnings(host: &Host, moment: &Moment) -> Vec<NoiseWarning> {
     let single = [
         few_cpus(host),
         governor(host),
@@ -56,11 +56,11 @@ pub fn warnings(host: &Host, moment: &Moment) -> Vec<Warning> {
     single.into_iter().flatten().chain(quotas(host)).collect()
 }
 
-fn warning(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> Option<Warning> {
-    Some(Warning { what: what.into(), why: why.to_owned(), remedy: remedy.into() })
+fn warning(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> Option<NoiseWarning> {
+    Some(NoiseWarning { what: what.into(), why: why.to_owned(), remedy: remedy.into() })
 }
 
-fn few_cpus(host: &Host) -> Option<Warning> {
+fn few_cpus(host: &Host) -> Option<NoiseWarning> {
     // None at all means that the topology could not be read, not that there is no CPU.
     (host.topology.cpus.len() == 1).then_some(())?;
     warning(
@@ -73,7 +73,7 @@ fn few_cpus(host: &Host) -> Option<Warning> {
     )
 }
 
-fn governor(host: &Host) -> Option<Warning> {
+fn governor(host: &Host) -> Option<NoiseWarning> {
     let governors = &host.power.governors;
     governors.iter().any(|governor| governor != "performance").then_some(())?;
     warning(
@@ -83,7 +83,7 @@ fn governor(host: &Host) -> Option<Warning> {
     )
 }
 
-fn turbo(host: &Host) -> Option<Warning> {
+fn turbo(host: &Host) -> Option<NoiseWarning> {
     let turbo = host.power.turbo.as_ref().filter(|turbo| turbo.allowed)?;
     warning(
         "turbo is allowed",
@@ -92,7 +92,7 @@ fn turbo(host: &Host) -> Option<Warning> {
     )
 }
 
-fn smt(host: &Host) -> Option<Warning> {
+fn smt(host: &Host) -> Option<NoiseWarning> {
     let shared = host.topology.cpus.iter().any(|cpu| cpu.siblings.len() > 1);
     shared.then_some(())?;
     warning(
@@ -105,7 +105,7 @@ fn smt(host: &Host) -> Option<Warning> {
     )
 }
 
-fn deep_idle(host: &Host) -> Option<Warning> {
+fn deep_idle(host: &Host) -> Option<NoiseWarning> {
     let words = host.kernel.command_line.as_deref().unwrap_or_default();
     if host.kernel.parameter("idle") == Some("poll") || words.split_whitespace().any(|word| word == "nohlt") {
         return None;
@@ -128,7 +128,7 @@ fn busy_idle(host: &Host) -> &'static str {
     if host.processor.is_x86() { "idle=poll" } else { "nohlt" }
 }
 
-fn virtual_machine(host: &Host) -> Option<Warning> {
+fn virtual_machine(host: &Host) -> Option<NoiseWarning> {
     host.virtualization.is_virtual().then_some(())?;
     let name = host.virtualization.hypervisor.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
     warning(
@@ -138,7 +138,7 @@ fn virtual_machine(host: &Host) -> Option<Warning> {
     )
 }
 
-fn steal(moment: &Moment) -> Option<Warning> {
+fn steal(moment: &Moment) -> Option<NoiseWarning> {
     let share = moment.ticks?.steal_share().filter(|share| *share > FELT_STEAL)?;
     warning(
         format!("{:.1} % of CPU time since boot was stolen", share * 100.0),
@@ -147,7 +147,7 @@ fn steal(moment: &Moment) -> Option<Warning> {
     )
 }
 
-fn missing_pmu(host: &Host) -> Option<Warning> {
+fn missing_pmu(host: &Host) -> Option<NoiseWarning> {
     (!host.event_sources.is_empty() && !host.has_core_pmu()).then_some(())?;
     let remedy = if host.virtualization.is_virtual() {
         "give the guest a PMU (QEMU: -cpu host,pmu=on), or measure on bare metal"
@@ -157,7 +157,7 @@ fn missing_pmu(host: &Host) -> Option<Warning> {
     warning("no PMU of the CPU cores", "cycles, instructions and cache misses cannot be counted", remedy)
 }
 
-fn load(moment: &Moment) -> Option<Warning> {
+fn load(moment: &Moment) -> Option<NoiseWarning> {
     let load = moment.load?[0];
     (load > QUIET_LOAD).then_some(())?;
     warning(
@@ -167,7 +167,7 @@ fn load(moment: &Moment) -> Option<Warning> {
     )
 }
 
-fn clock_source(host: &Host) -> Option<Warning> {
+fn clock_source(host: &Host) -> Option<NoiseWarning> {
     let source = host.clock.source.as_deref().filter(|source| *source != "tsc" && host.processor.is_x86())?;
     let remedy = if host.clock.available.iter().any(|source| source == "tsc") {
         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"
@@ -181,7 +181,7 @@ fn clock_source(host: &Host) -> Option<Warning> {
     )
 }
 
-fn autogroup(host: &Host) -> Option<Warning> {
+fn autogroup(host: &Host) -> Option<NoiseWarning> {
     (host.sysctl("kernel.sched_autogroup_enabled") == Some(1_u32)).then_some(())?;
     warning(
         "autogroup is on",
@@ -190,7 +190,7 @@ fn autogroup(host: &Host) -> Option<Warning> {
     )
 }
 
-fn paranoid(host: &Host) -> Option<Warning> {
+fn paranoid(host: &Host) -> Option<NoiseWarning> {
     let level = host.sysctl("kernel.perf_event_paranoid").filter(|level: &i32| *level > 1)?;
     (!host.process.may_count_everything()).then_some(())?;
     warning(
@@ -200,7 +200,7 @@ fn paranoid(host: &Host) -> Option<Warning> {
     )
 }
 
-fn nmi_watchdog(host: &Host) -> Option<Warning> {
+fn nmi_watchdog(host: &Host) -> Option<NoiseWarning> {
     // Other architectures' detectors of hard lockups need no counter (lib/Kconfig.debug).
     let made_of_a_counter = host.processor.is_x86() || host.processor.is_arm64();
     (made_of_a_counter && host.has_core_pmu() && host.sysctl("kernel.nmi_watchdog") == Some(1_u32)).then_some(())?;
@@ -211,7 +211,7 @@ fn nmi_watchdog(host: &Host) -> Option<Warning> {
     )
 }
 
-fn numa_balancing(host: &Host) -> Option<Warning> {
+fn numa_balancing(host: &Host) -> Option<NoiseWarning> {
     let on = host.sysctl("kernel.numa_balancing").is_some_and(|mode: u32| mode != 0);
     (on && host.topology.nodes() > 1).then_some(())?;
     warning(
@@ -221,7 +221,7 @@ fn numa_balancing(host: &Host) -> Option<Warning> {
     )
 }
 
-fn huge_pages(host: &Host) -> Option<Warning> {
+fn huge_pages(host: &Host) -> Option<NoiseWarning> {
     (host.memory.transparent_hugepages.as_deref() == Some("always")).then_some(())?;
     warning(
         "transparent huge pages are always on",
@@ -230,7 +230,7 @@ fn huge_pages(host: &Host) -> Option<Warning> {
     )
 }
 
-fn assumed_llc(host: &Host) -> Option<Warning> {
+fn assumed_llc(host: &Host) -> Option<NoiseWarning> {
     (host.topology.llc_assumed() && host.topology.cores() > 1).then_some(())?;
     warning(
         "the kernel describes no caches",
@@ -239,10 +239,10 @@ fn assumed_llc(host: &Host) -> Option<Warning> {
     )
 }
 
-fn quotas(host: &Host) -> impl Iterator<Item = Warning> {
+fn quotas(host: &Host) -> impl Iterator<Item = NoiseWarning> {
     host.cgroups.iter().filter_map(|level| {
         let quota = level.cpu_quota?;
-        let Bound::At(microseconds) = quota.microseconds else { return None };
+        let RlimitValue::At(microseconds) = quota.microseconds else { return None };
         let unlimited = if level.quota_file().ends_with("cpu.max") { "max" } else { "-1" };
         warning(
             format!("a CPU quota of {microseconds} us in {} us on {}", quota.period_us, level.path),

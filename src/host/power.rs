@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::first;
-use super::root::Observer;
+use super::root::FactReader;
 use crate::units::CpuId;
 
 const CPU: &str = "/sys/devices/system/cpu";
@@ -20,7 +20,7 @@ pub struct Power {
     /// Whether frequencies above the nominal one are allowed.
     pub turbo: Option<Turbo>,
     /// How a CPU with nothing to do waits.
-    pub idle: Idle,
+    pub idle: CpuIdle,
     /// SMT as the kernel controls it: `on`, `off`, `forceoff`, `notsupported`, `notimplemented`.
     pub smt_control: Option<String>,
 }
@@ -38,7 +38,7 @@ pub struct Turbo {
 
 /// How a CPU with nothing to do waits (Documentation/admin-guide/pm/cpuidle.rst).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Idle {
+pub struct CpuIdle {
     /// The driver: `intel_idle`, `acpi_idle`, `haltpoll` …; `none` when there is none.
     pub driver: Option<String>,
     /// The governor: `menu`, `teo`, `haltpoll` …
@@ -59,38 +59,38 @@ pub struct IdleState {
 }
 
 impl Power {
-    pub(super) fn observe(observer: &mut Observer<'_>, online: &[CpuId]) -> Self {
+    pub(super) fn observe(facts: &mut FactReader<'_>, online: &[CpuId]) -> Self {
         let cpufreq = format!("{CPU}/cpu{}/cpufreq", first(online));
         Self {
-            scaling_driver: observer.text("scaling driver", &format!("{cpufreq}/scaling_driver")),
-            governors: governors(observer, online),
-            scaling_maximum_khz: observer.value("scaling maximum", &format!("{cpufreq}/scaling_max_freq")),
-            turbo: turbo(observer, &cpufreq),
-            idle: Idle::observe(observer, first(online)),
-            smt_control: observer.text("SMT control", &format!("{CPU}/smt/control")),
+            scaling_driver: facts.text("scaling driver", &format!("{cpufreq}/scaling_driver")),
+            governors: governors(facts, online),
+            scaling_maximum_khz: facts.value("scaling maximum", &format!("{cpufreq}/scaling_max_freq")),
+            turbo: turbo(facts, &cpufreq),
+            idle: CpuIdle::observe(facts, first(online)),
+            smt_control: facts.text("SMT control", &format!("{CPU}/smt/control")),
         }
     }
 }
 
-impl Idle {
+impl CpuIdle {
     /// The longest exit latency of a state that may be entered, in microseconds.
     pub fn deepest_us(&self) -> Option<u64> {
         self.states.iter().filter(|state| !state.disabled).map(|state| state.exit_latency_us).max()
     }
 
-    fn observe(observer: &mut Observer<'_>, first: CpuId) -> Self {
+    fn observe(facts: &mut FactReader<'_>, first: CpuId) -> Self {
         // The file with `_ro` is the older name; newer kernels have both or only the other.
-        let governor = observer.root.text(&format!("{CPU}/cpuidle/current_governor_ro")).ok();
+        let governor = facts.root.text(&format!("{CPU}/cpuidle/current_governor_ro")).ok();
         Self {
-            driver: observer.text("idle driver", &format!("{CPU}/cpuidle/current_driver")),
-            governor: governor.or_else(|| observer.text("idle governor", &format!("{CPU}/cpuidle/current_governor"))),
-            states: idle_states(observer, &format!("{CPU}/cpu{first}/cpuidle")),
+            driver: facts.text("idle driver", &format!("{CPU}/cpuidle/current_driver")),
+            governor: governor.or_else(|| facts.text("idle governor", &format!("{CPU}/cpuidle/current_governor"))),
+            states: idle_states(facts, &format!("{CPU}/cpu{first}/cpuidle")),
         }
     }
 }
 
-fn governors(observer: &mut Observer<'_>, online: &[CpuId]) -> Vec<String> {
-    let read = |cpu| observer.text("scaling governor", &format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor"));
+fn governors(facts: &mut FactReader<'_>, online: &[CpuId]) -> Vec<String> {
+    let read = |cpu| facts.text("scaling governor", &format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor"));
     let mut governors: Vec<String> = online.iter().filter_map(read).collect();
     governors.sort_unstable();
     governors.dedup();
@@ -98,7 +98,7 @@ fn governors(observer: &mut Observer<'_>, online: &[CpuId]) -> Vec<String> {
 }
 
 /// Each driver has its own switch: intel_pstate's is inverted, amd-pstate's is per CPU.
-fn turbo(observer: &mut Observer<'_>, cpufreq: &str) -> Option<Turbo> {
+fn turbo(facts: &mut FactReader<'_>, cpufreq: &str) -> Option<Turbo> {
     let switches = [
         (format!("{CPU}/intel_pstate/no_turbo"), "0"),
         (format!("{CPU}/cpufreq/boost"), "1"),
@@ -106,18 +106,18 @@ fn turbo(observer: &mut Observer<'_>, cpufreq: &str) -> Option<Turbo> {
     ];
     let read = |(path, on): &(String, &str)| {
         let off = if *on == "1" { "0" } else { "1" };
-        let allowed = observer.root.text(path).ok()? == *on;
+        let allowed = facts.root.text(path).ok()? == *on;
         Some(Turbo { allowed, path: path.clone(), off: off.to_owned() })
     };
     let turbo = switches.iter().find_map(read);
     if turbo.is_none() {
-        observer.miss("turbo", &switches[1].0, "neither there, nor in intel_pstate, nor in the CPU's cpufreq");
+        facts.miss("turbo", &switches[1].0, "neither there, nor in intel_pstate, nor in the CPU's cpufreq");
     }
     turbo
 }
 
-fn idle_states(observer: &mut Observer<'_>, directory: &str) -> Vec<IdleState> {
-    let mut numbers: Vec<u32> = observer
+fn idle_states(facts: &mut FactReader<'_>, directory: &str) -> Vec<IdleState> {
+    let mut numbers: Vec<u32> = facts
         .names("idle states", directory)
         .iter()
         .filter_map(|name| name.strip_prefix("state")?.parse().ok())
@@ -126,9 +126,9 @@ fn idle_states(observer: &mut Observer<'_>, directory: &str) -> Vec<IdleState> {
     let mut read = |number| {
         let state = format!("{directory}/state{number}");
         Some(IdleState {
-            name: observer.text("idle state name", &format!("{state}/name"))?,
-            exit_latency_us: observer.value("idle state latency", &format!("{state}/latency"))?,
-            disabled: observer.root.text(&format!("{state}/disable")).is_ok_and(|text| text != "0"),
+            name: facts.text("idle state name", &format!("{state}/name"))?,
+            exit_latency_us: facts.value("idle state latency", &format!("{state}/latency"))?,
+            disabled: facts.root.text(&format!("{state}/disable")).is_ok_and(|text| text != "0"),
         })
     };
     numbers.into_iter().filter_map(&mut read).collect()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::root::Observer;
+use super::root::FactReader;
 use super::{field, fields};
 use crate::units::CpuId;
 
@@ -17,8 +17,8 @@ pub struct Processor {
     /// one on arm64 machines with big and little cores.
     pub silicon: Vec<Silicon>,
     /// The distinct kinds of core on architectures that are none of [`Silicon`]'s, by what the kernel says of them
-    /// (RISC-V: `isa`, `uarch`, `mvendorid`, `marchid`, `mimpid`; POWER: `cpu`, `revision`; s390: `machine`), in the order
-    /// of their first CPU.
+    /// (RISC-V: `isa`, `uarch`, `mvendorid`, `marchid`, `mimpid`; POWER: `cpu`, `revision`; s390: `machine`), in the
+    /// order of their first CPU.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identification: Vec<String>,
     /// The microcode's revision, as the kernel writes it. `None` on arm64.
@@ -60,12 +60,12 @@ pub enum Silicon {
 }
 
 impl Processor {
-    pub(super) fn observe(observer: &mut Observer<'_>, cpuinfo: &str, first: CpuId) -> Self {
+    pub(super) fn observe(facts: &mut FactReader<'_>, cpuinfo: &str, first: CpuId) -> Self {
         let silicon = kinds_of_core(cpuinfo);
         let model = field(cpuinfo, "model name").map(str::to_owned);
         Self {
-            nominal_khz: nominal_khz(observer, first, model.as_deref()),
-            maximum_khz: observer
+            nominal_khz: nominal_khz(facts, first, model.as_deref()),
+            maximum_khz: facts
                 .value("maximum frequency", &format!("/sys/devices/system/cpu/cpu{first}/cpufreq/cpuinfo_max_freq")),
             model: model.or_else(|| silicon.first().and_then(Silicon::core_name)).or_else(|| model_elsewhere(cpuinfo)),
             vendor: field(cpuinfo, "vendor_id")
@@ -232,15 +232,15 @@ fn riscv_vendor(code: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn nominal_khz(observer: &mut Observer<'_>, first: CpuId, model: Option<&str>) -> Option<u64> {
+fn nominal_khz(facts: &mut FactReader<'_>, first: CpuId, model: Option<&str>) -> Option<u64> {
     let cpu = format!("/sys/devices/system/cpu/cpu{first}");
     let base = format!("{cpu}/cpufreq/base_frequency");
-    let root = observer.root;
+    let root = facts.root;
     let cppc_mhz = || root.value::<u64>(&format!("{cpu}/acpi_cppc/nominal_freq")).ok();
     let nominal =
         root.value(&base).ok().or_else(|| cppc_mhz()?.checked_mul(1000)).or_else(|| model.and_then(khz_in_model_name));
     if nominal.is_none() {
-        observer.miss("nominal frequency", &base, "neither there, nor in acpi_cppc, nor in the model's name");
+        facts.miss("nominal frequency", &base, "neither there, nor in acpi_cppc, nor in the model's name");
     }
     nominal
 }

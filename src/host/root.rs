@@ -36,7 +36,7 @@ pub enum HostError {
 
 /// One fact about the host that could not be had, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unread {
+pub struct UnreadFact {
     /// The fact, in words: `scaling governor`.
     pub what: String,
     /// Where it was looked for, as an absolute path on the measured machine. Of several CPUs, the first that
@@ -118,17 +118,17 @@ impl Root {
 }
 
 /// Reads facts and keeps the list of those it could not have.
-pub(super) struct Observer<'a> {
+pub(super) struct FactReader<'a> {
     pub(super) root: &'a Root,
-    unread: Vec<Unread>,
+    unread: Vec<UnreadFact>,
 }
 
-impl<'a> Observer<'a> {
+impl<'a> FactReader<'a> {
     pub(super) fn new(root: &'a Root) -> Self {
         Self { root, unread: Vec::new() }
     }
 
-    pub(super) fn into_unread(self) -> Vec<Unread> {
+    pub(super) fn into_unread(self) -> Vec<UnreadFact> {
         self.unread
     }
 
@@ -136,7 +136,7 @@ impl<'a> Observer<'a> {
     pub(super) fn miss(&mut self, what: &str, path: &str, reason: impl Into<String>) {
         if self.unread.iter().all(|line| line.what != what) {
             let (what, path) = (what.to_owned(), path.to_owned());
-            self.unread.push(Unread { what, path, reason: reason.into() });
+            self.unread.push(UnreadFact { what, path, reason: reason.into() });
         }
     }
 

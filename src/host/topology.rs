@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::processor;
-use super::root::Observer;
+use super::root::FactReader;
 use crate::units::{CpuId, parse_cpu_list};
 
 const CPU: &str = "/sys/devices/system/cpu";
@@ -91,17 +91,17 @@ pub enum Relation {
 }
 
 impl Topology {
-    pub(super) fn observe(observer: &mut Observer<'_>, cpuinfo: &str) -> Self {
-        let online = online(observer, cpuinfo);
-        let nodes = nodes(observer, &online);
+    pub(super) fn observe(facts: &mut FactReader<'_>, cpuinfo: &str) -> Self {
+        let online = online(facts, cpuinfo);
+        let nodes = nodes(facts, &online);
         let mut topology = Topology::default();
         for &id in &online {
-            let caches = caches(observer, id, &online);
-            let cpu = LogicalCpu::observe(observer, id, &online, &caches, &nodes);
+            let caches = caches(facts, id, &online);
+            let cpu = LogicalCpu::observe(facts, id, &online, &caches, &nodes);
             topology.cpus.push(cpu);
             topology.add_caches(caches);
         }
-        topology.assume_missing_llcs(observer);
+        topology.assume_missing_llcs(facts);
         topology
     }
 
@@ -164,10 +164,10 @@ impl Topology {
         }
     }
 
-    fn assume_missing_llcs(&mut self, observer: &mut Observer<'_>) {
+    fn assume_missing_llcs(&mut self, facts: &mut FactReader<'_>) {
         if let Some(cpu) = self.cpus.iter().find(|cpu| cpu.llc_assumed) {
             let path = format!("{CPU}/cpu{}/cache", cpu.id);
-            observer.miss("last level cache", &path, "no data cache described; the package is assumed to share one");
+            facts.miss("last level cache", &path, "no data cache described; the package is assumed to share one");
         }
         for index in 0..self.cpus.len() {
             if self.cpus[index].llc_assumed {
@@ -181,20 +181,20 @@ impl Topology {
 
 impl LogicalCpu {
     fn observe(
-        observer: &mut Observer<'_>,
+        facts: &mut FactReader<'_>,
         id: CpuId,
         online: &BTreeSet<CpuId>,
         caches: &[Cache],
         nodes: &[(u32, Vec<CpuId>)],
     ) -> Self {
         let directory = format!("{CPU}/cpu{id}/topology");
-        let siblings = siblings(observer, &directory, id, online);
+        let siblings = siblings(facts, &directory, id, online);
         let llc = caches.iter().filter(|cache| cache.kind != CacheKind::Instruction).max_by_key(|cache| cache.level);
         LogicalCpu {
             id,
             core: lowest(&siblings, id),
             siblings,
-            package: observer.value("package", &format!("{directory}/physical_package_id")),
+            package: facts.value("package", &format!("{directory}/physical_package_id")),
             llc: llc.map_or(id, |cache| lowest(&cache.shared, id)),
             llc_assumed: llc.is_none(),
             node: nodes.iter().find(|(_, cpus)| cpus.contains(&id)).map_or(0, |(node, _)| *node),
@@ -216,30 +216,30 @@ impl LogicalCpu {
     }
 }
 
-fn online(observer: &mut Observer<'_>, cpuinfo: &str) -> BTreeSet<CpuId> {
-    let listed = observer.parsed("online CPUs", &format!("{CPU}/online"), "a CPU list", parse_cpu_list);
+fn online(facts: &mut FactReader<'_>, cpuinfo: &str) -> BTreeSet<CpuId> {
+    let listed = facts.parsed("online CPUs", &format!("{CPU}/online"), "a CPU list", parse_cpu_list);
     let listed = listed.filter(|cpus| !cpus.is_empty());
     listed.unwrap_or_else(|| processor::listed(cpuinfo)).into_iter().collect()
 }
 
 /// `core_cpus_list` is the name since 5.3, `thread_siblings_list` the one before.
-fn siblings(observer: &mut Observer<'_>, directory: &str, id: CpuId, online: &BTreeSet<CpuId>) -> Vec<CpuId> {
-    let older = observer.root.text(&format!("{directory}/thread_siblings_list")).ok();
+fn siblings(facts: &mut FactReader<'_>, directory: &str, id: CpuId, online: &BTreeSet<CpuId>) -> Vec<CpuId> {
+    let older = facts.root.text(&format!("{directory}/thread_siblings_list")).ok();
     let siblings = older.as_deref().and_then(parse_cpu_list).or_else(|| {
-        observer.parsed("CPUs of one core", &format!("{directory}/core_cpus_list"), "a CPU list", parse_cpu_list)
+        facts.parsed("CPUs of one core", &format!("{directory}/core_cpus_list"), "a CPU list", parse_cpu_list)
     });
     members(siblings.unwrap_or_default(), id, online)
 }
 
-fn caches(observer: &mut Observer<'_>, id: CpuId, online: &BTreeSet<CpuId>) -> Vec<Cache> {
+fn caches(facts: &mut FactReader<'_>, id: CpuId, online: &BTreeSet<CpuId>) -> Vec<Cache> {
     let directory = |index: usize| format!("{CPU}/cpu{id}/cache/index{index}");
-    let described = |index: &usize| observer.root.path(&directory(*index)).is_dir();
-    let read = |index| cache(observer, &directory(index), id, online);
+    let described = |index: &usize| facts.root.path(&directory(*index)).is_dir();
+    let read = |index| cache(facts, &directory(index), id, online);
     (0..MOST_CACHES).take_while(described).filter_map(read).collect()
 }
 
-fn cache(observer: &Observer<'_>, directory: &str, id: CpuId, online: &BTreeSet<CpuId>) -> Option<Cache> {
-    let read = |name: &str| observer.root.text(&format!("{directory}/{name}")).ok();
+fn cache(facts: &FactReader<'_>, directory: &str, id: CpuId, online: &BTreeSet<CpuId>) -> Option<Cache> {
+    let read = |name: &str| facts.root.text(&format!("{directory}/{name}")).ok();
     let kind = match read("type")?.as_str() {
         "Data" => CacheKind::Data,
         "Instruction" => CacheKind::Instruction,
@@ -262,12 +262,12 @@ fn cache_bytes(size: &str) -> Option<u64> {
     (bytes > 0).then_some(bytes)
 }
 
-fn nodes(observer: &mut Observer<'_>, online: &BTreeSet<CpuId>) -> Vec<(u32, Vec<CpuId>)> {
-    let names = observer.names("NUMA nodes", NODE);
+fn nodes(facts: &mut FactReader<'_>, online: &BTreeSet<CpuId>) -> Vec<(u32, Vec<CpuId>)> {
+    let names = facts.names("NUMA nodes", NODE);
     let read = |name: String| {
         let number = name.strip_prefix("node")?.parse().ok()?;
         let path = format!("{NODE}/{name}/cpulist");
-        let cpus = observer.parsed("CPUs of a NUMA node", &path, "a CPU list", parse_cpu_list)?;
+        let cpus = facts.parsed("CPUs of a NUMA node", &path, "a CPU list", parse_cpu_list)?;
         Some((number, cpus.into_iter().filter(|cpu| online.contains(cpu)).collect()))
     };
     names.into_iter().filter_map(read).collect()

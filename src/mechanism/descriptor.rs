@@ -81,7 +81,7 @@ impl Tasks {
 
 /// What a mechanism takes from the limits of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Demand {
+pub struct Resources {
     /// File descriptors open at once.
     pub descriptors: u64,
     /// Threads alive at once.
@@ -243,7 +243,7 @@ pub struct Descriptor {
     /// Operations in a lap; only whole laps are run.
     pub lap: fn(&Parameters) -> u64,
     /// What it takes of the machine's limits.
-    pub demand: fn(&Parameters) -> Demand,
+    pub resources: fn(&Parameters) -> Resources,
     /// What it does per operation.
     pub expects: fn(&Parameters, Placement) -> Expectation,
 }

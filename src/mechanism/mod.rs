@@ -4,14 +4,14 @@
 //! a `set_up` that returns the [`Operation`]. It enters the registry from there; its group's module names the file,
 //! in one line. Nothing else keeps a list of mechanisms.
 
+mod background_load;
+mod batch_gate;
+mod cpu_work;
 mod descriptor;
-mod labour;
-mod neighbour;
 mod open_loop;
 mod parameter;
 mod reactor;
 mod scheduler;
-mod shift;
 mod workers;
 
 pub mod after_syscall;
@@ -28,10 +28,10 @@ pub mod wakeup;
 
 use std::sync::OnceLock;
 
-pub use descriptor::{Bound, Demand, Descriptor, Expectation, Tasks, Unit};
+pub use descriptor::{Bound, Descriptor, Expectation, Resources, Tasks, Unit};
 pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 
-pub use crate::crew::{Batch, Crew, Failure, Finding, Operation, Placement, Recruiter, Seating, Unsupported};
+pub use crate::crew::{Batch, CpuAssignment, Crew, Failure, Metric, Operation, Placement, Spawner, Unsupported};
 use crate::units::Quantity;
 
 /// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.
@@ -55,14 +55,14 @@ pub trait Mechanism: Sync {
         self.probe()
     }
 
-    /// How its tasks are to one another with these parameters: several asynchronous tasks may share one thread, which is
-    /// then on one CPU in every placement.
+    /// How its tasks are to one another with these parameters: several asynchronous tasks may share one thread, which
+    /// is then on one CPU in every placement.
     fn tasks(&self, _parameters: &Parameters) -> Tasks {
         self.descriptor().tasks
     }
 
-    /// Whether all its tasks descend from the driver's thread, so that counters opened there reach them. Where a library
-    /// keeps threads of its own for the whole process they do not, and counted samples would be wrong.
+    /// Whether all its tasks descend from the driver's thread, so that counters opened there reach them. Where a
+    /// library keeps threads of its own for the whole process they do not, and counted samples would be wrong.
     fn inherits_counters(&self) -> bool {
         true
     }
@@ -72,7 +72,7 @@ pub trait Mechanism: Sync {
         false
     }
 
-    /// Open files in all its descriptor tables together, where it has several; [`Demand::descriptors`] is of one.
+    /// Open files in all its descriptor tables together, where it has several; [`Resources::descriptors`] is of one.
     fn files(&self, _parameters: &Parameters) -> u64 {
         0
     }

@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Failure, Finding};
-use crate::crew::Values;
+use super::{Failure, Metric};
+use crate::crew::ValueHistogram;
 use crate::sys::timer::{monotonic, sleep_until};
 use crate::units::{Nanos, Quantity};
 
 /// The clock by which requests are sent.
-pub(super) trait Clock {
+pub(super) trait SendClock {
     /// The time now.
     fn now(&self) -> Nanos;
 
@@ -29,7 +29,7 @@ pub(super) struct Monotonic {
     pub(super) awake: Nanos,
 }
 
-impl Clock for Monotonic {
+impl SendClock for Monotonic {
     #[inline]
     fn now(&self) -> Nanos {
         monotonic()
@@ -93,25 +93,25 @@ pub(super) fn requests_in_20_ms(period_us: u64) -> u64 {
 
 /// What is noted of each request, by its number: shared by the generator and those who serve.
 #[derive(Debug)]
-pub(super) struct Book {
-    slots: Box<[Slot]>,
+pub(super) struct RequestLog {
+    slots: Box<[LoggedRequest]>,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
+struct LoggedRequest {
     intended: AtomicU64,
     sent: AtomicU64,
     taken: AtomicU64,
     done: AtomicU64,
 }
 
-impl Book {
+impl RequestLog {
     /// An empty one.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { slots: (0..MOST).map(|_| Slot::default()).collect() })
+        Arc::new(Self { slots: (0..MOST).map(|_| LoggedRequest::default()).collect() })
     }
 
-    fn slot(&self, request: u32) -> &Slot {
+    fn slot(&self, request: u32) -> &LoggedRequest {
         &self.slots[request as usize % self.slots.len()]
     }
 
@@ -128,11 +128,11 @@ impl Book {
     }
 }
 
-/// Sends requests `first`, `first + 1` …, each at its time from `start` on, and notes when that was meant to be and when
-/// it was.
+/// Sends requests `first`, `first + 1` …, each at its time from `start` on, and notes when that was meant to be and
+/// when it was.
 pub(super) fn send_all(
-    clock: &impl Clock,
-    book: &Book,
+    clock: &impl SendClock,
+    log: &RequestLog,
     first: u32,
     (start, arrivals): (Nanos, &[Nanos]),
     mut send: impl FnMut(u32) -> Result<(), Failure>,
@@ -140,7 +140,7 @@ pub(super) fn send_all(
     for (request, arrival) in (0_u32..).map(|offset| first.wrapping_add(offset)).zip(arrivals) {
         let moment = Nanos(start.0 + arrival.0);
         clock.wait_until(moment)?;
-        let slot = book.slot(request);
+        let slot = log.slot(request);
         slot.intended.store(moment.0, Ordering::Relaxed);
         slot.sent.store(clock.now().0, Ordering::Relaxed);
         send(request)?;
@@ -156,30 +156,30 @@ fn spoils(slip_p99: u64, response_p99: u64, late: f64) -> bool {
     slip_p99 > LEAST.max(response_p99 / 10) || late > LATE
 }
 
-/// What became of all requests since findings were last taken.
+/// What became of all requests since metrics were last taken.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct RequestTotals {
     /// A request sent later than this after its time was sent late.
     tolerance: Nanos,
-    response: Values,
-    wakeup: Values,
-    service: Values,
-    slip: Values,
+    response: ValueHistogram,
+    wakeup: ValueHistogram,
+    service: ValueHistogram,
+    slip: ValueHistogram,
     late: u64,
 }
 
-impl Ledger {
+impl RequestTotals {
     /// An empty one, for requests `period` apart on average: sent later than that, a request is late.
     pub(super) fn new(period: Nanos) -> Self {
-        let empty = Values::new;
+        let empty = ValueHistogram::new;
         Self { tolerance: period, response: empty(), wakeup: empty(), service: empty(), slip: empty(), late: 0 }
     }
 
     /// Enters `count` requests from `first` on, all of them done; returns the sum of their response times.
-    pub(super) fn enter(&mut self, book: &Book, first: u32, count: u64) -> Nanos {
+    pub(super) fn enter(&mut self, log: &RequestLog, first: u32, count: u64) -> Nanos {
         let mut sum = 0;
         for request in (0..count).map(|offset| first.wrapping_add(offset as u32)) {
-            let slot = book.slot(request);
+            let slot = log.slot(request);
             let done = slot.done.load(Ordering::Acquire);
             let [intended, sent, taken] =
                 [&slot.intended, &slot.sent, &slot.taken].map(|at| at.load(Ordering::Relaxed));
@@ -198,21 +198,21 @@ impl Ledger {
 
     /// Takes what was entered: response time, what is between sending and beginning under the name `before`, service
     /// time, and how well the generator kept its schedule.
-    pub(super) fn findings(&mut self, before: &str) -> Vec<Finding> {
+    pub(super) fn metrics(&mut self, before: &str) -> Vec<Metric> {
         let Self { response, wakeup, service, slip, late, .. } = std::mem::replace(self, Self::new(self.tolerance));
         let late = late as f64 / slip.count().max(1) as f64;
         let (slipped, responded) = (slip.quantile(0.99), response.quantile(0.99));
-        let mut findings = vec![
-            Finding::latencies("response time", response),
-            Finding::latencies(before, wakeup),
-            Finding::latencies("service time", service),
-            Finding::figure("schedule slip, p99", Quantity::Nanoseconds, slipped as f64),
-            Finding::figure("sent late", Quantity::Share, late),
+        let mut metrics = vec![
+            Metric::latencies("response time", response),
+            Metric::latencies(before, wakeup),
+            Metric::latencies("service time", service),
+            Metric::scalar("schedule slip, p99", Quantity::Nanoseconds, slipped as f64),
+            Metric::scalar("sent late", Quantity::Share, late),
         ];
         if spoils(slipped, responded, late) {
-            findings.push(Finding::figure(Finding::BOTTLENECK, Quantity::Share, late));
+            metrics.push(Metric::scalar(Metric::BOTTLENECK, Quantity::Share, late));
         }
-        findings
+        metrics
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
     /// Time that passes only while somebody waits.
     struct Fake(Cell<u64>);
 
-    impl Clock for Fake {
+    impl SendClock for Fake {
         fn now(&self) -> Nanos {
             Nanos(self.0.get())
         }
@@ -238,50 +238,50 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     /// 1000 requests in a second to a server that takes 0.1 ms for each, and for one of them `stall` longer.
-    fn serve_with(stall: u64, clock: &Fake) -> Ledger {
-        let (book, mut ledger) = (Book::new(), Ledger::new(Nanos(MS)));
+    fn serve_with(stall: u64, clock: &Fake) -> RequestTotals {
+        let (log, mut totals) = (RequestLog::new(), RequestTotals::new(Nanos(MS)));
         let arrivals: Vec<Nanos> = (0..1000).map(|request| Nanos(request * MS)).collect();
         let mut free = 0;
-        send_all(clock, &book, 0, (Nanos(0), &arrivals), |request| {
+        send_all(clock, &log, 0, (Nanos(0), &arrivals), |request| {
             let taken = clock.now().0.max(free);
             free = taken + MS / 10 + if request == 400 { stall } else { 0 };
-            book.take(request, Nanos(taken));
-            book.finish(request, Nanos(free));
+            log.take(request, Nanos(taken));
+            log.finish(request, Nanos(free));
             Ok(())
         })
         .unwrap();
-        ledger.enter(&book, 0, 1000);
-        ledger
+        totals.enter(&log, 0, 1000);
+        totals
     }
 
     #[test]
     fn a_stall_of_the_server_is_in_every_response_that_waited_for_it() {
-        let mut ledger = serve_with(100 * MS, &Fake(Cell::new(0)));
+        let mut totals = serve_with(100 * MS, &Fake(Cell::new(0)));
         // It takes up 111 requests: 101, 100.1 … 0.9 ms late each, so that ten of 1000 waited longer than about 91 ms.
-        let p99 = ledger.response.quantile(0.99);
+        let p99 = totals.response.quantile(0.99);
         assert!((90 * MS..93 * MS).contains(&p99), "{p99}");
         // Who looks at the server alone sees one slow request in a thousand: that is what a closed loop reports.
-        assert!(ledger.service.quantile(0.99) < MS, "{:?}", ledger.service);
-        assert_eq!(ledger.late, 0);
-        assert!(ledger.findings("wait").iter().all(|finding| finding.of() != Finding::BOTTLENECK));
+        assert!(totals.service.quantile(0.99) < MS, "{:?}", totals.service);
+        assert_eq!(totals.late, 0);
+        assert!(totals.metrics("wait").iter().all(|metric| metric.of() != Metric::BOTTLENECK));
         assert!(serve_with(0, &Fake(Cell::new(0))).response.max() < MS);
     }
 
     #[test]
     fn a_generator_that_starts_late_says_so_and_its_requests_count_from_their_time() {
-        let mut ledger = serve_with(0, &Fake(Cell::new(100 * MS)));
-        assert!(ledger.response.quantile(0.95) > 40 * MS, "{:?}", ledger.response);
-        let findings = ledger.findings("wait");
+        let mut totals = serve_with(0, &Fake(Cell::new(100 * MS)));
+        assert!(totals.response.quantile(0.95) > 40 * MS, "{:?}", totals.response);
+        let metrics = totals.metrics("wait");
         let value = |of: &str| {
-            findings.iter().find_map(|finding| match finding {
-                Finding::Figure(figure) if figure.of == of => Some(figure.value),
+            metrics.iter().find_map(|metric| match metric {
+                Metric::Scalar(figure) if figure.of == of => Some(figure.value),
                 _ => None,
             })
         };
-        assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{findings:?}");
-        assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{findings:?}");
-        assert!(value(Finding::BOTTLENECK).is_some());
-        assert_eq!(ledger.slip.count(), 0, "they are taken");
+        assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{metrics:?}");
+        assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{metrics:?}");
+        assert!(value(Metric::BOTTLENECK).is_some());
+        assert_eq!(totals.slip.count(), 0, "they are taken");
     }
 
     #[test]
@@ -303,14 +303,14 @@ mod tests {
 
     #[test]
     fn a_slip_far_below_the_mean_gap_spoils_what_is_no_longer_than_it() {
-        let (book, mut ledger) = (Book::new(), Ledger::new(Nanos(MS)));
-        let slot = book.slot(0);
+        let (log, mut totals) = (RequestLog::new(), RequestTotals::new(Nanos(MS)));
+        let slot = log.slot(0);
         for (at, time) in [(&slot.intended, 0), (&slot.sent, 50_000), (&slot.taken, 60_000), (&slot.done, 61_000)] {
             at.store(time, Ordering::Relaxed);
         }
-        ledger.enter(&book, 0, 1);
-        assert_eq!(ledger.late, 0);
-        assert!(ledger.findings("wait").iter().any(|finding| finding.of() == Finding::BOTTLENECK));
+        totals.enter(&log, 0, 1);
+        assert_eq!(totals.late, 0);
+        assert!(totals.metrics("wait").iter().any(|metric| metric.of() == Metric::BOTTLENECK));
     }
 
     #[test]

@@ -168,7 +168,8 @@ impl Parameters {
         self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// What differs from the defaults of `descriptor`, as it stands in a benchmark's id: `tasks=64,transport=socketpair`.
+    /// What differs from the defaults of `descriptor`, as it stands in a benchmark's id:
+    /// `tasks=64,transport=socketpair`.
     pub fn differing_from_defaults(&self, descriptor: &Descriptor) -> String {
         let defaults = Self::defaults(descriptor);
         let differing = self.iter().filter(|(name, value)| defaults.values.get(*name) != Some(value));

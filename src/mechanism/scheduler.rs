@@ -34,9 +34,9 @@ const IDLE_NAME: &str = "may";
 static SCHEDULER: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// The scheduler's threads in the placement and under the names of an instance.
-pub(super) struct Hold;
+pub(super) struct SchedulerGuard;
 
-impl Hold {
+impl SchedulerGuard {
     /// Starts the scheduler if it is not running, and moves its threads.
     pub(super) fn take(workers: usize, crew: &Crew) -> Result<Self, Failure> {
         let mut scheduler = SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,17 +53,17 @@ impl Hold {
             .into());
         }
         for (task, &thread) in scheduler.iter().enumerate() {
-            // The timer's thread, number 0 here, sits with the driver; worker k in seat k - 1, as if it were alone.
-            confine_thread(thread, &crew.seating().seat(task.saturating_sub(1)).cpus)?;
+            // The timer's thread, number 0 here, sits with the driver; worker k in CPU mask k - 1, as if it were alone.
+            confine_thread(thread, &crew.assignment().cpu_mask(task.saturating_sub(1)).cpus)?;
             name_thread(thread, &crew.name(task + 1))?;
         }
         Ok(Self)
     }
 }
 
-/// Waits until all of `coroutines` have ended, which were told to: may would abandon them otherwise, descriptors and all.
-/// One that does not end must not keep the driver from ending, and may knows no wait with a deadline: so this looks again
-/// and again, once an instance and long after its last batch.
+/// Waits until all of `coroutines` have ended, which were told to: may would abandon them otherwise, descriptors and
+/// all. One that does not end must not keep the driver from ending, and may knows no wait with a deadline: so this
+/// looks again and again, once an instance and long after its last batch.
 pub(super) fn await_ends<T>(coroutines: &[JoinHandle<T>]) {
     let deadline = Instant::now() + ENDS;
     while Instant::now() < deadline && !coroutines.iter().all(JoinHandle::is_done) {
@@ -71,7 +71,7 @@ pub(super) fn await_ends<T>(coroutines: &[JoinHandle<T>]) {
     }
 }
 
-impl Drop for Hold {
+impl Drop for SchedulerGuard {
     fn drop(&mut self) {
         for &thread in &*SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner) {
             // They never end, and a name is no more than that.

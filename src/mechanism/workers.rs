@@ -1,4 +1,5 @@
-//! Worker threads that a library creates by itself: whether they can be had, and whether they have taken their seats.
+//! Worker threads that a library creates by itself: whether they can be had, and whether they have taken their CPU
+//! masks.
 //!
 //! tokio panics when it cannot create a worker, and while that unwinds it waits for the workers that it has, which
 //! nobody has told to end (tokio/src/runtime/scheduler/multi_thread/worker.rs, `Launch::launch`). So it is asked for no
@@ -8,18 +9,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::{Crew, Failure, Seating};
+use super::{CpuAssignment, Crew, Failure};
 use crate::sys::SysError;
 use crate::sys::affinity::{AffinityError, confine_current_thread};
 
-/// The seats of a runtime's workers: worker k in seat k, in the order in which they come.
+/// The CPU masks of a runtime's workers: worker k in CPU mask k, in the order in which they come.
 #[derive(Debug)]
 pub(super) struct Workers {
-    seating: Seating,
+    assignment: CpuAssignment,
     number: usize,
-    seated: Mutex<Vec<Result<(), AffinityError>>>,
+    assigned: Mutex<Vec<Result<(), AffinityError>>>,
     changed: Condvar,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Workers {
@@ -29,29 +30,29 @@ impl Workers {
     /// `EAGAIN`, from one of the limits that `switchcost limits` names.
     pub(super) fn of(crew: &Crew, number: usize) -> Result<Arc<Self>, Failure> {
         make_sure_of(number)?;
-        let (seating, patience) = (crew.seating().clone(), crew.patience());
-        Ok(Arc::new(Self { seating, number, seated: Mutex::default(), changed: Condvar::new(), patience }))
+        let (assignment, timeout) = (crew.assignment().clone(), crew.timeout());
+        Ok(Arc::new(Self { assignment, number, assigned: Mutex::default(), changed: Condvar::new(), timeout }))
     }
 
     /// What each worker does first.
     pub(super) fn take_seat(&self) {
-        let mut seated = self.seated.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = confine_current_thread(&self.seating.seat(seated.len()).cpus);
-        seated.push(outcome);
+        let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = confine_current_thread(&self.assignment.cpu_mask(assigned.len()).cpus);
+        assigned.push(outcome);
         self.changed.notify_all();
     }
 
     /// Waits until all sit where they belong.
     pub(super) fn await_all(&self) -> Result<(), Failure> {
-        let seated = self.seated.lock().unwrap_or_else(PoisonError::into_inner);
-        let absent = |seated: &mut Vec<_>| seated.len() < self.number;
-        let waited = self.changed.wait_timeout_while(seated, self.patience, absent);
-        let (mut seated, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        let assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+        let absent = |assigned: &mut Vec<_>| assigned.len() < self.number;
+        let waited = self.changed.wait_timeout_while(assigned, self.timeout, absent);
+        let (mut assigned, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             let what = format!("the start of {} workers", self.number);
-            return Err(Failure::TimedOut { what, after: self.patience });
+            return Err(Failure::TimedOut { what, after: self.timeout });
         }
-        Ok(seated.drain(..).collect::<Result<(), _>>()?)
+        Ok(assigned.drain(..).collect::<Result<(), _>>()?)
     }
 }
 

@@ -4,12 +4,12 @@ use std::io;
 
 use perf_event::Counter;
 
-use super::opener::{Kernel, Opener};
+use super::opener::{KernelCalls, Opener};
 use super::refusal::silent;
-use super::trial::{Arrangement, Verdict, arrange, judge};
-use super::{Event, NotCounted, Plan, PmuError, Root, Scale, Tally, workload};
+use super::trial::{Arrangement, TrialOutcome, arrange, judge};
+use super::{Event, EventScale, EventSet, NotCounted, PmuError, SysRoot, Tally, workload};
 
-/// The open events of a [`Plan`] on the thread that opened them and everything it creates afterwards.
+/// The open events of a [`EventSet`] on the thread that opened them and everything it creates afterwards.
 ///
 /// Nothing counts until [`select`](Self::select), **but open events cost a task its switches even while they are
 /// disabled**: the scheduler leaves its fast path for a task that has a perf context
@@ -20,8 +20,8 @@ use super::{Event, NotCounted, Plan, PmuError, Root, Scale, Tally, workload};
 /// makes counted workers bare ones.
 #[derive(Debug)]
 pub struct Counters {
-    always: Vec<Open>,
-    sets: Vec<Vec<Open>>,
+    always: Vec<OpenEvent>,
+    sets: Vec<Vec<OpenEvent>>,
     counting: Option<usize>,
     not_counted: Vec<NotCounted>,
     watchdog: bool,
@@ -29,7 +29,7 @@ pub struct Counters {
 
 /// One event's count since it was opened. Counts of tasks that ended are in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
+pub struct CounterReading {
     /// The event, as records spell it.
     pub event: String,
     /// The raw count.
@@ -39,7 +39,7 @@ pub struct Reading {
     /// Time the event had a counter, in nanoseconds; less than `enabled_ns` where it was multiplexed.
     pub running_ns: u64,
     /// What one count stands for; `None` for a plain number of events.
-    pub scale: Option<Scale>,
+    pub scale: Option<EventScale>,
     /// Whether it advances whenever a counted task runs, as cycles do: with a running time, a count of 0 is none.
     pub always_advances: bool,
 }
@@ -47,19 +47,19 @@ pub struct Reading {
 /// All counting events at one moment. Only differences of snapshots mean anything: see [`since`](Self::since).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    readings: Vec<Reading>,
+    readings: Vec<CounterReading>,
 }
 
 /// What was counted between two snapshots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delta {
-    readings: Vec<Reading>,
+    readings: Vec<CounterReading>,
 }
 
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenEvent {
     pub(super) event: String,
-    pub(super) scale: Option<Scale>,
+    pub(super) scale: Option<EventScale>,
     pub(super) counter: Counter,
     pub(super) always_advances: bool,
     pub(super) must_advance: bool,
@@ -77,16 +77,16 @@ impl Counters {
     /// the name without a mode.
     ///
     /// Each set is tried as a whole. Events that silence one another are counted in sets of their own.
-    pub fn open(plan: &Plan) -> Self {
-        Self::open_under(plan, &Root::default(), Kernel::RUNNING)
+    pub fn open(plan: &EventSet) -> Self {
+        Self::open_under(plan, &SysRoot::default(), KernelCalls::RUNNING)
     }
 
-    pub(super) fn open_under(plan: &Plan, root: &Root, kernel: Kernel) -> Self {
+    pub(super) fn open_under(plan: &EventSet, root: &SysRoot, kernel: KernelCalls) -> Self {
         let opener = Opener::new(root, kernel);
         let mut not_counted = Vec::new();
         let mut names: Vec<String> = Vec::new();
-        let mut open_all = |events: &[Event]| -> Vec<Open> {
-            let mut set: Vec<Open> = Vec::new();
+        let mut open_all = |events: &[Event]| -> Vec<OpenEvent> {
+            let mut set: Vec<OpenEvent> = Vec::new();
             for event in events {
                 // What stands in for two events is counted once.
                 let open = opener.open(event, &mut not_counted).filter(|open| !names.contains(&open.event));
@@ -96,7 +96,7 @@ impl Counters {
             set
         };
         let mut always = open_all(plan.always());
-        let opened: Vec<Vec<Open>> = plan.sets().iter().map(|set| open_all(set)).collect();
+        let opened: Vec<Vec<OpenEvent>> = plan.sets().iter().map(|set| open_all(set)).collect();
         let mut sets = Vec::new();
         for set in opened {
             let Arrangement { sets: parts, silent: mute } = arrange(set, |set| (kernel.try_together)(&mut always, set));
@@ -174,12 +174,13 @@ impl Counters {
             return Ok(Snapshot { readings: Vec::new() });
         };
         let set = self.sets.get_mut(selected).into_iter().flatten();
-        let readings: Result<Vec<Reading>, PmuError> = self.always.iter_mut().chain(set).map(Open::read).collect();
+        let readings: Result<Vec<CounterReading>, PmuError> =
+            self.always.iter_mut().chain(set).map(OpenEvent::read).collect();
         Ok(Snapshot { readings: readings? })
     }
 }
 
-impl Reading {
+impl CounterReading {
     fn since(&self, earlier: &Self) -> Self {
         Self {
             event: self.event.clone(),
@@ -195,13 +196,13 @@ impl Reading {
 
 impl Snapshot {
     /// The readings, cumulative since the events were opened.
-    pub fn readings(&self) -> &[Reading] {
+    pub fn readings(&self) -> &[CounterReading] {
         &self.readings
     }
 
     /// What was counted since `earlier`, of the events that are in both.
     pub fn since(&self, earlier: &Self) -> Delta {
-        let difference = |now: &Reading| {
+        let difference = |now: &CounterReading| {
             let then = earlier.readings.iter().find(|then| then.event == now.event)?;
             Some(now.since(then))
         };
@@ -211,21 +212,21 @@ impl Snapshot {
 
 impl Delta {
     /// The differences, event by event.
-    pub fn readings(&self) -> &[Reading] {
+    pub fn readings(&self) -> &[CounterReading] {
         &self.readings
     }
 
     #[cfg(test)]
-    pub(super) fn of(readings: Vec<Reading>) -> Self {
+    pub(super) fn of(readings: Vec<CounterReading>) -> Self {
         Self { readings }
     }
 }
 
-impl Open {
-    fn read(&mut self) -> Result<Reading, PmuError> {
+impl OpenEvent {
+    fn read(&mut self) -> Result<CounterReading, PmuError> {
         let read =
             self.counter.read_count_and_time().map_err(|error| PmuError::counter(&self.event, "read", &error))?;
-        Ok(Reading {
+        Ok(CounterReading {
             event: self.event.clone(),
             count: read.count,
             enabled_ns: read.time_enabled,
@@ -249,29 +250,29 @@ impl Open {
 
 /// Counts the trial's work with the events of `set`, and with those that always count. What cannot be switched or read
 /// counts as far as anybody knows: the first sample will say what is wrong.
-pub(super) fn try_together(always: &mut [Open], set: &mut [Open]) -> Vec<Verdict> {
+pub(super) fn try_together(always: &mut [OpenEvent], set: &mut [OpenEvent]) -> Vec<TrialOutcome> {
     let members = set.len();
-    let mut attempt = || -> Result<Vec<Verdict>, PmuError> {
-        let before: Vec<Reading> = set.iter_mut().map(Open::read).collect::<Result<_, _>>()?;
+    let mut attempt = || -> Result<Vec<TrialOutcome>, PmuError> {
+        let before: Vec<CounterReading> = set.iter_mut().map(OpenEvent::read).collect::<Result<_, _>>()?;
         enable(always.iter_mut().chain(set.iter_mut()))?;
         workload::run();
         disable(set.iter_mut().chain(always.iter_mut()))?;
-        let verdict = |(open, before): (&mut Open, &Reading)| {
+        let verdict = |(open, before): (&mut OpenEvent, &CounterReading)| {
             Ok(judge(open.must_advance, open.alone, &open.read()?.since(before), members))
         };
         set.iter_mut().zip(&before).map(verdict).collect()
     };
-    attempt().unwrap_or_else(|_| vec![Verdict::Counts; members])
+    attempt().unwrap_or_else(|_| vec![TrialOutcome::Counts; members])
 }
 
-fn enable<'a>(events: impl IntoIterator<Item = &'a mut Open>) -> Result<(), PmuError> {
+fn enable<'a>(events: impl IntoIterator<Item = &'a mut OpenEvent>) -> Result<(), PmuError> {
     events.into_iter().try_for_each(|open| {
         let outcome = open.counter.enable();
         outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error))
     })
 }
 
-fn disable<'a>(events: impl IntoIterator<Item = &'a mut Open>) -> Result<(), PmuError> {
+fn disable<'a>(events: impl IntoIterator<Item = &'a mut OpenEvent>) -> Result<(), PmuError> {
     events.into_iter().try_for_each(|open| {
         let outcome = open.counter.disable();
         outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error))
@@ -286,7 +287,7 @@ mod tests {
 
     fn snapshot(event: &str, count: u64) -> Snapshot {
         Snapshot {
-            readings: vec![Reading {
+            readings: vec![CounterReading {
                 event: event.into(),
                 count,
                 enabled_ns: 5,
@@ -317,8 +318,11 @@ mod tests {
     #[test]
     fn an_event_of_another_machine_is_not_counted_and_the_rest_is() {
         let extra = Event::parse_list("no-such-pmu/event=1/,power/energy-pkg/,cpu/event=99999999999/").unwrap();
-        let counters =
-            Counters::open_under(&Plan::default().with_events(&extra), &Root::fixture("amd-server"), Kernel::RUNNING);
+        let counters = Counters::open_under(
+            &EventSet::default().with_events(&extra),
+            &SysRoot::fixture("amd-server"),
+            KernelCalls::RUNNING,
+        );
         for event in &extra {
             assert!(is_refused(&counters, &event.to_string()), "{event}: {:?}", counters.not_counted());
         }
@@ -326,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_event_of_the_plan_counts_or_says_why_not() {
-        let plan = Plan::default();
+        let plan = EventSet::default();
         let mut counters = Counters::open(&plan);
         let mut read = Vec::new();
         for set in counters.rotation() {
@@ -346,7 +350,7 @@ mod tests {
 
     #[test]
     fn an_open_event_that_no_sample_has_says_so() {
-        let counters = Counters::open(&Plan::default());
+        let counters = Counters::open(&EventSet::default());
         let missing = counters.not_counted_in(&Tally::default());
         for event in counters.events() {
             assert!(missing.iter().any(|refusal| refusal.event == event), "{event} is neither counted nor missing");
@@ -355,7 +359,7 @@ mod tests {
 
     #[test]
     fn threads_created_after_opening_are_counted_whole() {
-        let mut counters = Counters::open(&Plan::default());
+        let mut counters = Counters::open(&EventSet::default());
         let mut before = None;
         ping_pong::run(["ping", "pong"], || {
             counters.select(0).unwrap();
@@ -376,7 +380,7 @@ mod tests {
 
     #[test]
     fn nothing_counts_before_select_and_after_pause() {
-        let mut counters = Counters::open(&Plan::default());
+        let mut counters = Counters::open(&EventSet::default());
         let running = |counters: &mut Counters| -> u64 {
             counters.always.iter_mut().map(|open| open.read().unwrap().enabled_ns).sum()
         };

@@ -2,9 +2,9 @@
 
 use perf_event::Counter;
 
-use super::refusal::{Circumstances, Reach, errno_of, explain};
+use super::refusal::{Reach, RefusalContext, errno_of, explain};
 use super::sysfs::Pmu;
-use super::{NotCounted, PmuError, Root, Scale};
+use super::{EventScale, NotCounted, PmuError, SysRoot};
 use crate::units::CpuId;
 
 /// The PMU of the RAPL meters on Intel and AMD (arch/x86/events/rapl.c).
@@ -41,10 +41,10 @@ struct Meter {
 impl Energy {
     /// Opens every meter there is. What cannot be opened is in [`not_counted`](Self::not_counted).
     pub fn open() -> Self {
-        Self::open_under(&Root::default())
+        Self::open_under(&SysRoot::default())
     }
 
-    fn open_under(root: &Root) -> Self {
+    fn open_under(root: &SysRoot) -> Self {
         if !root.event_sources().join(PMU).is_dir() {
             let missing = NotCounted::new(
                 "power/energy-pkg/",
@@ -82,14 +82,14 @@ impl Energy {
 }
 
 impl Meter {
-    fn open(root: &Root, pmu: &Pmu, name: &str) -> Result<Self, NotCounted> {
+    fn open(root: &SysRoot, pmu: &Pmu, name: &str) -> Result<Self, NotCounted> {
         let event = format!("{PMU}/{name}/");
         let find = || {
             let term = name.parse().map_err(|_| pmu.odd_event(name))?;
             Ok((pmu.encode(&[term])?, pmu.cpus()?))
         };
-        let (encoding, cpus) = find().map_err(|fault: super::sysfs::Fault| fault.not_counted(event.clone()))?;
-        let Some(Scale { factor, .. }) = encoding.scale.clone().filter(|scale| scale.unit == "Joules") else {
+        let (encoding, cpus) = find().map_err(|fault: super::sysfs::SysfsFault| fault.not_counted(event.clone()))?;
+        let Some(EventScale { factor, .. }) = encoding.scale.clone().filter(|scale| scale.unit == "Joules") else {
             return Err(NotCounted::new(
                 event,
                 "the kernel does not say what a count is in joules",
@@ -103,13 +103,13 @@ impl Meter {
         };
         let counters: Result<Vec<Counter>, std::io::Error> = cpus.into_iter().map(on).collect();
         let counters = counters.map_err(|error| {
-            let circumstances = Circumstances {
+            let conditions = RefusalContext {
                 reach: Reach::Processors,
                 paranoid: root.paranoid(),
                 cpu_pmu: Some(true),
                 watchdog: false,
             };
-            explain(&event, errno_of(&error), circumstances)
+            explain(&event, errno_of(&error), conditions)
         })?;
         Ok(Self { event, joules_per_count: factor, counters })
     }
@@ -129,14 +129,14 @@ mod tests {
 
     #[test]
     fn a_machine_without_meters_says_so() {
-        let energy = Energy::open_under(&Root::fixture("no-such-machine"));
+        let energy = Energy::open_under(&SysRoot::fixture("no-such-machine"));
         assert!(energy.meters.is_empty());
         assert!(energy.not_counted()[0].reason.contains("no energy meters"), "{:?}", energy.not_counted());
     }
 
     #[test]
     fn meters_of_another_machine_are_refused_with_a_reason() {
-        let energy = Energy::open_under(&Root::fixture("amd-server"));
+        let energy = Energy::open_under(&SysRoot::fixture("amd-server"));
         assert_eq!(energy.meters.len() + energy.not_counted().len(), 1);
         for refusal in energy.not_counted() {
             assert_eq!(refusal.event, "power/energy-pkg/");

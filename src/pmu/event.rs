@@ -8,7 +8,7 @@ use perf_event::events::{Cache, Hardware, Raw, Software, Tracepoint};
 use serde::{Deserialize, Serialize};
 
 use super::sysfs::{self, Term};
-use super::{NotCounted, PmuError, Root, names, tracepoint};
+use super::{NotCounted, PmuError, SysRoot, names, tracepoint};
 
 /// An event that can be counted, named as perf names it.
 ///
@@ -32,13 +32,13 @@ use super::{NotCounted, PmuError, Root, names, tracepoint};
 /// can count double. [`Wakeups`](super::Wakeups) counts wake-ups once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    pub(super) source: Source,
-    pub(super) scope: Scope,
+    pub(super) source: EventSource,
+    pub(super) scope: EventScope,
 }
 
 /// Who counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum EventSource {
     Hardware(Hardware),
     Cache(Cache),
     Software(Software),
@@ -49,7 +49,7 @@ pub(super) enum Source {
 
 /// Where it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum EventScope {
     Everywhere,
     User,
     Kernel,
@@ -57,7 +57,7 @@ pub(super) enum Scope {
 
 /// What one count stands for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scale {
+pub struct EventScale {
     /// How many units one count is; finite. Source: the event's `.scale` file in sysfs.
     pub factor: f64,
     /// The unit, as sysfs spells it: `Joules`, `ns`.
@@ -65,9 +65,9 @@ pub struct Scale {
 }
 
 /// An event with everything this machine's sysfs and tracefs say of it.
-pub(super) struct Resolved {
+pub(super) struct ResolvedEvent {
     pub(super) builder: Builder<'static>,
-    pub(super) scale: Option<Scale>,
+    pub(super) scale: Option<EventScale>,
 }
 
 impl Event {
@@ -87,27 +87,27 @@ impl Event {
 
     /// Cycles in both modes.
     pub(super) fn cycles() -> Self {
-        Self { source: Source::Hardware(Hardware::CPU_CYCLES), scope: Scope::Everywhere }
+        Self { source: EventSource::Hardware(Hardware::CPU_CYCLES), scope: EventScope::Everywhere }
     }
 
     /// Whether counting it may occupy one of the processor's counters. Software events and tracepoints do not.
     pub fn uses_hardware_counter(&self) -> bool {
         match &self.source {
-            Source::Hardware(_) | Source::Cache(_) | Source::Raw(_) | Source::Sysfs { .. } => true,
-            Source::Software(_) | Source::Tracepoint { .. } => false,
+            EventSource::Hardware(_) | EventSource::Cache(_) | EventSource::Raw(_) | EventSource::Sysfs { .. } => true,
+            EventSource::Software(_) | EventSource::Tracepoint { .. } => false,
         }
     }
 
     /// Whether it is the processor's own PMU that counts it.
     pub(super) fn is_of_cpu_pmu(&self) -> bool {
-        matches!(self.source, Source::Hardware(_) | Source::Cache(_) | Source::Raw(_))
+        matches!(self.source, EventSource::Hardware(_) | EventSource::Cache(_) | EventSource::Raw(_))
     }
 
     /// Whether the work of [`workload`](super::workload) makes the count grow on every working PMU.
     pub(super) fn must_advance(&self) -> bool {
         let stalls = matches!(
             self.source,
-            Source::Hardware(Hardware::STALLED_CYCLES_FRONTEND | Hardware::STALLED_CYCLES_BACKEND)
+            EventSource::Hardware(Hardware::STALLED_CYCLES_FRONTEND | Hardware::STALLED_CYCLES_BACKEND)
         );
         stalls || self.always_advances()
     }
@@ -117,7 +117,7 @@ impl Event {
     pub(super) fn always_advances(&self) -> bool {
         let with_every_instruction = matches!(
             self.source,
-            Source::Hardware(
+            EventSource::Hardware(
                 Hardware::CPU_CYCLES
                     | Hardware::REF_CPU_CYCLES
                     | Hardware::INSTRUCTIONS
@@ -130,7 +130,7 @@ impl Event {
     /// Whether it is a clock in nanoseconds, which the kernel reads without regard to the mode
     /// (`task_clock_event_read`, `cpu_clock_event_read` in kernel/events/core.c).
     pub(super) fn is_clock(&self) -> bool {
-        matches!(self.source, Source::Software(Software::TASK_CLOCK | Software::CPU_CLOCK))
+        matches!(self.source, EventSource::Software(Software::TASK_CLOCK | Software::CPU_CLOCK))
     }
 
     /// The same event counted in user mode alone, if that is a count of its own and the event is not limited yet.
@@ -139,48 +139,49 @@ impl Event {
     /// such an event and counts 0 for ever, so software events other than faults have no such version.
     pub(super) fn in_user_mode(&self) -> Option<Self> {
         let counts_in_user_mode = match &self.source {
-            Source::Hardware(_) | Source::Cache(_) | Source::Raw(_) | Source::Sysfs { .. } => true,
-            Source::Software(event) => {
+            EventSource::Hardware(_) | EventSource::Cache(_) | EventSource::Raw(_) | EventSource::Sysfs { .. } => true,
+            EventSource::Software(event) => {
                 matches!(*event, Software::PAGE_FAULTS | Software::PAGE_FAULTS_MIN | Software::PAGE_FAULTS_MAJ)
             }
-            Source::Tracepoint { .. } => false,
+            EventSource::Tracepoint { .. } => false,
         };
-        (counts_in_user_mode && self.scope == Scope::Everywhere)
-            .then(|| Self { source: self.source.clone(), scope: Scope::User })
+        (counts_in_user_mode && self.scope == EventScope::Everywhere)
+            .then(|| Self { source: self.source.clone(), scope: EventScope::User })
     }
 
     /// The same event counted in both modes, if it is limited to one.
     pub(super) fn in_both_modes(&self) -> Option<Self> {
-        (self.scope != Scope::Everywhere).then(|| Self { source: self.source.clone(), scope: Scope::Everywhere })
+        (self.scope != EventScope::Everywhere)
+            .then(|| Self { source: self.source.clone(), scope: EventScope::Everywhere })
     }
 
     /// A modifier that the kernel takes and that makes the count say something else than its name.
     fn refuse_misleading_modifier(&self) -> Result<(), NotCounted> {
         let happens_in_the_kernel = matches!(
             self.source,
-            Source::Software(Software::CONTEXT_SWITCHES | Software::CPU_MIGRATIONS | Software::CGROUP_SWITCHES)
+            EventSource::Software(Software::CONTEXT_SWITCHES | Software::CPU_MIGRATIONS | Software::CGROUP_SWITCHES)
         );
         let reason = match self.scope {
-            Scope::User if happens_in_the_kernel => "it happens in the kernel, and in user mode always reads 0",
-            Scope::User | Scope::Kernel if self.is_clock() => "the kernel does not split this clock by mode",
+            EventScope::User if happens_in_the_kernel => "it happens in the kernel, and in user mode always reads 0",
+            EventScope::User | EventScope::Kernel if self.is_clock() => "the kernel does not split this clock by mode",
             _ => return Ok(()),
         };
         Err(NotCounted::new(self.to_string(), reason, "drop the modifier"))
     }
 
     /// Looks up what the name leaves to the machine.
-    pub(super) fn resolve(&self, root: &Root) -> Result<Resolved, NotCounted> {
+    pub(super) fn resolve(&self, root: &SysRoot) -> Result<ResolvedEvent, NotCounted> {
         self.refuse_misleading_modifier()?;
-        let mut scale = self.is_clock().then(|| Scale { factor: 1.0, unit: "ns".into() });
+        let mut scale = self.is_clock().then(|| EventScale { factor: 1.0, unit: "ns".into() });
         let mut builder = match &self.source {
-            Source::Hardware(event) => Builder::new(*event),
-            Source::Cache(event) => Builder::new(event.clone()),
-            Source::Software(event) => Builder::new(*event),
-            Source::Raw(config) => Builder::new(Raw::new(*config)),
-            Source::Tracepoint { system, name } => {
+            EventSource::Hardware(event) => Builder::new(*event),
+            EventSource::Cache(event) => Builder::new(event.clone()),
+            EventSource::Software(event) => Builder::new(*event),
+            EventSource::Raw(config) => Builder::new(Raw::new(*config)),
+            EventSource::Tracepoint { system, name } => {
                 Builder::new(Tracepoint::with_id(tracepoint::id(root, system, name)?))
             }
-            Source::Sysfs { pmu, terms } => {
+            EventSource::Sysfs { pmu, terms } => {
                 let encoding = sysfs::Pmu::load(root, pmu)
                     .and_then(|pmu| pmu.refuse_system_wide()?.encode(terms))
                     .map_err(|fault| fault.not_counted(self.to_string()))?;
@@ -190,10 +191,10 @@ impl Event {
         };
         // perf's own reading of the modifiers: a stated mode excludes the hypervisor too.
         builder
-            .exclude_user(self.scope == Scope::Kernel)
-            .exclude_kernel(self.scope == Scope::User)
-            .exclude_hv(self.scope != Scope::Everywhere);
-        Ok(Resolved { builder, scale })
+            .exclude_user(self.scope == EventScope::Kernel)
+            .exclude_kernel(self.scope == EventScope::User)
+            .exclude_hv(self.scope != EventScope::Everywhere);
+        Ok(ResolvedEvent { builder, scale })
     }
 }
 
@@ -208,13 +209,13 @@ impl FromStr for Event {
             Some((name, modifier)) => (name, Some(modifier)),
             None => (text, None),
         };
-        let scope = modifier.map_or(Some(Scope::Everywhere), parse_scope);
+        let scope = modifier.map_or(Some(EventScope::Everywhere), parse_scope);
         match (source(name), scope, modifier) {
             (Some(source), Some(scope), _) => Ok(Self { source, scope }),
             (Some(_), None, Some(modifier)) => Err(malformed(text, unknown_modifier(modifier))),
             (None, _, Some(rest)) if is_identifier(name) && is_identifier(rest) && scope.is_none() => {
-                let source = Source::Tracepoint { system: name.to_owned(), name: rest.to_owned() };
-                Ok(Self { source, scope: Scope::Everywhere })
+                let source = EventSource::Tracepoint { system: name.to_owned(), name: rest.to_owned() };
+                Ok(Self { source, scope: EventScope::Everywhere })
             }
             _ => Err(unknown(text, if scope.is_some() { name } else { text })),
         }
@@ -225,38 +226,38 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before_modifier = ":";
         match &self.source {
-            Source::Hardware(event) => f.write_str(names::of_hardware(*event))?,
-            Source::Cache(event) => f.write_str(&names::of_cache(event))?,
-            Source::Software(event) => f.write_str(names::of_software(*event))?,
-            Source::Raw(config) => write!(f, "r{config:x}")?,
-            Source::Tracepoint { system, name } => write!(f, "{system}:{name}")?,
-            Source::Sysfs { pmu, terms } => {
+            EventSource::Hardware(event) => f.write_str(names::of_hardware(*event))?,
+            EventSource::Cache(event) => f.write_str(&names::of_cache(event))?,
+            EventSource::Software(event) => f.write_str(names::of_software(*event))?,
+            EventSource::Raw(config) => write!(f, "r{config:x}")?,
+            EventSource::Tracepoint { system, name } => write!(f, "{system}:{name}")?,
+            EventSource::Sysfs { pmu, terms } => {
                 let terms: Vec<String> = terms.iter().map(Term::to_string).collect();
                 write!(f, "{pmu}/{}/", terms.join(","))?;
                 before_modifier = "";
             }
         }
         match self.scope {
-            Scope::Everywhere => Ok(()),
-            Scope::User => write!(f, "{before_modifier}u"),
-            Scope::Kernel => write!(f, "{before_modifier}k"),
+            EventScope::Everywhere => Ok(()),
+            EventScope::User => write!(f, "{before_modifier}u"),
+            EventScope::Kernel => write!(f, "{before_modifier}k"),
         }
     }
 }
 
 /// A name without modifier; tracepoints, which hold a colon themselves, may still carry one outside.
-fn source(name: &str) -> Option<Source> {
+fn source(name: &str) -> Option<EventSource> {
     let tracepoint = || {
         let (system, name) = name.split_once(':')?;
         let is_modifier = parse_scope(name).is_some();
         (is_identifier(system) && is_identifier(name) && !is_modifier)
-            .then(|| Source::Tracepoint { system: system.to_owned(), name: name.to_owned() })
+            .then(|| EventSource::Tracepoint { system: system.to_owned(), name: name.to_owned() })
     };
     names::hardware(name)
-        .map(Source::Hardware)
-        .or_else(|| names::software(name).map(Source::Software))
-        .or_else(|| names::cache(name).map(Source::Cache))
-        .or_else(|| raw(name).map(Source::Raw))
+        .map(EventSource::Hardware)
+        .or_else(|| names::software(name).map(EventSource::Software))
+        .or_else(|| names::cache(name).map(EventSource::Cache))
+        .or_else(|| raw(name).map(EventSource::Raw))
         .or_else(tracepoint)
 }
 
@@ -275,18 +276,18 @@ fn sysfs_event(text: &str, pmu: &str, rest: &str) -> Result<Event, PmuError> {
     let terms: Result<Vec<Term>, String> = terms.split(',').map(|term| term.trim().parse()).collect();
     let modifier = modifier.strip_prefix(':').unwrap_or(modifier);
     let scope = match modifier {
-        "" => Scope::Everywhere,
+        "" => EventScope::Everywhere,
         modifier => parse_scope(modifier).ok_or_else(|| malformed(text, unknown_modifier(modifier)))?,
     };
     let terms = terms.map_err(|fault| malformed(text, fault))?;
-    Ok(Event { source: Source::Sysfs { pmu: pmu.to_owned(), terms }, scope })
+    Ok(Event { source: EventSource::Sysfs { pmu: pmu.to_owned(), terms }, scope })
 }
 
-fn parse_scope(modifier: &str) -> Option<Scope> {
+fn parse_scope(modifier: &str) -> Option<EventScope> {
     match modifier {
-        "u" => Some(Scope::User),
-        "k" => Some(Scope::Kernel),
-        "uk" | "ku" => Some(Scope::Everywhere),
+        "u" => Some(EventScope::User),
+        "k" => Some(EventScope::Kernel),
+        "uk" | "ku" => Some(EventScope::Everywhere),
         _ => None,
     }
 }
@@ -402,7 +403,7 @@ mod tests {
 
     #[test]
     fn modifiers_that_would_read_0_or_everything_are_refused() {
-        let root = Root::default();
+        let root = SysRoot::default();
         for text in ["context-switches:u", "migrations:u", "cgroup-switches:u", "task-clock:k", "cpu-clock:u"] {
             let refusal = text.parse::<Event>().unwrap().resolve(&root).err().unwrap();
             assert_eq!(refusal.remedy, "drop the modifier", "{text}");

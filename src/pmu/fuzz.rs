@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::Event;
 use super::sysfs::{Field, Pmu, Term};
-use crate::pmu::Root;
+use crate::pmu::SysRoot;
 
 fn text() -> impl Strategy<Value = String> {
     let names = "(cycles|cs|L1-dcache|LLC|cpu/|event=|umask=0x|config:|config1:|sched:|r|:u|:k|,|/|=|0x|-|[0-9a-f]{1,20}|\\PC){0,8}";
@@ -44,7 +44,7 @@ proptest! {
         // Once with bytes, once with text that is nearly right, and once naming itself: it would never end.
         for content in [&bytes[..], text.as_bytes(), b"ticks,ticks"] {
             std::fs::write(pmu.join(whole[file].0), content).unwrap();
-            if let Ok(pmu) = Pmu::load(&Root::fixture(tree.path().to_str().unwrap()), "cpu") {
+            if let Ok(pmu) = Pmu::load(&SysRoot::fixture(tree.path().to_str().unwrap()), "cpu") {
                 for terms in ["ticks", "event=0xfff", "config=1,ticks"] {
                     let terms: Vec<Term> = terms.split(',').map(|term| term.parse().unwrap()).collect();
                     let _ = (pmu.encode(&terms).map_err(|fault| fault.not_counted("x".into())), pmu.cpus());

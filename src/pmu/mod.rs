@@ -13,13 +13,13 @@
 mod counters;
 mod energy;
 mod event;
+mod event_set;
 #[cfg(test)]
 mod fuzz;
 mod names;
 mod opener;
 #[cfg(test)]
 mod ping_pong;
-mod plan;
 mod refusal;
 mod sysfs;
 mod tally;
@@ -30,12 +30,12 @@ mod workload;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use counters::{Counters, Delta, Reading, Snapshot};
+pub use counters::{CounterReading, Counters, Delta, Snapshot};
 pub use energy::{Energy, EnergyReading};
-pub use event::{Event, Scale};
-pub use plan::{HARDWARE_EVENTS_PER_SET, Plan};
+pub use event::{Event, EventScale};
+pub use event_set::{EventSet, HARDWARE_EVENTS_PER_SET};
 pub use refusal::NotCounted;
-pub use tally::{Counted, CounterSummary, Tally};
+pub use tally::{CounterSummary, EventCost, Tally};
 pub use tracepoint::Wakeups;
 
 use crate::sys::SysError;
@@ -84,15 +84,15 @@ fn suggestion(nearest: &[String]) -> String {
 
 /// The directory below which `/sys` and `/proc` are read; tests put a fixture tree in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Root(PathBuf);
+pub(crate) struct SysRoot(PathBuf);
 
-impl Default for Root {
+impl Default for SysRoot {
     fn default() -> Self {
         Self(PathBuf::from("/"))
     }
 }
 
-impl Root {
+impl SysRoot {
     /// A tree that stands for the machine's.
     #[cfg(test)]
     pub(crate) fn fixture(name: &str) -> Self {
@@ -112,8 +112,8 @@ impl Root {
         self.join("sys/bus/event_source/devices")
     }
 
-    /// Whether the NMI watchdog holds one of the PMU's counters: it is on, and a counter is what it is made of. Elsewhere
-    /// than on x86 and arm64 the same switch turns on a detector that needs none (lib/Kconfig.debug,
+    /// Whether the NMI watchdog holds one of the PMU's counters: it is on, and a counter is what it is made of.
+    /// Elsewhere than on x86 and arm64 the same switch turns on a detector that needs none (lib/Kconfig.debug,
     /// HARDLOCKUP_DETECTOR_BUDDY and HARDLOCKUP_DETECTOR_ARCH).
     fn nmi_watchdog(&self) -> bool {
         let on = || std::fs::read_to_string(self.join("proc/sys/kernel/nmi_watchdog")).is_ok_and(|on| on.trim() == "1");

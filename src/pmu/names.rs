@@ -5,9 +5,9 @@
 
 use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Hardware, Software};
 
-type Row<T> = (T, &'static [&'static str]);
+type NamedValue<T> = (T, &'static [&'static str]);
 
-const HARDWARE: &[Row<Hardware>] = &[
+const HARDWARE: &[NamedValue<Hardware>] = &[
     (Hardware::CPU_CYCLES, &["cycles", "cpu-cycles"]),
     (Hardware::INSTRUCTIONS, &["instructions"]),
     (Hardware::CACHE_REFERENCES, &["cache-references"]),
@@ -20,7 +20,7 @@ const HARDWARE: &[Row<Hardware>] = &[
     (Hardware::REF_CPU_CYCLES, &["ref-cycles"]),
 ];
 
-const SOFTWARE: &[Row<Software>] = &[
+const SOFTWARE: &[NamedValue<Software>] = &[
     (Software::CPU_CLOCK, &["cpu-clock"]),
     (Software::TASK_CLOCK, &["task-clock"]),
     (Software::PAGE_FAULTS, &["page-faults", "faults"]),
@@ -35,7 +35,7 @@ const SOFTWARE: &[Row<Software>] = &[
     (Software::CGROUP_SWITCHES, &["cgroup-switches"]),
 ];
 
-const CACHES: &[Row<CacheId>] = &[
+const CACHES: &[NamedValue<CacheId>] = &[
     (CacheId::L1D, &["L1-dcache", "l1-d", "l1d", "L1-data"]),
     (CacheId::L1I, &["L1-icache", "l1-i", "l1i", "L1-instruction"]),
     (CacheId::LL, &["LLC", "L2"]),
@@ -46,13 +46,13 @@ const CACHES: &[Row<CacheId>] = &[
 ];
 
 /// The first name goes before a result (`load-misses`), the second stands alone (`loads`).
-const OPERATIONS: &[Row<CacheOp>] = &[
+const OPERATIONS: &[NamedValue<CacheOp>] = &[
     (CacheOp::READ, &["load", "loads", "read"]),
     (CacheOp::WRITE, &["store", "stores", "write"]),
     (CacheOp::PREFETCH, &["prefetch", "prefetches", "speculative-read", "speculative-load"]),
 ];
 
-const RESULTS: &[Row<CacheResult>] =
+const RESULTS: &[NamedValue<CacheResult>] =
     &[(CacheResult::ACCESS, &["refs", "Reference", "ops", "access"]), (CacheResult::MISS, &["misses", "miss"])];
 
 /// The generic hardware event of this name.
@@ -140,19 +140,19 @@ fn has_operation(which: CacheId, operation: CacheOp) -> bool {
     }
 }
 
-fn value_of<T: Copy>(table: &[Row<T>], name: &str) -> Option<T> {
+fn value_of<T: Copy>(table: &[NamedValue<T>], name: &str) -> Option<T> {
     let row = table.iter().find(|(_, names)| names.iter().any(|known| known.eq_ignore_ascii_case(name)));
     row.map(|(value, _)| *value)
 }
 
 /// A value that stands in no table came from the kernel's future, not from a parsed name.
-fn name_of<T: PartialEq>(table: &[Row<T>], wanted: T) -> &'static str {
+fn name_of<T: PartialEq>(table: &[NamedValue<T>], wanted: T) -> &'static str {
     table.iter().find(|(value, _)| *value == wanted).map_or("?", |(_, names)| names[0])
 }
 
 /// The value whose longest name begins `text` and ends at a hyphen or the end, and what follows that hyphen.
 /// The longest, because names contain hyphens themselves (`l1-d` begins `L1-dcache`).
-fn take<'a, T: Copy>(table: &[Row<T>], text: &'a str) -> Option<(T, Option<&'a str>)> {
+fn take<'a, T: Copy>(table: &[NamedValue<T>], text: &'a str) -> Option<(T, Option<&'a str>)> {
     let candidates = table.iter().flat_map(|(value, names)| names.iter().map(move |name| (*value, *name)));
     candidates
         .filter_map(|(value, name)| {

@@ -6,40 +6,40 @@ use nix::errno::Errno;
 use perf_event::events::Hardware;
 use perf_event::{Builder, Counter};
 
-use super::counters::{Open, try_together};
-use super::event::{Resolved, Scope};
-use super::refusal::{Circumstances, Reach, errno_of, explain, modes_not_told_apart, silent};
-use super::trial::Verdict;
-use super::{Event, NotCounted, Root};
+use super::counters::{OpenEvent, try_together};
+use super::event::{EventScope, ResolvedEvent};
+use super::refusal::{Reach, RefusalContext, errno_of, explain, modes_not_told_apart, silent};
+use super::trial::TrialOutcome;
+use super::{Event, NotCounted, SysRoot};
 
 /// What opens events and counts with them; tests put a kernel with another PMU in its place.
 #[derive(Clone, Copy)]
-pub(super) struct Kernel {
+pub(super) struct KernelCalls {
     pub(super) open: fn(&Event, &mut Builder) -> io::Result<Counter>,
     /// Counts the trial's work with events that always count and a set.
-    pub(super) try_together: fn(&mut [Open], &mut [Open]) -> Vec<Verdict>,
+    pub(super) try_together: fn(&mut [OpenEvent], &mut [OpenEvent]) -> Vec<TrialOutcome>,
 }
 
-impl Kernel {
+impl KernelCalls {
     /// The one that runs.
     pub(super) const RUNNING: Self = Self { open: |_, builder| builder.build(), try_together };
 }
 
 /// What opening needs to know to explain a refusal.
 pub(super) struct Opener<'a> {
-    root: &'a Root,
-    kernel: Kernel,
+    root: &'a SysRoot,
+    kernel: KernelCalls,
     paranoid: Option<i32>,
     cpu_pmu: Option<bool>,
 }
 
 impl<'a> Opener<'a> {
-    pub(super) fn new(root: &'a Root, kernel: Kernel) -> Self {
+    pub(super) fn new(root: &'a SysRoot, kernel: KernelCalls) -> Self {
         Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu(kernel) }
     }
 
     /// Opens the event, or what can be had of it; says in `not_counted` what could not.
-    pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<NotCounted>) -> Option<Open> {
+    pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<NotCounted>) -> Option<OpenEvent> {
         let mut refusal = match self.attempt(event) {
             Ok(open) => return Some(open),
             Err(refusal) => refusal,
@@ -70,8 +70,8 @@ impl<'a> Opener<'a> {
         open
     }
 
-    fn attempt(&self, event: &Event) -> Result<Open, Refusal> {
-        let Resolved { mut builder, scale } = event.resolve(self.root).map_err(Refusal::of_the_event)?;
+    fn attempt(&self, event: &Event) -> Result<OpenEvent, Refusal> {
+        let ResolvedEvent { mut builder, scale } = event.resolve(self.root).map_err(Refusal::of_the_event)?;
         // The clocks count the same whether or not the kernel is excluded, and excluding it needs no privilege.
         if event.is_clock() {
             builder.exclude_kernel(true);
@@ -79,19 +79,18 @@ impl<'a> Opener<'a> {
         builder.inherit(true);
         let counter = (self.kernel.open)(event, &mut builder).map_err(|error| self.refusal(event, &error))?;
         let (always_advances, must_advance) = (event.always_advances(), event.must_advance());
-        let mut open = Open { event: event.to_string(), scale, counter, always_advances, must_advance, alone: 0 };
+        let mut open = OpenEvent { event: event.to_string(), scale, counter, always_advances, must_advance, alone: 0 };
         let advances = open.advances().map_err(|error| self.refusal(event, &error))?;
         if advances { Ok(open) } else { Err(Refusal::of_the_event(silent(open.event))) }
     }
 
     fn refusal(&self, event: &Event, error: &io::Error) -> Refusal {
         let errno = errno_of(error);
-        let own_user_mode = event.scope == Scope::User || event.is_clock();
+        let own_user_mode = event.scope == EventScope::User || event.is_clock();
         let reach = if own_user_mode { Reach::OwnUserMode } else { Reach::OwnTasks };
         let cpu_pmu = self.cpu_pmu.filter(|_| event.is_of_cpu_pmu());
-        let circumstances =
-            Circumstances { reach, paranoid: self.paranoid, cpu_pmu, watchdog: self.root.nmi_watchdog() };
-        Refusal { not_counted: explain(&event.to_string(), errno, circumstances), errno: Some(errno) }
+        let conditions = RefusalContext { reach, paranoid: self.paranoid, cpu_pmu, watchdog: self.root.nmi_watchdog() };
+        Refusal { not_counted: explain(&event.to_string(), errno, conditions), errno: Some(errno) }
     }
 }
 
@@ -109,7 +108,7 @@ impl Refusal {
 
 /// Whether the processor's PMU can count anything. Cycles in user mode is what every PMU has and what asks for
 /// the least privilege; sysfs would have to be searched for the PMU's name, which differs by processor.
-fn has_cpu_pmu(kernel: Kernel) -> Option<bool> {
+fn has_cpu_pmu(kernel: KernelCalls) -> Option<bool> {
     let cycles = Event::cycles();
     let attempt =
         |event: &Event, builder: &mut Builder| (kernel.open)(event, builder).map_err(|error| errno_of(&error));
@@ -130,7 +129,7 @@ fn has_cpu_pmu(kernel: Kernel) -> Option<bool> {
 mod tests {
     use perf_event::events::Software;
 
-    use super::super::{Counters, Plan};
+    use super::super::{Counters, EventSet};
     use super::*;
 
     /// Every hardware event in both modes is this clock, which every kernel has and anybody may open.
@@ -140,7 +139,7 @@ mod tests {
 
     fn without_filters(event: &Event, builder: &mut Builder) -> io::Result<Counter> {
         match event.scope {
-            Scope::Everywhere if event.is_of_cpu_pmu() => stand_in(),
+            EventScope::Everywhere if event.is_of_cpu_pmu() => stand_in(),
             _ if event.is_of_cpu_pmu() => Err(Errno::EINVAL.into()),
             _ => builder.build(),
         }
@@ -155,22 +154,26 @@ mod tests {
     }
 
     fn open(names: &str, kernel: fn(&Event, &mut Builder) -> io::Result<Counter>) -> Counters {
-        let plan = Plan::of(&Event::parse_list(names).unwrap());
-        Counters::open_under(&plan, &Root::fixture("amd-server"), Kernel { open: kernel, ..Kernel::RUNNING })
+        let plan = EventSet::of(&Event::parse_list(names).unwrap());
+        Counters::open_under(
+            &plan,
+            &SysRoot::fixture("amd-server"),
+            KernelCalls { open: kernel, ..KernelCalls::RUNNING },
+        )
     }
 
     /// The PMU has one counter for each kind of event: the second of a set runs and reads 0.
-    fn one_counter_each(_: &mut [Open], set: &mut [Open]) -> Vec<Verdict> {
-        let kind = |open: &Open| open.event.split(':').next().map(str::to_owned);
+    fn one_counter_each(_: &mut [OpenEvent], set: &mut [OpenEvent]) -> Vec<TrialOutcome> {
+        let kind = |open: &OpenEvent| open.event.split(':').next().map(str::to_owned);
         let first = |place: usize| set[..place].iter().all(|other| kind(other) != kind(&set[place]));
-        (0..set.len()).map(|place| if first(place) { Verdict::Counts } else { Verdict::Silent }).collect()
+        (0..set.len()).map(|place| if first(place) { TrialOutcome::Counts } else { TrialOutcome::Silent }).collect()
     }
 
     #[test]
     fn events_that_cannot_count_together_are_counted_in_turn() {
-        let plan = Plan::of(&Event::parse_list("cycles:u,cycles:k,instructions:u,instructions:k").unwrap());
-        let kernel = Kernel { open: |_, _| stand_in(), try_together: one_counter_each };
-        let mut counters = Counters::open_under(&plan, &Root::fixture("amd-server"), kernel);
+        let plan = EventSet::of(&Event::parse_list("cycles:u,cycles:k,instructions:u,instructions:k").unwrap());
+        let kernel = KernelCalls { open: |_, _| stand_in(), try_together: one_counter_each };
+        let mut counters = Counters::open_under(&plan, &SysRoot::fixture("amd-server"), kernel);
         let mut counted = Vec::new();
         for set in counters.rotation() {
             counters.select(set).unwrap();
@@ -183,9 +186,10 @@ mod tests {
 
     #[test]
     fn an_event_that_is_silent_in_every_set_is_not_counted() {
-        let plan = Plan::of(&Event::parse_list("cycles:u").unwrap());
-        let kernel = Kernel { open: |_, _| stand_in(), try_together: |_, set| vec![Verdict::Silent; set.len()] };
-        let counters = Counters::open_under(&plan, &Root::fixture("amd-server"), kernel);
+        let plan = EventSet::of(&Event::parse_list("cycles:u").unwrap());
+        let kernel =
+            KernelCalls { open: |_, _| stand_in(), try_together: |_, set| vec![TrialOutcome::Silent; set.len()] };
+        let counters = Counters::open_under(&plan, &SysRoot::fixture("amd-server"), kernel);
         assert_eq!((counters.events().count(), counters.rotation().len()), (0, 0));
         assert!(counters.not_counted()[0].reason.contains("reads 0"), "{:?}", counters.not_counted());
     }

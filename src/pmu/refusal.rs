@@ -98,7 +98,7 @@ impl Reach {
 
 /// What is known of the machine when the kernel refuses.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Circumstances {
+pub(super) struct RefusalContext {
     pub(super) reach: Reach,
     /// `kernel.perf_event_paranoid`, if it could be read.
     pub(super) paranoid: Option<i32>,
@@ -110,10 +110,10 @@ pub(super) struct Circumstances {
 }
 
 /// Decodes the errno of perf_event_open(2) ("ERRORS" there).
-pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -> NotCounted {
+pub(super) fn explain(event: &str, errno: Errno, conditions: RefusalContext) -> NotCounted {
     let (reason, remedy) = match errno {
         // Where there is no PMU at all, more privilege would not help.
-        Errno::ENOENT | Errno::EACCES | Errno::EPERM if circumstances.cpu_pmu == Some(false) => (
+        Errno::ENOENT | Errno::EACCES | Errno::EPERM if conditions.cpu_pmu == Some(false) => (
             "there is no hardware PMU here",
             "in a virtual machine have the hypervisor expose the vPMU (QEMU/KVM: -cpu host,pmu=on; clouds: metal \
              or whole-socket instances), or run on bare metal",
@@ -122,7 +122,7 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "neither the kernel nor the PMU here has such an event",
             "choose one that `perf list` shows, or give the processor's own event as a raw one (rNNNN)",
         ),
-        Errno::EACCES | Errno::EPERM => return permission(event, errno, circumstances),
+        Errno::EACCES | Errno::EPERM => return permission(event, errno, conditions),
         Errno::EINVAL => (
             "the kernel or the PMU does not accept this event or its modifier (EINVAL)",
             "check the encoding against the processor's manual, or drop the modifier",
@@ -142,7 +142,7 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
             "there is no perf_event_open here: the kernel lacks CONFIG_PERF_EVENTS or a sandbox hides it (ENOSYS)",
             "run outside the container or sandbox, or allow perf_event_open in its seccomp profile",
         ),
-        Errno::EBUSY => ("another event holds the PMU exclusively (EBUSY)", free_a_counter(circumstances.watchdog)),
+        Errno::EBUSY => ("another event holds the PMU exclusively (EBUSY)", free_a_counter(conditions.watchdog)),
         Errno::ENOSPC => ("the processor has no free counter or breakpoint (ENOSPC)", "ask for fewer events"),
         Errno::E2BIG => ("the event uses an option this kernel does not know (E2BIG)", "use a newer kernel"),
         other => {
@@ -152,7 +152,7 @@ pub(super) fn explain(event: &str, errno: Errno, circumstances: Circumstances) -
     NotCounted::new(event, reason, remedy)
 }
 
-fn permission(event: &str, errno: Errno, Circumstances { reach, paranoid, .. }: Circumstances) -> NotCounted {
+fn permission(event: &str, errno: Errno, RefusalContext { reach, paranoid, .. }: RefusalContext) -> NotCounted {
     let needed = reach.highest_paranoid();
     let Some(paranoid) = paranoid.filter(|paranoid| *paranoid > needed) else {
         return NotCounted::new(
@@ -179,8 +179,8 @@ fn permission(event: &str, errno: Errno, Circumstances { reach, paranoid, .. }: 
 mod tests {
     use super::*;
 
-    fn here(reach: Reach, paranoid: Option<i32>) -> Circumstances {
-        Circumstances { reach, paranoid, cpu_pmu: Some(true), watchdog: true }
+    fn here(reach: Reach, paranoid: Option<i32>) -> RefusalContext {
+        RefusalContext { reach, paranoid, cpu_pmu: Some(true), watchdog: true }
     }
 
     #[test]
@@ -206,16 +206,16 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_named_only_where_it_holds_a_counter() {
-        let without = Circumstances { watchdog: false, ..here(Reach::OwnTasks, Some(0)) };
+        let without = RefusalContext { watchdog: false, ..here(Reach::OwnTasks, Some(0)) };
         let refusal = explain("cycles", Errno::EBUSY, without);
         assert!(refusal.remedy.contains("profilers") && !refusal.remedy.contains("watchdog"), "{refusal}");
     }
 
     #[test]
     fn a_machine_without_pmu_is_told_apart_from_one_without_the_event() {
-        let circumstances = Circumstances { cpu_pmu: Some(false), ..here(Reach::OwnTasks, Some(0)) };
+        let conditions = RefusalContext { cpu_pmu: Some(false), ..here(Reach::OwnTasks, Some(0)) };
         for errno in [Errno::ENOENT, Errno::EACCES] {
-            let refusal = explain("cycles", errno, circumstances);
+            let refusal = explain("cycles", errno, conditions);
             assert!(refusal.reason.contains("no hardware PMU") && refusal.remedy.contains("vPMU"), "{refusal}");
         }
     }

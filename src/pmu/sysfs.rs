@@ -13,7 +13,7 @@ use std::str::FromStr;
 use perf_event::Builder;
 use perf_event::events::Raw;
 
-use super::{NotCounted, Root, Scale};
+use super::{EventScale, NotCounted, SysRoot};
 
 /// One term between the slashes: `event=0xc0`, a flag (`edge`) or the name of an event the PMU describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,17 +43,17 @@ pub(super) struct Encoding {
     kind: u32,
     /// `config`, `config1`, `config2`, `config3`.
     words: [u64; 4],
-    pub(super) scale: Option<Scale>,
+    pub(super) scale: Option<EventScale>,
 }
 
 /// Why an event cannot be had from sysfs, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct SysfsFault {
     reason: String,
     remedy: String,
 }
 
-impl Fault {
+impl SysfsFault {
     fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { reason: reason.into(), remedy: remedy.into() }
     }
@@ -107,12 +107,12 @@ fn number(text: &str) -> Option<u64> {
 impl Pmu {
     /// Reads the PMU's directory. Fields in words this version does not know are left out: only their users
     /// must miss them.
-    pub(super) fn load(root: &Root, name: &str) -> Result<Self, Fault> {
+    pub(super) fn load(root: &SysRoot, name: &str) -> Result<Self, SysfsFault> {
         let directory = root.event_sources().join(name);
         let kind_file = directory.join("type");
         let Ok(kind) = std::fs::read_to_string(&kind_file) else {
             let there_are = file_names(&root.event_sources()).join(", ");
-            return Err(Fault::new(
+            return Err(SysfsFault::new(
                 format!("this machine has no PMU '{name}'"),
                 format!("choose one of {there_are}; others need their driver loaded, or a machine that has them"),
             ));
@@ -128,9 +128,9 @@ impl Pmu {
     }
 
     /// This PMU, unless it counts packages or memory controllers: those have a `cpumask` and refuse tasks.
-    pub(super) fn refuse_system_wide(self) -> Result<Self, Fault> {
+    pub(super) fn refuse_system_wide(self) -> Result<Self, SysfsFault> {
         if self.directory.join("cpumask").exists() {
-            return Err(Fault::new(
+            return Err(SysfsFault::new(
                 format!("the PMU '{}' counts for a whole package, not for a task", self.name),
                 "use `perf stat -a` beside the benchmark on an otherwise idle machine",
             ));
@@ -146,19 +146,19 @@ impl Pmu {
     }
 
     /// That `name` in this PMU's directory cannot be asked for.
-    pub(super) fn odd_event(&self, name: &str) -> Fault {
+    pub(super) fn odd_event(&self, name: &str) -> SysfsFault {
         unreadable(&self.directory.join("events"), name)
     }
 
     /// The processors to open a system-wide event on: one for each thing it counts, as `cpumask` lists them.
-    pub(super) fn cpus(&self) -> Result<Vec<crate::units::CpuId>, Fault> {
+    pub(super) fn cpus(&self) -> Result<Vec<crate::units::CpuId>, SysfsFault> {
         let path = self.directory.join("cpumask");
         let text = read(&path)?;
         crate::units::parse_cpu_list(&text).ok_or_else(|| unreadable(&path, &text))
     }
 
     /// Puts the terms' values where the PMU's format wants them.
-    pub(super) fn encode(&self, terms: &[Term]) -> Result<Encoding, Fault> {
+    pub(super) fn encode(&self, terms: &[Term]) -> Result<Encoding, SysfsFault> {
         let mut encoding = Encoding { kind: self.kind, words: [0; 4], scale: None };
         for term in terms {
             let alias = self.directory.join("events").join(&term.name);
@@ -171,13 +171,13 @@ impl Pmu {
         Ok(encoding)
     }
 
-    fn encode_named(&self, alias: &Path, encoding: &mut Encoding) -> Result<(), Fault> {
+    fn encode_named(&self, alias: &Path, encoding: &mut Encoding) -> Result<(), SysfsFault> {
         let text = read(alias)?;
         for term in text.trim().split(',') {
             let term: Term = term.trim().parse().map_err(|fault: String| {
                 // `param=?` marks a value the user has to give.
                 let remedy = "spell the event out by its terms, with a value for each";
-                Fault::new(format!("{}: {fault}", alias.display()), remedy)
+                SysfsFault::new(format!("{}: {fault}", alias.display()), remedy)
             })?;
             self.encode_term(&term, encoding)?;
         }
@@ -185,12 +185,12 @@ impl Pmu {
         Ok(())
     }
 
-    fn encode_term(&self, term: &Term, encoding: &mut Encoding) -> Result<(), Fault> {
+    fn encode_term(&self, term: &Term, encoding: &mut Encoding) -> Result<(), SysfsFault> {
         let whole_word = ["config", "config1", "config2", "config3"].iter().position(|word| *word == term.name);
         let whole_word = whole_word.map(|word| Field { word, mask: u64::MAX });
         let Some(field) = self.formats.get(&term.name).copied().or(whole_word) else {
             let fields: Vec<&str> = self.formats.keys().map(String::as_str).collect();
-            return Err(Fault::new(
+            return Err(SysfsFault::new(
                 format!("the PMU '{}' has no term or event '{}'", self.name, term.name),
                 format!("its terms are {}; its events {}", fields.join(", "), self.events().join(", ")),
             ));
@@ -198,7 +198,10 @@ impl Pmu {
         let value = term.value.unwrap_or(1);
         let scattered = field.scatter(value).ok_or_else(|| {
             let bits = field.mask.count_ones();
-            Fault::new(format!("{value:#x} does not fit the {bits} bits of '{}'", term.name), "give a smaller value")
+            SysfsFault::new(
+                format!("{value:#x} does not fit the {bits} bits of '{}'", term.name),
+                "give a smaller value",
+            )
         })?;
         encoding.words[field.word] = encoding.words[field.word] & !field.mask | scattered;
         Ok(())
@@ -250,7 +253,7 @@ impl Encoding {
 }
 
 /// The scale and unit beside an event's file: `events/energy-pkg.scale`. Both are optional.
-fn scale(alias: &Path) -> Result<Option<Scale>, Fault> {
+fn scale(alias: &Path) -> Result<Option<EventScale>, SysfsFault> {
     let beside = |suffix: &str| {
         let mut path = alias.as_os_str().to_owned();
         path.push(suffix);
@@ -267,7 +270,7 @@ fn scale(alias: &Path) -> Result<Option<Scale>, Fault> {
     };
     let unit = if unit_file.exists() { Some(read(&unit_file)?.trim().to_owned()) } else { None };
     Ok((factor.is_some() || unit.is_some())
-        .then(|| Scale { factor: factor.unwrap_or(1.0), unit: unit.unwrap_or_default() }))
+        .then(|| EventScale { factor: factor.unwrap_or(1.0), unit: unit.unwrap_or_default() }))
 }
 
 /// The names in a directory, sorted; none when it cannot be read.
@@ -278,23 +281,23 @@ fn file_names(directory: &Path) -> Vec<String> {
     names
 }
 
-fn read(path: &Path) -> Result<String, Fault> {
+fn read(path: &Path) -> Result<String, SysfsFault> {
     std::fs::read_to_string(path)
-        .map_err(|error| Fault::new(format!("{}: {error}", path.display()), "check the file's permissions"))
+        .map_err(|error| SysfsFault::new(format!("{}: {error}", path.display()), "check the file's permissions"))
 }
 
-fn unreadable(path: &Path, text: &str) -> Fault {
+fn unreadable(path: &Path, text: &str) -> SysfsFault {
     let reason = format!("{}: '{}' is not what the kernel documents", path.display(), text.trim());
-    Fault::new(reason, "report it with the kernel's version")
+    SysfsFault::new(reason, "report it with the kernel's version")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn encode(pmu: &str, terms: &str) -> Result<Encoding, Fault> {
+    fn encode(pmu: &str, terms: &str) -> Result<Encoding, SysfsFault> {
         let terms: Vec<Term> = terms.split(',').map(|term| term.parse().unwrap()).collect();
-        Pmu::load(&Root::fixture("amd-server"), pmu)?.encode(&terms)
+        Pmu::load(&SysRoot::fixture("amd-server"), pmu)?.encode(&terms)
     }
 
     #[test]
@@ -314,13 +317,13 @@ mod tests {
     #[test]
     fn scale_and_unit_come_with_the_event() {
         let energy = encode("power", "energy-pkg").unwrap();
-        assert_eq!(energy.scale, Some(Scale { factor: 2.328_306_436_538_696_3e-10, unit: "Joules".into() }));
+        assert_eq!(energy.scale, Some(EventScale { factor: 2.328_306_436_538_696_3e-10, unit: "Joules".into() }));
         assert_eq!((energy.kind, energy.words[0]), (21, 2));
     }
 
     #[test]
     fn system_wide_pmus_are_not_opened_on_tasks() {
-        let power = Pmu::load(&Root::fixture("amd-server"), "power").unwrap();
+        let power = Pmu::load(&SysRoot::fixture("amd-server"), "power").unwrap();
         assert_eq!(power.cpus().unwrap().len(), 2);
         assert!(power.refuse_system_wide().is_err_and(|fault| fault.reason.contains("package")));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::free_a_counter;
-use super::{Delta, NotCounted, Scale};
+use super::{Delta, EventScale, NotCounted};
 use crate::units::Ops;
 
 /// Below this share of running to enabled time a count is called an estimate. A scheduling hiccup costs less
@@ -24,7 +24,7 @@ struct Sum {
     ops: u64,
     enabled_ns: u64,
     running_ns: u64,
-    scale: Option<Scale>,
+    scale: Option<EventScale>,
     samples: u64,
     /// In so many samples it had a counter all the while, had to advance, and reads 0.
     silent: u64,
@@ -32,7 +32,7 @@ struct Sum {
 
 /// What one operation costs in one event.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Counted {
+pub struct EventCost {
     /// Counts per operation, in the event's unit where it has one (task-clock: ns); not negative. Where the
     /// event ran part of the time, scaled up to the whole of it.
     pub per_op: f64,
@@ -47,7 +47,7 @@ pub struct Counted {
 pub struct CounterSummary {
     /// The event, as records spell it.
     pub event: String,
-    /// See [`Counted::per_op`].
+    /// See [`EventCost::per_op`].
     pub per_op: f64,
     /// The raw sum, neither scaled nor in the event's unit.
     pub count: u64,
@@ -57,7 +57,7 @@ pub struct CounterSummary {
     pub enabled_ns: u64,
     /// Time the event had a counter, in nanoseconds; at most `enabled_ns`.
     pub running_ns: u64,
-    /// See [`Counted::estimated`].
+    /// See [`EventCost::estimated`].
     pub estimated: bool,
     /// The unit of `per_op`; `None` for a plain number of events.
     pub unit: Option<String>,
@@ -87,7 +87,7 @@ impl Tally {
 
     /// What an operation costs in `event`. `None` when it was not in any sample, never had a counter or
     /// a silent one, or no operation was done.
-    pub fn per_op(&self, event: &str) -> Option<Counted> {
+    pub fn per_op(&self, event: &str) -> Option<EventCost> {
         self.sums.get(event)?.per_op()
     }
 
@@ -128,13 +128,13 @@ impl Tally {
 }
 
 impl Sum {
-    fn per_op(&self) -> Option<Counted> {
+    fn per_op(&self) -> Option<EventCost> {
         if self.ops == 0 || self.running_ns == 0 || self.silent > 0 {
             return None;
         }
         let running_share = (self.running_ns as f64 / self.enabled_ns.max(1) as f64).min(1.0);
         let factor = self.scale.as_ref().map_or(1.0, |scale| scale.factor);
-        Some(Counted {
+        Some(EventCost {
             per_op: self.count as f64 / running_share * factor / self.ops as f64,
             running_share,
             estimated: running_share < COUNTED_THROUGHOUT,
@@ -167,11 +167,11 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Reading;
+    use super::super::CounterReading;
     use super::*;
 
     fn delta(event: &str, count: u64, enabled_ns: u64, running_ns: u64) -> Delta {
-        Delta::of(vec![Reading {
+        Delta::of(vec![CounterReading {
             event: event.into(),
             count,
             enabled_ns,
@@ -188,7 +188,7 @@ mod tests {
         tally.add(&delta("cycles:u", 100, 1000, 1000), Ops(10));
         tally.add(&delta("branches", 7, 50, 50), Ops(7));
         let cycles = tally.per_op("cycles:u").unwrap();
-        assert_eq!(cycles, Counted { per_op: 20.0, running_share: 1.0, estimated: false });
+        assert_eq!(cycles, EventCost { per_op: 20.0, running_share: 1.0, estimated: false });
         assert_eq!(tally.per_op("branches").map(|counted| counted.per_op), Some(1.0));
         assert_eq!(tally.per_op("instructions"), None);
         assert!(tally.not_counted(true).is_empty());
@@ -200,7 +200,7 @@ mod tests {
         tally.add(&delta("cycles", 250, 1000, 250), Ops(10));
         tally.add(&delta("cycles", 250, 1000, 750), Ops(10));
         let counted = tally.per_op("cycles").unwrap();
-        assert_eq!(counted, Counted { per_op: 50.0, running_share: 0.5, estimated: true });
+        assert_eq!(counted, EventCost { per_op: 50.0, running_share: 0.5, estimated: true });
         let summary = &tally.summaries()[0];
         assert_eq!((summary.count, summary.ops, summary.estimated), (500, 20, true));
     }
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_event_that_need_not_happen_is_a_zero() {
-        let rare = Reading { always_advances: false, ..delta("cpu-migrations", 0, 9, 9).readings()[0].clone() };
+        let rare = CounterReading { always_advances: false, ..delta("cpu-migrations", 0, 9, 9).readings()[0].clone() };
         let mut tally = Tally::default();
         tally.add(&Delta::of(vec![rare]), Ops(10));
         assert_eq!(tally.per_op("cpu-migrations").map(|counted| counted.per_op), Some(0.0));
@@ -269,9 +269,15 @@ mod tests {
 
     #[test]
     fn units_are_applied_and_named_and_survive_json() {
-        let scale = Some(Scale { factor: 0.5, unit: "Joules".into() });
-        let reading =
-            Reading { event: "e".into(), count: 40, enabled_ns: 9, running_ns: 9, scale, always_advances: false };
+        let scale = Some(EventScale { factor: 0.5, unit: "Joules".into() });
+        let reading = CounterReading {
+            event: "e".into(),
+            count: 40,
+            enabled_ns: 9,
+            running_ns: 9,
+            scale,
+            always_advances: false,
+        };
         let mut tally = Tally::default();
         tally.add(&Delta::of(vec![reading]), Ops(10));
         let summaries = tally.summaries();

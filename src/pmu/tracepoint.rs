@@ -7,22 +7,23 @@ use std::path::Path;
 use perf_event::events::Tracepoint;
 use perf_event::{Builder, Counter};
 
-use super::refusal::{Circumstances, Reach, errno_of, explain};
-use super::{NotCounted, PmuError, Root};
+use super::refusal::{Reach, RefusalContext, errno_of, explain};
+use super::{NotCounted, PmuError, SysRoot};
 use crate::sys::{perf, tracefs};
 use crate::units::{CpuId, parse_cpu_list};
 
 /// Where tracefs is mounted: its own place, and where it was before Linux 4.1 and debugfs still shows it.
 const TRACEFS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
 
-/// `MAX_FILTER_STR_VAL` in kernel/trace/trace_events_filter.c, less the end of the string and the star that [`filter`] may add.
+/// `MAX_FILTER_STR_VAL` in kernel/trace/trace_events_filter.c, less the end of the string and the star that [`filter`]
+/// may add.
 const LONGEST_GLOB: usize = 254;
 
 const WAKING: &str = "sched:sched_waking";
 
 /// The number perf knows a tracepoint by, from tracefs. Where tracefs is not mounted and the caller may mount, it
 /// is mounted for as long as it takes, where nobody else sees it.
-pub(super) fn id(root: &Root, system: &str, name: &str) -> Result<u64, NotCounted> {
+pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, NotCounted> {
     let event = format!("{system}:{name}");
     for mount_point in TRACEFS.map(|place| root.join(place)) {
         match mount_point.join("events").metadata() {
@@ -96,17 +97,17 @@ impl Wakeups {
     /// Why it cannot be counted: privileges (`CAP_PERFMON`, or `kernel.perf_event_paranoid` 0, and a tracefs that
     /// can be read or mounted), a kernel without tracepoints, a pattern that cannot be one.
     pub fn open(comm_glob: &str) -> Result<Self, NotCounted> {
-        let root = Root::default();
+        let root = SysRoot::default();
         let filter = filter(comm_glob)?;
         let id = id(&root, "sched", "sched_waking")?;
-        let circumstances =
-            Circumstances { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None, watchdog: false };
+        let conditions =
+            RefusalContext { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None, watchdog: false };
         let on = |CpuId(cpu): CpuId| {
             Builder::new(Tracepoint::with_id(id)).exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).build()
         };
         let mut counters = Vec::new();
         for cpu in online_cpus(&root)? {
-            let counter = on(cpu).map_err(|error| explain(WAKING, errno_of(&error), circumstances))?;
+            let counter = on(cpu).map_err(|error| explain(WAKING, errno_of(&error), conditions))?;
             perf::set_filter(&counter, &filter)
                 .map_err(|error| NotCounted::new(WAKING, error.to_string(), "check the pattern of the tasks' names"))?;
             counters.push(counter);
@@ -154,7 +155,7 @@ fn filter(comm_glob: &str) -> Result<CString, NotCounted> {
     })
 }
 
-fn online_cpus(root: &Root) -> Result<Vec<CpuId>, NotCounted> {
+fn online_cpus(root: &SysRoot) -> Result<Vec<CpuId>, NotCounted> {
     let path = root.join("sys/devices/system/cpu/online");
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     parse_cpu_list(&text).filter(|cpus| !cpus.is_empty()).ok_or_else(|| {
@@ -174,21 +175,21 @@ mod tests {
 
     #[test]
     fn numbers_come_from_tracefs() {
-        let root = Root::fixture("amd-server");
+        let root = SysRoot::fixture("amd-server");
         assert_eq!(id(&root, "sched", "sched_waking"), Ok(317));
         assert!(id(&root, "sched", "sched_x").is_err_and(|refusal| refusal.reason.contains("no such tracepoint")));
-        let refusal = id(&Root::fixture("no-such-machine"), "sched", "sched_waking").unwrap_err();
+        let refusal = id(&SysRoot::fixture("no-such-machine"), "sched", "sched_waking").unwrap_err();
         assert!(refusal.reason.contains("not mounted") && refusal.remedy.contains("CONFIG_TRACING"), "{refusal}");
-        let refusal = id(&Root::fixture("unmounted"), "sched", "sched_waking").unwrap_err();
+        let refusal = id(&SysRoot::fixture("unmounted"), "sched", "sched_waking").unwrap_err();
         assert!(refusal.remedy.contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{refusal}");
     }
 
     #[test]
     fn the_first_tracefs_that_is_mounted_has_the_number() {
         // The two trees are of different kernels: an event is looked for in the one that perf's numbers are of.
-        let root = Root::fixture("debugfs-only");
+        let root = SysRoot::fixture("debugfs-only");
         assert_eq!(id(&root, "sched", "sched_waking"), Ok(211));
-        let both = Root::fixture("two-tracefs");
+        let both = SysRoot::fixture("two-tracefs");
         assert_eq!(id(&both, "sched", "sched_waking"), Ok(318));
     }
 

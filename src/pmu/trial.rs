@@ -1,19 +1,19 @@
 //! Which events of a set can be counted at the same time.
 //!
-//! An event that counts alone may lose its counter to another of its set. The kernel says so by a running time below the
-//! enabled one, if the PMU's driver notices. Some do not: with one counter for cycles (riscv64 under QEMU's software
-//! emulation, Linux 6.12) the second of `cycles:u` and `cycles:k` opens, is said to run all the time, and reads 0. So a
-//! set is tried as it will be counted, and events that silence one another are counted in different sets.
+//! An event that counts alone may lose its counter to another of its set. The kernel says so by a running time below
+//! the enabled one, if the PMU's driver notices. Some do not: with one counter for cycles (riscv64 under QEMU's
+//! software emulation, Linux 6.12) the second of `cycles:u` and `cycles:k` opens, is said to run all the time, and
+//! reads 0. So a set is tried as it will be counted, and events that silence one another are counted in different sets.
 
-use super::Reading;
+use super::CounterReading;
 
-/// What an event counts alone over the trial's work at the least, for a 0 beside others to mean that it lost its counter:
-/// events this frequent do not stay away by chance.
+/// What an event counts alone over the trial's work at the least, for a 0 beside others to mean that it lost its
+/// counter: events this frequent do not stay away by chance.
 const FREQUENT: u64 = 1000;
 
 /// What the trial of a set said of one of its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum TrialOutcome {
     /// It counted, or nothing speaks against it.
     Counts,
     /// It is said to have run and reads 0 over work in which it had to advance.
@@ -29,16 +29,16 @@ pub(super) struct Arrangement<E> {
 
 /// Judges an event by what it counted `alone` and what a set of `members` events made of it. `must_advance`: no working
 /// PMU reads 0 after the trial's work.
-pub(super) fn judge(must_advance: bool, alone: u64, together: &Reading, members: usize) -> Verdict {
+pub(super) fn judge(must_advance: bool, alone: u64, together: &CounterReading, members: usize) -> TrialOutcome {
     let had_a_counter = together.running_ns > 0;
     // A rare event of a set of its own is one that did not happen this time.
     let expected = must_advance || (members > 1 && alone >= FREQUENT);
-    if had_a_counter && together.count == 0 && expected { Verdict::Silent } else { Verdict::Counts }
+    if had_a_counter && together.count == 0 && expected { TrialOutcome::Silent } else { TrialOutcome::Counts }
 }
 
 /// Splits `set` until every part counts as a whole. `try_together` counts the trial's work with all of the events it is
 /// given, and says for each of them, in their order, what came of it.
-pub(super) fn arrange<E>(set: Vec<E>, mut try_together: impl FnMut(&mut [E]) -> Vec<Verdict>) -> Arrangement<E> {
+pub(super) fn arrange<E>(set: Vec<E>, mut try_together: impl FnMut(&mut [E]) -> Vec<TrialOutcome>) -> Arrangement<E> {
     let mut arrangement = Arrangement { sets: Vec::new(), silent: Vec::new() };
     // The next one last. Every trial that fails leaves smaller sets.
     let mut untried = vec![set];
@@ -50,8 +50,8 @@ pub(super) fn arrange<E>(set: Vec<E>, mut try_together: impl FnMut(&mut [E]) -> 
         let (mut counting, mut silent) = (Vec::new(), Vec::new());
         for (event, verdict) in set.into_iter().zip(verdicts) {
             match verdict {
-                Verdict::Counts => counting.push(event),
-                Verdict::Silent => silent.push(event),
+                TrialOutcome::Counts => counting.push(event),
+                TrialOutcome::Silent => silent.push(event),
             }
         }
         match (counting.len(), silent.len()) {
@@ -70,15 +70,15 @@ mod tests {
     use super::*;
 
     /// A PMU with one counter for each kind of event, which the first one enabled gets; the others read 0.
-    fn one_counter_each(set: &mut [&'static str]) -> Vec<Verdict> {
+    fn one_counter_each(set: &mut [&'static str]) -> Vec<TrialOutcome> {
         let kind = |event: &str| event.split(':').next().map(str::to_owned);
         let first = |place: usize, event: &&str| set[..place].iter().all(|other| kind(other) != kind(event));
-        let verdict = |(place, event)| if first(place, event) { Verdict::Counts } else { Verdict::Silent };
+        let verdict = |(place, event)| if first(place, event) { TrialOutcome::Counts } else { TrialOutcome::Silent };
         set.iter().enumerate().map(verdict).collect()
     }
 
-    fn reading(count: u64, running_ns: u64) -> Reading {
-        Reading { event: "e".into(), count, enabled_ns: 9, running_ns, scale: None, always_advances: false }
+    fn reading(count: u64, running_ns: u64) -> CounterReading {
+        CounterReading { event: "e".into(), count, enabled_ns: 9, running_ns, scale: None, always_advances: false }
     }
 
     #[test]
@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn an_event_that_is_silent_alone_is_in_no_set() {
-        let mute = |set: &mut [&'static str]| -> Vec<Verdict> {
-            set.iter().map(|event| if *event == "mute" { Verdict::Silent } else { Verdict::Counts }).collect()
+        let mute = |set: &mut [&'static str]| -> Vec<TrialOutcome> {
+            set.iter().map(|event| if *event == "mute" { TrialOutcome::Silent } else { TrialOutcome::Counts }).collect()
         };
         let arrangement = arrange(vec!["cycles", "mute", "branches"], mute);
         assert_eq!(arrangement, Arrangement { sets: vec![vec!["cycles", "branches"]], silent: vec!["mute"] });
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_set_that_is_silent_as_a_whole_is_counted_event_by_event() {
         let alone_only = |set: &mut [&'static str]| match set.len() {
-            1 => vec![Verdict::Counts],
-            events => vec![Verdict::Silent; events],
+            1 => vec![TrialOutcome::Counts],
+            events => vec![TrialOutcome::Silent; events],
         };
         assert_eq!(arrange(vec!["a", "b", "c"], alone_only).sets, [["a"], ["b"], ["c"]]);
     }
@@ -123,14 +123,14 @@ mod tests {
     #[test]
     fn running_all_the_time_and_reading_0_is_silence() {
         for (must_advance, alone, together, members, verdict) in [
-            (true, 5000, reading(0, 9), 4, Verdict::Silent),
-            (true, 5000, reading(0, 9), 1, Verdict::Silent),
-            (true, 5000, reading(1, 9), 4, Verdict::Counts),
+            (true, 5000, reading(0, 9), 4, TrialOutcome::Silent),
+            (true, 5000, reading(0, 9), 1, TrialOutcome::Silent),
+            (true, 5000, reading(1, 9), 4, TrialOutcome::Counts),
             // Without a counter it is multiplexed, which the tally judges over all samples.
-            (true, 5000, reading(0, 0), 4, Verdict::Counts),
-            (false, 5000, reading(0, 9), 4, Verdict::Silent),
-            (false, 5000, reading(0, 9), 1, Verdict::Counts),
-            (false, 3, reading(0, 9), 4, Verdict::Counts),
+            (true, 5000, reading(0, 0), 4, TrialOutcome::Counts),
+            (false, 5000, reading(0, 9), 4, TrialOutcome::Silent),
+            (false, 5000, reading(0, 9), 1, TrialOutcome::Counts),
+            (false, 3, reading(0, 9), 4, TrialOutcome::Counts),
         ] {
             let found = judge(must_advance, alone, &together, members);
             assert_eq!(found, verdict, "must advance: {must_advance}, alone {alone}, {together:?} of {members}");

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::{self, Read, Write, pipe};
 use std::thread;
 
-use crate::sys::memory::Touched;
+use crate::sys::memory::ResidentBytes;
 
 /// Long enough that every working PMU has counted, short enough (a millisecond at the slowest) to cost nothing.
 const STEPS: u64 = 100_000;
@@ -20,7 +20,7 @@ const ROUND_TRIPS: u32 = 20;
 /// user mode and in the kernel.
 pub(super) fn run() {
     // What the machine does not grant is left out; the loop and the call are enough to advance.
-    let _ = Touched::new(FRESH_MEMORY).map(black_box);
+    let _ = ResidentBytes::new(FRESH_MEMORY).map(black_box);
     for step in 0..STEPS {
         black_box(step);
     }

@@ -11,7 +11,7 @@ mod store;
 pub use crate::pmu::CounterSummary;
 pub use read::{Run, Salvage, read, salvage, salvage_from};
 pub use schema::{
-    AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Line, MachineLine, Measured, Noise, Outcome, SCHEMA,
-    Sample, Setting, Suite, Unchecked,
+    AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
+    RunConditions, SCHEMA, Sample, Setting,
 };
-pub use store::{FILE, LONGEST_LINE, RecordError, Writer};
+pub use store::{FILE, LONGEST_LINE, RecordError, RecordWriter};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::schema::{BenchmarkLine, Line, MachineLine, SCHEMA};
+use super::schema::{BenchmarkLine, HostLine, Line, SCHEMA};
 use super::store::{FILE, LONGEST_LINE, RecordError};
 
 /// A run, read back.
@@ -19,7 +19,7 @@ pub struct Run {
     /// Where it was read.
     pub path: PathBuf,
     /// The machines, one for each process that wrote; the same machine may stand there many times.
-    pub machines: Vec<MachineLine>,
+    pub hosts: Vec<HostLine>,
     /// The benchmarks, in the order in which they were measured.
     pub benchmarks: Vec<BenchmarkLine>,
     /// Whether the last line was torn by a kill, and is lost.
@@ -28,8 +28,8 @@ pub struct Run {
 
 impl Run {
     /// The machine that `line` was measured on.
-    pub fn machine(&self, line: &BenchmarkLine) -> Option<&MachineLine> {
-        self.machines.iter().find(|machine| machine.id == line.machine)
+    pub fn host(&self, line: &BenchmarkLine) -> Option<&HostLine> {
+        self.hosts.iter().find(|host| host.id == line.host_id)
     }
 }
 
@@ -48,7 +48,7 @@ pub struct Salvage {
 /// When it cannot be opened, holds no record, or a line but the last is none of this schema's; file and line are named.
 pub fn read(path: &Path) -> Result<Run, RecordError> {
     let Salvage { run, damage } = salvage(path)?;
-    let whole = run.machines.len() + run.benchmarks.len();
+    let whole = run.hosts.len() + run.benchmarks.len();
     let mut damage = damage.into_iter();
     match damage.next() {
         None if whole == 0 => Err(RecordError::Empty { path: run.path }),
@@ -117,7 +117,7 @@ pub fn salvage_from(mut file: impl BufRead, path: &Path) -> Result<Salvage, Reco
             continue;
         }
         match decode(text, length).map_err(|fault| fault.at(path, number)) {
-            Ok(Line::Machine(machine)) => salvage.run.machines.push(*machine),
+            Ok(Line::Host(host)) => salvage.run.hosts.push(*host),
             Ok(Line::Benchmark(benchmark)) => {
                 let repeated = !seen.insert(hash(text.trim_ascii()));
                 if !(repeated && salvage.run.benchmarks.contains(&benchmark)) {
@@ -168,7 +168,7 @@ impl Fault {
 
 /// What every line of every schema has; the rest is passed over.
 #[derive(Deserialize)]
-struct Version {
+struct LineVersion {
     schema: Option<u64>,
 }
 
@@ -178,7 +178,8 @@ struct Version {
 struct Whole {
     #[serde(rename = "schema")]
     _schema: IgnoredAny,
-    machine: Option<Box<MachineLine>>,
+    #[serde(rename = "machine")]
+    host: Option<Box<HostLine>>,
     benchmark: Option<Box<BenchmarkLine>>,
 }
 
@@ -192,15 +193,15 @@ fn decode(line: &[u8], length: usize) -> Result<Line, Fault> {
     if !text.trim_start().starts_with('{') {
         return Err(broken("not a JSON object"));
     }
-    let version: Version = serde_json::from_str(text).map_err(of_json)?;
+    let version: LineVersion = serde_json::from_str(text).map_err(of_json)?;
     match version.schema {
         Some(version) if version == u64::from(SCHEMA) => {}
         Some(other) => return Err(Fault::OtherSchema(other)),
         None => return Err(broken("it names no schema")),
     }
     let whole: Whole = serde_json::from_str(text).map_err(of_json)?;
-    match (whole.machine, whole.benchmark) {
-        (Some(machine), None) => Ok(Line::Machine(machine)),
+    match (whole.host, whole.benchmark) {
+        (Some(host), None) => Ok(Line::Host(host)),
         (None, Some(benchmark)) => Ok(Line::Benchmark(benchmark)),
         (None, None) => Err(broken("neither a machine nor a benchmark")),
         (Some(_), Some(_)) => Err(broken("a machine and a benchmark in one line")),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crew::{Finding, Idle, Placement, Policy, Unsupported};
+use crate::crew::{Idle, Metric, Placement, Policy, Unsupported};
 use crate::host::Host;
 use crate::host::moment::Moment;
 use crate::mechanism::{Parameters, Unit};
 use crate::pmu::{CounterSummary, NotCounted};
-use crate::sys::usage::Usage;
+use crate::sys::usage::ResourceUsage;
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 /// The version of the schema. It rises with every change that a reader of the last one would misread.
@@ -20,7 +20,8 @@ pub const SCHEMA: u32 = 1;
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
     /// Where and by what a round was measured.
-    Machine(Box<MachineLine>),
+    #[serde(rename = "machine")]
+    Host(Box<HostLine>),
     /// One benchmark of a round.
     Benchmark(Box<BenchmarkLine>),
 }
@@ -28,7 +29,7 @@ pub enum Line {
 /// Where and by what a round was measured; the first line a process writes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MachineLine {
+pub struct HostLine {
     /// [`Host::id`], which the benchmarks' lines repeat.
     pub id: String,
     /// The machine, whole.
@@ -36,7 +37,8 @@ pub struct MachineLine {
     /// Load and the like when the process began.
     pub moment: Moment,
     /// What was run.
-    pub suite: Suite,
+    #[serde(rename = "suite")]
+    pub build: Build,
     /// The command line.
     pub argv: Vec<String>,
     /// Milliseconds since 1970 (UTC).
@@ -46,7 +48,7 @@ pub struct MachineLine {
 /// The build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Suite {
+pub struct Build {
     /// The package's version.
     pub version: String,
     /// The git revision it was built from; absent when built outside a checkout.
@@ -61,7 +63,7 @@ pub struct Suite {
     pub profile: String,
 }
 
-impl Suite {
+impl Build {
     /// The build that is running.
     pub fn current() -> Self {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_string());
@@ -114,14 +116,15 @@ pub struct BenchmarkLine {
     /// Which round of the run, from 0.
     pub round: u32,
     /// The machine's id.
-    pub machine: String,
+    #[serde(rename = "machine")]
+    pub host_id: String,
     /// Milliseconds since 1970 (UTC).
     pub started_ms: u64,
     /// What came of it.
     pub outcome: Outcome,
     /// How the round went; only `switchcost run` tells it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub circumstances: Option<Circumstances>,
+    #[serde(rename = "circumstances", default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<RunConditions>,
 }
 
 impl BenchmarkLine {
@@ -131,8 +134,8 @@ impl BenchmarkLine {
     }
 
     /// Whether its samples alternated with those of the other side of a comparison.
-    pub fn was_in_turns(&self) -> bool {
-        self.circumstances.as_ref().is_some_and(|circumstances| circumstances.in_turns)
+    pub fn was_interleaved(&self) -> bool {
+        self.conditions.as_ref().is_some_and(|conditions| conditions.interleaved)
     }
 
     /// The two CPUs that were chosen for it, first the one that begins; none where its placement chose them.
@@ -149,17 +152,18 @@ const CPUS: &str = "cpus=";
 /// How one benchmark of one round went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Circumstances {
-    /// How long its process took, set-up, audit and discarded attempts included, in milliseconds. Of two that took turns
-    /// each has half of the time that both took.
+pub struct RunConditions {
+    /// How long its process took, set-up, audit and discarded attempts included, in milliseconds. Of two that took
+    /// turns each has half of the time that both took.
     pub took_ms: u64,
-    /// How many attempts were discarded for foreign load before this one (`--strict`).
+    /// How many attempts were discarded for interference before this one (`--strict`).
     pub discarded: u32,
     /// What else the machine did meanwhile, in words; empty for a quiet round.
-    pub foreign_load: Vec<String>,
+    #[serde(rename = "foreign_load")]
+    pub interference: Vec<String>,
     /// Whether its samples alternate with those of the other side of a comparison, whose process was alive meanwhile.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub in_turns: bool,
+    #[serde(rename = "in_turns", default, skip_serializing_if = "std::ops::Not::not")]
+    pub interleaved: bool,
 }
 
 /// What came of a benchmark.
@@ -203,20 +207,21 @@ impl Sample {
 pub struct Measured {
     /// The bare samples, in the order in which they were taken. All times come from these.
     pub samples: Vec<Sample>,
-    /// How long a fixed stretch of kernel entries took on the first task's CPU beside each sample: the shortest of four,
-    /// before or after it, whichever was longer, in nanoseconds; empty where the task was not confined to one CPU.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paces: Vec<Nanos>,
+    /// How long a fixed stretch of kernel entries took on the first task's CPU beside each sample: the shortest of
+    /// four, before or after it, whichever was longer, in nanoseconds; empty where the task was not confined to one
+    /// CPU.
+    #[serde(rename = "paces", default, skip_serializing_if = "Vec::is_empty")]
+    pub min_probes: Vec<Nanos>,
     /// The same with the longest of the four; empty in records of before they were kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub longest_paces: Vec<Nanos>,
+    #[serde(rename = "longest_paces", default, skip_serializing_if = "Vec::is_empty")]
+    pub max_probes: Vec<Nanos>,
     /// What the kernel accounted to the mechanism's tasks over the bare samples.
-    pub usage: Usage,
+    pub usage: ResourceUsage,
     /// The counted samples.
-    pub counted: Counted,
+    pub counted: CountedSamples,
     /// What the mechanism found out over the bare samples beyond their times.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<Finding>,
+    #[serde(rename = "findings", default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
     /// Whether the mechanism did what its descriptor says.
     pub audit: AuditRecord,
     /// What disturbed the measurement.
@@ -226,30 +231,30 @@ pub struct Measured {
 impl Measured {
     /// Whether the generator of its requests could not keep up, which is in all latencies of the round.
     pub fn was_late(&self) -> bool {
-        self.findings.iter().any(|finding| finding.of() == Finding::BOTTLENECK)
+        self.metrics.iter().any(|metric| metric.of() == Metric::BOTTLENECK)
     }
 
-    /// Whether the figures of these rounds of a benchmark say nothing of the mechanism: half of them or more were late. When
-    /// fewer were, the median of the rounds is that of others, and what was found out is told of the others alone.
+    /// Whether the figures of these rounds of a benchmark say nothing of the mechanism: half of them or more were late.
+    /// When fewer were, the median of the rounds is that of others, and what was found out is told of the others alone.
     pub fn are_void(rounds: &[&Self]) -> bool {
         let late = rounds.iter().filter(|round| round.was_late()).count();
         late > 0 && 2 * late >= rounds.len()
     }
 
-    /// The time per operation of each sample, and the pace beside it: the longest stretch, or the shortest in records that
-    /// lack it.
-    pub fn paced(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
-        let paces = if self.longest_paces.is_empty() { &self.paces } else { &self.longest_paces };
-        let paced = paces.len() == self.samples.len();
-        let pace = move |index: usize| paced.then(|| paces[index].0 as f64);
-        self.samples.iter().enumerate().map(move |(index, sample)| (sample.per_op(), pace(index)))
+    /// The time per operation of each sample, and the speed probe beside it: the longest stretch, or the shortest in
+    /// records that lack it.
+    pub fn probed_values(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
+        let probes = if self.max_probes.is_empty() { &self.min_probes } else { &self.max_probes };
+        let probed_values = probes.len() == self.samples.len();
+        let probe = move |index: usize| probed_values.then(|| probes[index].0 as f64);
+        self.samples.iter().enumerate().map(move |(index, sample)| (sample.per_op(), probe(index)))
     }
 }
 
 /// What was counted, in samples of their own.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Counted {
+pub struct CountedSamples {
     /// The counted samples, interleaved with the bare ones.
     pub samples: Vec<Sample>,
     /// Per event.
@@ -258,7 +263,7 @@ pub struct Counted {
     pub not_counted: Vec<NotCounted>,
 }
 
-impl Counted {
+impl CountedSamples {
     /// The count of `event` per operation, when it was counted.
     pub fn per_op(&self, event: &str) -> Option<f64> {
         self.counters.iter().find(|counter| counter.event == event).map(|counter| counter.per_op)
@@ -284,7 +289,7 @@ pub struct Noise {
 /// One audited quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Check {
+pub struct AuditCheck {
     /// A system call by name, `voluntary-switches`, `wakeups`; `set-up NAME` and `a batch's NAME`,
     /// which are totals and no rates.
     pub what: String,
@@ -296,7 +301,7 @@ pub struct Check {
     pub holds: bool,
 }
 
-impl Check {
+impl AuditCheck {
     /// Whether it judges a count in all, and no rate per operation.
     pub fn is_total(&self) -> bool {
         [AuditRecord::TOTAL, AuditRecord::SET_UP].iter().any(|total| self.what.starts_with(total))
@@ -311,7 +316,7 @@ impl Check {
 /// Something that could not be audited here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Unchecked {
+pub struct AuditGap {
     /// What.
     pub what: String,
     /// Why not.
@@ -328,9 +333,9 @@ pub struct AuditRecord {
     #[serde(default)]
     pub attempts: u32,
     /// Everything that was checked.
-    pub checks: Vec<Check>,
+    pub checks: Vec<AuditCheck>,
     /// Everything that was not.
-    pub unchecked: Vec<Unchecked>,
+    pub unchecked: Vec<AuditGap>,
     /// System calls per operation, by name, expected or not.
     pub calls: BTreeMap<String, f64>,
 }
@@ -349,7 +354,7 @@ impl AuditRecord {
     pub const SET_UP: &str = "set-up ";
 
     /// The checks that failed.
-    pub fn differences(&self) -> impl Iterator<Item = &Check> {
+    pub fn differences(&self) -> impl Iterator<Item = &AuditCheck> {
         self.checks.iter().filter(|check| !check.holds)
     }
 

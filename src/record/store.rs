@@ -72,12 +72,12 @@ impl RecordError {
 
 /// Appends lines to a run.
 #[derive(Debug)]
-pub struct Writer {
+pub struct RecordWriter {
     file: File,
     path: PathBuf,
 }
 
-impl Writer {
+impl RecordWriter {
     /// Opens the run in `folder`, making both if need be. A torn last line, left by a kill, is cut off: it is lost
     /// already, and would make the line after it unreadable.
     ///

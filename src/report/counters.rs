@@ -1,14 +1,14 @@
 //! What an operation did: the tables of time, switches, system calls and events.
 
 use super::csv::{Csv, number, optional};
-use super::study::Bench;
+use super::run_view::BenchmarkView;
 use super::summary::{VOID, VOID_NOTE};
 use super::text::{self, nanos, rate};
 use crate::units::Quantity;
 
 /// One row of the main table, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct CounterRow {
     /// The mechanism.
     pub(super) name: String,
     /// Placement and what was chosen.
@@ -34,16 +34,16 @@ pub(super) struct Row {
 }
 
 /// The row of a benchmark.
-pub(super) fn row(bench: &Bench) -> Row {
-    let summary = &bench.summary;
-    Row {
-        name: bench.name().into(),
-        detail: bench.detail(),
-        time: time(bench),
-        interval: interval(bench),
+pub(super) fn row(benchmark: &BenchmarkView) -> CounterRow {
+    let summary = &benchmark.summary;
+    CounterRow {
+        name: benchmark.name().into(),
+        detail: benchmark.detail(),
+        time: time(benchmark),
+        interval: interval(benchmark),
         cpu: nanos(summary.cpu_nanos),
         switches: format!("{} + {}", rate(summary.voluntary), rate(summary.involuntary)),
-        calls: calls(bench),
+        calls: calls(benchmark),
         audit: summary.audit,
         counting: summary.counting_cost.map_or("–".into(), signed_percent),
         rounds: summary.rounds_counting(),
@@ -52,26 +52,26 @@ pub(super) fn row(bench: &Bench) -> Row {
 }
 
 /// The figure, with a mark where it is void.
-pub(super) fn time(bench: &Bench) -> String {
-    let mark = if bench.summary.void { VOID } else { "" };
-    format!("{}{mark}", bench.told(bench.nanos()))
+pub(super) fn time(benchmark: &BenchmarkView) -> String {
+    let mark = if benchmark.summary.void { VOID } else { "" };
+    format!("{}{mark}", benchmark.formatted(benchmark.nanos()))
 }
 
 /// What stands below a table that has void figures.
-pub(super) fn void_note(benches: &[&Bench]) -> Option<&'static str> {
-    benches.iter().any(|bench| bench.summary.void).then_some(VOID_NOTE)
+pub(super) fn void_note(benchmarks: &[&BenchmarkView]) -> Option<&'static str> {
+    benchmarks.iter().any(|benchmark| benchmark.summary.void).then_some(VOID_NOTE)
 }
 
 /// The interval: half its width relative to the figure, or its ends where it is so wide that it is not one about the
 /// figure in any useful sense.
-pub(super) fn interval(bench: &Bench) -> String {
+pub(super) fn interval(benchmark: &BenchmarkView) -> String {
     const WIDE: f64 = 0.5;
-    let interval = bench.summary.nanos.interval;
+    let interval = benchmark.summary.nanos.interval;
     match interval.relative_half_width() {
         None => "–".into(),
         Some(half) if half <= WIDE => format!("±{}", text::percent(half)),
         Some(half) if half > text::HARDLY_KNOWN => text::BEYOND.into(),
-        Some(_) => format!("{} to {}", bench.told(interval.low), bench.told(interval.high)),
+        Some(_) => format!("{} to {}", benchmark.formatted(interval.low), benchmark.formatted(interval.high)),
     }
 }
 
@@ -86,14 +86,14 @@ fn signed_percent(share: f64) -> String {
 }
 
 /// `read 1, write 1`; those that hardly ever happen come last, together.
-fn calls(bench: &Bench) -> String {
+fn calls(benchmark: &BenchmarkView) -> String {
     const RARE: f64 = 0.0005;
     // More names than this make a row nobody reads; the data have them all.
     const NAMED: usize = 5;
-    if bench.summary.calls.is_none() {
+    if benchmark.summary.calls.is_none() {
         return "not counted".into();
     }
-    let calls = bench.calls();
+    let calls = benchmark.calls();
     let mut often: Vec<(&str, f64)> = calls.into_iter().filter(|(_, rate)| *rate >= RARE).collect();
     often.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     match often.as_slice() {
@@ -110,17 +110,17 @@ fn calls(bench: &Bench) -> String {
     }
 }
 
-/// Every event counted in any of `benches`, in alphabetical order.
-pub(super) fn events<'a>(benches: &[&'a Bench<'a>]) -> Vec<&'a str> {
-    let mut events: Vec<&str> = benches.iter().flat_map(|bench| bench.events().into_keys()).collect();
+/// Every event counted in any of `benchmarks`, in alphabetical order.
+pub(super) fn events<'a>(benchmarks: &[&'a BenchmarkView<'a>]) -> Vec<&'a str> {
+    let mut events: Vec<&str> = benchmarks.iter().flat_map(|benchmark| benchmark.events().into_keys()).collect();
     events.sort_unstable();
     events.dedup();
     events
 }
 
 /// The rates of `events` in a benchmark, in words.
-pub(super) fn event_rates(bench: &Bench, events: &[&str]) -> Vec<String> {
-    let counted = bench.events();
+pub(super) fn event_rates(benchmark: &BenchmarkView, events: &[&str]) -> Vec<String> {
+    let counted = benchmark.events();
     let cell = |event: &&str| match counted.get(event) {
         Some((value, true)) => format!("≈ {}", rate(*value)),
         Some((value, false)) => rate(*value),
@@ -130,13 +130,13 @@ pub(super) fn event_rates(bench: &Bench, events: &[&str]) -> Vec<String> {
 }
 
 /// Everything in the tables, to compute with.
-pub(super) fn csv(benches: &[&Bench]) -> String {
-    let events = events(benches);
-    let mut calls: Vec<&str> = benches.iter().flat_map(|bench| bench.calls().into_keys()).collect();
+pub(super) fn csv(benchmarks: &[&BenchmarkView]) -> String {
+    let events = events(benchmarks);
+    let mut calls: Vec<&str> = benchmarks.iter().flat_map(|benchmark| benchmark.calls().into_keys()).collect();
     calls.sort_unstable();
     calls.dedup();
     let named = |prefix: &str, names: &[&str]| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
-    let figure = text::column(benches.first().map_or(Quantity::default(), |bench| bench.quantity()));
+    let figure = text::column(benchmarks.first().map_or(Quantity::default(), |benchmark| benchmark.quantity()));
     let fixed = ["id", figure, "cpu_ns", "voluntary", "involuntary", "calls", "audit", "counting_cost"];
     let screened = ["rounds_counting", "rounds_measured", "set_aside", "disturbed_rounds"];
     let columns = [
@@ -147,13 +147,13 @@ pub(super) fn csv(benches: &[&Bench]) -> String {
     ]
     .concat();
     let mut csv = Csv::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
-    for bench in benches {
-        let summary = &bench.summary;
-        let (rates, counted) = (bench.calls(), bench.events());
+    for benchmark in benchmarks {
+        let summary = &benchmark.summary;
+        let (rates, counted) = (benchmark.calls(), benchmark.events());
         let audited = summary.calls.is_some();
         let start = [
-            bench.line().id.clone(),
-            number(bench.nanos()),
+            benchmark.line().id.clone(),
+            number(benchmark.nanos()),
             number(summary.cpu_nanos),
             number(summary.voluntary),
             number(summary.involuntary),

@@ -1,27 +1,27 @@
 //! The report for a repository: Markdown with the figures beside it, and the table that a README shows.
 
+use super::contents::{Report, Section};
 use super::counters;
-use super::findings_table;
-use super::machine;
-use super::outline::{Outline, Section};
+use super::host;
+use super::metrics_table;
 use super::page::overview;
-use super::study::{Bench, Study};
+use super::run_view::{BenchmarkView, RunView};
 use super::text;
 
 /// The report.
-pub(super) fn markdown(outline: &Outline) -> String {
-    let mut out = Lines::default();
-    out.line(format!("# switchcost: {}", prose(&outline.title())));
-    for study in &outline.studies {
-        let name = if study.name.is_empty() {
+pub(super) fn markdown(report: &Report) -> String {
+    let mut out = Paragraphs::default();
+    out.line(format!("# switchcost: {}", prose(&report.title())));
+    for view in &report.views {
+        let name = if view.name.is_empty() {
             String::new()
         } else {
-            format!("**{}** {}. ", study.name, prose(&study.described()))
+            format!("**{}** {}. ", view.name, prose(&view.described()))
         };
-        out.line(format!("{name}{}", prose(&overview(study))));
+        out.line(format!("{name}{}", prose(&overview(view))));
     }
-    trouble(outline, &mut out);
-    for section in &outline.sections {
+    trouble(report, &mut out);
+    for section in &report.sections {
         out.line(format!("## {}: {}", prose(&section.group), prose(&section.question)));
         for (figure, commands) in &section.figures {
             out.line(format!("### {}", prose(&figure.title)));
@@ -38,44 +38,44 @@ pub(super) fn markdown(outline: &Outline) -> String {
             };
             out.line(format!("{key}[Data](data/{}.csv){made}.", figure.id));
         }
-        for study in &outline.studies {
-            let benches = study.of_group(&section.group);
-            if !benches.is_empty() {
-                out.line(format!("### What a {} does{}", benches[0].line().unit, study.suffix()));
-                out.line(counts(&benches));
-                void(&benches, &mut out);
-                findings(&benches, study, &mut out);
-                let file = study.anchor(&format!("counts-{}", text::slug(&section.group)));
+        for view in &report.views {
+            let benchmarks = view.of_group(&section.group);
+            if !benchmarks.is_empty() {
+                out.line(format!("### What a {} does{}", benchmarks[0].line().unit, view.suffix()));
+                out.line(counts(&benchmarks));
+                void(&benchmarks, &mut out);
+                metrics(&benchmarks, view, &mut out);
+                let file = view.anchor(&format!("counts-{}", text::slug(&section.group)));
                 out.line(format!("[Data](data/{file}.csv), with every counted event."));
             }
         }
     }
-    missing(outline, &mut out);
-    hosts(outline, &mut out);
-    origin(outline, &mut out);
+    missing(report, &mut out);
+    hosts(report, &mut out);
+    origin(report, &mut out);
     out.text
 }
 
 /// The figures for a README: time per operation of every benchmark with default parameters, a column a placement.
-pub(super) fn numbers(outline: &Outline) -> String {
-    let mut out = Lines::default();
-    let Some(study) = outline.studies.first() else { return out.text };
+pub(super) fn numbers(report: &Report) -> String {
+    let mut out = Paragraphs::default();
+    let Some(view) = report.views.first() else { return out.text };
     let mut placements: Vec<(usize, &str)> =
-        study.in_placements().map(|bench| (bench.colour(), bench.line().setting.placement.name())).collect();
+        view.in_placements().map(|benchmark| (benchmark.colour(), benchmark.line().setting.placement.name())).collect();
     placements.sort_unstable();
     placements.dedup();
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    let of_group = |section: &Section| study.of_group(&section.group);
-    let shown: Vec<&Bench> =
-        outline.sections.iter().flat_map(of_group).filter(|bench| bench.chosen().is_none()).collect();
-    for bench in &shown {
-        let name = format!("{} (per {})", code(&bench.line().mechanism), bench.line().unit);
+    let of_group = |section: &Section| view.of_group(&section.group);
+    let shown: Vec<&BenchmarkView> =
+        report.sections.iter().flat_map(of_group).filter(|benchmark| benchmark.chosen().is_none()).collect();
+    for benchmark in &shown {
+        let name = format!("{} (per {})", code(&benchmark.line().mechanism), benchmark.line().unit);
         let index = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
             rows.push((name, vec!["–".into(); placements.len()]));
             rows.len() - 1
         });
-        if let Some(column) = placements.iter().position(|(colour, _)| *colour == bench.colour()) {
-            rows[index].1[column] = number(bench, study.rounds());
+        if let Some(column) = placements.iter().position(|(colour, _)| *colour == benchmark.colour()) {
+            rows[index].1[column] = number(benchmark, view.rounds());
         }
     }
     let mut head = vec!["mechanism".to_string()];
@@ -83,30 +83,30 @@ pub(super) fn numbers(outline: &Outline) -> String {
     let body: Vec<Vec<String>> = rows.into_iter().map(|(name, cells)| [vec![name], cells].concat()).collect();
     out.line(table(&head, 1, &body));
     void(&shown, &mut out);
-    let fewer = shown.iter().any(|bench| bench.summary.nanos.rounds < study.rounds());
+    let fewer = shown.iter().any(|benchmark| benchmark.summary.nanos.rounds < view.rounds());
     let fewer = if fewer { ", fewer where it says so," } else { "" };
-    let rounds = format!("{}{fewer}", text::count(study.rounds(), "round"));
-    let revision = study.run.machines.first().and_then(|machine| machine.suite.revision.as_deref());
+    let rounds = format!("{}{fewer}", text::count(view.rounds(), "round"));
+    let revision = view.run.hosts.first().and_then(|host| host.build.revision.as_deref());
     let revision =
         revision.map(|r| format!(", revision {}", r.chars().take(12).collect::<String>())).unwrap_or_default();
-    out.line(format!("Median and 95 % interval over {rounds} on {}{}.", prose(&study.described()), prose(&revision)));
+    out.line(format!("Median and 95 % interval over {rounds} on {}{}.", prose(&view.described()), prose(&revision)));
     out.text
 }
 
 /// A figure with its interval, and the rounds behind it where they are fewer than the `usual` ones.
-fn number(bench: &Bench, usual: usize) -> String {
-    let counting = bench.summary.nanos.rounds;
+fn number(benchmark: &BenchmarkView, usual: usize) -> String {
+    let counting = benchmark.summary.nanos.rounds;
     let fewer = if counting < usual { format!(", {}", text::count(counting, "round")) } else { String::new() };
-    format!("{} ({}{fewer})", counters::time(bench), counters::interval(bench))
+    format!("{} ({}{fewer})", counters::time(benchmark), counters::interval(benchmark))
 }
 
 /// Paragraphs with an empty line between them.
 #[derive(Default)]
-struct Lines {
+struct Paragraphs {
     text: String,
 }
 
-impl Lines {
+impl Paragraphs {
     fn line(&mut self, text: impl AsRef<str>) {
         if !self.text.is_empty() {
             self.text.push('\n');
@@ -152,47 +152,48 @@ fn escaped(cell: &str) -> String {
     cell.replace('|', "\\|").replace('\n', " ")
 }
 
-fn trouble(outline: &Outline, out: &mut Lines) {
-    for study in &outline.studies {
-        for trouble in study.differences() {
-            out.line(format!("**Audit differs**{}: {} {}.", study.suffix(), code(&trouble.id), prose(&trouble.what)));
+fn trouble(report: &Report, out: &mut Paragraphs) {
+    for view in &report.views {
+        for trouble in view.differences() {
+            out.line(format!("**Audit differs**{}: {} {}.", view.suffix(), code(&trouble.id), prose(&trouble.what)));
         }
-        for trouble in study.failures() {
-            out.line(format!("**Failed**{}: {} {}.", study.suffix(), code(&trouble.id), prose(&trouble.what)));
+        for trouble in view.failures() {
+            out.line(format!("**Failed**{}: {} {}.", view.suffix(), code(&trouble.id), prose(&trouble.what)));
         }
     }
-    if let Some(warning) = outline.single_rounds_warning() {
-        let (command, helps) = outline.single_rounds_remedy();
+    if let Some(warning) = report.single_rounds_warning() {
+        let (command, helps) = report.single_rounds_remedy();
         out.line(format!("> {warning} `{command}` {helps}"));
     }
 }
 
 /// What was found out beyond the figures, where anything was.
-fn findings(benches: &[&Bench], study: &Study, out: &mut Lines) {
-    let found = findings_table::rows(benches.iter().map(|bench| bench.line().id.as_str()), &study.run.benchmarks);
+fn metrics(benchmarks: &[&BenchmarkView], view: &RunView, out: &mut Paragraphs) {
+    let pooled =
+        metrics_table::rows(benchmarks.iter().map(|benchmark| benchmark.line().id.as_str()), &view.run.benchmarks);
     let tables: [(&[&str], _); 2] =
-        [(&findings_table::PERCENTILES, found.distributions), (&findings_table::FIGURES, found.figures)];
+        [(&metrics_table::PERCENTILES, pooled.distributions), (&metrics_table::FIGURES, pooled.figures)];
     for (head, rows) in tables.into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| prose(cell)).collect()).collect();
         out.line(table(&head.iter().map(|word| (*word).to_string()).collect::<Vec<_>>(), 3, &rows));
     }
 }
 
-fn void(benches: &[&Bench], out: &mut Lines) {
-    if let Some(note) = counters::void_note(benches) {
+fn void(benchmarks: &[&BenchmarkView], out: &mut Paragraphs) {
+    if let Some(note) = counters::void_note(benchmarks) {
         out.line(format!("{note}."));
     }
 }
 
-fn counts(benches: &[&Bench]) -> String {
-    let noun = benches.first().map_or("time", |bench| text::noun(bench.quantity()));
+fn counts(benchmarks: &[&BenchmarkView]) -> String {
+    let noun = benchmarks.first().map_or("time", |benchmark| text::noun(benchmark.quantity()));
     let switches = "switches (vol. + invol.)";
     let head =
         ["benchmark", "system calls", "audit", noun, "95 %", "CPU time", switches, "counting", "rounds", "set aside"];
-    let rows: Vec<Vec<String>> = benches
+    let rows: Vec<Vec<String>> = benchmarks
         .iter()
-        .map(|bench| {
-            let row = counters::row(bench);
+        .map(|benchmark| {
+            let row = counters::row(benchmark);
             vec![
                 prose(&format!("{} {}", row.name, row.detail)),
                 prose(&row.calls),
@@ -210,19 +211,19 @@ fn counts(benches: &[&Bench]) -> String {
     table(&head.map(String::from), 3, &rows)
 }
 
-fn missing(outline: &Outline, out: &mut Lines) {
+fn missing(report: &Report, out: &mut Paragraphs) {
     out.line("## What this machine cannot tell you");
-    for study in &outline.studies {
-        let gaps = study.gaps();
+    for view in &report.views {
+        let gaps = view.gaps();
         if gaps.is_empty() {
-            out.line(format!("Everything that was asked for was measured, counted and audited{}.", study.suffix()));
+            out.line(format!("Everything that was asked for was measured, counted and audited{}.", view.suffix()));
         }
         for gap in gaps {
             let (kind, reason) = (text::capitalised(gap.kind.name()), text::capitalised(&gap.reason));
             let what = prose(&text::list(&gap.what));
             out.line(format!(
                 "- **{kind}**{}: {what}. {}. Remedy: {}.",
-                study.suffix(),
+                view.suffix(),
                 prose(&reason),
                 prose(&gap.remedy)
             ));
@@ -230,17 +231,15 @@ fn missing(outline: &Outline, out: &mut Lines) {
     }
 }
 
-fn hosts(outline: &Outline, out: &mut Lines) {
-    for study in &outline.studies {
-        out.line(format!("## The machine{}", study.suffix()));
-        if let Some(machine) = study.run.machines.first() {
-            let rows: Vec<Vec<String>> = machine::facts(machine)
-                .into_iter()
-                .map(|(name, value)| vec![name.to_string(), prose(&value)])
-                .collect();
+fn hosts(report: &Report, out: &mut Paragraphs) {
+    for view in &report.views {
+        out.line(format!("## The machine{}", view.suffix()));
+        if let Some(host) = view.run.hosts.first() {
+            let rows: Vec<Vec<String>> =
+                host::facts(host).into_iter().map(|(name, value)| vec![name.to_string(), prose(&value)]).collect();
             out.line(table(&["what".into(), "value".into()], 2, &rows));
         }
-        for warning in study.warnings() {
+        for warning in view.warnings() {
             out.line(format!(
                 "- **{}**: {}. Remedy: {}.",
                 prose(&text::capitalised(&warning.what)),
@@ -251,25 +250,25 @@ fn hosts(outline: &Outline, out: &mut Lines) {
     }
 }
 
-fn origin(outline: &Outline, out: &mut Lines) {
+fn origin(report: &Report, out: &mut Paragraphs) {
     out.line("## How it was made");
-    for study in &outline.studies {
-        let commands = study.commands().join("\n");
+    for view in &report.views {
+        let commands = view.commands().join("\n");
         let fence = fence(&commands, 3);
         out.line(format!("{fence}sh\n{commands}\n{fence}"));
-        out.line(made_by(study));
+        out.line(made_by(view));
     }
 }
 
-fn made_by(study: &Study) -> String {
-    let Some(machine) = study.run.machines.first() else { return String::new() };
-    let suite = &machine.suite;
-    let revision = suite.revision.as_ref().map(|revision| format!(", revision {}", code(revision))).unwrap_or_default();
-    let changed = if suite.changed == Some(true) { " with uncommitted changes" } else { "" };
+fn made_by(view: &RunView) -> String {
+    let Some(host) = view.run.hosts.first() else { return String::new() };
+    let build = &host.build;
+    let revision = build.revision.as_ref().map(|revision| format!(", revision {}", code(revision))).unwrap_or_default();
+    let changed = if build.changed == Some(true) { " with uncommitted changes" } else { "" };
     format!(
         "switchcost {}{revision}{changed}, {}. Host {}.",
-        prose(&suite.version),
-        prose(&suite.rustc),
-        code(&machine.id)
+        prose(&build.version),
+        prose(&build.rustc),
+        code(&host.id)
     )
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::study::Study;
+use super::run_view::RunView;
 use crate::record::{BenchmarkLine, Outcome};
 
 /// Things that are missing for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Gap {
     /// What kind of gap it is.
-    pub(super) kind: Kind,
+    pub(super) kind: GapKind,
     /// Events, audited quantities or benchmarks.
     pub(super) what: Vec<String>,
     /// Why.
@@ -20,7 +20,7 @@ pub(super) struct Gap {
 
 /// Kinds of gaps, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum GapKind {
     /// Benchmarks that cannot run here.
     Unsupported,
     /// Events that were not counted.
@@ -29,7 +29,7 @@ pub(super) enum Kind {
     Unchecked,
 }
 
-impl Kind {
+impl GapKind {
     /// In words.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -41,27 +41,27 @@ impl Kind {
 }
 
 /// All gaps of a run.
-pub(super) fn gaps(study: &Study) -> Vec<Gap> {
-    let mut gaps: BTreeMap<(Kind, String, String), Vec<String>> = BTreeMap::new();
-    let mut add = |kind: Kind, what: &str, reason: String, remedy: &str| {
+pub(super) fn gaps(view: &RunView) -> Vec<Gap> {
+    let mut gaps: BTreeMap<(GapKind, String, String), Vec<String>> = BTreeMap::new();
+    let mut add = |kind: GapKind, what: &str, reason: String, remedy: &str| {
         let entry = gaps.entry((kind, reason, remedy.into())).or_default();
         if !entry.iter().any(|known| known == what) {
             entry.push(what.into());
         }
     };
-    for line in &study.run.benchmarks {
+    for line in &view.run.benchmarks {
         match &line.outcome {
             Outcome::Unsupported(reason) => {
                 let why = format!("needs {}; here: {}", reason.requirement, reason.observed);
-                add(Kind::Unsupported, &line.id, why, &reason.remedy);
+                add(GapKind::Unsupported, &line.id, why, &reason.remedy);
             }
             Outcome::Failed(_) => {}
             Outcome::Measured(measured) => {
                 for not in &measured.counted.not_counted {
-                    add(Kind::NotCounted, &not.event, not.reason.clone(), &not.remedy);
+                    add(GapKind::NotCounted, &not.event, not.reason.clone(), &not.remedy);
                 }
                 for not in &measured.audit.unchecked {
-                    add(Kind::Unchecked, &not.what, not.reason.clone(), &not.remedy);
+                    add(GapKind::Unchecked, &not.what, not.reason.clone(), &not.remedy);
                 }
             }
         }
@@ -72,7 +72,7 @@ pub(super) fn gaps(study: &Study) -> Vec<Gap> {
 
 /// A benchmark that should have run and did not, or did something else than its mechanism says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct Problem {
     /// The benchmark.
     pub(super) id: String,
     /// What happened, in a sentence without full stop.
@@ -80,32 +80,32 @@ pub(super) struct Trouble {
 }
 
 /// Failures, each once.
-pub(super) fn failures(study: &Study) -> Vec<Trouble> {
+pub(super) fn failures(view: &RunView) -> Vec<Problem> {
     let failed = |line: &BenchmarkLine| match &line.outcome {
-        Outcome::Failed(reason) => Some(Trouble { id: line.id.clone(), what: reason.clone() }),
+        Outcome::Failed(reason) => Some(Problem { id: line.id.clone(), what: reason.clone() }),
         _ => None,
     };
-    once(study.run.benchmarks.iter().filter_map(failed))
+    once(view.run.benchmarks.iter().filter_map(failed))
 }
 
 /// Audit differences: each quantity of each benchmark once, as first seen.
-pub(super) fn differences(study: &Study) -> Vec<Trouble> {
-    let mut found: Vec<(String, Trouble)> = Vec::new();
-    for line in &study.run.benchmarks {
+pub(super) fn differences(view: &RunView) -> Vec<Problem> {
+    let mut pooled: Vec<(String, Problem)> = Vec::new();
+    for line in &view.run.benchmarks {
         let Outcome::Measured(measured) = &line.outcome else { continue };
         for check in measured.audit.differences() {
             let key = format!("{} {}", line.id, check.what);
-            if !found.iter().any(|(known, _)| *known == key) {
+            if !pooled.iter().any(|(known, _)| *known == key) {
                 let what = format!("{}: {}, expected {}", check.what, check.seen(), check.expected);
-                found.push((key, Trouble { id: line.id.clone(), what }));
+                pooled.push((key, Problem { id: line.id.clone(), what }));
             }
         }
     }
-    found.into_iter().map(|(_, trouble)| trouble).collect()
+    pooled.into_iter().map(|(_, trouble)| trouble).collect()
 }
 
-fn once(troubles: impl Iterator<Item = Trouble>) -> Vec<Trouble> {
-    let mut all: Vec<Trouble> = Vec::new();
+fn once(troubles: impl Iterator<Item = Problem>) -> Vec<Problem> {
+    let mut all: Vec<Problem> = Vec::new();
     for trouble in troubles {
         if !all.contains(&trouble) {
             all.push(trouble);

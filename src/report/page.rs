@@ -2,19 +2,19 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::counters::{self, Row};
+use super::contents::{Report, Section};
+use super::counters::{self, CounterRow};
 use super::figure::{Figure, Frame, MARKS, TOKENS};
-use super::findings_table;
-use super::machine;
-use super::missing::Trouble;
-use super::outline::{Outline, Section};
-use super::study::{Bench, Study};
+use super::host;
+use super::metrics_table;
+use super::missing::Problem;
+use super::run_view::{BenchmarkView, RunView};
 use super::text;
 
 const PAGE: &str = include_str!("page.css");
 
 /// The page.
-pub(super) fn page(outline: &Outline) -> String {
+pub(super) fn page(report: &Report) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -24,18 +24,18 @@ pub(super) fn page(outline: &Outline) -> String {
                 meta name="color-scheme" content="light dark";
                 // Browsers ask the network for an icon unless the page has one.
                 link rel="icon" href="data:,";
-                title { "switchcost: " (outline.title()) }
+                title { "switchcost: " (report.title()) }
                 style { (PreEscaped(TOKENS)) (PreEscaped(MARKS)) (PreEscaped(PAGE)) }
             }
             body {
                 main {
-                    (header(outline))
-                    (alerts(outline))
-                    (reading(outline))
-                    @for section in &outline.sections { (group(section, outline)) }
-                    (missing(outline))
-                    (hosts(outline))
-                    (origin(outline))
+                    (header(report))
+                    (alerts(report))
+                    (reading(report))
+                    @for section in &report.sections { (group(section, report)) }
+                    (missing(report))
+                    (hosts(report))
+                    (origin(report))
                 }
             }
         }
@@ -43,21 +43,21 @@ pub(super) fn page(outline: &Outline) -> String {
     .into_string()
 }
 
-fn header(outline: &Outline) -> Markup {
+fn header(report: &Report) -> Markup {
     html! {
         header {
             p.kicker { "switchcost report" }
-            h1 { (text::unbroken(&outline.title())) }
-            @for study in &outline.studies {
-                @if study.name.is_empty() {
-                    p.lead { (overview(study)) }
+            h1 { (text::unbroken(&report.title())) }
+            @for view in &report.views {
+                @if view.name.is_empty() {
+                    p.lead { (overview(view)) }
                 } @else {
-                    p.lead { b { (study.name) } " " (study.described()) ". " (overview(study)) }
+                    p.lead { b { (view.name) } " " (view.described()) ". " (overview(view)) }
                 }
             }
             nav aria-label="Contents" {
                 ul {
-                    @for section in &outline.sections {
+                    @for section in &report.sections {
                         li { a href=(format!("#{}", text::slug(&section.group))) { (section.group) } }
                     }
                     li { a href="#missing" { "what it cannot tell" } }
@@ -70,12 +70,12 @@ fn header(outline: &Outline) -> Markup {
 }
 
 /// What was measured and whether it may be believed, in a few sentences.
-pub(super) fn overview(study: &Study) -> String {
-    let when = study.run.machines.first().map(|machine| machine::when(machine.started_ms));
-    let when = when.filter(|_| study.name.is_empty()).map(|when| format!(", {when}")).unwrap_or_default();
-    let mut sentences = vec![format!("{}{when}.", measured(study))];
-    sentences.extend(verdicts(study));
-    match (study.failures().len(), study.unsupported()) {
+pub(super) fn overview(view: &RunView) -> String {
+    let when = view.run.hosts.first().map(|host| host::when(host.started_ms));
+    let when = when.filter(|_| view.name.is_empty()).map(|when| format!(", {when}")).unwrap_or_default();
+    let mut sentences = vec![format!("{}{when}.", measured(view))];
+    sentences.extend(verdicts(view));
+    match (view.failures().len(), view.unsupported()) {
         (0, 0) => {}
         (0, unsupported) => sentences.push(format!("{} cannot run here.", text::count(unsupported, "benchmark"))),
         (failed, 0) => sentences.push(format!("{failed} failed.")),
@@ -85,12 +85,12 @@ pub(super) fn overview(study: &Study) -> String {
 }
 
 /// How many benchmarks and rounds; pairs of CPUs are parts of a map and no benchmarks by themselves.
-fn measured(study: &Study) -> String {
-    let benches = study.in_placements().count();
-    let pairs = study.benches.len() - benches;
+fn measured(view: &RunView) -> String {
+    let benchmarks = view.in_placements().count();
+    let pairs = view.benchmarks.len() - benchmarks;
     let map = format!("map of {} of CPUs", text::count(pairs, "pair"));
-    let in_rounds = || format!("{} in {}", text::count(benches, "benchmark"), text::count(study.rounds(), "round"));
-    match (benches, pairs) {
+    let in_rounds = || format!("{} in {}", text::count(benchmarks, "benchmark"), text::count(view.rounds(), "round"));
+    match (benchmarks, pairs) {
         (_, 0) => in_rounds(),
         (0, _) => format!("A {map}"),
         _ => format!("{} and a {map}", in_rounds()),
@@ -98,17 +98,17 @@ fn measured(study: &Study) -> String {
 }
 
 /// What came of the audits; nothing of a map alone.
-fn verdicts(study: &Study) -> Option<String> {
-    let benches = study.in_placements().count();
-    if benches == 0 && !study.benches.is_empty() {
+fn verdicts(view: &RunView) -> Option<String> {
+    let benchmarks = view.in_placements().count();
+    if benchmarks == 0 && !view.benchmarks.is_empty() {
         return None;
     }
-    let (ok, differs, not_asked_for) = (study.audited("ok"), study.audited("DIFFERS"), study.not_audited());
-    let impossible = study.audited("none").saturating_sub(not_asked_for);
-    if ok == benches {
+    let (ok, differs, not_asked_for) = (view.audited("ok"), view.audited("DIFFERS"), view.not_audited());
+    let impossible = view.audited("none").saturating_sub(not_asked_for);
+    if ok == benchmarks {
         return Some(format!("All {ok} audits hold."));
     }
-    if not_asked_for == benches {
+    if not_asked_for == benchmarks {
         return Some("No audit was asked for.".into());
     }
     let further = [(differs, "differ"), (impossible, "could not be made"), (not_asked_for, "were not asked for")];
@@ -117,13 +117,13 @@ fn verdicts(study: &Study) -> Option<String> {
 }
 
 /// What a reader must know before believing a figure.
-fn alerts(outline: &Outline) -> Markup {
-    let of_study = |study: &Study, troubles: Vec<Trouble>| -> Vec<(String, String)> {
-        let run = study.suffix();
+fn alerts(report: &Report) -> Markup {
+    let of_study = |view: &RunView, troubles: Vec<Problem>| -> Vec<(String, String)> {
+        let run = view.suffix();
         troubles.into_iter().map(|trouble| (trouble.id, format!("{run}: {}", trouble.what))).collect()
     };
-    let differ: Vec<_> = outline.studies.iter().flat_map(|study| of_study(study, study.differences())).collect();
-    let failed: Vec<_> = outline.studies.iter().flat_map(|study| of_study(study, study.failures())).collect();
+    let differ: Vec<_> = report.views.iter().flat_map(|view| of_study(view, view.differences())).collect();
+    let failed: Vec<_> = report.views.iter().flat_map(|view| of_study(view, view.failures())).collect();
     html! {
         @if !differ.is_empty() {
             section.alert.bad #audit {
@@ -138,11 +138,11 @@ fn alerts(outline: &Outline) -> Markup {
                 (troubles(&failed))
             }
         }
-        @if let Some(warning) = outline.single_rounds_warning() {
-            @let (command, helps) = outline.single_rounds_remedy();
+        @if let Some(warning) = report.single_rounds_warning() {
+            @let (command, helps) = report.single_rounds_remedy();
             section.alert #rounds { p { (warning) " " code { (command) } " " (helps) } }
         }
-        @if outline.studies.iter().any(|study| study.run.torn) {
+        @if report.views.iter().any(|view| view.run.torn) {
             section.alert #torn { p { "The last line of a record was cut short by a kill and is lost." } }
         }
     }
@@ -152,11 +152,11 @@ fn troubles(troubles: &[(String, String)]) -> Markup {
     html! { ul { @for (id, what) in troubles { li { code { (id) } (what) } } } }
 }
 
-fn reading(outline: &Outline) -> Markup {
+fn reading(report: &Report) -> Markup {
     let shown: Vec<&str> =
-        outline.studies.iter().flat_map(|s| s.in_placements()).map(|b| b.line().setting.placement.name()).collect();
-    let mut benches = outline.studies.iter().flat_map(|study| study.in_placements());
-    let screened = benches.any(|bench| bench.summary.set_aside > 0.0);
+        report.views.iter().flat_map(|s| s.in_placements()).map(|b| b.line().setting.placement.name()).collect();
+    let mut benchmarks = report.views.iter().flat_map(|view| view.in_placements());
+    let screened = benchmarks.any(|benchmark| benchmark.summary.set_aside > 0.0);
     html! {
         section #reading {
             h2 { "How to read it" }
@@ -178,18 +178,18 @@ fn reading(outline: &Outline) -> Markup {
     }
 }
 
-fn group(section: &Section, outline: &Outline) -> Markup {
+fn group(section: &Section, report: &Report) -> Markup {
     let anchor = text::slug(&section.group);
     html! {
         section.group #(anchor) {
             h2 { span.kicker { (section.group) } (section.question) }
             @if section.figures.is_empty() { p { "Nothing of this group could be measured; " a href="#missing" { "why" } "." } }
             @for (figure, commands) in &section.figures { (show(figure, commands)) }
-            @for study in &outline.studies {
-                @let benches = study.of_group(&section.group);
-                @if !benches.is_empty() { (tables(&section.group, study, &benches)) }
+            @for view in &report.views {
+                @let benchmarks = view.of_group(&section.group);
+                @if !benchmarks.is_empty() { (tables(&section.group, view, &benchmarks)) }
             }
-            (glossary(section, outline))
+            (glossary(section, report))
         }
     }
 }
@@ -240,25 +240,25 @@ fn data_url(csv: &str) -> String {
     url
 }
 
-fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
-    let unit = benches[0].line().unit.name();
-    let events = counters::events(benches);
-    let anchor = study.anchor(&format!("counts-{}", text::slug(group)));
+fn tables(group: &str, view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup {
+    let unit = benchmarks[0].line().unit.name();
+    let events = counters::events(benchmarks);
+    let anchor = view.anchor(&format!("counts-{}", text::slug(group)));
     html! {
         section.tables #(anchor) {
-            h3 { a href=(format!("#{anchor}")) { "What a " (unit) " does" (study.suffix()) } }
+            h3 { a href=(format!("#{anchor}")) { "What a " (unit) " does" (view.suffix()) } }
             div.scroll tabindex="0" role="region" aria-label=(format!("Times and counts per {unit}")) {
                 table {
                     thead { tr {
-                        th { "benchmark" } th.num { (text::noun(benches[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
+                        th { "benchmark" } th.num { (text::noun(benchmarks[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
                         th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" }
                         th.num { "counting" } th.num { "rounds" }
                     } }
-                    tbody { @for bench in benches { (main_row(&counters::row(bench))) } }
+                    tbody { @for benchmark in benchmarks { (main_row(&counters::row(benchmark))) } }
                 }
             }
-            @if let Some(note) = counters::void_note(benches) { p.note { (note) "." } }
-            (findings(study, benches))
+            @if let Some(note) = counters::void_note(benchmarks) { p.note { (note) "." } }
+            (metrics(view, benchmarks))
             @if !events.is_empty() {
                 details {
                     summary { "Counted events per " (unit) " (" (events.len()) ")" }
@@ -266,10 +266,10 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
                         table {
                             thead { tr { th { "benchmark" } @for event in &events { th.num { (event) } } } }
                             tbody {
-                                @for bench in benches {
+                                @for benchmark in benchmarks {
                                     tr {
-                                        th scope="row" { (bench.name()) small { (bench.detail()) } }
-                                        @for value in counters::event_rates(bench, &events) { td.num { (value) } }
+                                        th scope="row" { (benchmark.name()) small { (benchmark.detail()) } }
+                                        @for value in counters::event_rates(benchmark, &events) { td.num { (value) } }
                                     }
                                 }
                             }
@@ -278,16 +278,17 @@ fn tables(group: &str, study: &Study, benches: &[&Bench]) -> Markup {
                     p.note { "≈: the event had a counter part of the time, and the rest is estimated. –: not counted." }
                 }
             }
-            p.note { a href=(data_url(&counters::csv(benches))) download=(format!("{anchor}.csv")) { "Data (CSV)" } }
+            p.note { a href=(data_url(&counters::csv(benchmarks))) download=(format!("{anchor}.csv")) { "Data (CSV)" } }
         }
     }
 }
 
 /// What was found out beyond the figures, where anything was.
-fn findings(study: &Study, benches: &[&Bench]) -> Markup {
-    let found = findings_table::rows(benches.iter().map(|bench| bench.line().id.as_str()), &study.run.benchmarks);
+fn metrics(view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup {
+    let pooled =
+        metrics_table::rows(benchmarks.iter().map(|benchmark| benchmark.line().id.as_str()), &view.run.benchmarks);
     let tables: [(&[&str], _); 2] =
-        [(&findings_table::PERCENTILES, found.distributions), (&findings_table::FIGURES, found.figures)];
+        [(&metrics_table::PERCENTILES, pooled.distributions), (&metrics_table::FIGURES, pooled.figures)];
     html! {
         @for (head, rows) in tables.iter().filter(|(_, rows)| !rows.is_empty()) {
             div.scroll tabindex="0" role="region" aria-label="What was found out" {
@@ -302,7 +303,7 @@ fn findings(study: &Study, benches: &[&Bench]) -> Markup {
     }
 }
 
-fn main_row(row: &Row) -> Markup {
+fn main_row(row: &CounterRow) -> Markup {
     html! {
         tr {
             th scope="row" { (row.name) small { (row.detail) } }
@@ -319,19 +320,19 @@ fn main_row(row: &Row) -> Markup {
     }
 }
 
-fn glossary(section: &Section, outline: &Outline) -> Markup {
+fn glossary(section: &Section, report: &Report) -> Markup {
     let prefix = format!("{}/", section.group);
-    let mut ids: Vec<&str> = outline
-        .studies
+    let mut ids: Vec<&str> = report
+        .views
         .iter()
-        .flat_map(|study| &study.run.benchmarks)
+        .flat_map(|view| &view.run.benchmarks)
         .map(|line| line.mechanism.as_str())
         .filter(|id| id.starts_with(&prefix))
         .collect();
     ids.sort_unstable();
     ids.dedup();
     let known: Vec<(&str, &str)> =
-        ids.into_iter().filter_map(|id| Some((id, outline.catalogue.isolates(id)?))).collect();
+        ids.into_iter().filter_map(|id| Some((id, report.catalogue.isolates(id)?))).collect();
     html! {
         @if !known.is_empty() {
             details {
@@ -342,13 +343,13 @@ fn glossary(section: &Section, outline: &Outline) -> Markup {
     }
 }
 
-fn missing(outline: &Outline) -> Markup {
+fn missing(report: &Report) -> Markup {
     html! {
         section #missing {
             h2 { "What this machine cannot tell you" }
-            @for study in &outline.studies {
-                @let gaps = study.gaps();
-                @if !study.name.is_empty() { h3 { "Run " (study.name) } }
+            @for view in &report.views {
+                @let gaps = view.gaps();
+                @if !view.name.is_empty() { h3 { "Run " (view.name) } }
                 @if gaps.is_empty() { p { "Everything that was asked for was measured, counted and audited." } }
                 @for gap in gaps {
                     div.gap {
@@ -361,21 +362,21 @@ fn missing(outline: &Outline) -> Markup {
     }
 }
 
-fn hosts(outline: &Outline) -> Markup {
-    let machines: Vec<_> = outline.studies.iter().map(|study| study.run.machines.first()).collect();
-    let facts: Vec<_> = machines.iter().map(|machine| machine.map(machine::facts).unwrap_or_default()).collect();
+fn hosts(report: &Report) -> Markup {
+    let hosts: Vec<_> = report.views.iter().map(|view| view.run.hosts.first()).collect();
+    let facts: Vec<_> = hosts.iter().map(|host| host.map(host::facts).unwrap_or_default()).collect();
     let names: Vec<&str> = facts
         .iter()
         .max_by_key(|facts| facts.len())
         .map(|facts| facts.iter().map(|(name, _)| *name).collect())
         .unwrap_or_default();
-    let several = outline.studies.len() > 1;
+    let several = report.views.len() > 1;
     html! {
         section #host {
             h2 { "The machine" @if several { "s" } }
             div.scroll tabindex="0" role="region" aria-label="The machines" {
                 table.facts {
-                    @if several { thead { tr { th {} @for study in &outline.studies { th { (study.name) } } } } }
+                    @if several { thead { tr { th {} @for view in &report.views { th { (view.name) } } } } }
                     tbody {
                         @for (index, name) in names.iter().enumerate() {
                             @let values: Vec<&str> = facts.iter().map(|facts| facts.get(index).map_or("–", |(_, value)| value.as_str())).collect();
@@ -388,10 +389,10 @@ fn hosts(outline: &Outline) -> Markup {
                 }
             }
             @if several { p.note { "Rows in bold differ." } }
-            @for study in &outline.studies {
-                @let warnings = study.warnings();
+            @for view in &report.views {
+                @let warnings = view.warnings();
                 @if !warnings.is_empty() {
-                    h3 #(study.anchor("noise")) { "What makes it noisy" (study.suffix()) }
+                    h3 #(view.anchor("noise")) { "What makes it noisy" (view.suffix()) }
                     ul.noise {
                         @for warning in warnings {
                             li { b { (text::capitalised(&warning.what)) } ": " (warning.why) ". " span.remedy { "Remedy: " (warning.remedy) "." } }
@@ -403,19 +404,19 @@ fn hosts(outline: &Outline) -> Markup {
     }
 }
 
-fn origin(outline: &Outline) -> Markup {
+fn origin(report: &Report) -> Markup {
     html! {
         section #origin {
             h2 { "How it was made" }
-            @for study in &outline.studies {
-                @if !study.name.is_empty() { h3 { "Run " (study.name) } }
-                pre { @for command in study.commands() { (command) "\n" } }
-                @if let Some(machine) = study.run.machines.first() {
+            @for view in &report.views {
+                @if !view.name.is_empty() { h3 { "Run " (view.name) } }
+                pre { @for command in view.commands() { (command) "\n" } }
+                @if let Some(host) = view.run.hosts.first() {
                     p {
-                        "switchcost " (machine.suite.version)
-                        @if let Some(revision) = &machine.suite.revision { ", revision " code { (revision) } }
-                        @if machine.suite.changed == Some(true) { " with uncommitted changes" }
-                        ", " (machine.suite.rustc) ". Host " code { (machine.id) } "."
+                        "switchcost " (host.build.version)
+                        @if let Some(revision) = &host.build.revision { ", revision " code { (revision) } }
+                        @if host.build.changed == Some(true) { " with uncommitted changes" }
+                        ", " (host.build.rustc) ". Host " code { (host.id) } "."
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! What a handoff costs between chosen CPUs, as a square for a terminal.
 
-use super::study::{Bench, Study};
-use super::subject::Map;
+use super::charts::Map;
+use super::run_view::{BenchmarkView, RunView};
 use super::table::figure;
 use crate::record::{BenchmarkLine, Run};
 use crate::stats::median;
@@ -11,15 +11,15 @@ const WIDTH: usize = 120;
 /// What stands before the cells of a row.
 const HEAD: usize = 6;
 
-/// One square for each mechanism that was measured on chosen pairs of CPUs; empty where there is none. The row is the CPU
-/// that begins. In place of a square that is too wide for a terminal stand its ends and its middle.
+/// One square for each mechanism that was measured on chosen pairs of CPUs; empty where there is none. The row is the
+/// CPU that begins. In place of a square that is too wide for a terminal stand its ends and its middle.
 pub fn pairs_tables(lines: &[BenchmarkLine]) -> String {
     let benchmarks = lines.iter().filter(|line| line.pair().is_some()).cloned().collect();
     let run = Run { benchmarks, ..Run::default() };
-    let study = Study::new(String::new(), &run);
-    let benches: Vec<&Bench> = study.benches.iter().collect();
-    let unit = benches.first().map_or("operation", |bench| bench.line().unit.name());
-    let squares: Vec<String> = Map::all(&benches).iter().map(|map| square(map, unit)).collect();
+    let view = RunView::new(String::new(), &run);
+    let benchmarks: Vec<&BenchmarkView> = view.benchmarks.iter().collect();
+    let unit = benchmarks.first().map_or("operation", |benchmark| benchmark.line().unit.name());
+    let squares: Vec<String> = Map::all(&benchmarks).iter().map(|map| square(map, unit)).collect();
     squares.join("\n\n")
 }
 

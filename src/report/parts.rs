@@ -1,4 +1,5 @@
-//! Where the time of a handoff between two CPUs goes: parts that were measured apart from it, added up against the whole.
+//! Where the time of a handoff between two CPUs goes: parts that were measured apart from it, added up against the
+//! whole.
 //!
 //! | part | measured as |
 //! | --- | --- |
@@ -10,7 +11,7 @@
 //!
 //! Nothing of it is a difference from the whole, so the remainder says how well the whole is explained.
 
-use super::study::Bench;
+use super::run_view::BenchmarkView;
 use super::table::{figure, plain_table};
 use super::text;
 use crate::crew::{Idle, Placement};
@@ -20,7 +21,7 @@ const APART: [Placement; 4] = [Placement::SmtSibling, Placement::SameLlc, Placem
 
 /// One part.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Part {
+pub(super) struct CostPart {
     /// What it is.
     pub(super) name: &'static str,
     /// Which benchmarks say so.
@@ -33,7 +34,7 @@ pub(super) struct Part {
 
 /// A handoff and what it is made of.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Parts {
+pub(super) struct HandoffParts {
     /// The benchmark's name and placement.
     pub(super) name: String,
     /// The id of the whole.
@@ -43,10 +44,10 @@ pub(super) struct Parts {
     /// Half the width of its interval.
     pub(super) reach: f64,
     /// In the order in which they pass.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<CostPart>,
 }
 
-impl Parts {
+impl HandoffParts {
     /// The sum of the parts.
     pub(super) fn sum(&self) -> f64 {
         self.parts.iter().map(|part| part.nanos).sum()
@@ -59,27 +60,27 @@ impl Parts {
 }
 
 /// Every handoff between CPUs of which all parts were measured.
-pub(super) fn parts(benches: &[&Bench]) -> Vec<Parts> {
-    let wholes = benches.iter().filter(|bench| {
-        let setting = &bench.line().setting;
-        bench.group() == "handoff" && APART.contains(&setting.placement) && setting.idle == Idle::Default
+pub(super) fn parts(benchmarks: &[&BenchmarkView]) -> Vec<HandoffParts> {
+    let wholes = benchmarks.iter().filter(|benchmark| {
+        let setting = &benchmark.line().setting;
+        benchmark.group() == "handoff" && APART.contains(&setting.placement) && setting.idle == Idle::Default
     });
-    wholes.filter_map(|whole| of(whole, benches)).collect()
+    wholes.filter_map(|whole| of(whole, benchmarks)).collect()
 }
 
-fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
+fn of(whole: &BenchmarkView, all: &[&BenchmarkView]) -> Option<HandoffParts> {
     let line = whole.line();
     let placement = line.setting.placement;
     let find = |mechanism: &str, placement: Placement, idle: Idle| {
-        all.iter().copied().find(|bench| {
-            let setting = &bench.line().setting;
-            let usual = bench.chosen().is_none_or(|chosen| chosen.starts_with("idle="));
-            bench.line().mechanism == mechanism && (setting.placement, setting.idle) == (placement, idle) && usual
+        all.iter().copied().find(|benchmark| {
+            let setting = &benchmark.line().setting;
+            let usual = benchmark.chosen().is_none_or(|chosen| chosen.starts_with("idle="));
+            benchmark.line().mechanism == mechanism && (setting.placement, setting.idle) == (placement, idle) && usual
         })
     };
-    let polling = all.iter().copied().find(|bench| {
-        let setting = &bench.line().setting;
-        bench.line().mechanism == line.mechanism
+    let polling = all.iter().copied().find(|benchmark| {
+        let setting = &benchmark.line().setting;
+        benchmark.line().mechanism == line.mechanism
             && (setting.placement, setting.idle) == (placement, Idle::Poll)
             && setting.parameters == line.setting.parameters
             && setting.policy == line.setting.policy
@@ -88,8 +89,8 @@ fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
     let asleep = find("syscall/remote_call", placement, Idle::Default)?;
     let busy = find("syscall/remote_call", placement, Idle::Spinner)?;
     let timer = |soon: bool| {
-        all.iter().copied().find(|bench| {
-            let line = bench.line();
+        all.iter().copied().find(|benchmark| {
+            let line = benchmark.line();
             let expires = line.setting.parameters.iter().find(|(name, _)| *name == "expires");
             let is_soon = expires.is_some_and(|(_, value)| value.to_string() == "soon");
             line.mechanism == "syscall/timerfd_settime"
@@ -113,26 +114,26 @@ fn of(whole: &Bench, all: &[&Bench]) -> Option<Parts> {
     parts.push(difference("leaving idle", asleep, busy));
     parts.push(difference("restarting the tick", soon, late));
     let name = format!("{} {}", whole.name(), whole.detail());
-    Some(Parts { name, id: line.id.clone(), whole: whole.nanos(), reach: whole.reach(), parts })
+    Some(HandoffParts { name, id: line.id.clone(), whole: whole.nanos(), reach: whole.reach(), parts })
 }
 
-fn alone(name: &'static str, bench: &Bench) -> Part {
-    Part { name, from: bench.line().id.clone(), nanos: bench.nanos(), reach: bench.reach() }
+fn alone(name: &'static str, benchmark: &BenchmarkView) -> CostPart {
+    CostPart { name, from: benchmark.line().id.clone(), nanos: benchmark.nanos(), reach: benchmark.reach() }
 }
 
-fn difference(name: &'static str, bench: &Bench, less: &Bench) -> Part {
-    Part {
+fn difference(name: &'static str, benchmark: &BenchmarkView, less: &BenchmarkView) -> CostPart {
+    CostPart {
         name,
-        from: format!("{} less {}", bench.line().id, less.line().id),
-        nanos: bench.nanos() - less.nanos(),
+        from: format!("{} less {}", benchmark.line().id, less.line().id),
+        nanos: benchmark.nanos() - less.nanos(),
         // Independent figures: their half widths add up as standard deviations do.
-        reach: bench.reach().hypot(less.reach()),
+        reach: benchmark.reach().hypot(less.reach()),
     }
 }
 
 /// The tables for a terminal, one for each handoff; empty where nothing has all its parts.
-pub(super) fn tables(all: &[Parts]) -> String {
-    let of = |parts: &Parts| {
+pub(super) fn tables(all: &[HandoffParts]) -> String {
+    let of = |parts: &HandoffParts| {
         let row = |name: &str, nanos: f64, reach: f64, from: &str| {
             let share = text::percent(nanos / parts.whole);
             vec![name.to_string(), from.to_string(), figure(nanos), format!("±{}", figure(reach)), share]
@@ -154,9 +155,9 @@ mod tests {
     use super::*;
     use crate::crew::Policy;
     use crate::mechanism::{Parameters, Unit};
-    use crate::record::{AuditRecord, BenchmarkLine, Counted, Measured, Noise, Outcome, Run, Sample, Setting};
-    use crate::report::study::Study;
-    use crate::sys::usage::Usage;
+    use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, Run, Sample, Setting};
+    use crate::report::run_view::RunView;
+    use crate::sys::usage::ResourceUsage;
     use crate::units::{Nanos, Ops, Quantity};
 
     fn line(mechanism: &str, placement: Placement, idle: Idle, nanos: u64) -> BenchmarkLine {
@@ -173,19 +174,19 @@ mod tests {
             baseline: "handoff/futex".into(),
             setting: Setting { placement, cpus: Vec::new(), idle, policy: Policy::default(), parameters },
             round: 0,
-            machine: "m".into(),
+            host_id: "m".into(),
             started_ms: 0,
             outcome: Outcome::Measured(Box::new(Measured {
                 samples: vec![Sample(Ops(1), Nanos(nanos)); 10],
-                paces: Vec::new(),
-                longest_paces: Vec::new(),
-                usage: Usage::default(),
-                counted: Counted::default(),
-                findings: Vec::new(),
+                min_probes: Vec::new(),
+                max_probes: Vec::new(),
+                usage: ResourceUsage::default(),
+                counted: CountedSamples::default(),
+                metrics: Vec::new(),
                 audit: AuditRecord::default(),
                 noise: Noise { start: moment.clone(), end: moment, own_cpu: None, lasted: None },
             })),
-            circumstances: None,
+            conditions: None,
         }
     }
 
@@ -213,10 +214,10 @@ mod tests {
         ]
     }
 
-    fn of_lines(lines: Vec<BenchmarkLine>) -> Vec<Parts> {
+    fn of_lines(lines: Vec<BenchmarkLine>) -> Vec<HandoffParts> {
         let run = Run { benchmarks: lines, ..Run::default() };
-        let study = Study::new(String::new(), &run);
-        parts(&study.benches.iter().collect::<Vec<_>>())
+        let view = RunView::new(String::new(), &run);
+        parts(&view.benchmarks.iter().collect::<Vec<_>>())
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use crate::record::{BenchmarkLine, Measured, Outcome};
-use crate::stats::{Basis, CONFIDENCE, Estimate, Modes, Paced, Screened, at_best_pace, median, modes, rounds_interval};
+use crate::stats::{
+    Basis, CONFIDENCE, Estimate, Modes, ProbedValue, Screening, median, modes, rounds_interval, screen,
+};
 
 /// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
 pub(super) const SEED: u64 = 0x5343;
@@ -21,7 +23,8 @@ pub struct Summary {
     pub line: BenchmarkLine,
     /// Nanoseconds per operation, or what else its line measures, over rounds; over samples where there is one round.
     pub nanos: Estimate,
-    /// Rounds that were measured; those whose CPU was never at its best pace give no figure and are none of `nanos.rounds`.
+    /// Rounds that were measured; those whose CPU was never at its highest CPU speed give no figure and are none of
+    /// `nanos.rounds`.
     pub rounds: usize,
     /// CPU time per operation in nanoseconds, user and kernel, over all tasks.
     pub cpu_nanos: f64,
@@ -128,14 +131,14 @@ pub(super) fn by_id(lines: &[BenchmarkLine]) -> Vec<Vec<&BenchmarkLine>> {
 }
 
 /// What counts of the bare samples of one benchmark, round by round.
-pub(super) fn screened(rounds: &[&Measured]) -> Screened {
-    let paced = |round: &&Measured| round.paced().map(Paced::from).collect();
-    at_best_pace(&rounds.iter().map(paced).collect::<Vec<Vec<Paced>>>())
+pub(super) fn screened(rounds: &[&Measured]) -> Screening {
+    let probed_values = |round: &&Measured| round.probed_values().map(ProbedValue::from).collect();
+    screen(&rounds.iter().map(probed_values).collect::<Vec<Vec<ProbedValue>>>())
 }
 
 /// Whether something else ran on the machine meanwhile.
 pub(super) fn is_disturbed(line: &BenchmarkLine) -> bool {
-    line.circumstances.as_ref().is_some_and(|circumstances| !circumstances.foreign_load.is_empty())
+    line.conditions.as_ref().is_some_and(|conditions| !conditions.interference.is_empty())
 }
 
 fn counting_cost(measured: &Measured) -> Option<f64> {
@@ -171,8 +174,8 @@ mod tests {
     use super::*;
     use crate::crew::{Idle, Placement, Policy};
     use crate::mechanism::Unit;
-    use crate::record::{AuditRecord, Counted, CounterSummary, Noise, Sample, Setting};
-    use crate::sys::usage::Usage;
+    use crate::record::{AuditRecord, CountedSamples, CounterSummary, Noise, Sample, Setting};
+    use crate::sys::usage::ResourceUsage;
     use crate::units::{Nanos, Ops, Quantity};
 
     fn sample_line() -> BenchmarkLine {
@@ -191,19 +194,19 @@ mod tests {
                 parameters: serde_json::from_str("{}").unwrap(),
             },
             round: 0,
-            machine: "m".into(),
+            host_id: "m".into(),
             started_ms: 0,
             outcome: Outcome::Measured(Box::new(Measured {
                 samples: vec![Sample(Ops(1), Nanos(5)); 10],
-                paces: Vec::new(),
-                longest_paces: Vec::new(),
-                usage: Usage::default(),
-                counted: Counted::default(),
-                findings: Vec::new(),
+                min_probes: Vec::new(),
+                max_probes: Vec::new(),
+                usage: ResourceUsage::default(),
+                counted: CountedSamples::default(),
+                metrics: Vec::new(),
                 audit: AuditRecord::default(),
                 noise: Noise { start: moment.clone(), end: moment, own_cpu: None, lasted: None },
             })),
-            circumstances: None,
+            conditions: None,
         }
     }
 
@@ -222,7 +225,7 @@ mod tests {
         let counters = events.iter().map(counter).collect();
         let mut line = sample_line();
         if let Outcome::Measured(measured) = &mut line.outcome {
-            measured.counted = Counted { counters, ..Counted::default() };
+            measured.counted = CountedSamples { counters, ..CountedSamples::default() };
         }
         summarize(&[&line]).unwrap()
     }

@@ -36,7 +36,8 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
     if summaries.iter().any(|summary| summary.void) { format!("{table}\n{VOID_NOTE}") } else { table }
 }
 
-/// A table with a rule below its header and nothing else between its figures; columns from `right` on are aligned right.
+/// A table with a rule below its header and nothing else between its figures; columns from `right` on are aligned
+/// right.
 pub(super) fn plain_table(header: Vec<String>, rows: Vec<Vec<String>>, right: usize) -> String {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');

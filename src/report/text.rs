@@ -118,8 +118,8 @@ pub(super) fn percent(share: f64) -> String {
     if value.abs() >= 9.5 { format!("{value:.0} %") } else { format!("{value:.1} %") }.replace('-', "−")
 }
 
-/// Half of an interval's width over its figure from which on its ends say nothing any more: those of two rounds that lie
-/// apart can be a billion times the figure.
+/// Half of an interval's width over its figure from which on its ends say nothing any more: those of two rounds that
+/// lie apart can be a billion times the figure.
 pub(super) const HARDLY_KNOWN: f64 = 10.0;
 
 /// What stands in place of such an interval.
@@ -207,8 +207,8 @@ mod tests {
 
     #[test]
     fn memory_is_told_in_its_own_units() {
-        let told = |value| amount(Quantity::Bytes, value);
-        assert_eq!([812.0, 8704.0, 1_572_864.0].map(told), ["812 B", "8.50 KiB", "1.50 MiB"]);
+        let formatted = |value| amount(Quantity::Bytes, value);
+        assert_eq!([812.0, 8704.0, 1_572_864.0].map(formatted), ["812 B", "8.50 KiB", "1.50 MiB"]);
         assert_eq!(
             (ticks(Quantity::Bytes)(20_480.0), ticks(Quantity::Nanoseconds)(500.0)),
             ("20.48 kB".into(), "500 ns".into())

@@ -5,13 +5,14 @@
 
 use super::prng::Prng;
 use super::quantile::{median_of_sorted, quantile_of_sorted, sorted};
-use super::simulation::{Rounds, autocorrelated, disturbed, disturbed_in_turns, normal};
+use super::simulation::{RoundModel, autocorrelated, disturbed, disturbed_interleaved, normal};
 use super::{
-    Basis, Interval, Verdict, at_best_pace, median, pairs_at_best_pace, ratio_in_turns, ratio_interval,
-    rounds_interval, samples_interval,
+    Basis, Interval, Verdict, interleaved_ratio, median, ratio_interval, rounds_interval, samples_interval, screen,
+    screen_pairs,
 };
 
-const MODELS: [Rounds; 4] = [Rounds::Normal, Rounds::Lognormal, Rounds::Skewed, Rounds::Bimodal(0.3)];
+const MODELS: [RoundModel; 4] =
+    [RoundModel::Normal, RoundModel::Lognormal, RoundModel::Skewed, RoundModel::Bimodal(0.3)];
 const EXPERIMENTS: u64 = 1_000;
 
 fn share(experiments: u64, mut holds: impl FnMut(u64) -> bool) -> f64 {
@@ -40,11 +41,11 @@ fn screened_figures_keep_their_coverage() {
     for rounds in [3, 5, 10] {
         let mut prng = Prng::seeded(rounds as u64);
         let coverage = share(EXPERIMENTS, |seed| {
-            let kept = at_best_pace(&disturbed(rounds, &mut prng)).kept();
+            let kept = screen(&disturbed(rounds, &mut prng)).kept();
             rounds_interval(&kept, 0.95, seed).is_some_and(|estimate| estimate.interval.contains(10.0))
         });
         let alarms = share(EXPERIMENTS, |seed| {
-            let pairs = pairs_at_best_pace(&disturbed(rounds, &mut prng), &disturbed(rounds, &mut prng));
+            let pairs = screen_pairs(&disturbed(rounds, &mut prng), &disturbed(rounds, &mut prng));
             let ratio = pairs.and_then(|(a, b)| ratio_interval(&a, &b, true, 0.95, seed));
             ratio.is_some_and(|ratio| ratio.basis != Basis::WithinRunOnly && ratio.interval.excludes(1.0))
         });
@@ -55,12 +56,12 @@ fn screened_figures_keep_their_coverage() {
                 .collect();
             rounds_interval(&all, 0.95, seed).is_some_and(|estimate| estimate.interval.contains(10.0))
         });
-        let in_turns = share(EXPERIMENTS, |seed| {
-            let [a, b] = disturbed_in_turns(rounds, &mut prng);
-            ratio_in_turns(&a, &b, 0.95, seed).is_some_and(|ratio| ratio.interval.excludes(1.0))
+        let interleaved = share(EXPERIMENTS, |seed| {
+            let [a, b] = disturbed_interleaved(rounds, &mut prng);
+            interleaved_ratio(&a, &b, 0.95, seed).is_some_and(|ratio| ratio.interval.excludes(1.0))
         });
-        println!("in turns, {rounds} rounds: alarms {in_turns:.3}");
-        assert!(in_turns <= 0.07, "{rounds} rounds in turns: {in_turns}");
+        println!("in turns, {rounds} rounds: alarms {interleaved:.3}");
+        assert!(interleaved <= 0.07, "{rounds} rounds in turns: {interleaved}");
         println!("screened, {rounds} rounds: coverage {coverage:.3} ({unscreened:.3} without), alarms {alarms:.3}");
         assert!(coverage >= 0.92 && alarms <= 0.07, "{rounds} rounds: {coverage}, {alarms}");
     }
@@ -69,7 +70,7 @@ fn screened_figures_keep_their_coverage() {
 /// What three rounds cannot know, as `rounds_interval` documents.
 #[test]
 fn a_mode_that_no_round_has_shown_costs_coverage() {
-    let model = Rounds::Bimodal(0.45);
+    let model = RoundModel::Bimodal(0.45);
     let truth = model.truth();
     for (rounds, least) in [(3, 0.83), (5, 0.92), (10, 0.92)] {
         let mut prng = Prng::seeded(rounds as u64);
@@ -121,7 +122,7 @@ fn hierarchical_percentile(rounds: &[Vec<f64>], seed: u64) -> Interval {
 
 #[test]
 fn a_benchmark_does_not_differ_from_itself() {
-    for model in [MODELS.as_slice(), &[Rounds::Bimodal(0.45)]].concat() {
+    for model in [MODELS.as_slice(), &[RoundModel::Bimodal(0.45)]].concat() {
         for (first, second) in [(3, 3), (4, 4), (5, 5), (10, 10), (3, 10)] {
             let mut prng = Prng::seeded(first as u64);
             let mut paired_alarms = 0;

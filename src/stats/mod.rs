@@ -1,14 +1,14 @@
 //! Estimators over rounds and samples: what a benchmark's figure is, how well it is known, and what follows from it.
 //!
 //! Pure functions: no clock, no files, and no randomness but from a [`Prng`] with an explicit seed, so that every
-//! figure can be recomputed from a record. What the data cannot support is `None`, never a guess; what they support only in
-//! part is labelled by its [`Basis`].
+//! figure can be recomputed from a record. What the data cannot support is `None`, never a guess; what they support
+//! only in part is labelled by its [`Basis`].
 //!
 //! | question | answer |
 //! | --- | --- |
 //! | what does it cost, and ± what? | [`rounds_interval`]; for one round alone [`samples_interval`] |
 //! | how many times the other one? | [`ratio_interval`], then [`Verdict::of`] |
-//! | which samples count? | [`at_best_pace`] |
+//! | which samples count? | [`screen`] |
 //! | is it one figure or several? | [`modes()`] |
 //! | what does one more task cost? | [`slope()`] |
 //! | how much longer must it run? | [`further_rounds`] |
@@ -23,32 +23,32 @@ mod bootstrap;
 mod budget;
 #[cfg(test)]
 mod coverage;
+mod interleaved;
 mod interval;
 mod modes;
-mod pace;
 mod prng;
 mod quantile;
 mod ranks;
 mod ratio;
 mod rounds;
+mod screening;
 #[cfg(test)]
 mod simulation;
 mod slope;
 mod student;
-mod turns;
 mod verdict;
 
 pub use bootstrap::samples_interval;
 pub use budget::{Budget, Precision, further_rounds};
+pub use interleaved::interleaved_ratio;
 pub use interval::Interval;
 pub use modes::{Modes, modes};
-pub use pace::{
-    Paced, Rounds, Screened, all_values, at_best_pace, best_pace, paces_differ, pairs_at_best_pace, slowed_share,
-};
 pub use prng::Prng;
 pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};
 pub use rounds::{Basis, Estimate, rounds_interval};
+pub use screening::{
+    ProbedValue, RoundValues, Screening, fastest_probe, probes_differ, screen, screen_pairs, slowed_share, unscreened,
+};
 pub use slope::{Slope, slope};
-pub use turns::ratio_in_turns;
 pub use verdict::Verdict;

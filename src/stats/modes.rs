@@ -42,8 +42,8 @@ const GRID: usize = 256;
 /// clearly lower than both peaks. Logarithms, because timing noise is skewed and modes differ by factors.
 ///
 /// Told apart in the simulations: 5 µs from 30 µs with ten values or more, even when two of the ten are slow, and
-/// mostly with six. Not told apart: modes closer than about four of their own standard deviations, and a mode of one value.
-/// With fewer than six values the answer is one mode, because so few from one skewed mode often look like two.
+/// mostly with six. Not told apart: modes closer than about four of their own standard deviations, and a mode of one
+/// value. With fewer than six values the answer is one mode, because so few from one skewed mode often look like two.
 ///
 /// `None` when `values` is empty or holds one that is not finite and greater than 0.
 #[must_use]

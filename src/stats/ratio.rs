@@ -90,7 +90,7 @@ fn shift(a: &[f64], b: &[f64], confidence: f64) -> Option<(Interval, Basis)> {
 
 /// Yuen's interval of the difference of trimmed means of two sorted lists.
 fn trimmed_t(a: &[f64], b: &[f64], confidence: f64) -> (f64, f64) {
-    let (a, b) = (Trimmed::of(a), Trimmed::of(b));
+    let (a, b) = (TrimmedSample::of(a), TrimmedSample::of(b));
     let variance = a.variance + b.variance;
     let difference = a.mean - b.mean;
     if variance == 0.0 {
@@ -101,14 +101,14 @@ fn trimmed_t(a: &[f64], b: &[f64], confidence: f64) -> (f64, f64) {
     (difference - reach, difference + reach)
 }
 
-struct Trimmed {
+struct TrimmedSample {
     mean: f64,
     /// Squared standard error of the mean.
     variance: f64,
     degrees: f64,
 }
 
-impl Trimmed {
+impl TrimmedSample {
     fn of(ordered: &[f64]) -> Self {
         let n = ordered.len();
         let cut = n / TRIM_ONE_IN;

@@ -1,8 +1,8 @@
 //! Benchmarks whose true figure is known, for checking the estimators.
 
-use super::pace::Paced;
 use super::prng::Prng;
 use super::quantile::median;
+use super::screening::ProbedValue;
 
 /// Samples a round: enough for a median, few enough for thousands of experiments.
 const SAMPLES: usize = 9;
@@ -12,7 +12,7 @@ const WITHIN: f64 = 0.03;
 
 /// How rounds scatter around 10 µs.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Rounds {
+pub(super) enum RoundModel {
     /// Normal, 5 %.
     Normal,
     /// Lognormal, sigma 0.15.
@@ -23,7 +23,7 @@ pub(super) enum Rounds {
     Bimodal(f64),
 }
 
-impl Rounds {
+impl RoundModel {
     /// The rounds of one experiment.
     pub(super) fn draw(self, count: usize, prng: &mut Prng) -> Vec<Vec<f64>> {
         (0..count).map(|_| self.round(prng)).collect()
@@ -50,22 +50,22 @@ impl Rounds {
     }
 }
 
-/// Samples a round beside which the pace was timed.
+/// Samples a round beside which the speed probe was timed.
 const PACED: usize = 40;
 
-/// Rounds around 10 µs, 2 %, under a neighbour that is there for a stretch of each, from none of it to all, and slows samples
-/// by a quarter. One look at the pace in ten misses it, and one in twenty is slow without it.
-pub(super) fn disturbed(count: usize, prng: &mut Prng) -> Vec<Vec<Paced>> {
+/// Rounds around 10 µs, 2 %, under a neighbour that is there for a stretch of each, from none of it to all, and slows
+/// samples by a quarter. One look at the speed probe in ten misses it, and one in twenty is slow without it.
+pub(super) fn disturbed(count: usize, prng: &mut Prng) -> Vec<Vec<ProbedValue>> {
     (0..count).map(|_| disturbed_round(prng)).collect()
 }
 
-fn disturbed_round(prng: &mut Prng) -> Vec<Paced> {
+fn disturbed_round(prng: &mut Prng) -> Vec<ProbedValue> {
     let (begins, lasts) = (prng.index(PACED), prng.index(PACED + 1));
     disturbed_during(begins, lasts, prng)
 }
 
 /// The same for two sides that take turns: the neighbour comes to both, and leaves one of them a sample earlier.
-pub(super) fn disturbed_in_turns(count: usize, prng: &mut Prng) -> [Vec<Vec<Paced>>; 2] {
+pub(super) fn disturbed_interleaved(count: usize, prng: &mut Prng) -> [Vec<Vec<ProbedValue>>; 2] {
     let mut sides = [Vec::new(), Vec::new()];
     for _ in 0..count {
         let (begins, lasts) = (prng.index(PACED), prng.index(PACED + 1));
@@ -76,14 +76,14 @@ pub(super) fn disturbed_in_turns(count: usize, prng: &mut Prng) -> [Vec<Vec<Pace
     sides
 }
 
-fn disturbed_during(begins: usize, lasts: usize, prng: &mut Prng) -> Vec<Paced> {
+fn disturbed_during(begins: usize, lasts: usize, prng: &mut Prng) -> Vec<ProbedValue> {
     let centre = 10.0 * (0.02 * normal(prng)).exp();
     let sample = |index: usize| {
         let slowed = (index + PACED - begins) % PACED < lasts;
         let seen = prng.unit() < if slowed { 0.9 } else { 0.05 };
         let value = centre * if slowed { 1.25 } else { 1.0 } * (WITHIN * normal(prng)).exp();
-        let pace = if seen { 13.0 } else { 10.5 } * (0.01 * normal(prng)).exp();
-        Paced { value, pace: Some(pace) }
+        let probe = if seen { 13.0 } else { 10.5 } * (0.01 * normal(prng)).exp();
+        ProbedValue { value, probe: Some(probe) }
     };
     (0..PACED).map(sample).collect()
 }

@@ -11,7 +11,7 @@ use super::blocks::{Blocks, whole};
 /// `struct iocb` (include/uapi/linux/aio_abi.h); the two fields whose order depends on the byte order are 0.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-struct Request {
+struct Iocb {
     data: u64,
     key_and_flags: [u32; 2],
     opcode: u16,
@@ -31,7 +31,7 @@ const READ: u16 = 0;
 /// `struct io_event`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-struct Event {
+struct IoEvent {
     data: u64,
     request: u64,
     result: i64,
@@ -40,18 +40,18 @@ struct Event {
 
 /// A context that reads blocks of one file.
 #[derive(Debug)]
-pub struct Aio {
+pub struct AioContext {
     context: libc::c_ulong,
     file: Arc<OwnedFd>,
     blocks: Arc<Blocks>,
-    requests: Box<[Request]>,
-    events: Box<[Event]>,
+    requests: Box<[Iocb]>,
+    events: Box<[IoEvent]>,
     /// What io_submit(2) is handed, made anew each time: the addresses of requests, which do not move.
-    list: Vec<*const Request>,
+    list: Vec<*const Iocb>,
     in_flight: usize,
 }
 
-impl Aio {
+impl AioContext {
     /// For at most `depth` reads at once, each into the buffer of its place.
     ///
     /// # Errors
@@ -65,8 +65,8 @@ impl Aio {
             context,
             file,
             blocks,
-            requests: vec![Request::default(); depth].into_boxed_slice(),
-            events: vec![Event::default(); depth].into_boxed_slice(),
+            requests: vec![Iocb::default(); depth].into_boxed_slice(),
+            events: vec![IoEvent::default(); depth].into_boxed_slice(),
             list: Vec::with_capacity(depth),
             in_flight: 0,
         })
@@ -84,14 +84,14 @@ impl Aio {
         assert!(self.in_flight == 0 && offsets.len() <= self.requests.len(), "one wave at a time, within the depth");
         self.list.clear();
         for (number, (request, &offset)) in self.requests.iter_mut().zip(offsets).enumerate() {
-            *request = Request {
+            *request = Iocb {
                 data: number as u64,
                 opcode: READ,
                 descriptor: self.file.as_raw_fd() as u32,
                 buffer: self.blocks.buffer(number) as u64,
                 bytes: self.blocks.block() as u64,
                 offset: offset as i64,
-                ..Request::default()
+                ..Iocb::default()
             };
             self.list.push(request);
         }
@@ -142,9 +142,9 @@ impl Aio {
 }
 
 // SAFETY: the addresses in `list` are of `requests`, which `self` owns, and are used within `submit` alone.
-unsafe impl Send for Aio {}
+unsafe impl Send for AioContext {}
 
-impl Drop for Aio {
+impl Drop for AioContext {
     /// io_destroy(2) cancels what it can and waits for the rest, so that nobody writes to the buffers afterwards.
     fn drop(&mut self) {
         // SAFETY: the context is this object's alone.
@@ -161,7 +161,7 @@ mod tests {
     fn every_read_of_a_wave_brings_its_own_block() {
         let file = DataFile::create(&std::env::temp_dir(), 16 * MARKED).unwrap();
         let blocks = Arc::new(Blocks::new(MARKED, 3));
-        let mut aio = match Aio::new(3, file.descriptor(), Arc::clone(&blocks)) {
+        let mut aio = match AioContext::new(3, file.descriptor(), Arc::clone(&blocks)) {
             Err(error) if error.errno == Errno::ENOSYS => return,
             made => made.unwrap(),
         };

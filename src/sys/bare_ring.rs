@@ -11,14 +11,14 @@ use super::SysError;
 
 /// What a kernel may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
+pub enum RingOp {
     /// `IORING_OP_MSG_RING` (Linux 5.18).
     Message,
     /// `IORING_OP_FUTEX_WAIT` and `IORING_OP_FUTEX_WAKE` (Linux 6.7).
     Futex,
 }
 
-impl Request {
+impl RingOp {
     /// The operation's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_message_arrives_in_the_other_ring_and_not_in_its_own() {
-        if Request::Message.is_known() != Ok(true) {
+        if RingOp::Message.is_known() != Ok(true) {
             return;
         }
         let (mut from, mut to) = (BareRing::new(2).unwrap(), BareRing::new(2).unwrap());

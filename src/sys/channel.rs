@@ -55,7 +55,7 @@ fn unix_pair(kind: SockType, flags: SockFlag) -> Result<Ends, SysError> {
 
 /// What came of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
+pub enum ReadOutcome {
     /// A byte.
     Byte(u8),
     /// The other end is closed.
@@ -69,14 +69,14 @@ pub enum Received {
 /// # Errors
 /// Anything that read(2) gives but `EINTR` and `EAGAIN`.
 #[inline]
-pub fn read_byte(from: impl AsFd) -> Result<Received, SysError> {
+pub fn read_byte(from: impl AsFd) -> Result<ReadOutcome, SysError> {
     let mut byte = [0];
     loop {
         match read(&from, &mut byte) {
-            Ok(0) => return Ok(Received::Closed),
-            Ok(_) => return Ok(Received::Byte(byte[0])),
+            Ok(0) => return Ok(ReadOutcome::Closed),
+            Ok(_) => return Ok(ReadOutcome::Byte(byte[0])),
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return Ok(Received::WouldBlock),
+            Err(Errno::EAGAIN) => return Ok(ReadOutcome::WouldBlock),
             Err(errno) => return Err(SysError::new("read", errno)),
         }
     }
@@ -157,7 +157,8 @@ pub fn make_room(pipe: impl AsFd, messages: usize, bytes: usize) -> Result<(), S
     fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(size)).map(drop).map_err(failed("F_SETPIPE_SZ"))
 }
 
-/// Whether the kernel can read a pipe without waiting whatever the descriptor's flags say (`FMODE_NOWAIT` on pipes, Linux
+/// Whether the kernel can read a pipe without waiting whatever the descriptor's flags say (`FMODE_NOWAIT` on pipes,
+/// Linux
 /// 6.4). Where it cannot, io_uring hands every request on a pipe to a kernel worker that blocks in its place.
 pub fn pipes_can_be_asked() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();

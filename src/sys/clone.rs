@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::SysError;
-use super::futex::{Scope, wait};
+use super::futex::{FutexScope, wait};
 
 /// Room for the threads' one stack pointer; they never use it, but a signal's handler would.
 const STACK: usize = 16 * 1024;
@@ -39,8 +39,8 @@ impl BareThreads {
     /// Creates a thread that ends at once, and waits until it has.
     ///
     /// # Errors
-    /// `EAGAIN` at one of the limits on threads, `ENOSYS` where clone3(2) is missing or filtered, or the architecture is
-    /// not [`SUPPORTED`].
+    /// `EAGAIN` at one of the limits on threads, `ENOSYS` where clone3(2) is missing or filtered, or the architecture
+    /// is not [`SUPPORTED`].
     #[inline]
     pub fn create_and_await(&mut self) -> Result<(), SysError> {
         // SAFETY: all zeroes are valid, and mean "not wanted".
@@ -61,7 +61,7 @@ impl BareThreads {
             match self.alive.load(Ordering::Acquire) {
                 0 => return Ok(()),
                 // The kernel's wake is a shared one (kernel/fork.c, mm_release).
-                thread => wait(&self.alive, thread, Scope::Shared, None)?,
+                thread => wait(&self.alive, thread, FutexScope::Shared, None)?,
             }
         }
     }
@@ -74,8 +74,8 @@ impl BareThreads {
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone_and_exit(arguments: &libc::clone_args) -> i64 {
     let mut answer = libc::SYS_clone3;
-    // SAFETY: a system call with the kernel's convention (syscall(2)): rcx and r11 are its to change. The child has 0 in
-    // rax, and exits before it reaches anything that is the parent's.
+    // SAFETY: a system call with the kernel's convention (syscall(2)): rcx and r11 are its to change. The child has 0
+    // in rax, and exits before it reaches anything that is the parent's.
     unsafe {
         std::arch::asm!(
             "syscall",

@@ -16,8 +16,8 @@ pub const SUPPORTED: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarc
 /// The length of one piece of straight code.
 pub const PIECE: usize = 4096;
 
-/// Pieces of straight code, one behind the other: no-operations of four bytes and a return. A core executes them as fast
-/// as it can fetch them, so that their time is that of fetching.
+/// Pieces of straight code, one behind the other: no-operations of four bytes and a return. A core executes them as
+/// fast as it can fetch them, so that their time is that of fetching.
 #[derive(Debug)]
 pub struct StraightCode {
     memory: Mapping,

@@ -26,7 +26,7 @@ pub fn page_size() -> usize {
 
 /// File systems on which a read from the disk cannot be had, or not be told from one that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undisked {
+pub enum UnsuitableFileSystem {
     /// tmpfs and ramfs: the page cache is all there is.
     Memory,
     /// overlayfs: whatever lies below.
@@ -35,7 +35,7 @@ pub enum Undisked {
     OwnCache,
 }
 
-impl Undisked {
+impl UnsuitableFileSystem {
     /// The file system's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -85,8 +85,8 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// Makes a file of `bytes` in `folder` and writes it to the disk: each [`MARKED`] bytes begin with their offset, the
-    /// rest is noise, which no file system can compress.
+    /// Makes a file of `bytes` in `folder` and writes it to the disk: each [`MARKED`] bytes begin with their offset,
+    /// the rest is noise, which no file system can compress.
     ///
     /// # Errors
     /// `ENOSPC`, and what open(2) and fsync(2) give.
@@ -261,7 +261,7 @@ mod tests {
     /// Where tests put theirs; on some machines that is memory, and then there is nothing to test.
     fn on_disk() -> Option<DataFile> {
         let folder = std::env::temp_dir();
-        (Undisked::holding(&folder) == Ok(None)).then(|| DataFile::create(&folder, 64 * MARKED).unwrap())
+        (UnsuitableFileSystem::holding(&folder) == Ok(None)).then(|| DataFile::create(&folder, 64 * MARKED).unwrap())
     }
 
     #[test]
@@ -300,8 +300,8 @@ mod tests {
     fn memory_is_told_from_a_disk() {
         let memory = Path::new("/dev/shm");
         if memory.exists() {
-            assert_eq!(Undisked::holding(memory), Ok(Some(Undisked::Memory)));
+            assert_eq!(UnsuitableFileSystem::holding(memory), Ok(Some(UnsuitableFileSystem::Memory)));
         }
-        assert_eq!(Undisked::holding(Path::new("/nonexistent")).unwrap_err().errno, Errno::ENOENT);
+        assert_eq!(UnsuitableFileSystem::holding(Path::new("/nonexistent")).unwrap_err().errno, Errno::ENOENT);
     }
 }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::SysError;
 use super::blocks::{Blocks, whole};
-use super::uring::Setup;
+use super::uring::RingSetup;
 
 /// A ring that reads blocks of one file.
 pub struct FileRing {
@@ -29,12 +29,12 @@ impl FileRing {
     ///
     /// # Errors
     /// As [`super::uring::Ring::new`].
-    pub fn new(depth: u32, setup: Setup, file: Arc<OwnedFd>, blocks: Arc<Blocks>) -> Result<Self, SysError> {
+    pub fn new(depth: u32, setup: RingSetup, file: Arc<OwnedFd>, blocks: Arc<Blocks>) -> Result<Self, SysError> {
         Ok(Self { ring: setup.build(setup.room(depth))?, file, blocks, in_flight: 0 })
     }
 
-    /// Submits a read at each of `offsets`, the first into buffer 0: one io_uring_enter(2), or none where a kernel thread
-    /// takes submissions and is awake.
+    /// Submits a read at each of `offsets`, the first into buffer 0: one io_uring_enter(2), or none where a kernel
+    /// thread takes submissions and is awake.
     ///
     /// # Errors
     /// `EBUSY` for more offsets than the depth, and what io_uring_enter(2) gives but `EINTR`.
@@ -110,7 +110,7 @@ mod tests {
     fn with_a_kernel_thread_a_wave_has_room_beside_one_that_is_still_on_the_queue() {
         for (sqpoll, room) in [(false, 4), (true, 8)] {
             let file = DataFile::create(&std::env::temp_dir(), MARKED).unwrap();
-            let setup = Setup { sqpoll, ..Setup::default() };
+            let setup = RingSetup { sqpoll, ..RingSetup::default() };
             let blocks = Arc::new(Blocks::new(MARKED, 4));
             let Ok(mut ring) = FileRing::new(4, setup, file.descriptor(), blocks) else { continue };
             assert_eq!(ring.ring.submission().capacity(), room, "sqpoll={sqpoll}");
@@ -122,7 +122,7 @@ mod tests {
         for sqpoll in [false, true] {
             let file = DataFile::create(&std::env::temp_dir(), 16 * MARKED).unwrap();
             let blocks = Arc::new(Blocks::new(MARKED, 3));
-            let setup = Setup { sqpoll, ..Setup::default() };
+            let setup = RingSetup { sqpoll, ..RingSetup::default() };
             // A machine may give out no rings, or none with a kernel thread.
             let Ok(mut ring) = FileRing::new(3, setup, file.descriptor(), Arc::clone(&blocks)) else { continue };
             for wave in [[1, 2, 3], [15, 0, 7]] {

@@ -9,14 +9,14 @@ use super::SysError;
 
 /// Who shares the word: the threads of this process, or processes over shared memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum FutexScope {
     /// `FUTEX_PRIVATE_FLAG`: the kernel hashes by address, without a look at the page behind it.
     Private,
     /// The kernel hashes by page and offset, so that several address spaces meet.
     Shared,
 }
 
-impl Scope {
+impl FutexScope {
     fn flag(self) -> libc::c_int {
         match self {
             Self::Private => libc::FUTEX_PRIVATE_FLAG,
@@ -32,7 +32,7 @@ impl Scope {
 ///
 /// # Errors
 /// Anything but `EAGAIN`, `EINTR` and `ETIMEDOUT`.
-pub fn wait(word: &AtomicU32, value: u32, scope: Scope, timeout: Option<Duration>) -> Result<(), SysError> {
+pub fn wait(word: &AtomicU32, value: u32, scope: FutexScope, timeout: Option<Duration>) -> Result<(), SysError> {
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         // Below 1e9, so it fits every c_long.
@@ -55,7 +55,7 @@ pub fn wait(word: &AtomicU32, value: u32, scope: Scope, timeout: Option<Duration
 ///
 /// # Errors
 /// What futex(2) gives for `FUTEX_WAKE`, which on a valid word is nothing.
-pub fn wake(word: &AtomicU32, count: u32, scope: Scope) -> Result<u32, SysError> {
+pub fn wake(word: &AtomicU32, count: u32, scope: FutexScope) -> Result<u32, SysError> {
     let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
     // SAFETY: the word outlives the call and the kernel does not touch its value.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | scope.flag(), count) };
@@ -67,7 +67,7 @@ pub fn wake(word: &AtomicU32, count: u32, scope: Scope) -> Result<u32, SysError>
 ///
 /// # Errors
 /// Anything but `EAGAIN`.
-pub fn requeue(from: &AtomicU32, value: u32, to: &AtomicU32, scope: Scope) -> Result<u32, SysError> {
+pub fn requeue(from: &AtomicU32, value: u32, to: &AtomicU32, scope: FutexScope) -> Result<u32, SysError> {
     let operation = libc::FUTEX_CMP_REQUEUE | scope.flag();
     let (woken, moved): (libc::c_int, libc::c_ulong) = (0, 1);
     // SAFETY: both words outlive the call, and the kernel does not change their values.
@@ -83,7 +83,7 @@ pub fn requeue(from: &AtomicU32, value: u32, to: &AtomicU32, scope: Scope) -> Re
 ///
 /// # Errors
 /// `EDEADLK` when the caller holds it, `ENOSYS` without CONFIG_FUTEX_PI.
-pub fn lock_pi(word: &AtomicU32, scope: Scope) -> Result<(), SysError> {
+pub fn lock_pi(word: &AtomicU32, scope: FutexScope) -> Result<(), SysError> {
     loop {
         let nothing = std::ptr::null::<libc::timespec>();
         // SAFETY: the word outlives the call; the kernel stores the owner's id in it, which an atomic may be.
@@ -104,7 +104,7 @@ pub fn lock_pi(word: &AtomicU32, scope: Scope) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM` when the caller does not hold it.
-pub fn unlock_pi(word: &AtomicU32, scope: Scope) -> Result<(), SysError> {
+pub fn unlock_pi(word: &AtomicU32, scope: FutexScope) -> Result<(), SysError> {
     // SAFETY: as for taking it.
     let answer = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_UNLOCK_PI | scope.flag()) };
     if answer == 0 { Ok(()) } else { Err(SysError::last("futex FUTEX_UNLOCK_PI")) }

@@ -40,11 +40,11 @@ fn page() -> usize {
 
 /// Bytes that are resident, in pages of the base size.
 #[derive(Debug)]
-pub struct Touched {
+pub struct ResidentBytes {
     _mapping: Option<Mapping>,
 }
 
-impl Touched {
+impl ResidentBytes {
     /// Maps and writes to `bytes`.
     ///
     /// # Errors

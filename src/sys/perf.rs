@@ -13,9 +13,9 @@ use crate::units::CpuId;
 /// An event that counts on one CPU and can be read from any: the kernel reads it there, by an interrupt, and waits
 /// (perf_event_read in kernel/events/core.c). It counts nothing (`PERF_COUNT_SW_DUMMY`): reading it is its purpose.
 #[derive(Debug)]
-pub struct Remote(Counter);
+pub struct RemoteCounter(Counter);
 
-impl Remote {
+impl RemoteCounter {
     /// Opens it on `cpu`.
     ///
     /// # Errors

@@ -32,8 +32,8 @@ fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Makes the kernel kill the calling process, a child of `parent`, when the thread that made it ends (PR_SET_PDEATHSIG).
-/// False when `parent` has ended already: then the kernel will not, and the caller must end itself.
+/// Makes the kernel kill the calling process, a child of `parent`, when the thread that made it ends
+/// (PR_SET_PDEATHSIG). False when `parent` has ended already: then the kernel will not, and the caller must end itself.
 #[must_use]
 pub fn die_with_parent(parent: Pid) -> bool {
     // It can fail only for a signal number that does not exist.

@@ -16,7 +16,7 @@ use super::SysError;
 
 /// One system call, at its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct SyscallEntry {
     /// The thread that makes it.
     pub thread: Pid,
     /// The kernel's number for it, on this architecture.
@@ -32,13 +32,13 @@ pub struct Tracee {
     /// Its end was reported, and its number may be another process's by now.
     ended: bool,
     /// The call that each thread last entered.
-    calls: HashMap<Pid, Call>,
+    calls: HashMap<Pid, TracedCall>,
     /// The thread that stands at the entry last reported.
     standing: Option<Pid>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct TracedCall {
     number: u64,
     /// It was broken off by a signal and will be entered again, unseen by the program.
     interrupted: bool,
@@ -48,16 +48,16 @@ struct Call {
 
 /// What the kernel reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum TraceEvent {
     /// A thread enters a system call.
-    Entry(Entry),
+    Entry(SyscallEntry),
     /// The traced process itself ended: normally with a status, or `None` by a signal.
     Ended(Option<i32>),
 }
 
 impl Tracee {
-    /// Attaches to `leader`, a child of the calling thread, and to its threads, which must not create others meanwhile. All
-    /// calls on the tracee must come from this thread: ptrace(2) knows tracers by thread.
+    /// Attaches to `leader`, a child of the calling thread, and to its threads, which must not create others meanwhile.
+    /// All calls on the tracee must come from this thread: ptrace(2) knows tracers by thread.
     ///
     /// # Errors
     /// `EPERM` where tracing is forbidden.
@@ -84,7 +84,7 @@ impl Tracee {
     /// # Errors
     /// `ENOSYS` on architectures whose registers are not written down here, and what ptrace(2) says of a thread that is
     /// gone.
-    pub fn answer(&mut self, entry: &Entry, value: i64) -> Result<(), SysError> {
+    pub fn answer(&mut self, entry: &SyscallEntry, value: i64) -> Result<(), SysError> {
         registers::skip_call(entry.thread)?;
         if let Some(call) = self.calls.get_mut(&entry.thread) {
             call.answer = Some(value);
@@ -97,7 +97,7 @@ impl Tracee {
     ///
     /// # Errors
     /// Those of waitpid(2).
-    pub fn next_event(&mut self) -> Result<Event, SysError> {
+    pub fn next_event(&mut self) -> Result<TraceEvent, SysError> {
         if let Some(thread) = self.standing.take() {
             resume(thread, None);
         }
@@ -113,7 +113,7 @@ impl Tracee {
                 Ok(WaitStatus::PtraceSyscall(thread)) => {
                     if let Some(entry) = self.entry(thread) {
                         self.standing = Some(thread);
-                        return Ok(Event::Entry(entry));
+                        return Ok(TraceEvent::Entry(entry));
                     }
                     resume(thread, None);
                 }
@@ -125,24 +125,25 @@ impl Tracee {
         }
     }
 
-    fn end(&mut self, status: Option<i32>) -> Event {
+    fn end(&mut self, status: Option<i32>) -> TraceEvent {
         self.ended = true;
-        Event::Ended(status)
+        TraceEvent::Ended(status)
     }
 
     /// The call that a stopped thread enters; `None` at an exit, at the second entry of one call, and for a thread that
     /// is gone.
-    fn entry(&mut self, thread: Pid) -> Option<Entry> {
+    fn entry(&mut self, thread: Pid) -> Option<SyscallEntry> {
         let info = ptrace::syscall_info(thread).ok()?;
         match info.op {
             libc::PTRACE_SYSCALL_INFO_ENTRY => {
                 // SAFETY: `op` says that the kernel filled in `entry`.
                 let entry = unsafe { info.u.entry };
-                let before = self.calls.insert(thread, Call { number: entry.nr, interrupted: false, answer: None });
-                let again = |call: Call| {
+                let before =
+                    self.calls.insert(thread, TracedCall { number: entry.nr, interrupted: false, answer: None });
+                let again = |call: TracedCall| {
                     call.interrupted && (call.number == entry.nr || entry.nr == libc::SYS_restart_syscall as u64)
                 };
-                (!before.is_some_and(again)).then_some(Entry { thread, number: entry.nr, arguments: entry.args })
+                (!before.is_some_and(again)).then_some(SyscallEntry { thread, number: entry.nr, arguments: entry.args })
             }
             libc::PTRACE_SYSCALL_INFO_EXIT => {
                 // SAFETY: `op` says that the kernel filled in `exit`.
@@ -275,7 +276,7 @@ fn peek<T: Copy>(process: Pid, address: u64) -> Option<T> {
 }
 
 /// The `events` field of the `struct epoll_event` that an epoll_ctl(2) of a traced thread points at.
-pub fn epoll_events(entry: &Entry) -> Option<u32> {
+pub fn epoll_events(entry: &SyscallEntry) -> Option<u32> {
     // The field is the first, in the packed layout of x86-64 as in the natural one of the others.
     peek::<u32>(entry.thread, entry.arguments[3])
 }

@@ -17,7 +17,7 @@ pub struct Listener(OwnedFd);
 
 /// A call that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct Notification {
     id: u64,
     /// The call's argument.
     pub argument: u64,
@@ -49,8 +49,9 @@ pub fn supervise_current_thread() -> Result<Listener, SysError> {
     }
 }
 
-/// Answers `call` with `errno` on the calling thread and on all that it creates, programs that it executes included, from
-/// now on and for good: how a machine that lacks the call, or a container that forbids it, looks. Sets `no_new_privs`.
+/// Answers `call` with `errno` on the calling thread and on all that it creates, programs that it executes included,
+/// from now on and for good: how a machine that lacks the call, or a container that forbids it, looks. Sets
+/// `no_new_privs`.
 ///
 /// # Errors
 /// `EINVAL` where the kernel has no filters (CONFIG_SECCOMP_FILTER).
@@ -90,13 +91,13 @@ impl Listener {
     /// # Errors
     /// What ioctl(2) gives for `SECCOMP_IOCTL_NOTIF_RECV` but `EINTR`.
     #[inline]
-    pub fn receive(&self) -> Result<Asked, SysError> {
+    pub fn receive(&self) -> Result<Notification, SysError> {
         loop {
             // SAFETY: all zeroes are valid, and what the kernel demands.
             let mut notice: libc::seccomp_notif = unsafe { MaybeUninit::zeroed().assume_init() };
             // SAFETY: the kernel fills `notice` in during the call.
             if unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notice) } == 0 {
-                return Ok(Asked { id: notice.id, argument: notice.data.args[0] });
+                return Ok(Notification { id: notice.id, argument: notice.data.args[0] });
             }
             match Errno::last() {
                 Errno::EINTR => {}
@@ -110,7 +111,7 @@ impl Listener {
     /// # Errors
     /// `ENOENT` when the caller is gone.
     #[inline]
-    pub fn answer(&self, asked: Asked, value: i64) -> Result<(), SysError> {
+    pub fn answer(&self, asked: Notification, value: i64) -> Result<(), SysError> {
         let mut answer = libc::seccomp_notif_resp { id: asked.id, val: value, error: 0, flags: 0 };
         // SAFETY: the kernel reads `answer` during the call.
         match unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) } {

@@ -9,7 +9,7 @@ use super::SysError;
 
 /// A thread of this process that takes its signals by waiting for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receiver {
+pub struct SignalReceiver {
     process: Pid,
     thread: Pid,
 }
@@ -30,7 +30,7 @@ fn only() -> libc::sigset_t {
     }
 }
 
-impl Receiver {
+impl SignalReceiver {
     /// Blocks the signal in the calling thread, and in every thread it creates from now on, so that it waits to be
     /// taken; undelivered it would end the process.
     ///
@@ -58,11 +58,11 @@ impl Receiver {
         let (process, thread) = (self.process.as_raw(), self.thread.as_raw());
         // The kernel passes on what it is given; the receiver looks at the value alone, so the user stays 0 instead of
         // costing a system call.
-        let fields = Queued { pid: process, uid: 0, value: libc::sigval { sival_ptr: value as usize as *mut _ } };
-        // SAFETY: the union behind the three numbers begins where `offset` says, and `Queued` is its `_rt` member
+        let fields = QueuedSignal { pid: process, uid: 0, value: libc::sigval { sival_ptr: value as usize as *mut _ } };
+        // SAFETY: the union behind the three numbers begins where `offset` says, and `QueuedSignal` is its `_rt` member
         // (include/uapi/asm-generic/siginfo.h); it fits, since a siginfo_t has 128 bytes.
         unsafe {
-            let to = (&raw mut info).cast::<u8>().add(PAYLOAD).cast::<Queued>();
+            let to = (&raw mut info).cast::<u8>().add(PAYLOAD).cast::<QueuedSignal>();
             to.write_unaligned(fields);
         }
         // SAFETY: the kernel reads the structure during the call.
@@ -75,7 +75,7 @@ impl Receiver {
 const PAYLOAD: usize = (3 * size_of::<libc::c_int>()).next_multiple_of(align_of::<libc::sigval>());
 
 #[repr(C)]
-struct Queued {
+struct QueuedSignal {
     pid: libc::pid_t,
     uid: libc::uid_t,
     value: libc::sigval,
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn values_arrive_in_the_order_in_which_they_were_queued() {
-        let receiver = Receiver::current_thread().unwrap();
+        let receiver = SignalReceiver::current_thread().unwrap();
         std::thread::spawn(move || (1..=3).for_each(|value| receiver.queue(value).unwrap())).join().unwrap();
         assert_eq!([1, 2, 3], std::array::from_fn(|_| take().unwrap()));
     }

@@ -63,7 +63,8 @@ impl TinyProgram {
         let mut child = 0;
         let arguments = [self.path.as_ptr().cast_mut(), std::ptr::null_mut()];
         let environment = [std::ptr::null_mut()];
-        // SAFETY: the path and both arrays, which end with a null, outlive the call; there are no actions or attributes.
+        // SAFETY: the path and both arrays, which end with a null, outlive the call; there are no actions or
+        // attributes.
         let errno = unsafe {
             libc::posix_spawn(
                 &raw mut child,

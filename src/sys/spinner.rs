@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::SysError;
-use super::channel::{Received, pipe, read_byte, write_byte};
+use super::channel::{ReadOutcome, pipe, read_byte, write_byte};
 use super::process::{die_with_parent, end_by, fork_running};
 use super::sched::{self, Attributes};
 use crate::units::CpuId;
@@ -46,7 +46,7 @@ impl Spinner {
         let spinner = Self(fork_running(life)?);
         drop(said.writer);
         match read_byte(&said.reader)? {
-            Received::Byte(_) => Ok(spinner),
+            ReadOutcome::Byte(_) => Ok(spinner),
             _ => Err(SysError::new(format!("SCHED_IDLE on CPU {cpu}"), nix::errno::Errno::EPERM)),
         }
     }

@@ -47,7 +47,7 @@ pub fn leave(numbers: &[RawFd]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::channel::{Received, pipe, read_byte, write_byte};
+    use crate::sys::channel::{ReadOutcome, pipe, read_byte, write_byte};
     use std::sync::mpsc;
 
     #[test]
@@ -58,7 +58,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             let [reader, writer] = take_own([there.reader, here.writer]).unwrap();
             taken.send(()).unwrap();
-            let Received::Byte(byte) = read_byte(&reader).unwrap() else { panic!("nothing came") };
+            let ReadOutcome::Byte(byte) = read_byte(&reader).unwrap() else { panic!("nothing came") };
             // /proc/self shows the table of the process's first thread.
             let open = std::fs::read_dir("/proc/thread-self/fd").map(Iterator::count);
             write_byte(&writer, byte + 1).unwrap();
@@ -67,9 +67,9 @@ mod tests {
         moved.recv().unwrap();
         leave(&numbers);
         write_byte(&there.writer, 6).unwrap();
-        assert_eq!(read_byte(&here.reader), Ok(Received::Byte(7)));
+        assert_eq!(read_byte(&here.reader), Ok(ReadOutcome::Byte(7)));
         // The listing itself is the third.
         assert_eq!(thread.join().unwrap().unwrap(), 3);
-        assert_eq!(read_byte(&here.reader), Ok(Received::Closed), "the only writer was in the other table");
+        assert_eq!(read_byte(&here.reader), Ok(ReadOutcome::Closed), "the only writer was in the other table");
     }
 }

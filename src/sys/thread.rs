@@ -1,9 +1,9 @@
 //! Threads in great numbers: pthread_create(3) without what the standard library adds to each of its own.
 //!
 //! `std::thread` gives each thread an alternative signal stack with a guard below it: three more system calls, two more
-//! mappings of the 65,530 that a process may have (vm.max_map_count), and where the mapping fails the program is aborted
-//! from inside the new thread. Here a limit that is met is an error of the one who asked. A stack that overflows still
-//! meets its guard page, but the program ends without saying so.
+//! mappings of the 65,530 that a process may have (vm.max_map_count), and where the mapping fails the program is
+//! aborted from inside the new thread. Here a limit that is met is an error of the one who asked. A stack that
+//! overflows still meets its guard page, but the program ends without saying so.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -20,9 +20,9 @@ pub const LEAST_STACK: usize = libc::PTHREAD_STACK_MIN;
 
 /// A thread that runs or has ended. Dropping it neither ends it nor waits for it.
 #[derive(Debug)]
-pub struct Thread(libc::pthread_t);
+pub struct Pthread(libc::pthread_t);
 
-impl Thread {
+impl Pthread {
     /// Starts a thread that runs `body` on a stack of `stack` bytes, and a guard page below it. A `body` that panics
     /// ends the program: catch what may panic.
     ///
@@ -39,8 +39,8 @@ impl Thread {
 
     /// Waits for its end, and for the memory of its stack.
     pub fn join(self) {
-        // SAFETY: the thread was created joinable, and `self`, which is taken here, is its only name. The answer can only
-        // be that a thread waits for itself, which the one that owns its name can tell.
+        // SAFETY: the thread was created joinable, and `self`, which is taken here, is its only name. The answer can
+        // only be that a thread waits for itself, which the one that owns its name can tell.
         unsafe { libc::pthread_join(self.0, null_mut()) };
     }
 }
@@ -57,7 +57,7 @@ fn create(stack: usize, argument: *mut c_void) -> Result<libc::pthread_t, SysErr
     let set = unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack) };
     let mut thread = MaybeUninit::uninit();
     let created = failed("pthread_attr_setstacksize", set).and_then(|()| {
-        // SAFETY: the attributes are initialised; `live` takes the argument that `Thread::start` made for it.
+        // SAFETY: the attributes are initialised; `live` takes the argument that `Pthread::start` made for it.
         let created = unsafe { libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), live, argument) };
         failed("clone3", created)
     });
@@ -68,7 +68,7 @@ fn create(stack: usize, argument: *mut c_void) -> Result<libc::pthread_t, SysErr
 }
 
 extern "C" fn live(argument: *mut c_void) -> *mut c_void {
-    // SAFETY: `Thread::start` made it from a box, for this thread alone.
+    // SAFETY: `Pthread::start` made it from a box, for this thread alone.
     let body = unsafe { Box::from_raw(argument.cast::<Body>()) };
     body();
     null_mut()
@@ -82,13 +82,13 @@ mod tests {
     #[test]
     fn a_thread_runs_its_body_and_is_joined() {
         let (sender, receiver) = mpsc::channel();
-        let threads: Vec<Thread> = (0..50)
+        let threads: Vec<Pthread> = (0..50)
             .map(|number| {
                 let sender = sender.clone();
-                Thread::start(LEAST_STACK, move || sender.send(number).unwrap()).unwrap()
+                Pthread::start(LEAST_STACK, move || sender.send(number).unwrap()).unwrap()
             })
             .collect();
-        threads.into_iter().for_each(Thread::join);
+        threads.into_iter().for_each(Pthread::join);
         drop(sender);
         let mut told: Vec<i32> = receiver.iter().collect();
         told.sort_unstable();
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_cannot_be_started_is_an_error_and_drops_its_body() {
         let (sender, receiver) = mpsc::channel::<()>();
-        let error = Thread::start(1, move || drop(sender)).unwrap_err();
+        let error = Pthread::start(1, move || drop(sender)).unwrap_err();
         assert_eq!(error.errno, Errno::EINVAL);
         assert!(receiver.recv().is_err(), "the body is gone");
     }

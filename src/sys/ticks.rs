@@ -53,7 +53,7 @@ pub fn read() -> u64 {
 
 /// How the counter runs: against time, in which steps, and what a reading costs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pace {
+pub struct TickRate {
     /// Ticks in a nanosecond.
     pub per_nano: f64,
     /// By how many ticks it advances at once: the largest number that divides every difference seen.
@@ -68,7 +68,7 @@ const READINGS: usize = 1024;
 /// Long against a reading of either clock, short against whatever is set up.
 const CALIBRATION: Duration = Duration::from_millis(5);
 
-impl Pace {
+impl TickRate {
     /// Watches the counter for five milliseconds.
     pub fn observe() -> Self {
         let mut costs = vec![0; READINGS];
@@ -99,11 +99,11 @@ mod tests {
 
     #[test]
     fn the_counter_advances_and_keeps_pace_with_the_clock() {
-        let pace = Pace::observe();
-        assert!(pace.per_nano > 0.0 && pace.step >= 1, "{pace:?}");
+        let rate = TickRate::observe();
+        assert!(rate.per_nano > 0.0 && rate.step >= 1, "{rate:?}");
         let first = read();
         std::thread::sleep(Duration::from_millis(20));
-        let nanos = (read() - first) as f64 / pace.per_nano;
+        let nanos = (read() - first) as f64 / rate.per_nano;
         // No longer than it slept would mean that it stands still while the CPU is idle.
         assert!(nanos > 15e6, "{nanos}");
     }

@@ -41,7 +41,7 @@ impl Completion {
 
 /// What comes after a request in the submission queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub enum LinkFlag {
     /// Nothing waits for it.
     None,
     /// The next request starts when this one has succeeded (`IOSQE_IO_LINK`).
@@ -59,7 +59,7 @@ pub struct Slots {
 
 /// How a ring is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Setup {
+pub struct RingSetup {
     /// Completions are made when the task waits for them, and not whenever it next leaves the kernel
     /// (`IORING_SETUP_SINGLE_ISSUER`, Linux 6.0, and `IORING_SETUP_DEFER_TASKRUN`, Linux 6.1). The ring then belongs to
     /// the thread that made it.
@@ -71,11 +71,12 @@ pub struct Setup {
 /// How long a kernel thread that takes submissions looks for one before it sleeps, in milliseconds.
 const SQPOLL_IDLE: u32 = 5;
 
-impl Setup {
-    /// The submission queue of a ring that never waits for room, for at most `entries` requests in flight. A kernel thread submits all that it finds before it
-    /// moves the queue's head (io_uring/sqpoll.c, `__io_sq_thread`; io_uring/io_uring.c, `io_submit_sqes`), so that
-    /// requests may be complete while they still take room: as many again fit beside them. Those of the time before are
-    /// off the queue by then, because the thread has come back to look for the newer ones.
+impl RingSetup {
+    /// The submission queue of a ring that never waits for room, for at most `entries` requests in flight. A kernel
+    /// thread submits all that it finds before it moves the queue's head (io_uring/sqpoll.c, `__io_sq_thread`;
+    /// io_uring/io_uring.c, `io_submit_sqes`), so that requests may be complete while they still take room: as many
+    /// again fit beside them. Those of the time before are off the queue by then, because the thread has come back to
+    /// look for the newer ones.
     pub(super) fn room(self, entries: u32) -> u32 {
         if self.sqpoll { entries.saturating_mul(2).min(MOST_ENTRIES) } else { entries }
     }
@@ -94,14 +95,14 @@ impl Setup {
 
 /// What a request works on.
 #[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
+pub enum RingTarget<'a> {
     /// An open descriptor.
     Descriptor(BorrowedFd<'a>),
     /// A registered file, by its place in the list given to [`Ring::register_files`].
     Registered(u32),
 }
 
-impl<'a> From<&'a OwnedFd> for Target<'a> {
+impl<'a> From<&'a OwnedFd> for RingTarget<'a> {
     fn from(descriptor: &'a OwnedFd) -> Self {
         Self::Descriptor(std::os::fd::AsFd::as_fd(descriptor))
     }
@@ -111,11 +112,11 @@ impl<'a> From<&'a OwnedFd> for Target<'a> {
 macro_rules! on {
     ($target:expr, |$fd:ident| $entry:expr) => {
         match $target {
-            Target::Descriptor(descriptor) => {
+            RingTarget::Descriptor(descriptor) => {
                 let $fd = types::Fd(descriptor.as_raw_fd());
                 $entry.build()
             }
-            Target::Registered(place) => {
+            RingTarget::Registered(place) => {
                 let $fd = types::Fixed(place);
                 // The builder of multishot reads overwrites this flag and would read descriptor 0.
                 $entry.build().flags(squeue::Flags::FIXED_FILE)
@@ -134,8 +135,8 @@ pub struct Ring {
     provided: Option<Provided>,
     in_flight: Box<[bool]>,
     pending: usize,
-    /// What waits to be queued all at once, where a kernel thread takes what is queued as it comes: a chain that it takes
-    /// in two pieces is two chains, which run side by side.
+    /// What waits to be queued all at once, where a kernel thread takes what is queued as it comes: a chain that it
+    /// takes in two pieces is two chains, which run side by side.
     staged: Vec<squeue::Entry>,
 }
 
@@ -151,7 +152,7 @@ impl Ring {
     /// # Errors
     /// `ENOSYS` where the kernel has none, `EPERM` where `kernel.io_uring_disabled` or seccomp forbids it, `ENOMEM`
     /// where RLIMIT_MEMLOCK is too small (before Linux 5.12), `EINVAL` for a set-up that the kernel does not know.
-    pub fn new(entries: u32, slots: Slots, tags: usize, setup: Setup) -> Result<Self, SysError> {
+    pub fn new(entries: u32, slots: Slots, tags: usize, setup: RingSetup) -> Result<Self, SysError> {
         let ring = setup.build(entries)?;
         let width = slots.bytes;
         let slots = (0..slots.count * width).map(|_| AtomicU8::new(0)).collect();
@@ -215,10 +216,10 @@ impl Ring {
     /// `EBUSY` when the submission queue stays full.
     pub fn push_read<'a>(
         &mut self,
-        from: impl Into<Target<'a>>,
+        from: impl Into<RingTarget<'a>>,
         slot: usize,
         tag: u64,
-        link: Link,
+        link: LinkFlag,
     ) -> Result<(), SysError> {
         self.push_read_behind(from, slot, 0, tag, link)
     }
@@ -229,11 +230,11 @@ impl Ring {
     /// `EBUSY` when the submission queue stays full.
     pub fn push_read_behind<'a>(
         &mut self,
-        from: impl Into<Target<'a>>,
+        from: impl Into<RingTarget<'a>>,
         slot: usize,
         has: usize,
         tag: u64,
-        link: Link,
+        link: LinkFlag,
     ) -> Result<(), SysError> {
         let room = &self.slots[self.bytes_of(slot)][has..];
         let (start, length) = (room[0].as_ptr(), room.len() as u32);
@@ -246,10 +247,10 @@ impl Ring {
     ///
     /// # Errors
     /// `EBUSY` when the submission queue stays full.
-    pub fn push_multishot_read<'a>(&mut self, from: impl Into<Target<'a>>, tag: u64) -> Result<(), SysError> {
+    pub fn push_multishot_read<'a>(&mut self, from: impl Into<RingTarget<'a>>, tag: u64) -> Result<(), SysError> {
         // Length 0 is that of the buffer.
         let entry = on!(from.into(), |fd| opcode::ReadMulti::new(fd, 0, GROUP));
-        self.push(entry, tag, Link::None)
+        self.push(entry, tag, LinkFlag::None)
     }
 
     /// The first byte in a provided buffer that a completion named.
@@ -271,14 +272,14 @@ impl Ring {
     /// `EBUSY` when the submission queue stays full, `ENOBUFS` where none were provided.
     pub fn push_write_provided<'a>(
         &mut self,
-        to: impl Into<Target<'a>>,
+        to: impl Into<RingTarget<'a>>,
         buffer: u16,
         tag: u64,
     ) -> Result<(), SysError> {
         let Some(provided) = &self.provided else { return Err(SysError::new("io_uring write", Errno::ENOBUFS)) };
         let (start, length) = (provided.start(buffer), self.width as u32);
         let entry = on!(to.into(), |fd| opcode::Write::new(fd, start, length));
-        self.push(entry, tag, Link::None)
+        self.push(entry, tag, LinkFlag::None)
     }
 
     /// Queues a write of `slot`. `tag` must not be in flight.
@@ -287,10 +288,10 @@ impl Ring {
     /// `EBUSY` when the submission queue stays full.
     pub fn push_write<'a>(
         &mut self,
-        to: impl Into<Target<'a>>,
+        to: impl Into<RingTarget<'a>>,
         slot: usize,
         tag: u64,
-        link: Link,
+        link: LinkFlag,
     ) -> Result<(), SysError> {
         let token = &self.slots[self.bytes_of(slot)];
         let (start, length) = (token[0].as_ptr().cast_const(), token.len() as u32);
@@ -298,10 +299,10 @@ impl Ring {
         self.push(entry, tag, link)
     }
 
-    fn push(&mut self, entry: squeue::Entry, tag: u64, link: Link) -> Result<(), SysError> {
+    fn push(&mut self, entry: squeue::Entry, tag: u64, link: LinkFlag) -> Result<(), SysError> {
         let flags = match link {
-            Link::None => squeue::Flags::empty(),
-            Link::Next => squeue::Flags::IO_LINK,
+            LinkFlag::None => squeue::Flags::empty(),
+            LinkFlag::Next => squeue::Flags::IO_LINK,
         };
         let entry = entry.user_data(tag).flags(flags);
         if self.ring.params().is_setup_sqpoll() {

@@ -11,7 +11,7 @@ use crate::units::Nanos;
 
 /// Cumulative use by tasks: CPU time, context switches, page faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Usage {
+pub struct ResourceUsage {
     /// CPU time in user mode. The sum with `system` is exact, the split follows the tick unless the kernel
     /// accounts at each entry (`CONFIG_VIRT_CPU_ACCOUNTING_GEN`).
     pub user: Nanos,
@@ -27,7 +27,7 @@ pub struct Usage {
     pub major_faults: u64,
 }
 
-impl Usage {
+impl ResourceUsage {
     /// Use so far by all threads but the calling one, and by the children that were waited for: the tasks of the
     /// instances this process holds, without the thread that asks them for batches.
     ///
@@ -84,7 +84,7 @@ impl Usage {
     /// Use so far by this process, all its threads and the children that were waited for.
     ///
     /// # Errors
-    /// As [`Usage::of_other_threads`].
+    /// As [`ResourceUsage::of_other_threads`].
     pub fn of_this_process() -> Result<Self, SysError> {
         Ok(Self::of(UsageWho::RUSAGE_SELF)?.plus(Self::of(UsageWho::RUSAGE_CHILDREN)?))
     }
@@ -139,8 +139,8 @@ mod tests {
     fn a_process_is_read_whatever_its_name() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 101 0 3 0 30 10 0 0 20 0 1 0 5";
         let status = "Name:\ta) b\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t4\n";
-        let usage = Usage::parse(stat, status, 800);
-        let expected = Usage {
+        let usage = ResourceUsage::parse(stat, status, 800);
+        let expected = ResourceUsage {
             user: Nanos(600),
             system: Nanos(200),
             voluntary: 12,
@@ -153,6 +153,6 @@ mod tests {
 
     #[test]
     fn this_process_has_used_something() {
-        assert!(Usage::of_process(Pid::this()).unwrap().cpu() > Nanos(0));
+        assert!(ResourceUsage::of_process(Pid::this()).unwrap().cpu() > Nanos(0));
     }
 }

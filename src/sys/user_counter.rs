@@ -1,12 +1,12 @@
 //! Hardware counters of the calling thread that it reads without the kernel: perf_event_open(2), "MMAP layout".
 //!
 //! The kernel says in a page that it shares which register counts and what to add to it. Reading takes tens of cycles,
-//! where read(2) of the same event would be the very call whose after-effects are to be seen. (In a virtual machine it may
-//! leave for the hypervisor, which is no better: whoever reads has to look how long it takes.)
+//! where read(2) of the same event would be the very call whose after-effects are to be seen. (In a virtual machine it
+//! may leave for the hypervisor, which is no better: whoever reads has to look how long it takes.)
 //!
 //! x86-64: RDPMC between two LFENCEs, since it waits for nothing and nothing waits for it (Intel SDM volume 2,
-//! "RDPMC"). arm64: PMCCNTR_EL0, or PMXEVCNTR_EL0 behind PMSELR_EL0, behind a barrier for loads and between two ISBs; the
-//! event must ask for it when it is opened (Documentation/arch/arm64/perf.rst, "Perf Userspace PMU Hardware Counter
+//! "RDPMC"). arm64: PMCCNTR_EL0, or PMXEVCNTR_EL0 behind PMSELR_EL0, behind a barrier for loads and between two ISBs;
+//! the event must ask for it when it is opened (Documentation/arch/arm64/perf.rst, "Perf Userspace PMU Hardware Counter
 //! Access"). No other architecture is read here.
 
 use std::hint::black_box;
@@ -23,7 +23,7 @@ use super::SysError;
 
 /// What is counted, in user mode alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
+pub enum UserEvent {
     /// Cycles of the core.
     Cycles,
     /// Instructions retired.
@@ -33,7 +33,7 @@ pub enum Counted {
 /// What failed when a counter was opened and cannot be read.
 pub const NOT_READABLE: &str = "reading a counter in user mode";
 
-impl Counted {
+impl UserEvent {
     #[cfg(not(target_arch = "aarch64"))]
     fn event(self) -> perf_event::events::Hardware {
         use perf_event::events::Hardware;
@@ -43,7 +43,8 @@ impl Counted {
         }
     }
 
-    /// Arm ARM D13.12.3: 0x11 CPU_CYCLES, 0x08 INST_RETIRED. Bit 1 of `config1` asks for access from user mode, bit 0 for
+    /// Arm ARM D13.12.3: 0x11 CPU_CYCLES, 0x08 INST_RETIRED. Bit 1 of `config1` asks for access from user mode, bit 0
+    /// for
     /// 64 bits, which only the cycle counter has on every PMU (drivers/perf/arm_pmuv3.c).
     #[cfg(target_arch = "aarch64")]
     fn event(self) -> perf_event::events::Raw {
@@ -63,8 +64,8 @@ pub struct UserCounter {
     page: NonNull<Page>,
 }
 
-/// The beginning of `struct perf_event_mmap_page`, include/uapi/linux/perf_event.h. The kernel writes to it at any time but
-/// to the versions.
+/// The beginning of `struct perf_event_mmap_page`, include/uapi/linux/perf_event.h. The kernel writes to it at any time
+/// but to the versions.
 #[repr(C)]
 #[derive(Debug)]
 struct Page {
@@ -94,10 +95,10 @@ impl UserCounter {
     ///
     /// # Errors
     /// `ENOENT` without a PMU, `EACCES` where `kernel.perf_event_paranoid` is above 2; from mmap `EPERM` where
-    /// `kernel.perf_event_mlock_kb` is used up. [`NOT_READABLE`] with `EOPNOTSUPP` where the machine or its administrator
-    /// does not let user code read counters, with `EBUSY` when there is no register for it (others hold them, or this is
-    /// a CPU of another kind than the event is for), with `ENODATA` when it does not count.
-    pub fn open(what: Counted) -> Result<Self, SysError> {
+    /// `kernel.perf_event_mlock_kb` is used up. [`NOT_READABLE`] with `EOPNOTSUPP` where the machine or its
+    /// administrator does not let user code read counters, with `EBUSY` when there is no register for it (others hold
+    /// them, or this is a CPU of another kind than the event is for), with `ENODATA` when it does not count.
+    pub fn open(what: UserEvent) -> Result<Self, SysError> {
         if cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) {
             return Err(SysError::new(NOT_READABLE, Errno::EOPNOTSUPP));
         }
@@ -147,8 +148,8 @@ impl UserCounter {
     pub fn read(&self) -> Option<u64> {
         let page = self.page();
         loop {
-            // As in tools/lib/perf/mmap.c: the writer is the kernel on this very CPU, so that the compiler is the only one
-            // who could change the order.
+            // As in tools/lib/perf/mmap.c: the writer is the kernel on this very CPU, so that the compiler is the only
+            // one who could change the order.
             let lock = page.lock.load(Ordering::Relaxed);
             compiler_fence(Ordering::SeqCst);
             let (index, offset) = (page.index.load(Ordering::Relaxed), page.offset.load(Ordering::Relaxed));
@@ -202,8 +203,8 @@ fn register(index: u32) -> u64 {
     /// What the kernel calls 32, less one (`ARMV8_PMU_CYCLE_IDX_USER` in drivers/perf/arm_pmuv3.c).
     const CYCLES: u32 = 31;
     let value: u64;
-    // SAFETY: the kernel lets user code read the registers while the event counts on this CPU (PMUSERENR_EL0.CR and ER),
-    // and select one. Whoever else selects one between the two instructions has changed the lock as well.
+    // SAFETY: the kernel lets user code read the registers while the event counts on this CPU (PMUSERENR_EL0.CR and
+    // ER), and select one. Whoever else selects one between the two instructions has changed the lock as well.
     unsafe {
         if index == CYCLES {
             std::arch::asm!("dsb ishld", "isb", "mrs {}, pmccntr_el0", "isb", out(reg) value, options(nostack));
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn counters_advance_or_say_why_there_are_none() {
-        for what in [Counted::Cycles, Counted::Instructions] {
+        for what in [UserEvent::Cycles, UserEvent::Instructions] {
             match UserCounter::open(what) {
                 Ok(counter) => {
                     let Some(before) = counter.read() else { continue };

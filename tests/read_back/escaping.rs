@@ -66,7 +66,7 @@ fn spoiled_run(changed: &dyn Fn(&str) -> String) -> Run {
     let mut run = Run::default();
     for line in lines() {
         match spoiled(&line, changed) {
-            Line::Machine(machine) => run.machines.push(*machine),
+            Line::Host(machine) => run.hosts.push(*machine),
             Line::Benchmark(line) => run.benchmarks.push(*line),
         }
     }
@@ -153,9 +153,9 @@ fn none(what: &str, raw: &[String]) {
     assert!(raw.is_empty(), "{what}: {} raw, the first: {:?}", raw.len(), &raw[..raw.len().min(12)]);
 }
 
-fn all_files() -> Vec<(String, Vec<File>)> {
+fn all_files() -> Vec<(String, Vec<ReportFile>)> {
     let one = |(name, run): (String, Run)| (name, files(&[run], &Catalogue::default()));
-    let mut all: Vec<(String, Vec<File>)> = runs().into_iter().map(one).collect();
+    let mut all: Vec<(String, Vec<ReportFile>)> = runs().into_iter().map(one).collect();
     let [(_, a), (_, b), ..] = &runs()[..] else { panic!("two runs") };
     all.push(("two".into(), files(&[a.clone(), b.clone()], &Catalogue::default())));
     all
@@ -198,7 +198,7 @@ fn no_text_of_a_record_is_a_formula() {
 fn no_text_of_a_record_is_markup_or_a_formula_in_a_comparison() {
     for (name, run) in runs() {
         let mut other = run.clone();
-        other.machines[0].suite.rustc.push_str(NASTY);
+        other.hosts[0].build.rustc.push_str(NASTY);
         let comparison = compare(&[(format!("={NASTY}"), run), (format!("@{NASTY}"), other)], &Matching::Ids, 0.01);
         assert!(!comparison.rows.is_empty() && !comparison.differences.is_empty());
         none(&format!("{name}, Markdown"), &raw_markdown(&markdown(&comparison)));

@@ -20,8 +20,8 @@ fn medians(mechanism: usize, placement: usize) -> [u64; 3] {
 }
 
 /// The values of its latencies; no two benchmarks have any in common.
-fn latencies(mechanism: usize, placement: usize) -> Values {
-    let mut values = Values::new();
+fn latencies(mechanism: usize, placement: usize) -> ValueHistogram {
+    let mut values = ValueHistogram::new();
     (1..=1000).for_each(|value| values.record((2 + 3 * mechanism as u64 + 7 * placement as u64) * value * 100));
     values
 }
@@ -38,7 +38,7 @@ fn run() -> Run {
         (0..3).map(move |round| {
             let mut line = with_samples(&line, round, &[medians(mechanism, placement)[round as usize]; 6]);
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-            measured.findings = vec![Finding::latencies("response time", latencies(mechanism, placement))];
+            measured.metrics = vec![Metric::latencies("response time", latencies(mechanism, placement))];
             line
         })
     };
@@ -46,7 +46,7 @@ fn run() -> Run {
     run
 }
 
-fn report() -> Vec<File> {
+fn report() -> Vec<ReportFile> {
     files(&[run()], &Catalogue::default())
 }
 

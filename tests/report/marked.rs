@@ -1,6 +1,6 @@
 //! What a report says of figures that rest on less than was measured, and of those that are void.
 
-use switchcost::crew::Finding;
+use switchcost::crew::Metric;
 use switchcost::record::{BenchmarkLine, Outcome, Run};
 use switchcost::report::{PAGE, files, group_table, notes, rounds_table};
 use switchcost::units::{Nanos, Quantity};
@@ -16,7 +16,7 @@ fn one_quiet_round() -> Run {
         .map(|round| {
             let mut line = BenchmarkLine { round, ..line.clone() };
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-            measured.longest_paces = vec![Nanos(if round == 0 { 1000 } else { 1300 }); measured.samples.len()];
+            measured.max_probes = vec![Nanos(if round == 0 { 1000 } else { 1300 }); measured.samples.len()];
             line
         })
         .collect();
@@ -46,7 +46,7 @@ fn what_was_set_aside_is_told_and_not_drawn() {
     let mut run = one_quiet_round();
     let quarter = |line: &mut BenchmarkLine| {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-        measured.longest_paces.iter_mut().skip(3).for_each(|pace| *pace = Nanos(1000));
+        measured.max_probes.iter_mut().skip(3).for_each(|probe| *probe = Nanos(1000));
         measured.samples[..3].iter_mut().for_each(|sample| sample.1 = Nanos(sample.1.0 * 50));
     };
     run.benchmarks[1..4].iter_mut().for_each(quarter);
@@ -74,7 +74,7 @@ fn a_generator_that_was_late_itself_makes_a_figure_void() {
     let id = "handoff/futex/same-cpu";
     for line in run.benchmarks.iter_mut().filter(|line| line.id == id) {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-        measured.findings.push(Finding::figure("generator was the bottleneck", Quantity::Share, 0.5));
+        measured.metrics.push(Metric::scalar("generator was the bottleneck", Quantity::Share, 0.5));
         // So that it would take least.
         measured.samples.iter_mut().for_each(|sample| sample.1 = Nanos(sample.0.0));
     }

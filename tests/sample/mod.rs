@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use switchcost::crew::{Axis, Class, Curve, Figure, Finding, Idle, Policy, Unsupported, Values};
-use switchcost::host::moment::{Moment, Ticks};
+use switchcost::crew::{Class, Curve, CurveAxis, Idle, Metric, Policy, Scalar, Unsupported, ValueHistogram};
+use switchcost::host::moment::{CpuTicks, Moment};
 use switchcost::host::{Host, Root};
 use switchcost::mechanism::{Placement, Unit};
 use switchcost::pmu::{CounterSummary, NotCounted};
 use switchcost::record::{
-    AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Line, MachineLine, Measured, Noise, Outcome, Sample,
-    Setting, Suite, Unchecked,
+    AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
+    RunConditions, Sample, Setting,
 };
-use switchcost::sys::usage::Usage;
+use switchcost::sys::usage::ResourceUsage;
 use switchcost::units::{CpuId, Nanos, Ops, Quantity};
 
 /// The folder of a fixture.
@@ -21,8 +21,8 @@ pub(crate) fn fixture(path: &str) -> PathBuf {
 
 /// A round of four benchmarks: two that were measured, one that cannot run, one that failed.
 pub(crate) fn lines() -> Vec<Line> {
-    let machine = machine("intel-2socket-smt");
-    let id = machine.id.clone();
+    let host_id = host_line("intel-2socket-smt");
+    let id = host_id.id.clone();
     let measured = |nanos, audit| Outcome::Measured(Box::new(measured(nanos, audit)));
     let unsupported = Unsupported::new("two CPUs for placement cross-llc", "none among CPUs 0-7", "another machine");
     let failed = "brigade/mio/same-cpu: a batch did not finish within 60s";
@@ -33,20 +33,20 @@ pub(crate) fn lines() -> Vec<Line> {
         benchmark("brigade/mio", Placement::SameCpu, &id, Outcome::Failed(failed.into())),
     ]
     .into_iter()
-    .fold(vec![Line::Machine(Box::new(machine))], |mut lines, line| {
+    .fold(vec![Line::Host(Box::new(host_id))], |mut lines, line| {
         lines.push(Line::Benchmark(Box::new(line)));
         lines
     })
 }
 
 /// The first line of a round on the machine of a host fixture.
-pub(crate) fn machine(host: &str) -> MachineLine {
+pub(crate) fn host_line(host: &str) -> HostLine {
     let host = Host::observe(&Root::at(fixture("host").join(host)));
-    MachineLine {
+    HostLine {
         id: host.id(),
         host,
         moment: moment(),
-        suite: Suite {
+        build: Build {
             version: "0.1.0".into(),
             revision: Some("0123456789ab".into()),
             changed: Some(false),
@@ -60,7 +60,7 @@ pub(crate) fn machine(host: &str) -> MachineLine {
 }
 
 /// One benchmark of the sample's round.
-pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, outcome: Outcome) -> BenchmarkLine {
+pub(crate) fn benchmark(mechanism: &str, placement: Placement, host_id: &str, outcome: Outcome) -> BenchmarkLine {
     BenchmarkLine {
         id: format!("{mechanism}/{placement}"),
         mechanism: mechanism.into(),
@@ -76,14 +76,14 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, machine: &str, ou
                 .expect("parameters are names and values"),
         },
         round: 0,
-        machine: machine.into(),
+        host_id: host_id.into(),
         started_ms: 1_790_000_001_000,
         outcome,
-        circumstances: Some(Circumstances {
+        conditions: Some(RunConditions {
             took_ms: 5_400,
             discarded: 1,
-            foreign_load: vec!["steal 2.0 %".into()],
-            in_turns: false,
+            interference: vec!["steal 2.0 %".into()],
+            interleaved: false,
         }),
     }
 }
@@ -94,9 +94,9 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
     let samples = (0..10).map(|step| sample(100 * step)).collect();
     Measured {
         samples,
-        paces: vec![Nanos(11_000); 10],
-        longest_paces: Vec::new(),
-        usage: Usage {
+        min_probes: vec![Nanos(11_000); 10],
+        max_probes: Vec::new(),
+        usage: ResourceUsage {
             user: Nanos(2_000 * nanos),
             system: Nanos(8_000 * nanos),
             voluntary: 10_000,
@@ -104,7 +104,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
             minor_faults: 3,
             major_faults: 0,
         },
-        counted: Counted {
+        counted: CountedSamples {
             samples: vec![sample(90_000)],
             counters: vec![CounterSummary {
                 event: "cycles:u".into(),
@@ -122,7 +122,7 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
                 remedy: "none".into(),
             }],
         },
-        findings: findings(),
+        metrics: metrics(),
         audit,
         noise: Noise {
             start: moment(),
@@ -134,19 +134,19 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
 }
 
 /// One of each kind.
-fn findings() -> Vec<Finding> {
-    let mut values = Values::new();
+fn metrics() -> Vec<Metric> {
+    let mut values = ValueHistogram::new();
     (1..=100).for_each(|value| values.record(1000 * value));
-    let axis = |of: &str, quantity| Axis { of: of.into(), quantity };
+    let axis = |of: &str, quantity| CurveAxis { of: of.into(), quantity };
     vec![
-        Finding::Figure(Figure {
+        Metric::Scalar(Scalar {
             of: "kernel stack".into(),
             quantity: Quantity::Bytes,
             value: 16_384.0,
             interval: Some((16_380.5, 16_390.0)),
         }),
-        Finding::latencies("response time", values),
-        Finding::Curve(Curve {
+        Metric::latencies("response time", values),
+        Metric::Curve(Curve {
             of: "time per block".into(),
             x: axis("blocks", Quantity::Number),
             y: axis("time", Quantity::Nanoseconds),
@@ -159,10 +159,10 @@ fn agreeing() -> AuditRecord {
     AuditRecord {
         attempts: 1,
         checks: vec![
-            Check { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true },
-            Check { what: "other calls".into(), observed: 0.0, expected: "exactly 0".into(), holds: true },
+            AuditCheck { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true },
+            AuditCheck { what: "other calls".into(), observed: 0.0, expected: "exactly 0".into(), holds: true },
         ],
-        unchecked: vec![Unchecked {
+        unchecked: vec![AuditGap {
             what: "wakeups".into(),
             reason: "tracefs cannot be read".into(),
             remedy: "run as root".into(),
@@ -172,7 +172,7 @@ fn agreeing() -> AuditRecord {
 }
 
 fn differing() -> AuditRecord {
-    let check = Check { what: "write".into(), observed: 2.0, expected: "exactly 1".into(), holds: false };
+    let check = AuditCheck { what: "write".into(), observed: 2.0, expected: "exactly 1".into(), holds: false };
     AuditRecord { checks: vec![check], ..agreeing() }
 }
 
@@ -181,7 +181,7 @@ fn moment() -> Moment {
         load: Some([0.25, 0.5, 0.125]),
         runnable_tasks: Some(1),
         tasks: Some(312),
-        ticks: Some(Ticks { steal: 7, total: 123_456, busy: Some(4_321) }),
+        ticks: Some(CpuTicks { steal: 7, total: 123_456, busy: Some(4_321) }),
         cpu_mhz: vec![2400.0, 2399.998],
         cpu_pressure_percent: Some(1.5),
     }

@@ -1,9 +1,9 @@
 //! The floor: how much of the catalogue a run of the tests must really have looked at.
 //!
 //! A machine that lacks io_uring, ptrace or a disk runs fewer mechanisms, and tests that print this and pass would not
-//! notice that it was lost. With `SWITCHCOST_TEST_FLOOR=full` every mechanism in every setting must have been audited in
-//! one placement at least, except where `SWITCHCOST_MAY_LACK` names what is lacking, as words of the reasons separated by
-//! commas: `io_uring,ptrace`.
+//! notice that it was lost. With `SWITCHCOST_TEST_FLOOR=full` every mechanism in every setting must have been audited
+//! in one placement at least, except where `SWITCHCOST_MAY_LACK` names what is lacking, as words of the reasons
+//! separated by commas: `io_uring,ptrace`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a trial of every mechanism needs: small settings, patience, and a look at what a process has left.
+//! What a trial of every mechanism needs: small settings, timeout, and a look at what a process has left.
 
 #[allow(dead_code)] // One of the tests that share this file has a floor.
 pub(crate) mod floor;
@@ -6,7 +6,7 @@ pub(crate) mod floor;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::patience::{await_until, patience};
+use crate::patience::{await_until, timeout};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use switchcost::mechanism::{Descriptor, Domain, Parameters, Value};
@@ -90,7 +90,7 @@ impl Belongings {
     #[allow(dead_code)] // One of the tests that share this file leaves nothing to look for.
     pub(crate) fn now_at_last(before: &Self) -> Result<(), String> {
         let mut now = Self::now();
-        let as_before = await_until(patience(), || {
+        let as_before = await_until(timeout(), || {
             now = Self::now();
             (now == *before).then_some(())
         });

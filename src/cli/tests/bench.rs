@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Row;
 use crate::cli::bench::{HELP, prepare, split};
-use crate::harness::{Mode, Planned};
-use crate::pmu::Plan;
+use crate::harness::{Mode, PlannedBenchmark};
+use crate::pmu::EventSet;
 
 /// What `cargo bench -- LINE` comes to in the bench target of `handoff`.
 fn comes_to(line: &str) -> Value {
@@ -19,9 +19,9 @@ fn comes_to(line: &str) -> Value {
         Err(refused) => return json!({ "refused": format!("{refused:#}") }),
     };
     json!({
-        "ids": prepared.planned.iter().map(Planned::id).collect::<Vec<_>>(),
-        "settings": prepared.planned.iter().map(Planned::setting).collect::<Vec<_>>(),
-        "counted": prepared.settings.counters.as_ref().map(|plan| *plan != Plan::default()),
+        "ids": prepared.planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>(),
+        "settings": prepared.planned.iter().map(PlannedBenchmark::setting).collect::<Vec<_>>(),
+        "counted": prepared.settings.counters.as_ref().map(|plan| *plan != EventSet::default()),
         "audited": prepared.settings.auditor.is_some(),
         "timing": prepared.timing,
         "mode": format!("{:?}", prepared.settings.mode),

@@ -1,5 +1,5 @@
-//! Every option of every verb, asserted in what the command line comes to: [`Row`] by row, two command lines that differ
-//! in the one option, and everything that differs between what they come to.
+//! Every option of every verb, asserted in what the command line comes to: [`Row`] by row, two command lines that
+//! differ in the one option, and everything that differs between what they come to.
 //!
 //! The list of options is clap's own, and of `cargo bench` that of its help: an option without a row is a red test.
 
@@ -13,10 +13,10 @@ use std::path::Path;
 use clap::{CommandFactory, Parser};
 use serde_json::{Value, json};
 
-use super::measuring::Start;
+use super::run_session::Start;
 use super::{Arguments, Verb};
 use crate::crew::Unsupported;
-use crate::harness::Planned;
+use crate::harness::PlannedBenchmark;
 use crate::host::Root;
 use crate::host::limits::Limits;
 use crate::record::AuditRecord;
@@ -30,8 +30,8 @@ struct Row {
     base: String,
     /// The command line with it.
     with: String,
-    /// Every leaf that changes, with its new value; none is any value. A `*` at the end takes every leaf that begins so,
-    /// be it none.
+    /// Every leaf that changes, with its new value; none is any value. A `*` at the end takes every leaf that begins
+    /// so, be it none.
     changed: Vec<(String, Option<Value>)>,
 }
 
@@ -115,7 +115,7 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
         Verb::Compare(compare) if compare.paired || compare.resume.is_some() => of_start(compare.start()?),
         Verb::Compare(compare) => {
             let mut out = Vec::new();
-            let material = super::paired::Material {
+            let material = super::paired::ComparisonInput {
                 runs: compare.read()?,
                 matching: crate::compare::Matching::Ids,
                 complete: true,
@@ -145,8 +145,8 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             audit.print("x", Ok(&AuditRecord::default()), &mut audited)?;
             audit.print("x", Err(&unsupported), &mut refused)?;
             json!({
-                "ids": planned.iter().map(Planned::id).collect::<Vec<_>>(),
-                "settings": planned.iter().map(Planned::setting).collect::<Vec<_>>(),
+                "ids": planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>(),
+                "settings": planned.iter().map(PlannedBenchmark::setting).collect::<Vec<_>>(),
                 "json": [is_json(&audited), is_json(&refused)],
             })
         }

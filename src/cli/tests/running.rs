@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Row, comes_to};
 use crate::cli::REGRESSION;
-use crate::record::{Line, Outcome, Writer, read};
+use crate::record::{Line, Outcome, RecordWriter, read};
 
 const RUN: &str = "run ^handoff/pipe/same-cpu --seed 7 --out there";
 const PAIRED: &str = "compare --paired ^handoff/pipe/same-cpu --seed 7 --out there";
@@ -57,7 +57,7 @@ fn shared(verb: &'static str, base: &str, entries: usize) -> Vec<Row> {
             .gives("/begin/timing/warm_up/secs", json!(9))
             .changes("/begin/timing/warm_up*")
             .changes("/begin/patience*"),
-        row("patience", "--patience 777s").gives("/begin/patience/secs", json!(777)).changes("/begin/patience*"),
+        row("timeout", "--timeout 777s").gives("/begin/patience/secs", json!(777)).changes("/begin/patience*"),
         Row::differing(verb, "seed", base, &base.replace("--seed 7", "--seed 8")).gives("/begin/seed", json!(8)),
         Row::differing(verb, "out", base, &base.replace("there", "here")).gives("/folder", json!("here")),
     ]
@@ -186,7 +186,7 @@ fn the_plan_and_the_comparison_hold_every_option_of_compare() {
     let slower = tempfile::tempdir().unwrap();
     let fixture = format!("{}/tests/fixtures/report/three-rounds", env!("CARGO_MANIFEST_DIR"));
     let mut run = read(Path::new(&fixture)).unwrap();
-    let mut writer = Writer::open(slower.path()).unwrap();
+    let mut writer = RecordWriter::open(slower.path()).unwrap();
     for line in &mut run.benchmarks {
         if let Outcome::Measured(measured) = &mut line.outcome {
             measured.samples.iter_mut().for_each(|sample| sample.1.0 *= 10);

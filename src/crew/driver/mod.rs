@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::processes::Children;
-use super::{Crew, Failure, Finding, Policy, Seating, lock, panic_text};
+use super::forked_tasks::ChildPids;
+use super::{CpuAssignment, Crew, Failure, Metric, Policy, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
-use crate::sys::pace::{Pace, pace};
 use crate::sys::process::name_current_thread;
-use crate::sys::usage::Usage;
+use crate::sys::speed::{SpeedProbe, probe_speed};
+use crate::sys::usage::ResourceUsage;
 use crate::units::{Nanos, Ops};
 
 /// Drivers run loops of their own and whole runtimes.
@@ -74,16 +74,16 @@ pub trait Operation {
     ///
     /// # Errors
     /// Whatever kept it from telling.
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         Ok(Vec::new())
     }
 
-    /// What only hardware counters can tell, on the driver's thread. Asked last, and only of an instance whose times count
-    /// for nothing, because its tasks are being counted: it may open counters and run what it likes.
+    /// What only hardware counters can tell, on the driver thread. It comes last, and only from an instance whose times
+    /// count for nothing, because its tasks are being counted: it may open counters and run what it likes.
     ///
     /// # Errors
     /// `Unsupported` where the machine does not count it, or whatever else kept it from telling.
-    fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+    fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         Ok(Vec::new())
     }
 }
@@ -96,15 +96,15 @@ impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
 
 /// Where and under what name an instance runs.
 #[derive(Debug, Clone)]
-pub struct Roster {
+pub struct InstanceConfig {
     /// What the watchdog calls it: the benchmark's id.
     pub id: String,
     /// Where the tasks sit.
-    pub seating: Seating,
+    pub assignment: CpuAssignment,
     /// How they are scheduled.
     pub policy: Policy,
     /// How long anything may take.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Whether the driver marks the beginning and the end of each batch for a tracer ([`mark`]).
     pub marked: bool,
 }
@@ -112,28 +112,28 @@ pub struct Roster {
 /// The main thread's hold on a driver.
 #[derive(Debug)]
 pub struct Driver {
-    roster: Roster,
+    config: InstanceConfig,
     prefix: String,
-    link: Arc<Link>,
-    children: Children,
+    link: Arc<DriverLink>,
+    children: ChildPids,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Link {
-    state: Mutex<State>,
+struct DriverLink {
+    state: Mutex<DriverState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum DriverState {
     #[default]
     SettingUp,
     Idle,
-    Asked(Request),
+    Requested(DriverRequest),
     Answered(Result<Batch, Failure>),
-    Told(Result<Vec<Finding>, Failure>),
-    Paced(Pace),
+    Reported(Result<Vec<Metric>, Failure>),
+    Probed(SpeedProbe),
     /// To end: it was told to, or given up on.
     Stopping,
     Ended(Result<(), Failure>),
@@ -141,49 +141,49 @@ enum State {
 
 /// What the main thread asks of a driver.
 #[derive(Debug, Clone, Copy)]
-enum Request {
+enum DriverRequest {
     Batch(u64),
-    Findings,
-    CountedFindings,
-    Pace,
+    Metrics,
+    CountedMetrics,
+    Probe,
 }
 
 impl Driver {
-    /// Starts a driver in seat 0 and waits until `set_up` has made the mechanism ready.
+    /// Starts a driver in CPU mask 0 and waits until `set_up` has made the mechanism ready.
     ///
     /// `prelude` runs first, on the driver's thread, before any other task exists: counters opened there with
     /// `inherit` see the driver and all its descendants and nothing else.
     ///
     /// # Errors
-    /// Those of `prelude` and `set_up`, and the roster's patience.
-    pub fn start<P, S>(roster: Roster, prelude: P, set_up: S) -> Result<Self, Failure>
+    /// Those of `prelude` and `set_up`, and the configuration's timeout.
+    pub fn start<P, S>(config: InstanceConfig, prelude: P, set_up: S) -> Result<Self, Failure>
     where
         P: FnOnce() -> Result<(), Failure> + Send + 'static,
         S: FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
     {
-        let link = Arc::<Link>::default();
+        let link = Arc::<DriverLink>::default();
         let prefix = instance_prefix();
-        let (patience, seating, marked) = (roster.patience, roster.seating.clone(), roster.marked);
-        let (policy, children) = (roster.policy, Children::default());
-        let crew = Crew::new(seating.clone(), policy, prefix.clone(), patience, Arc::clone(&children));
+        let (timeout, assignment, marked) = (config.timeout, config.assignment.clone(), config.marked);
+        let (policy, children) = (config.policy, ChildPids::default());
+        let crew = Crew::new(assignment.clone(), policy, prefix.clone(), timeout, Arc::clone(&children));
         let shared = Arc::clone(&link);
         let life = move || {
             name_current_thread(&crew.name(0));
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                confine_current_thread(&seating.seat(0).cpus)?;
+                confine_current_thread(&assignment.cpu_mask(0).cpus)?;
                 policy.adopt()?;
                 prelude()?;
                 serve(&shared, crew, marked, set_up)
             }));
             let outcome = outcome
                 .unwrap_or_else(|panic| Err(Failure::Ended { task: "driver".into(), reason: panic_text(&*panic) }));
-            shared.put(State::Ended(outcome));
+            shared.put(DriverState::Ended(outcome));
         };
         let thread =
             Builder::new().stack_size(STACK).spawn(life).map_err(|error| SysError::from_io("clone3", &error))?;
-        let mut driver = Self { roster, prefix, link, children, thread: Some(thread) };
-        match driver.await_change("set-up", |state| !matches!(state, State::SettingUp))? {
-            State::Ended(outcome) => Err(driver.reap(outcome)),
+        let mut driver = Self { config, prefix, link, children, thread: Some(thread) };
+        match driver.await_change("set-up", |state| !matches!(state, DriverState::SettingUp))? {
+            DriverState::Ended(outcome) => Err(driver.reap(outcome)),
             other => {
                 driver.link.put(other);
                 Ok(driver)
@@ -194,18 +194,18 @@ impl Driver {
     /// Runs a batch and waits for it.
     ///
     /// # Errors
-    /// The operation's, a count that differs from `ops`, and the roster's patience. After an error the instance is
-    /// not to be used again.
+    /// The operation's, a count that differs from `ops`, and the configuration's timeout. After an error the instance
+    /// is not to be used again.
     pub fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        self.link.put(State::Asked(Request::Batch(ops)));
-        let answered = |state: &State| matches!(state, State::Answered(_) | State::Ended(_));
+        self.link.put(DriverState::Requested(DriverRequest::Batch(ops)));
+        let answered = |state: &DriverState| matches!(state, DriverState::Answered(_) | DriverState::Ended(_));
         match self.await_change("a batch", answered)? {
-            State::Answered(answer) => {
-                self.link.put(State::Idle);
+            DriverState::Answered(answer) => {
+                self.link.put(DriverState::Idle);
                 let batch = answer?;
                 if batch.ops.0 == ops { Ok(batch) } else { Err(Failure::Miscounted { asked: ops, done: batch.ops.0 }) }
             }
-            State::Ended(outcome) => Err(self.reap(outcome)),
+            DriverState::Ended(outcome) => Err(self.reap(outcome)),
             _ => unreachable!("await_change returns only what it was asked for"),
         }
     }
@@ -213,47 +213,51 @@ impl Driver {
     /// Takes what the operation found out since this was last called.
     ///
     /// # Errors
-    /// The operation's, and the roster's patience.
-    pub fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        self.told(Request::Findings)
+    /// The operation's, and the configuration's timeout.
+    pub fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        self.request_metrics(DriverRequest::Metrics)
     }
 
-    /// What the operation can tell by hardware counters of its own: see [`Operation::counted_findings`].
+    /// What the operation can tell by hardware counters of its own: see [`Operation::counted_metrics`].
     ///
     /// # Errors
-    /// The operation's, and the roster's patience.
-    pub fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        self.told(Request::CountedFindings)
+    /// The operation's, and the configuration's timeout.
+    pub fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        self.request_metrics(DriverRequest::CountedMetrics)
     }
 
-    fn told(&mut self, request: Request) -> Result<Vec<Finding>, Failure> {
-        self.link.put(State::Asked(request));
-        match self.await_change("its findings", |state| matches!(state, State::Told(_) | State::Ended(_)))? {
-            State::Told(findings) => {
-                self.link.put(State::Idle);
-                findings
+    fn request_metrics(&mut self, request: DriverRequest) -> Result<Vec<Metric>, Failure> {
+        self.link.put(DriverState::Requested(request));
+        match self
+            .await_change("its metrics", |state| matches!(state, DriverState::Reported(_) | DriverState::Ended(_)))?
+        {
+            DriverState::Reported(metrics) => {
+                self.link.put(DriverState::Idle);
+                metrics
             }
-            State::Ended(outcome) => Err(self.reap(outcome)),
+            DriverState::Ended(outcome) => Err(self.reap(outcome)),
             _ => unreachable!("await_change returns only what it was asked for"),
         }
     }
 
-    /// How fast the driver's CPU runs at the moment: see [`pace`]. `None` where the driver may run on several CPUs,
+    /// How fast the driver's CPU runs at the moment: see [`probe`]. `None` where the driver may run on several CPUs,
     /// which need not be equally fast.
     ///
     /// # Errors
-    /// The roster's patience.
-    pub fn pace(&mut self) -> Result<Option<Pace>, Failure> {
-        if self.roster.seating.seat(0).cpus.len() > 1 {
+    /// The configuration's timeout.
+    pub fn probe_speed(&mut self) -> Result<Option<SpeedProbe>, Failure> {
+        if self.config.assignment.cpu_mask(0).cpus.len() > 1 {
             return Ok(None);
         }
-        self.link.put(State::Asked(Request::Pace));
-        match self.await_change("a reading of its pace", |state| matches!(state, State::Paced(_) | State::Ended(_)))? {
-            State::Paced(pace) => {
-                self.link.put(State::Idle);
-                Ok(Some(pace))
+        self.link.put(DriverState::Requested(DriverRequest::Probe));
+        match self
+            .await_change("its speed probe", |state| matches!(state, DriverState::Probed(_) | DriverState::Ended(_)))?
+        {
+            DriverState::Probed(probe) => {
+                self.link.put(DriverState::Idle);
+                Ok(Some(probe))
             }
-            State::Ended(outcome) => Err(self.reap(outcome)),
+            DriverState::Ended(outcome) => Err(self.reap(outcome)),
             _ => unreachable!("await_change returns only what it was asked for"),
         }
     }
@@ -272,16 +276,16 @@ impl Driver {
     ///
     /// # Errors
     /// When a forked task is gone, or /proc is not mounted.
-    pub fn usage(&self) -> Result<Usage, SysError> {
+    pub fn usage(&self) -> Result<ResourceUsage, SysError> {
         self.processes()
             .into_iter()
-            .try_fold(Usage::of_other_threads()?, |sum, child| Ok(sum.plus(Usage::of_process(child)?)))
+            .try_fold(ResourceUsage::of_other_threads()?, |sum, child| Ok(sum.plus(ResourceUsage::of_process(child)?)))
     }
 
     /// Takes the instance down and waits for every task to end.
     ///
     /// # Errors
-    /// A task that failed, and the roster's patience.
+    /// A task that failed, and the configuration's timeout.
     pub fn stop(mut self) -> Result<(), Failure> {
         self.end()
     }
@@ -290,11 +294,11 @@ impl Driver {
         if self.thread.is_none() {
             return Ok(());
         }
-        if !matches!(*lock(&self.link.state), State::Ended(_)) {
-            self.link.put(State::Stopping);
+        if !matches!(*lock(&self.link.state), DriverState::Ended(_)) {
+            self.link.put(DriverState::Stopping);
         }
-        match self.await_change("the end", |state| matches!(state, State::Ended(_)))? {
-            State::Ended(outcome) => {
+        match self.await_change("the end", |state| matches!(state, DriverState::Ended(_)))? {
+            DriverState::Ended(outcome) => {
                 self.join();
                 outcome
             }
@@ -318,21 +322,21 @@ impl Driver {
     }
 
     /// Waits until the state is one that is `wanted`, and takes it out.
-    fn await_change(&mut self, what: &str, wanted: impl Fn(&State) -> bool) -> Result<State, Failure> {
-        let deadline = Instant::now() + self.roster.patience;
+    fn await_change(&mut self, what: &str, wanted: impl Fn(&DriverState) -> bool) -> Result<DriverState, Failure> {
+        let deadline = Instant::now() + self.config.timeout;
         let mut state = lock(&self.link.state);
         loop {
             if wanted(&state) {
-                return Ok(std::mem::replace(&mut *state, State::Idle));
+                return Ok(std::mem::replace(&mut *state, DriverState::Idle));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 // The thread may be stuck in a call that nothing here can interrupt: let it go, so that dropping this
                 // does not wait for it as well. If it was only slow it takes everything down when it comes back.
-                *state = State::Stopping;
+                *state = DriverState::Stopping;
                 drop(self.thread.take());
-                let what = format!("{}: {what}", self.roster.id);
-                return Err(Failure::TimedOut { what, after: self.roster.patience });
+                let what = format!("{}: {what}", self.config.id);
+                return Err(Failure::TimedOut { what, after: self.config.timeout });
             }
             state = self.link.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -346,27 +350,27 @@ impl Drop for Driver {
     }
 }
 
-impl Link {
-    fn put(&self, state: State) {
+impl DriverLink {
+    fn put(&self, state: DriverState) {
         *lock(&self.state) = state;
         self.changed.notify_all();
     }
 
     /// What the driver has to say; not when nobody waits for it any more.
-    fn tell(&self, news: State) {
+    fn tell(&self, news: DriverState) {
         let mut state = lock(&self.state);
-        if !matches!(*state, State::Stopping) {
+        if !matches!(*state, DriverState::Stopping) {
             *state = news;
             self.changed.notify_all();
         }
     }
 
-    fn next(&self) -> Option<Request> {
+    fn next(&self) -> Option<DriverRequest> {
         let mut state = lock(&self.state);
         loop {
             match *state {
-                State::Asked(request) => return Some(request),
-                State::Stopping => return None,
+                DriverState::Requested(request) => return Some(request),
+                DriverState::Stopping => return None,
                 _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -374,7 +378,7 @@ impl Link {
 }
 
 fn serve(
-    link: &Link,
+    link: &DriverLink,
     mut crew: Crew,
     marked: bool,
     set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure>,
@@ -383,24 +387,26 @@ fn serve(
         Ok(operation) => operation,
         Err(failure) => {
             // What set-up made so far is dropped, which tells its tasks to end; its own failure is the news.
-            let _ = crew.dismiss();
+            let _ = crew.shut_down();
             return Err(failure);
         }
     };
-    link.tell(State::Idle);
+    link.tell(DriverState::Idle);
     while let Some(request) = link.next() {
         // A task's failure explains the driver's better than the broken channel that the driver saw.
         let explained = |failure| crew.failure().unwrap_or(failure);
         link.tell(match request {
-            Request::Batch(ops) if marked => State::Answered(run_marked(&mut *operation, ops).map_err(explained)),
-            Request::Batch(ops) => State::Answered(operation.run(ops).map_err(explained)),
-            Request::Pace => State::Paced(pace()),
-            Request::Findings => State::Told(operation.findings().map_err(explained)),
-            Request::CountedFindings => State::Told(operation.counted_findings().map_err(explained)),
+            DriverRequest::Batch(ops) if marked => {
+                DriverState::Answered(run_marked(&mut *operation, ops).map_err(explained))
+            }
+            DriverRequest::Batch(ops) => DriverState::Answered(operation.run(ops).map_err(explained)),
+            DriverRequest::Probe => DriverState::Probed(probe_speed()),
+            DriverRequest::Metrics => DriverState::Reported(operation.metrics().map_err(explained)),
+            DriverRequest::CountedMetrics => DriverState::Reported(operation.counted_metrics().map_err(explained)),
         });
     }
     drop(operation);
-    crew.dismiss()
+    crew.shut_down()
 }
 
 /// What the driver does for its own handshake with the main thread then lies outside the marks.

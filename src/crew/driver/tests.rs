@@ -1,12 +1,12 @@
 use super::*;
-use crate::crew::{Placement, Seating, Unsupported};
+use crate::crew::{CpuAssignment, Placement, Unsupported};
 use crate::sys::affinity::allowed_cpus;
 use crate::units::Quantity;
 use std::sync::mpsc;
 
-fn roster(patience: Duration) -> Roster {
-    let seating = Seating::shared(Placement::Unpinned, allowed_cpus().unwrap());
-    Roster { id: "test/fake/unpinned".into(), seating, policy: Policy::default(), patience, marked: false }
+fn config(timeout: Duration) -> InstanceConfig {
+    let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
+    InstanceConfig { id: "test/fake/unpinned".into(), assignment, policy: Policy::default(), timeout, marked: false }
 }
 
 fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
@@ -15,7 +15,7 @@ fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
 
 #[test]
 fn a_batch_is_run_and_counted() {
-    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), counting).unwrap();
+    let mut driver = Driver::start(config(Duration::from_secs(10)), || Ok(()), counting).unwrap();
     assert_eq!(driver.run(7).unwrap().ops, Ops(7));
     assert_eq!(driver.run(9).unwrap().ops, Ops(9));
     driver.stop().unwrap();
@@ -28,8 +28,8 @@ fn a_batch_is_handed_over_as_the_operation_timed_it() {
         Ok(Box::new(|ops| Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops) })))
     };
     for marked in [false, true] {
-        let roster = Roster { marked, ..roster(Duration::from_secs(10)) };
-        let mut driver = Driver::start(roster, || Ok(()), fixed).unwrap();
+        let config = InstanceConfig { marked, ..config(Duration::from_secs(10)) };
+        let mut driver = Driver::start(config, || Ok(()), fixed).unwrap();
         for ops in [1, 7, 1000] {
             assert_eq!(driver.run(ops), Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops) }));
         }
@@ -64,11 +64,11 @@ impl Operation for Finder {
         Batch::timed(|| Ok(ops))
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        Ok(vec![Finding::figure("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        Ok(vec![Metric::scalar("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
     }
 
-    fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+    fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         Err(Unsupported::new("a PMU", "none", "another machine").into())
     }
 }
@@ -76,13 +76,13 @@ impl Operation for Finder {
 #[test]
 fn findings_are_those_since_they_were_last_taken() {
     let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(Finder(0))) };
-    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+    let mut driver = Driver::start(config(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
     driver.run(7).unwrap();
     driver.run(9).unwrap();
-    let found = |number| vec![Finding::figure("operations", Quantity::Number, number)];
-    assert_eq!(driver.findings().unwrap(), found(16.0));
-    assert_eq!(driver.findings().unwrap(), found(0.0));
-    assert!(matches!(driver.counted_findings(), Err(Failure::Unsupported(_))));
+    let found = |number| vec![Metric::scalar("operations", Quantity::Number, number)];
+    assert_eq!(driver.metrics().unwrap(), found(16.0));
+    assert_eq!(driver.metrics().unwrap(), found(0.0));
+    assert!(matches!(driver.counted_metrics(), Err(Failure::Unsupported(_))));
     driver.stop().unwrap();
 }
 
@@ -90,20 +90,20 @@ fn findings_are_those_since_they_were_last_taken() {
 fn a_wrong_count_is_found() {
     let short =
         |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { Ok(Box::new(|ops| Batch::timed(|| Ok(ops - 1)))) };
-    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), short).unwrap();
+    let mut driver = Driver::start(config(Duration::from_secs(10)), || Ok(()), short).unwrap();
     assert_eq!(driver.run(5), Err(Failure::Miscounted { asked: 5, done: 4 }));
 }
 
 #[test]
 fn a_panic_in_set_up_or_in_a_batch_is_a_failure() {
     let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> { panic!("no set-up today") };
-    let failure = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
+    let failure = Driver::start(config(Duration::from_secs(10)), || Ok(()), set_up).unwrap_err();
     assert!(failure.to_string().contains("no set-up today"), "{failure}");
 
     let set_up = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
         Ok(Box::new(|_| -> Result<Batch, Failure> { panic!("no batch today") }))
     };
-    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+    let mut driver = Driver::start(config(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
     let failure = driver.run(1).unwrap_err();
     assert!(failure.to_string().contains("no batch today"), "{failure}");
 }
@@ -117,10 +117,10 @@ fn a_hang_ends_with_the_name_of_what_hung() {
             }
         }))
     };
-    // Set-up must end within the patience, and the batch does not: on a busy machine a longer one is needed for both.
-    let failures = [50, 500, 5_000, 50_000].map(Duration::from_millis).into_iter().map(|patience| {
+    // Set-up must end within the timeout, and the batch does not: on a busy machine a longer one is needed for both.
+    let failures = [50, 500, 5_000, 50_000].map(Duration::from_millis).into_iter().map(|timeout| {
         let run = |mut driver: Driver| driver.run(1);
-        Driver::start(roster(patience), || Ok(()), hang).and_then(run).unwrap_err().to_string()
+        Driver::start(config(timeout), || Ok(()), hang).and_then(run).unwrap_err().to_string()
     });
     let hung = |failure: &String| {
         assert!(failure.contains("test/fake/unpinned"), "{failure}");
@@ -130,9 +130,9 @@ fn a_hang_ends_with_the_name_of_what_hung() {
 }
 
 /// Says when it is dropped.
-struct Held(mpsc::Sender<()>);
+struct IdleGuard(mpsc::Sender<()>);
 
-impl Drop for Held {
+impl Drop for IdleGuard {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
@@ -144,7 +144,7 @@ fn what_was_only_slow_takes_itself_down_after_it_was_given_up() {
         let (dropped, gone) = mpsc::channel();
         let (go, wait) = mpsc::channel::<()>();
         let set_up = move |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-            let held = Held(dropped);
+            let held = IdleGuard(dropped);
             if slow_set_up {
                 let _ = wait.recv();
             }
@@ -154,7 +154,7 @@ fn what_was_only_slow_takes_itself_down_after_it_was_given_up() {
             }))
         };
         let run = |mut driver: Driver| driver.run(1);
-        let outcome = Driver::start(roster(Duration::from_millis(50)), || Ok(()), set_up).and_then(run);
+        let outcome = Driver::start(config(Duration::from_millis(50)), || Ok(()), set_up).and_then(run);
         assert!(matches!(outcome, Err(Failure::TimedOut { .. })), "{outcome:?}");
         assert!(gone.try_recv().is_err());
         go.send(()).unwrap();
@@ -173,7 +173,7 @@ fn the_failure_of_a_task_is_told_instead_of_the_broken_channel() {
             let _keep_open_until_recorded = say;
             Err(Failure::Corrupted("the byte was 7".into()))
         })?;
-        let gate = Arc::clone(crew.gate());
+        let gate = Arc::clone(crew.monitor());
         Ok(Box::new(move |_| -> Result<Batch, Failure> {
             let _ = go.send(());
             let _ = said.recv();
@@ -184,7 +184,7 @@ fn the_failure_of_a_task_is_told_instead_of_the_broken_channel() {
             Err(Failure::Corrupted("broken".into()))
         }))
     };
-    let mut driver = Driver::start(roster(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
+    let mut driver = Driver::start(config(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
     let failure = driver.run(1).unwrap_err().to_string();
     assert!(failure.contains("the byte was 7"), "{failure}");
 }

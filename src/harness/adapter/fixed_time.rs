@@ -1,13 +1,13 @@
 //! What Criterion's samples become in a record: with an operation of a fixed time.
 
 use super::*;
-use crate::crew::Finding;
+use crate::crew::Metric;
 use crate::harness::fake::{BARE, BATCHES, COUNTED, FixedTime, LAP};
 use crate::record::Measured;
 
-struct Lines(Vec<BenchmarkLine>);
+struct CollectedLines(Vec<BenchmarkLine>);
 
-impl Observer for Lines {
+impl BenchmarkObserver for CollectedLines {
     fn finished(&mut self, line: BenchmarkLine) {
         self.0.push(line);
     }
@@ -18,16 +18,16 @@ const SAMPLES: usize = 10;
 fn record_of(fake: FixedTime) -> Measured {
     let folder = tempfile::tempdir().unwrap();
     let timing = Timing { warm_up: Duration::from_millis(5), measure: Duration::from_millis(20), samples: SAMPLES };
-    let settings = Settings {
+    let settings = MeasureOptions {
         mode: Mode::Measure,
-        counters: Some(Plan::default()),
+        counters: Some(EventSet::default()),
         auditor: None,
         round: 0,
-        machine: "none".into(),
+        host_id: "none".into(),
     };
-    let planned = Planned::Ready(fake.kept().benchmark());
-    let mut lines = Lines(Vec::new());
-    measure_one(&planned, &timing, folder.path(), &settings, Turns::alone(), &mut lines);
+    let planned = PlannedBenchmark::Ready(fake.kept().benchmark());
+    let mut lines = CollectedLines(Vec::new());
+    measure_one(&planned, &timing, folder.path(), &settings, TurnToken::alone(), &mut lines);
     match lines.0.pop().map(|line| line.outcome) {
         Some(Outcome::Measured(measured)) => *measured,
         other => panic!("{other:?}"),
@@ -35,8 +35,8 @@ fn record_of(fake: FixedTime) -> Measured {
 }
 
 fn batches(measured: &Measured) -> usize {
-    match measured.findings.as_slice() {
-        [Finding::Figure(figure)] if figure.of == BATCHES => figure.value as usize,
+    match measured.metrics.as_slice() {
+        [Metric::Scalar(figure)] if figure.of == BATCHES => figure.value as usize,
         other => panic!("{other:?}"),
     }
 }
@@ -47,7 +47,7 @@ fn a_record_holds_the_bare_samples_to_the_nanosecond_and_none_of_warming_up() {
     let samples = &measured.samples;
     assert!(samples.len() >= SAMPLES, "{samples:?}");
     assert!(samples.iter().all(|sample| sample.1.0 == sample.0.0 * BARE && sample.0.0 % LAP == 0), "{samples:?}");
-    assert_eq!(measured.paces.len(), samples.len(), "a look at the pace for each");
+    assert_eq!(measured.min_probes.len(), samples.len(), "a look at the pace for each");
     let counted = &measured.counted;
     assert!(counted.samples.iter().all(|sample| sample.1.0 == sample.0.0 * COUNTED), "{:?}", counted.samples);
     if counted.samples.is_empty() {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::{Answer, REQUEST, Request, Switches, Trouble, Watch};
+use super::{AuditAnswer, AuditFailure, AuditPass, AuditRequest, REQUEST, SwitchCounts};
 use crate::crew::{Driver, Failure};
 use crate::harness::Benchmark;
 use crate::pmu::{NotCounted, Wakeups};
-use crate::record::Unchecked;
+use crate::record::AuditGap;
 use crate::sys::mark;
 use crate::sys::process::die_with_parent;
 
@@ -24,30 +24,30 @@ pub(super) const BATCHES: [[u64; 2]; 2] = [[1, 2], [3, 4]];
 /// audits calls this first thing in its `main`.
 pub fn answer_audit_request() -> Option<ExitCode> {
     let request = std::env::var(REQUEST).ok()?;
-    let answer = serde_json::from_str(&request).map_err(Trouble::unwatched).and_then(|request| answer(&request));
+    let answer = serde_json::from_str(&request).map_err(AuditFailure::unwatched).and_then(|request| answer(&request));
     println!("{}", serde_json::to_string(&answer).expect("an answer is plain data"));
     Some(if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn answer(request: &Request) -> Answer {
+fn answer(request: &AuditRequest) -> AuditAnswer {
     if !die_with_parent(Pid::from_raw(request.parent.cast_signed())) {
-        return Err(Trouble::unwatched("the audit has ended"));
+        return Err(AuditFailure::unwatched("the audit has ended"));
     }
     match request.watch {
-        Watch::Switches => count_switches(request).map(Some),
-        Watch::Calls => make_calls(request).map(|()| None),
+        AuditPass::Switches => count_switches(request).map(Some),
+        AuditPass::Calls => make_calls(request).map(|()| None),
     }
 }
 
-fn benchmark(request: &Request) -> Result<Benchmark, Trouble> {
-    request.chosen.benchmark().ok_or_else(|| Trouble::unwatched("this program has no such mechanism"))
+fn benchmark(request: &AuditRequest) -> Result<Benchmark, AuditFailure> {
+    request.chosen.benchmark().ok_or_else(|| AuditFailure::unwatched("this program has no such mechanism"))
 }
 
 /// Runs the batches between marks, for a tracer to count what lies between.
-fn make_calls(request: &Request) -> Result<(), Trouble> {
+fn make_calls(request: &AuditRequest) -> Result<(), AuditFailure> {
     // The tracer's word that it watches.
-    std::io::stdin().read_exact(&mut [0]).map_err(Trouble::unwatched)?;
-    let mut driver = benchmark(request)?.start_marked(request.patience)?;
+    std::io::stdin().read_exact(&mut [0]).map_err(AuditFailure::unwatched)?;
+    let mut driver = benchmark(request)?.start_marked(request.timeout)?;
     driver.run(request.batches[0])?;
     settle(&driver);
     mark::leave(SET_UP);
@@ -60,26 +60,26 @@ fn make_calls(request: &Request) -> Result<(), Trouble> {
     Ok(driver.stop()?)
 }
 
-fn count_switches(request: &Request) -> Result<Switches, Trouble> {
+fn count_switches(request: &AuditRequest) -> Result<SwitchCounts, AuditFailure> {
     let _idle = request.chosen.idle.hold(&request.chosen.cpus).map_err(Failure::from)?;
-    let mut driver = benchmark(request)?.start_within(request.patience)?;
+    let mut driver = benchmark(request)?.start_within(request.timeout)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {
-        wakeups.enable().map_err(Trouble::unwatched)?;
+        wakeups.enable().map_err(AuditFailure::unwatched)?;
     }
     driver.run(request.batches[0])?;
     settle(&driver);
     let mut seen = Vec::new();
     for ops in request.batches {
-        let before = Reading::now(&driver, &mut wakeups)?;
+        let before = SwitchReading::now(&driver, &mut wakeups)?;
         driver.run(ops)?;
         settle(&driver);
-        seen.push(Reading::now(&driver, &mut wakeups)?.since(before));
+        seen.push(SwitchReading::now(&driver, &mut wakeups)?.since(before));
     }
     driver.stop()?;
     let ops = (request.batches[1] - request.batches[0]) as f64;
-    let rate = |count: fn(&Reading) -> u64| (count(&seen[1]) as f64 - count(&seen[0]) as f64) / ops;
-    Ok(Switches {
+    let rate = |count: fn(&SwitchReading) -> u64| (count(&seen[1]) as f64 - count(&seen[0]) as f64) / ops;
+    Ok(SwitchCounts {
         voluntary: rate(|seen| seen.voluntary),
         involuntary: rate(|seen| seen.involuntary),
         wakeups: wakeups.map(|_| rate(|seen| seen.wakeups)),
@@ -88,17 +88,17 @@ fn count_switches(request: &Request) -> Result<Switches, Trouble> {
 
 /// Counts so far.
 #[derive(Clone, Copy)]
-struct Reading {
+struct SwitchReading {
     voluntary: u64,
     involuntary: u64,
     wakeups: u64,
 }
 
-impl Reading {
-    fn now(driver: &Driver, wakeups: &mut Result<Wakeups, Unchecked>) -> Result<Self, Trouble> {
-        let usage = driver.usage().map_err(Trouble::unwatched)?;
+impl SwitchReading {
+    fn now(driver: &Driver, wakeups: &mut Result<Wakeups, AuditGap>) -> Result<Self, AuditFailure> {
+        let usage = driver.usage().map_err(AuditFailure::unwatched)?;
         let wakeups = match wakeups {
-            Ok(wakeups) => wakeups.count().map_err(Trouble::unwatched)?,
+            Ok(wakeups) => wakeups.count().map_err(AuditFailure::unwatched)?,
             Err(_) => 0,
         };
         Ok(Self { voluntary: usage.voluntary, involuntary: usage.involuntary, wakeups })
@@ -113,13 +113,13 @@ impl Reading {
     }
 }
 
-fn unchecked(not: NotCounted) -> Unchecked {
-    Unchecked { what: "wakeups".into(), reason: not.reason, remedy: not.remedy }
+fn unchecked(not: NotCounted) -> AuditGap {
+    AuditGap { what: "wakeups".into(), reason: not.reason, remedy: not.remedy }
 }
 
 /// Waits until every other task of this process and of the instance sleeps, so that each batch begins and ends in the
-/// same state: the last task of a brigade enters its next read after the driver has its byte. Tasks that never sleep are
-/// given up on.
+/// same state: the last task of a brigade enters its next read after the driver has its byte. Tasks that never sleep
+/// are given up on.
 fn settle(driver: &Driver) {
     const ENOUGH: u32 = 3;
     let deadline = Instant::now() + Duration::from_millis(100);

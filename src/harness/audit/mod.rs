@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 pub use child::answer_audit_request;
 
 use super::Benchmark;
-use super::benchmark::Chosen;
-use crate::crew::{Failure, PATIENCE, Unsupported};
+use super::benchmark::BenchmarkSpec;
+use crate::crew::{Failure, TIMEOUT, Unsupported};
 use crate::mechanism::{Bound, Expectation, Tasks};
-use crate::record::{AuditRecord, Check, Unchecked};
+use crate::record::{AuditCheck, AuditGap, AuditRecord};
 
 /// What helps where system calls cannot be watched.
 const PTRACE: &str = "allow ptrace for one's own children: `sysctl kernel.yama.ptrace_scope=1`, or a container profile \
@@ -39,20 +39,20 @@ const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
 
 /// What an audit's process is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Request {
-    chosen: Chosen,
-    watch: Watch,
+struct AuditRequest {
+    chosen: BenchmarkSpec,
+    watch: AuditPass,
     /// Operations of the first batch and of the second.
     batches: [u64; 2],
     /// How long set-up, a batch, or the end may take.
-    patience: Duration,
+    timeout: Duration,
     /// The process that audits: without it there is nobody to answer.
     parent: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Watch {
+enum AuditPass {
     Switches,
     Calls,
 }
@@ -60,7 +60,7 @@ enum Watch {
 /// Why an audited process has nothing to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Trouble {
+enum AuditFailure {
     /// This machine does not let it be watched, or run.
     Unwatched(String),
     /// This machine cannot run it as it was asked for.
@@ -69,19 +69,20 @@ enum Trouble {
     Failed(String),
 }
 
-impl Trouble {
-    /// What the record says of `what`, which could not be audited for this reason; `remedy` helps against being unwatched.
+impl AuditFailure {
+    /// What the record says of `what`, which could not be audited for this reason; `remedy` helps against being
+    /// unwatched.
     fn told(self, what: &str, remedy: &str, record: &mut AuditRecord) {
         let (reason, remedy) = match self {
             Self::Failed(reason) => return record.checks.push(failed(&reason)),
             Self::Unwatched(reason) => (reason, remedy.into()),
             Self::Unsupported(not) => (format!("needs {}; here: {}", not.requirement, not.observed), not.remedy),
         };
-        record.unchecked.push(Unchecked { what: what.into(), reason, remedy });
+        record.unchecked.push(AuditGap { what: what.into(), reason, remedy });
     }
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for AuditFailure {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unsupported(reason) => Self::Unsupported(reason),
@@ -90,32 +91,32 @@ impl From<Failure> for Trouble {
     }
 }
 
-impl Trouble {
+impl AuditFailure {
     fn unwatched(reason: impl std::fmt::Display) -> Self {
         Self::Unwatched(reason.to_string())
     }
 }
 
 /// What an audited process says on its standard output when it ends; switches when it was asked for them.
-type Answer = Result<Option<Switches>, Trouble>;
+type AuditAnswer = Result<Option<SwitchCounts>, AuditFailure>;
 
 /// Reads it. A process that ends without having said anything was ended by what it was running.
-fn read_answer(output: &[u8], ended: impl std::fmt::Display) -> Answer {
-    let silent = |_| Trouble::Failed(format!("the audited process ended without an answer: {ended}"));
-    serde_json::from_slice::<Answer>(output).map_err(silent)?
+fn read_answer(output: &[u8], ended: impl std::fmt::Display) -> AuditAnswer {
+    let silent = |_| AuditFailure::Failed(format!("the audited process ended without an answer: {ended}"));
+    serde_json::from_slice::<AuditAnswer>(output).map_err(silent)?
 }
 
 /// What the process that was not traced saw, per operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Switches {
+struct SwitchCounts {
     voluntary: f64,
     involuntary: f64,
-    wakeups: Result<f64, Unchecked>,
+    wakeups: Result<f64, AuditGap>,
 }
 
 /// What the tracer saw.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct Calls {
+struct CallRates {
     /// Per operation, by name.
     per_op: BTreeMap<String, f64>,
     /// In all, within the second batch.
@@ -130,7 +131,7 @@ struct Calls {
 #[derive(Debug, Clone)]
 pub struct Auditor {
     program: PathBuf,
-    patience: Duration,
+    timeout: Duration,
     attempts: u32,
 }
 
@@ -143,13 +144,13 @@ impl Auditor {
 
     /// With another program.
     pub fn with_program(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), patience: PATIENCE, attempts: MOST_ATTEMPTS }
+        Self { program: program.into(), timeout: TIMEOUT, attempts: MOST_ATTEMPTS }
     }
 
-    /// Takes a mechanism for hung after `patience`, for those who know that none of them needs longer.
+    /// Takes a mechanism for hung after `timeout`, for those who know that none of them needs longer.
     #[must_use]
-    pub fn patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Makes an audit that differs `attempts` times, and never more than three times.
@@ -195,30 +196,30 @@ impl Auditor {
         record
     }
 
-    fn watch_calls(&self, benchmark: &Benchmark) -> Result<(Calls, u64), Trouble> {
+    fn watch_calls(&self, benchmark: &Benchmark) -> Result<(CallRates, u64), AuditFailure> {
         // Each traced call stops its thread twice, some 20 µs: a few hundred are enough, since they do not vary.
         let first = benchmark.whole_laps(64);
-        let request = self.request(benchmark, Watch::Calls, [first, 3 * first]);
+        let request = self.request(benchmark, AuditPass::Calls, [first, 3 * first]);
         Ok((tracer::watch(self.command(&request), request.batches)?, 2 * first))
     }
 
-    fn watch_switches(&self, benchmark: &Benchmark) -> Result<(Switches, u64), Trouble> {
+    fn watch_switches(&self, benchmark: &Benchmark) -> Result<(SwitchCounts, u64), AuditFailure> {
         // Where nothing is judged only the record wants them, and a lap of those may take its time: one of `footprint`
         // waits for the kernel to free what ended tasks left, twice for up to 40 ms.
         let expected = expected(benchmark);
         let judged = [expected.voluntary, expected.switches, expected.wakeups].iter().any(|b| *b != Bound::Depends);
         let first = benchmark.whole_laps(if judged { 500 } else { 64 });
-        let request = self.request(benchmark, Watch::Switches, [first, 4 * first]);
-        let output = self.command(&request).output().map_err(Trouble::unwatched)?;
+        let request = self.request(benchmark, AuditPass::Switches, [first, 4 * first]);
+        let output = self.command(&request).output().map_err(AuditFailure::unwatched)?;
         let seen = read_answer(&output.stdout, output.status)?;
-        Ok((seen.ok_or_else(|| Trouble::unwatched("the audited process told no switches"))?, 3 * first))
+        Ok((seen.ok_or_else(|| AuditFailure::unwatched("the audited process told no switches"))?, 3 * first))
     }
 
-    fn request(&self, benchmark: &Benchmark, watch: Watch, batches: [u64; 2]) -> Request {
-        Request { chosen: benchmark.chosen(), watch, batches, patience: self.patience, parent: std::process::id() }
+    fn request(&self, benchmark: &Benchmark, watch: AuditPass, batches: [u64; 2]) -> AuditRequest {
+        AuditRequest { chosen: benchmark.spec(), watch, batches, timeout: self.timeout, parent: std::process::id() }
     }
 
-    fn command(&self, request: &Request) -> Command {
+    fn command(&self, request: &AuditRequest) -> Command {
         let mut command = Command::new(&self.program);
         let request = serde_json::to_string(request).expect("a request is plain data");
         command.env(REQUEST, request).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -230,13 +231,13 @@ impl Auditor {
 
 /// What a benchmark is expected to do, with its parameters and in its placement.
 fn expected(benchmark: &Benchmark) -> Expectation {
-    (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.seating.placement())
+    (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.assignment.placement())
 }
 
 /// A mechanism that cannot even run does not do what it says.
-fn failed(reason: &str) -> Check {
+fn failed(reason: &str) -> AuditCheck {
     let expected = format!("{}; {reason}", Bound::Exactly(1.0));
-    Check { what: AuditRecord::RAN.into(), observed: 0.0, expected, holds: false }
+    AuditCheck { what: AuditRecord::RAN.into(), observed: 0.0, expected, holds: false }
 }
 
 /// The rounding of a quotient.
@@ -260,7 +261,7 @@ const VDSO: &str = "clock_gettime";
 /// gives more than one wake per operation, and one in which a disk was waited for twice before one without gives less.
 const VARYING: f64 = 0.1;
 
-fn judge_calls(expected: &Expectation, calls: &Calls, edges: f64, record: &mut AuditRecord) {
+fn judge_calls(expected: &Expectation, calls: &CallRates, edges: f64, record: &mut AuditRecord) {
     let mut check = |what: String, observed: f64, bound: Bound| {
         let varies = match bound {
             Bound::Exactly(_) => false,
@@ -268,7 +269,12 @@ fn judge_calls(expected: &Expectation, calls: &Calls, edges: f64, record: &mut A
             Bound::AtMost(_) | Bound::Depends => edges > EXACT,
         };
         let slack = if varies { VARYING } else { edges };
-        record.checks.push(Check { what, observed, expected: bound.to_string(), holds: bound.holds(observed, slack) });
+        record.checks.push(AuditCheck {
+            what,
+            observed,
+            expected: bound.to_string(),
+            holds: bound.holds(observed, slack),
+        });
     };
     for (name, bound) in &expected.calls {
         check(name.clone(), calls.per_op.get(name).copied().unwrap_or(0.0), *bound);
@@ -282,14 +288,14 @@ fn judge_calls(expected: &Expectation, calls: &Calls, edges: f64, record: &mut A
     record.calls = calls.per_op.iter().filter(|(_, rate)| **rate != 0.0).map(|(n, r)| (n.clone(), *r)).collect();
 }
 
-/// Judges the calls within one batch, in all. A batch that leaves out its last round trip, or makes one more, does so in
-/// every batch, so that the rate, a difference of two batches, is right all the same.
+/// Judges the calls within one batch, in all. A batch that leaves out its last round trip, or makes one more, does so
+/// in every batch, so that the rate, a difference of two batches, is right all the same.
 ///
-/// A batch begins and ends with every task asleep and the marks lie on either side of the driver's own calls, so that no
-/// call is left over: what a mechanism really calls once a batch its descriptor states. One call alone may fall into
+/// A batch begins and ends with every task asleep and the marks lie on either side of the driver's own calls, so that
+/// no call is left over: what a mechanism really calls once a batch its descriptor states. One call alone may fall into
 /// the batch beside, that of a task which a slow machine has not let enter its wait in time. A round trip is two
 /// operations, so that half of its calls, and never more than that one, are less than a round trip.
-fn judge_totals(expected: &Expectation, calls: &Calls, tasks: Tasks, record: &mut AuditRecord) {
+fn judge_totals(expected: &Expectation, calls: &CallRates, tasks: Tasks, record: &mut AuditRecord) {
     let ops = calls.ops as f64;
     let mut check = |name: &str, total: u64, bound: Bound| {
         let Some((least, most)) = bound.range() else { return };
@@ -302,7 +308,12 @@ fn judge_totals(expected: &Expectation, calls: &Calls, tasks: Tasks, record: &mu
         let total = total as f64;
         let holds = (least - EXACT..=most + EXACT).contains(&total);
         let expected = format!("{least} to {most} in all");
-        record.checks.push(Check { what: format!("{}{name}", AuditRecord::TOTAL), observed: total, expected, holds });
+        record.checks.push(AuditCheck {
+            what: format!("{}{name}", AuditRecord::TOTAL),
+            observed: total,
+            expected,
+            holds,
+        });
     };
     for (name, bound) in &expected.calls {
         check(name, calls.batch.get(name).copied().unwrap_or(0), *bound);
@@ -327,10 +338,10 @@ fn slack(ops: u64) -> f64 {
     0.02 + 4.0 / ops as f64
 }
 
-fn judge_switches(expected: &Expectation, seen: Switches, ops: u64, record: &mut AuditRecord) {
+fn judge_switches(expected: &Expectation, seen: SwitchCounts, ops: u64, record: &mut AuditRecord) {
     let mut check = |what: &str, observed: f64, bound: Bound| {
         let holds = bound.holds(observed, slack(ops));
-        record.checks.push(Check { what: what.into(), observed, expected: bound.to_string(), holds });
+        record.checks.push(AuditCheck { what: what.into(), observed, expected: bound.to_string(), holds });
     };
     check("voluntary switches", seen.voluntary, expected.voluntary);
     check("switches", seen.voluntary + seen.involuntary, expected.switches);

@@ -3,10 +3,10 @@
 
 use syscalls::Sysno;
 
-use crate::sys::ptrace::{Entry, epoll_events};
+use crate::sys::ptrace::{SyscallEntry, epoll_events};
 
 /// The name of the call that `entry` enters.
-pub(super) fn name(entry: &Entry) -> String {
+pub(super) fn name(entry: &SyscallEntry) -> String {
     let Some(call) = usize::try_from(entry.number).ok().and_then(Sysno::new) else {
         return format!("call {}", entry.number);
     };
@@ -45,7 +45,7 @@ fn futex_operation(argument: u64) -> String {
 }
 
 /// epoll_ctl(2): what is registered, or that something is removed.
-fn interest(entry: &Entry) -> &'static str {
+fn interest(entry: &SyscallEntry) -> &'static str {
     if entry.arguments[1] == libc::EPOLL_CTL_DEL as u64 {
         return "remove";
     }

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn calls(per_op: &[(&str, f64)], set_up: &[(&str, u64)]) -> Calls {
-    Calls {
+fn calls(per_op: &[(&str, f64)], set_up: &[(&str, u64)]) -> CallRates {
+    CallRates {
         per_op: per_op.iter().map(|(name, rate)| ((*name).into(), *rate)).collect(),
         set_up: set_up.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
-        ..Calls::default()
+        ..CallRates::default()
     }
 }
 
@@ -14,7 +14,7 @@ fn differences(record: &AuditRecord) -> Vec<&str> {
     record.differences().map(|check| check.what.as_str()).collect()
 }
 
-fn judged(expected: &Expectation, calls: &Calls) -> AuditRecord {
+fn judged(expected: &Expectation, calls: &CallRates) -> AuditRecord {
     let mut record = AuditRecord::default();
     judge_calls(expected, calls, EXACT, &mut record);
     record
@@ -46,7 +46,7 @@ fn a_second_call_a_missing_one_and_an_unnamed_one_differ() {
 fn total(expected: &Expectation, batch: &[(&str, u64)], tasks: Tasks) -> String {
     let mut record = AuditRecord::default();
     let batch = batch.iter().map(|(name, count)| ((*name).into(), *count)).collect();
-    judge_totals(expected, &Calls { batch, ops: 192, ..Calls::default() }, tasks, &mut record);
+    judge_totals(expected, &CallRates { batch, ops: 192, ..CallRates::default() }, tasks, &mut record);
     differences(&record).join(", ")
 }
 
@@ -84,12 +84,12 @@ fn an_audit_expects_what_its_own_placement_does() {
     let planned = crate::harness::plan(&choice, |id| id.starts_with("handoff/futex/")).unwrap();
     let mut shown = Vec::new();
     for planned in planned {
-        let crate::harness::Planned::Ready(benchmark) = planned else { continue };
+        let crate::harness::PlannedBenchmark::Ready(benchmark) = planned else { continue };
         let (mut record, expected) = (AuditRecord::default(), expected(&benchmark));
-        let seen = Switches { voluntary: 0.5, involuntary: 0.5, wakeups: Ok(0.5) };
+        let seen = SwitchCounts { voluntary: 0.5, involuntary: 0.5, wakeups: Ok(0.5) };
         judge_switches(&expected, seen, 1000, &mut record);
         let switches = record.checks.iter().find(|check| check.what == "switches").unwrap();
-        shown.push((benchmark.seating.placement(), switches.expected.clone()));
+        shown.push((benchmark.assignment.placement(), switches.expected.clone()));
     }
     let of = |wanted| &shown.iter().find(|(placement, _)| *placement == wanted).unwrap().1;
     let (one, any) = (of(crate::mechanism::Placement::SameCpu), of(crate::mechanism::Placement::Unpinned));
@@ -117,7 +117,7 @@ fn switches_are_judged_within_the_schedulers_slack() {
         Expectation::nothing().voluntary(Bound::Exactly(1.0)).switches(Bound::AtMost(1.5)).wakeups(Bound::Depends);
     let judged = |voluntary, involuntary, ops| {
         let mut record = AuditRecord::default();
-        judge_switches(&expected, Switches { voluntary, involuntary, wakeups: Ok(9.0) }, ops, &mut record);
+        judge_switches(&expected, SwitchCounts { voluntary, involuntary, wakeups: Ok(9.0) }, ops, &mut record);
         differences(&record).join(", ")
     };
     assert_eq!(judged(0.99, 0.1, 10_000), "");
@@ -128,8 +128,8 @@ fn switches_are_judged_within_the_schedulers_slack() {
 
 #[test]
 fn what_could_not_be_watched_is_no_verdict() {
-    let unchecked = Unchecked { what: "wakeups".into(), reason: "no tracefs".into(), remedy: "mount it".into() };
-    let seen = Switches { voluntary: 0.0, involuntary: 0.0, wakeups: Err(unchecked.clone()) };
+    let unchecked = AuditGap { what: "wakeups".into(), reason: "no tracefs".into(), remedy: "mount it".into() };
+    let seen = SwitchCounts { voluntary: 0.0, involuntary: 0.0, wakeups: Err(unchecked.clone()) };
     let mut record = AuditRecord::default();
     judge_switches(&Expectation::nothing(), seen, 1000, &mut record);
     assert_eq!((record.verdict(), record.unchecked), ("ok", vec![unchecked]));
@@ -138,17 +138,17 @@ fn what_could_not_be_watched_is_no_verdict() {
 
 #[test]
 fn an_audited_process_tells_whose_fault_it_is() {
-    let seen = Switches { voluntary: 1.0, involuntary: 0.0, wakeups: Ok(1.0) };
-    let written = serde_json::to_vec(&Answer::Ok(Some(seen.clone()))).unwrap();
+    let seen = SwitchCounts { voluntary: 1.0, involuntary: 0.0, wakeups: Ok(1.0) };
+    let written = serde_json::to_vec(&AuditAnswer::Ok(Some(seen.clone()))).unwrap();
     assert_eq!(read_answer(&written, "exit status 0"), Ok(Some(seen)));
     let miscounted = Failure::Miscounted { asked: 8, done: 7 };
-    let written = serde_json::to_vec(&Answer::Err(miscounted.into())).unwrap();
+    let written = serde_json::to_vec(&AuditAnswer::Err(miscounted.into())).unwrap();
     let trouble = read_answer(&written, "exit status 1").unwrap_err();
-    assert_eq!(trouble, Trouble::Failed("asked for 8 operations, 7 were done".into()));
+    assert_eq!(trouble, AuditFailure::Failed("asked for 8 operations, 7 were done".into()));
     let unsupported = crate::crew::Unsupported::new("a ring", "none", "a newer kernel");
-    assert!(matches!(Trouble::from(Failure::from(unsupported)), Trouble::Unsupported(_)));
+    assert!(matches!(AuditFailure::from(Failure::from(unsupported)), AuditFailure::Unsupported(_)));
     let trouble = read_answer(b"", "by a signal").unwrap_err();
-    assert!(matches!(&trouble, Trouble::Failed(reason) if reason.contains("by a signal")), "{trouble:?}");
+    assert!(matches!(&trouble, AuditFailure::Failed(reason) if reason.contains("by a signal")), "{trouble:?}");
     assert!(!failed("because").holds);
 }
 
@@ -156,7 +156,7 @@ fn an_audited_process_tells_whose_fault_it_is() {
 fn a_program_that_does_not_answer_fails_the_audit_and_one_that_is_not_there_leaves_it_unchecked() {
     let choice = crate::harness::Choice::default();
     let planned = crate::harness::plan(&choice, |id| id == "brigade/one_thread/same-cpu").unwrap();
-    let [crate::harness::Planned::Ready(benchmark)] = &planned[..] else { panic!("{planned:?}") };
+    let [crate::harness::PlannedBenchmark::Ready(benchmark)] = &planned[..] else { panic!("{planned:?}") };
     let silent = Auditor::with_program("/bin/true").audit(benchmark);
     assert_eq!(silent.verdict(), "DIFFERS");
     let absent = Auditor::with_program("/nonexistent/program").audit(benchmark);

@@ -8,41 +8,41 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::Pid;
 
 use super::child::{BATCHES, SET_UP};
-use super::{Calls, Trouble, names, read_answer};
+use super::{AuditFailure, CallRates, names, read_answer};
 use crate::sys::mark;
-use crate::sys::ptrace::{Event, Tracee};
+use crate::sys::ptrace::{TraceEvent, Tracee};
 
-type Counts = BTreeMap<String, u64>;
+type CallCounts = BTreeMap<String, u64>;
 
 /// Runs `command` under the tracer and returns what its tasks, all but its main thread, called.
 ///
 /// Runs on a thread of its own: ptrace(2) ties tracees to the thread that attached them, and this way none is left over
 /// on the caller's.
-pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<Calls, Trouble> {
+pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<CallRates, AuditFailure> {
     let tracer = std::thread::Builder::new().name("tracer".into()).spawn(move || trace(command));
-    let tracer = tracer.map_err(Trouble::unwatched)?;
-    let marks = tracer.join().map_err(|_| Trouble::unwatched("the tracer panicked"))??;
-    let at = |mark: u64| marks.get(&mark).ok_or_else(|| Trouble::unwatched(format!("mark {mark} was not seen")));
-    let [first, second] = BATCHES.map(|[begin, end]| Ok::<_, Trouble>(between(at(begin)?, at(end)?)));
+    let tracer = tracer.map_err(AuditFailure::unwatched)?;
+    let marks = tracer.join().map_err(|_| AuditFailure::unwatched("the tracer panicked"))??;
+    let at = |mark: u64| marks.get(&mark).ok_or_else(|| AuditFailure::unwatched(format!("mark {mark} was not seen")));
+    let [first, second] = BATCHES.map(|[begin, end]| Ok::<_, AuditFailure>(between(at(begin)?, at(end)?)));
     let (first, second) = (first?, second?);
     let ops = (batches[1] - batches[0]) as f64;
     let rate = |name: &String| {
-        let count = |counts: &Counts| counts.get(name).copied().unwrap_or(0) as f64;
+        let count = |counts: &CallCounts| counts.get(name).copied().unwrap_or(0) as f64;
         (count(&second) - count(&first)) / ops
     };
     let [_, judged] = batches;
     let per_op = first.keys().chain(second.keys()).map(|name| (name.clone(), rate(name))).collect();
-    Ok(Calls { per_op, batch: second.clone(), ops: judged, set_up: at(SET_UP)?.clone() })
+    Ok(CallRates { per_op, batch: second.clone(), ops: judged, set_up: at(SET_UP)?.clone() })
 }
 
-fn between(begin: &Counts, end: &Counts) -> Counts {
+fn between(begin: &CallCounts, end: &CallCounts) -> CallCounts {
     let before = |name: &String| begin.get(name).copied().unwrap_or(0);
     end.iter().map(|(name, count)| (name.clone(), count - before(name))).collect()
 }
 
 /// Starts the process and counts until it ends; returns the counts as they stood at each of its marks.
-fn trace(mut command: Command) -> Result<BTreeMap<u64, Counts>, Trouble> {
-    let mut child = command.stdin(Stdio::piped()).spawn().map_err(Trouble::unwatched)?;
+fn trace(mut command: Command) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> {
+    let mut child = command.stdin(Stdio::piped()).spawn().map_err(AuditFailure::unwatched)?;
     let outcome = follow(&mut child);
     if outcome.is_err() {
         // Not to leave a process behind, nor its remains.
@@ -52,24 +52,25 @@ fn trace(mut command: Command) -> Result<BTreeMap<u64, Counts>, Trouble> {
     outcome
 }
 
-fn follow(child: &mut Child) -> Result<BTreeMap<u64, Counts>, Trouble> {
-    let leader = Pid::from_raw(i32::try_from(child.id()).map_err(Trouble::unwatched)?);
-    let mut tracee = Tracee::seize(leader).map_err(Trouble::unwatched)?;
+fn follow(child: &mut Child) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> {
+    let leader = Pid::from_raw(i32::try_from(child.id()).map_err(AuditFailure::unwatched)?);
+    let mut tracee = Tracee::seize(leader).map_err(AuditFailure::unwatched)?;
     // It creates no task before this byte: none can slip in unwatched.
-    let mut go = child.stdin.take().ok_or_else(|| Trouble::unwatched("the audited process has no standard input"))?;
-    go.write_all(b"\n").map_err(Trouble::unwatched)?;
-    let mut counts = Counts::new();
+    let mut go =
+        child.stdin.take().ok_or_else(|| AuditFailure::unwatched("the audited process has no standard input"))?;
+    go.write_all(b"\n").map_err(AuditFailure::unwatched)?;
+    let mut counts = CallCounts::new();
     let mut marks = BTreeMap::new();
     // Between batches the driver waits for the main thread; that is not the mechanism's doing.
     let mut idle_driver = None;
     loop {
-        match tracee.next_event().map_err(Trouble::unwatched)? {
-            Event::Ended(status) => {
+        match tracee.next_event().map_err(AuditFailure::unwatched)? {
+            TraceEvent::Ended(status) => {
                 let said = child.stdout.take().map(said).unwrap_or_default();
                 let ended = status.map_or("by a signal".into(), |status| format!("exit status {status}"));
                 return read_answer(&said, ended).map(|_| marks);
             }
-            Event::Entry(entry) => match mark::read(entry.number, &entry.arguments) {
+            TraceEvent::Entry(entry) => match mark::read(entry.number, &entry.arguments) {
                 Some(mark::BATCH_BEGINS) => idle_driver = None,
                 Some(mark::BATCH_ENDS) => idle_driver = Some(entry.thread),
                 Some(mark) => drop(marks.insert(mark, counts.clone())),

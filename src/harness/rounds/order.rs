@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Entry;
+use super::PlanEntry;
 use crate::stats::Prng;
 
-/// The entries of a round in the order in which they are measured: pairs in random order, and within each pair the sides
-/// in random order. The same `seed` and `round` give the same order, so that a run that goes on keeps it.
-pub(super) fn shuffled(entries: &[Entry], seed: u64, round: u32) -> Vec<usize> {
+/// The entries of a round in the order in which they are measured: pairs in random order, and within each pair the
+/// sides in random order. The same `seed` and `round` give the same order, so that a run that goes on keeps it.
+pub(super) fn shuffled(entries: &[PlanEntry], seed: u64, round: u32) -> Vec<usize> {
     let mut prng = Prng::seeded(seed.wrapping_add(u64::from(round).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     let mut groups = groups(entries);
     shuffle(&mut groups, &mut prng);
@@ -18,7 +18,7 @@ pub(super) fn shuffled(entries: &[Entry], seed: u64, round: u32) -> Vec<usize> {
 }
 
 /// Pairs, by rising number.
-pub(super) fn groups(entries: &[Entry]) -> Vec<Vec<usize>> {
+pub(super) fn groups(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
         groups.entry(entry.pair).or_default().push(index);
@@ -35,11 +35,11 @@ fn shuffle<T>(list: &mut [T], prng: &mut Prng) {
 
 /// The pairs by importance: the first of every Criterion group (its baseline), then the second of every one, and so on.
 /// What is left out for lack of time then leaves every question with some of its answers.
-pub(super) fn by_importance(entries: &[Entry]) -> Vec<Vec<usize>> {
+pub(super) fn by_importance(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut ranked: Vec<(usize, Vec<usize>)> = Vec::new();
     for group in groups(entries) {
-        let name = entries[group[0]].chosen.mechanism.split('/').next().unwrap_or_default();
+        let name = entries[group[0]].spec.mechanism.split('/').next().unwrap_or_default();
         let rank = seen.entry(name).or_insert(0);
         ranked.push((*rank, group));
         *rank += 1;

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::crew::{Class, Idle, Placement, Policy};
-use crate::harness::{Choice, PlanError, Planned, Timing, plan};
+use crate::harness::{Choice, PlanError, PlannedBenchmark, Timing, plan};
 use crate::mechanism::Value;
 
 /// The fewest samples that Criterion takes, and the most that `--samples` does.
@@ -51,10 +51,10 @@ pub(super) const SHIPPED: [(&str, &str); 7] = [
 ];
 
 /// Makes a profile for this machine.
-type Make = fn() -> Result<Profile, PlanError>;
+type ProfileMaker = fn() -> Result<Profile, PlanError>;
 
 /// Profiles that this program makes for the machine, by name.
-const MADE: [(&str, Make); 4] = [
+const MADE: [(&str, ProfileMaker); 4] = [
     ("quick", || Ok(Profile::quick())),
     ("default", || Ok(Profile::standard())),
     ("full", || Ok(Profile::full())),
@@ -113,17 +113,17 @@ pub enum ProfileError {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
+struct ProfileFile {
     rounds: Option<Spanned<u32>>,
     samples: Option<Spanned<usize>>,
     measure: Option<Spanned<String>>,
     warm_up: Option<Spanned<String>>,
-    benchmarks: Vec<Spanned<FilePick>>,
+    benchmarks: Vec<Spanned<ProfileFilePick>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FilePick {
+struct ProfileFilePick {
     filter: Option<Spanned<String>>,
     #[serde(default)]
     placement: Vec<Placement>,
@@ -131,18 +131,18 @@ struct FilePick {
     policy: Option<Class>,
     slice_us: Option<u64>,
     #[serde(default)]
-    set: BTreeMap<String, Values>,
+    set: BTreeMap<String, ParameterValues>,
 }
 
 /// The value of a parameter, or several that are measured in turn.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a whole number, a word in quotes, or a list of either")]
-enum Values {
+enum ParameterValues {
     One(Value),
     Several(Vec<Value>),
 }
 
-impl Values {
+impl ParameterValues {
     fn all(&self) -> &[Value] {
         match self {
             Self::One(value) => std::slice::from_ref(value),
@@ -152,7 +152,7 @@ impl Values {
 }
 
 /// Every combination of one value for each parameter.
-fn combinations(set: &BTreeMap<String, Values>) -> Vec<Vec<(String, String)>> {
+fn combinations(set: &BTreeMap<String, ParameterValues>) -> Vec<Vec<(String, String)>> {
     set.iter().fold(vec![Vec::new()], |chosen, (name, values)| {
         let with = |before: &Vec<(String, String)>, value: &Value| {
             before.iter().cloned().chain([(name.clone(), value.to_string())]).collect()
@@ -217,7 +217,7 @@ impl Profile {
     /// The first line that is wrong.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ProfileError> {
         let wrong = |at: usize, reason: String| ProfileError::Line { path: path.into(), line: line(text, at), reason };
-        let file: File = toml::from_str(text).map_err(|error| {
+        let file: ProfileFile = toml::from_str(text).map_err(|error| {
             wrong(error.span().map_or(0, |span| span.start), error.message().lines().collect::<Vec<_>>().join("; "))
         })?;
         let mut profile = Self { picks: Vec::new(), ..Self::standard() };
@@ -277,7 +277,7 @@ impl Profile {
     ///
     /// # Errors
     /// A parameter or value that does not exist, and a benchmark larger than the limits.
-    pub fn plan(&self, over: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planned>, ProfileError> {
+    pub fn plan(&self, over: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<PlannedBenchmark>, ProfileError> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
         for pick in &self.picks {

@@ -9,11 +9,13 @@ use nix::unistd::{Pid, dup2_stdin};
 use serde::{Deserialize, Serialize};
 
 use crate::harness::adapter::measure_one;
-use crate::harness::scale::measure_scaled;
-use crate::harness::turns::Turns;
-use crate::harness::{Auditor, Chosen, Mode, Observer, Planned, Scale, Settings, Timing};
-use crate::pmu::{Event, Plan};
-use crate::record::{BenchmarkLine, Suite};
+use crate::harness::sweep::measure_in_sweep;
+use crate::harness::turn_token::TurnToken;
+use crate::harness::{
+    Auditor, BenchmarkObserver, BenchmarkSpec, MeasureOptions, Mode, PlannedBenchmark, SweepSampling, Timing,
+};
+use crate::pmu::{Event, EventSet};
+use crate::record::{BenchmarkLine, Build};
 use crate::sys::process::die_with_parent;
 
 /// The variable that tells a fresh process of this program that it is a round's.
@@ -21,8 +23,8 @@ pub(super) const REQUEST: &str = "SWITCHCOST_ROUND_REQUEST";
 
 /// What the process is asked to do, and where its answer goes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Request {
-    pub(super) what: What,
+pub(super) struct RoundRequest {
+    pub(super) what: RoundTask,
     pub(super) answer: PathBuf,
     /// Who asks: when it is gone, nobody wants the answer, and measuring on would disturb whoever comes next.
     pub(super) parent: i32,
@@ -30,42 +32,43 @@ pub(super) struct Request {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum What {
+pub(super) enum RoundTask {
     /// To tell which build it is.
     Introduce,
-    /// To tell whether it knows [`Turn`]s. A build that does not know them does not know the question either, and ends.
+    /// To tell whether it knows [`TurnOrder`]s. A build that does not know them does not know the question either, and
+    /// ends.
     Turns,
     /// To measure.
-    Measure(Box<Measure>),
+    Measure(Box<MeasureRequest>),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Measure {
-    pub(super) chosen: Chosen,
+pub(super) struct MeasureRequest {
+    pub(super) chosen: BenchmarkSpec,
     pub(super) timing: Timing,
-    pub(super) scale: Option<Scale>,
+    pub(super) scale: Option<SweepSampling>,
     pub(super) round: u32,
-    pub(super) machine: String,
+    pub(super) host_id: String,
     pub(super) events: Option<String>,
     pub(super) counters: bool,
     pub(super) audit: bool,
     /// Where Criterion's files go.
     pub(super) criterion: PathBuf,
     /// Its place in the turns that it takes with the process at the other end of its standard input; none: it is alone.
-    pub(super) turn: Option<Turn>,
+    pub(super) turn: Option<TurnOrder>,
 }
 
 /// Who begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Turn {
+pub(super) enum TurnOrder {
     First,
     Second,
 }
 
 /// If this process was started by a run, does what it asks and returns the status to end with. To be called first thing
-/// in `main`, after [`answer_audit_request`](crate::harness::answer_audit_request): a round's process starts audits, and
-/// the variable that made it one is still set in theirs.
+/// in `main`, after [`answer_audit_request`](crate::harness::answer_audit_request): a round's process starts audits,
+/// and the variable that made it one is still set in theirs.
 pub fn answer_round_request() -> Option<ExitCode> {
     let request = std::env::var(REQUEST).ok()?;
     Some(match answer(&request) {
@@ -79,14 +82,14 @@ pub fn answer_round_request() -> Option<ExitCode> {
 }
 
 fn answer(request: &str) -> Result<(), String> {
-    let request: Request = serde_json::from_str(request).map_err(|error| format!("the request: {error}"))?;
+    let request: RoundRequest = serde_json::from_str(request).map_err(|error| format!("the request: {error}"))?;
     if !die_with_parent(Pid::from_raw(request.parent)) {
         return Err("the run has ended".into());
     }
     let answer = match request.what {
-        What::Introduce => serde_json::to_vec(&Suite::current()),
-        What::Turns => serde_json::to_vec(&true),
-        What::Measure(measure) => serde_json::to_vec(&take(*measure)?),
+        RoundTask::Introduce => serde_json::to_vec(&Build::current()),
+        RoundTask::Turns => serde_json::to_vec(&true),
+        RoundTask::Measure(measure) => serde_json::to_vec(&take(*measure)?),
     };
     let answer = answer.map_err(|error| error.to_string())?;
     std::fs::write(&request.answer, answer).map_err(|error| format!("{}: {error}", request.answer.display()))
@@ -94,43 +97,43 @@ fn answer(request: &str) -> Result<(), String> {
 
 /// Keeps the one line.
 #[derive(Default)]
-struct Kept(Option<BenchmarkLine>);
+struct SingleLine(Option<BenchmarkLine>);
 
-impl Observer for Kept {
+impl BenchmarkObserver for SingleLine {
     fn finished(&mut self, line: BenchmarkLine) {
         self.0 = Some(line);
     }
 }
 
-fn take(request: Measure) -> Result<BenchmarkLine, String> {
+fn take(request: MeasureRequest) -> Result<BenchmarkLine, String> {
     let unknown = || format!("this program has no mechanism {}", request.chosen.mechanism);
     let benchmark = request.chosen.benchmark().ok_or_else(unknown)?;
     let settings = settings(&request)?;
     if let Some(scale) = request.scale {
-        return Ok(measure_scaled(&Planned::Ready(benchmark), &scale, &settings));
+        return Ok(measure_in_sweep(&PlannedBenchmark::Ready(benchmark), &scale, &settings));
     }
-    let mut kept = Kept::default();
+    let mut kept = SingleLine::default();
     let turns = turns(request.turn, request.timing.samples).map_err(|error| format!("its turns: {error}"))?;
-    measure_one(&Planned::Ready(benchmark), &request.timing, &request.criterion, &settings, turns, &mut kept);
+    measure_one(&PlannedBenchmark::Ready(benchmark), &request.timing, &request.criterion, &settings, turns, &mut kept);
     kept.0.ok_or_else(|| "it measured nothing".into())
 }
 
 /// With what the request is measured.
-pub(super) fn settings(request: &Measure) -> Result<Settings, String> {
+pub(super) fn settings(request: &MeasureRequest) -> Result<MeasureOptions, String> {
     let extra = request.events.as_deref().map_or(Ok(Vec::new()), Event::parse_list).map_err(|e| e.to_string())?;
-    Ok(Settings {
+    Ok(MeasureOptions {
         mode: Mode::Measure,
-        counters: request.counters.then(|| Plan::default().with_events(&extra)),
+        counters: request.counters.then(|| EventSet::default().with_events(&extra)),
         auditor: request.audit.then(Auditor::with_this_program),
         round: request.round,
-        machine: request.machine.clone(),
+        host_id: request.host_id.clone(),
     })
 }
 
-fn turns(turn: Option<Turn>, samples: usize) -> std::io::Result<Turns> {
-    let Some(turn) = turn else { return Ok(Turns::alone()) };
+fn turns(turn: Option<TurnOrder>, samples: usize) -> std::io::Result<TurnToken> {
+    let Some(turn) = turn else { return Ok(TurnToken::alone()) };
     // Not left on standard input, which every program that a mechanism or an audit starts would inherit.
     let partner = std::io::stdin().as_fd().try_clone_to_owned()?;
     dup2_stdin(File::open("/dev/null")?)?;
-    Ok(Turns::with(partner.into(), turn == Turn::First, samples))
+    Ok(TurnToken::with(partner.into(), turn == TurnOrder::First, samples))
 }

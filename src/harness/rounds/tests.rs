@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use super::*;
 use crate::crew::{Idle, Placement, Policy};
-use crate::harness::{Benchmark, Chosen, Timing};
-use crate::host::moment::{Moment, Ticks};
+use crate::harness::{Benchmark, BenchmarkSpec, Timing};
+use crate::host::moment::{CpuTicks, Moment};
 use crate::mechanism::{Parameters, find};
 use crate::record::{
-    AuditRecord, BenchmarkLine, Check, Circumstances, Counted, Measured, Noise, Outcome, RecordError, SCHEMA, Sample,
+    AuditCheck, AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, RecordError, RunConditions,
+    SCHEMA, Sample,
 };
-use crate::sys::usage::Usage;
+use crate::sys::usage::ResourceUsage;
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
-fn chosen(mechanism: &str) -> Chosen {
+fn chosen(mechanism: &str) -> BenchmarkSpec {
     let descriptor = find(mechanism).unwrap().descriptor();
-    Chosen {
+    BenchmarkSpec {
         mechanism: mechanism.into(),
         parameters: Parameters::defaults(descriptor),
         placement: Placement::SameCpu,
@@ -29,22 +30,22 @@ fn chosen(mechanism: &str) -> Chosen {
     }
 }
 
-fn asked(mechanisms: &[&str], rounds: u32) -> Asked {
+fn plan(mechanisms: &[&str], rounds: u32) -> RunPlan {
     let entries = mechanisms
         .iter()
         .enumerate()
         .map(|(pair, mechanism)| {
             let chosen = chosen(mechanism);
-            Entry { id: chosen.benchmark().unwrap().id(), chosen, side: 0, pair }
+            PlanEntry { id: chosen.benchmark().unwrap().id(), spec: chosen, side: 0, pair }
         })
         .collect();
-    Asked {
+    RunPlan {
         schema: SCHEMA,
         argv: vec![],
         rounds,
         until: None,
         budget: None,
-        patience: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
         timing: Timing::default(),
         scale: None,
         seed: 7,
@@ -52,7 +53,7 @@ fn asked(mechanisms: &[&str], rounds: u32) -> Asked {
         counters: false,
         audit: true,
         strict: false,
-        in_turns: false,
+        interleaved: false,
         programs: Programs::default(),
         entries,
         unsupported: vec![],
@@ -77,7 +78,8 @@ impl Default for Fake {
 }
 
 fn noise(foreign: bool) -> Noise {
-    let at = |busy| Moment { ticks: Some(Ticks { steal: 0, total: 2 * busy, busy: Some(busy) }), ..Moment::default() };
+    let at =
+        |busy| Moment { ticks: Some(CpuTicks { steal: 0, total: 2 * busy, busy: Some(busy) }), ..Moment::default() };
     let own = if foreign { 1 } else { 2 };
     Noise {
         start: at(1000),
@@ -90,56 +92,56 @@ fn noise(foreign: bool) -> Noise {
 impl Fake {
     fn line(&mut self, job: &Job<'_>, beside: usize) -> BenchmarkLine {
         self.ran.push((job.entry.id.clone(), job.round, job.audit));
-        let check = Check { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true };
+        let check = AuditCheck { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true };
         let audit = AuditRecord { checks: vec![check; usize::from(job.audit)], ..AuditRecord::default() };
         let samples = vec![Sample(Ops(1), Nanos((self.nanos)(job))); 3];
         let measured = Measured {
             samples,
-            usage: Usage::default(),
-            paces: Vec::new(),
-            longest_paces: Vec::new(),
-            counted: Counted::default(),
-            findings: Vec::new(),
+            usage: ResourceUsage::default(),
+            min_probes: Vec::new(),
+            max_probes: Vec::new(),
+            counted: CountedSamples::default(),
+            metrics: Vec::new(),
             audit,
             noise: noise(self.foreign),
         };
-        let benchmark: Benchmark = job.entry.chosen.benchmark().unwrap();
+        let benchmark: Benchmark = job.entry.spec.benchmark().unwrap();
         BenchmarkLine {
             id: job.entry.id.clone(),
-            mechanism: job.entry.chosen.mechanism.clone(),
+            mechanism: job.entry.spec.mechanism.clone(),
             unit: benchmark.descriptor().unit,
             measures: Quantity::Nanoseconds,
             baseline: benchmark.descriptor().baseline.into(),
             setting: benchmark.setting(),
             round: job.round,
-            machine: "m".into(),
+            host_id: "m".into(),
             started_ms: 0,
             outcome: (self.outcome)(job, Outcome::Measured(Box::new(measured))),
-            circumstances: Some(Circumstances { took_ms: 10_000, in_turns: beside > 1, ..Circumstances::default() }),
+            conditions: Some(RunConditions { took_ms: 10_000, interleaved: beside > 1, ..RunConditions::default() }),
         }
     }
 }
 
 impl Runner for Fake {
-    fn run(&mut self, jobs: &[Job<'_>]) -> Ran {
-        Ran::Done(jobs.iter().map(|job| self.line(job, jobs.len())).collect())
+    fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome {
+        JobOutcome::Done(jobs.iter().map(|job| self.line(job, jobs.len())).collect())
     }
 
-    fn asked_to_stop(&mut self) -> bool {
+    fn stop_requested(&mut self) -> bool {
         self.ran.len() >= self.stop_after
     }
 }
 
 #[derive(Default)]
-struct Kept {
+struct SingleLine {
     lines: Vec<BenchmarkLine>,
-    outlooks: Vec<Outlook>,
+    outlooks: Vec<RunProgress>,
     discarded: usize,
 }
 
-impl Witness for Kept {
-    fn begins(&mut self, _: &[Job<'_>], outlook: &Outlook) {
-        self.outlooks.push(*outlook);
+impl RunObserver for SingleLine {
+    fn begins(&mut self, _: &[Job<'_>], progress: &RunProgress) {
+        self.outlooks.push(*progress);
     }
 
     fn done(&mut self, _: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError> {
@@ -152,20 +154,20 @@ impl Witness for Kept {
     }
 }
 
-fn run(asked: &Asked, standing: &mut Standing, fake: &mut Fake) -> (Conclusion, Kept) {
-    let mut kept = Kept::default();
-    let conclusion = conduct(asked, standing, fake, &mut kept).unwrap();
+fn run(plan: &RunPlan, state: &mut RunState, fake: &mut Fake) -> (Conclusion, SingleLine) {
+    let mut kept = SingleLine::default();
+    let conclusion = run_rounds(plan, state, fake, &mut kept).unwrap();
     (conclusion, kept)
 }
 
-fn begin(asked: &Asked, fake: &mut Fake) -> (Conclusion, Kept) {
-    run(asked, &mut Standing::default(), fake)
+fn begin(plan: &RunPlan, fake: &mut Fake) -> (Conclusion, SingleLine) {
+    run(plan, &mut RunState::default(), fake)
 }
 
 #[test]
 fn every_benchmark_is_measured_once_in_every_round_in_an_order_of_its_own() {
-    let asked = asked(&FOUR, 5);
-    let (conclusion, kept) = begin(&asked, &mut Fake::default());
+    let plan = plan(&FOUR, 5);
+    let (conclusion, kept) = begin(&plan, &mut Fake::default());
     assert_eq!(conclusion, Conclusion::default());
     let ids = |round: usize| kept.lines[4 * round..4 * (round + 1)].iter().map(|line| &line.id).collect::<Vec<_>>();
     for round in 0..5 {
@@ -184,20 +186,20 @@ fn each_benchmark_is_audited_until_it_was() {
         },
         ..Fake::default()
     };
-    begin(&asked(&FOUR[..1], 3), &mut fake);
+    begin(&plan(&FOUR[..1], 3), &mut fake);
     assert_eq!(fake.ran.iter().map(|(.., audit)| *audit).collect::<Vec<_>>(), [true, true, false]);
 }
 
 #[test]
 fn a_run_that_was_stopped_anywhere_goes_on_without_loss_or_repetition() {
-    let asked = asked(&FOUR, 5);
-    let whole = begin(&asked, &mut Fake::default()).1.lines;
+    let plan = plan(&FOUR, 5);
+    let whole = begin(&plan, &mut Fake::default()).1.lines;
     for stop_after in 0..20 {
-        let (first, before) = begin(&asked, &mut Fake { stop_after, ..Fake::default() });
-        assert!(first.stopped && first.left_out.is_empty());
-        let mut standing = Standing::default();
-        before.lines.iter().for_each(|line| standing.add(0, line));
-        let (second, after) = run(&asked, &mut standing, &mut Fake::default());
+        let (first, before) = begin(&plan, &mut Fake { stop_after, ..Fake::default() });
+        assert!(first.stopped && first.unmeasured.is_empty());
+        let mut state = RunState::default();
+        before.lines.iter().for_each(|line| state.add(0, line));
+        let (second, after) = run(&plan, &mut state, &mut Fake::default());
         assert!(!second.stopped);
         let order = |lines: &[BenchmarkLine]| lines.iter().map(|l| (l.id.clone(), l.round)).collect::<Vec<_>>();
         assert_eq!([order(&before.lines), order(&after.lines)].concat(), order(&whole));
@@ -207,112 +209,112 @@ fn a_run_that_was_stopped_anywhere_goes_on_without_loss_or_repetition() {
 #[test]
 fn what_cannot_run_or_keeps_failing_costs_little() {
     let mut fake = Fake {
-        outcome: |job, outcome| match job.entry.chosen.mechanism.as_str() {
+        outcome: |job, outcome| match job.entry.spec.mechanism.as_str() {
             "handoff/pipe" => Outcome::Failed("hung".into()),
             "handoff/futex" => Outcome::Unsupported(crate::crew::Unsupported::new("a", "b", "c")),
             _ => outcome,
         },
         ..Fake::default()
     };
-    let (_, kept) = begin(&asked(&FOUR, 5), &mut fake);
+    let (_, kept) = begin(&plan(&FOUR, 5), &mut fake);
     let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
     assert_eq!(FOUR.map(count), [1, 2, 5, 5]);
 }
 
 #[test]
 fn a_budget_leaves_out_rounds_first() {
-    let mut asked = asked(&FOUR, 10);
-    asked.budget = Some(Duration::from_secs(170));
-    let (conclusion, kept) = begin(&asked, &mut Fake::default());
+    let mut plan = plan(&FOUR, 10);
+    plan.budget = Some(Duration::from_secs(170));
+    let (conclusion, kept) = begin(&plan, &mut Fake::default());
     assert_eq!(kept.lines.len(), 17, "ten seconds each");
-    assert_eq!(conclusion.left_out.len(), 4);
-    assert!(conclusion.left_out.iter().all(|left_out| left_out.of == 10));
-    assert!(conclusion.left_out.iter().all(|left_out| (4..=5).contains(&left_out.rounds)), "{conclusion:?}");
+    assert_eq!(conclusion.unmeasured.len(), 4);
+    assert!(conclusion.unmeasured.iter().all(|unmeasured| unmeasured.of == 10));
+    assert!(conclusion.unmeasured.iter().all(|unmeasured| (4..=5).contains(&unmeasured.rounds)), "{conclusion:?}");
 }
 
 #[test]
 fn a_budget_leaves_out_benchmarks_before_three_rounds_and_keeps_every_question() {
-    let mut asked = asked(&["brigade/mio", "brigade/thread", "handoff/futex", "handoff/pipe"], 5);
-    asked.budget = Some(Duration::from_secs(80));
-    let (conclusion, kept) = begin(&asked, &mut Fake::default());
+    let mut plan = plan(&["brigade/mio", "brigade/thread", "handoff/futex", "handoff/pipe"], 5);
+    plan.budget = Some(Duration::from_secs(80));
+    let (conclusion, kept) = begin(&plan, &mut Fake::default());
     assert!(kept.lines.len() <= 8);
-    let rounds = |id: &str| conclusion.left_out.iter().find(|left| left.id.starts_with(id)).map(|left| left.rounds);
+    let rounds = |id: &str| conclusion.unmeasured.iter().find(|left| left.id.starts_with(id)).map(|left| left.rounds);
     // The first of each group goes on; the others have the round that the prediction granted them.
-    let each = asked.entries.iter().map(|entry| rounds(&entry.id).unwrap()).collect::<Vec<_>>();
+    let each = plan.entries.iter().map(|entry| rounds(&entry.id).unwrap()).collect::<Vec<_>>();
     assert_eq!(each, [3, 1, 3, 1], "{conclusion:?}");
 }
 
 #[test]
 fn a_budget_that_was_used_up_before_a_kill_stays_used_up() {
-    let mut asked = asked(&FOUR, 5);
-    asked.budget = Some(Duration::from_secs(120));
-    let (_, before) = begin(&asked, &mut Fake { stop_after: 8, ..Fake::default() });
-    let mut standing = Standing::default();
-    before.lines.iter().for_each(|line| standing.add(0, line));
-    let (_, after) = run(&asked, &mut standing, &mut Fake::default());
+    let mut plan = plan(&FOUR, 5);
+    plan.budget = Some(Duration::from_secs(120));
+    let (_, before) = begin(&plan, &mut Fake { stop_after: 8, ..Fake::default() });
+    let mut state = RunState::default();
+    before.lines.iter().for_each(|line| state.add(0, line));
+    let (_, after) = run(&plan, &mut state, &mut Fake::default());
     assert_eq!(before.lines.len() + after.lines.len(), 12);
 }
 
 #[test]
 fn rounds_are_added_until_intervals_are_narrow() {
-    let mut asked = asked(&FOUR[..2], 3);
-    asked.until = Some(0.01);
+    let mut plan = plan(&FOUR[..2], 3);
+    plan.until = Some(0.01);
     // The pipe scatters by 1.6 %, the futex not at all.
     let mut fake = Fake {
         nanos: |job| if job.entry.id.contains("pipe") { 1000 + 16 * u64::from(job.round % 3) } else { 1000 },
         ..Fake::default()
     };
-    let (conclusion, kept) = begin(&asked, &mut fake);
+    let (conclusion, kept) = begin(&plan, &mut fake);
     let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
     assert_eq!(count("handoff/futex"), 3);
     assert!((5..40).contains(&count("handoff/pipe")), "{}", count("handoff/pipe"));
-    assert_eq!(conclusion.not_reached, []);
+    assert_eq!(conclusion.wide_intervals, []);
 }
 
 #[test]
 fn what_a_budget_did_not_let_become_narrow_is_named() {
-    let mut asked = asked(&FOUR[..2], 3);
-    (asked.until, asked.budget) = (Some(0.001), Some(Duration::from_secs(100)));
+    let mut plan = plan(&FOUR[..2], 3);
+    (plan.until, plan.budget) = (Some(0.001), Some(Duration::from_secs(100)));
     let mut fake = Fake {
         nanos: |job| if job.entry.id.contains("pipe") { 1000 + 100 * u64::from(job.round % 3) } else { 1000 },
         ..Fake::default()
     };
-    let (conclusion, kept) = begin(&asked, &mut fake);
+    let (conclusion, kept) = begin(&plan, &mut fake);
     assert_eq!(kept.lines.len(), 10);
-    assert_eq!(conclusion.not_reached.len(), 1);
-    let not = &conclusion.not_reached[0];
+    assert_eq!(conclusion.wide_intervals.len(), 1);
+    let not = &conclusion.wide_intervals[0];
     assert!(not.id.contains("pipe") && not.rounds == 7 && not.half_width.is_some_and(|width| width > 0.001));
 }
 
 #[test]
 fn foreign_load_is_marked_and_with_strict_tried_again() {
-    let mut asked = asked(&FOUR[..1], 1);
+    let mut plan = plan(&FOUR[..1], 1);
     let foreign = || Fake { foreign: true, ..Fake::default() };
-    let (_, kept) = begin(&asked, &mut foreign());
-    let circumstances = kept.lines[0].circumstances.clone().unwrap();
-    assert_eq!(circumstances.foreign_load, ["other processes used 50 % of a CPU"]);
-    assert_eq!((circumstances.discarded, kept.discarded), (0, 0));
-    asked.strict = true;
-    let (_, kept) = begin(&asked, &mut foreign());
-    let circumstances = kept.lines[0].circumstances.clone().unwrap();
+    let (_, kept) = begin(&plan, &mut foreign());
+    let conditions = kept.lines[0].conditions.clone().unwrap();
+    assert_eq!(conditions.interference, ["other processes used 50 % of a CPU"]);
+    assert_eq!((conditions.discarded, kept.discarded), (0, 0));
+    plan.strict = true;
+    let (_, kept) = begin(&plan, &mut foreign());
+    let conditions = kept.lines[0].conditions.clone().unwrap();
     assert_eq!((kept.lines.len(), kept.discarded), (1, 3));
-    assert_eq!((circumstances.discarded, circumstances.took_ms), (3, 40_000));
-    let (_, kept) = begin(&asked, &mut Fake::default());
-    assert!(kept.lines[0].circumstances.as_ref().unwrap().foreign_load.is_empty());
+    assert_eq!((conditions.discarded, conditions.took_ms), (3, 40_000));
+    let (_, kept) = begin(&plan, &mut Fake::default());
+    assert!(kept.lines[0].conditions.as_ref().unwrap().interference.is_empty());
 }
 
 #[test]
 fn a_round_whose_cpu_was_slow_all_along_is_marked() {
-    let asked = asked(&FOUR[..1], 3);
+    let plan = plan(&FOUR[..1], 3);
     let outcome = |job: &Job<'_>, outcome: Outcome| match outcome {
         Outcome::Measured(mut measured) => {
-            measured.paces = vec![Nanos(if job.round == 1 { 13_000 } else { 10_000 }); 3];
+            measured.min_probes = vec![Nanos(if job.round == 1 { 13_000 } else { 10_000 }); 3];
             Outcome::Measured(measured)
         }
         other => other,
     };
-    let (_, kept) = begin(&asked, &mut Fake { outcome, ..Fake::default() });
-    let marks = kept.lines.iter().map(|line| line.circumstances.clone().unwrap().foreign_load.len());
+    let (_, kept) = begin(&plan, &mut Fake { outcome, ..Fake::default() });
+    let marks = kept.lines.iter().map(|line| line.conditions.clone().unwrap().interference.len());
     assert_eq!(marks.collect::<Vec<_>>(), [0, 1, 0]);
 }
 
@@ -320,52 +322,52 @@ fn a_round_whose_cpu_was_slow_all_along_is_marked() {
 fn the_first_round_is_judged_by_what_it_has_itself() {
     let outcome = |_: &Job<'_>, outcome: Outcome| match outcome {
         Outcome::Measured(mut measured) => {
-            let pace = |sample| Nanos(if sample < 2 { 10_000 } else { 13_000 });
-            measured.paces = (0..20).map(pace).collect();
+            let probe = |sample| Nanos(if sample < 2 { 10_000 } else { 13_000 });
+            measured.min_probes = (0..20).map(probe).collect();
             Outcome::Measured(measured)
         }
         other => other,
     };
-    let (_, kept) = begin(&asked(&FOUR[..1], 1), &mut Fake { outcome, ..Fake::default() });
-    let load = kept.lines[0].circumstances.clone().unwrap().foreign_load;
+    let (_, kept) = begin(&plan(&FOUR[..1], 1), &mut Fake { outcome, ..Fake::default() });
+    let load = kept.lines[0].conditions.clone().unwrap().interference;
     assert_eq!(load, ["its CPU ran slower than at its best beside 90 % of the samples"]);
 }
 
 #[test]
 fn trying_again_ends_with_the_budget() {
-    let mut asked = asked(&FOUR[..1], 1);
-    (asked.strict, asked.budget) = (true, Some(Duration::from_secs(25)));
-    let (_, kept) = begin(&asked, &mut Fake { foreign: true, ..Fake::default() });
+    let mut plan = plan(&FOUR[..1], 1);
+    (plan.strict, plan.budget) = (true, Some(Duration::from_secs(25)));
+    let (_, kept) = begin(&plan, &mut Fake { foreign: true, ..Fake::default() });
     assert_eq!((kept.lines.len(), kept.discarded), (1, 1), "ten seconds each");
 }
 
 #[test]
 fn what_is_too_short_to_judge_is_not_judged() {
     let short = Noise { lasted: Some(Nanos(100_000_000)), ..noise(true) };
-    assert_eq!(foreign_load(&[&short]), Vec::<String>::new());
+    assert_eq!(interference(&[&short]), Vec::<String>::new());
     let unknown = Noise { own_cpu: None, ..noise(true) };
-    assert_eq!(foreign_load(&[&unknown]), Vec::<String>::new());
+    assert_eq!(interference(&[&unknown]), Vec::<String>::new());
 }
 
 #[test]
 fn the_time_left_falls_to_that_of_the_last_job() {
-    let (_, kept) = begin(&asked(&FOUR, 3), &mut Fake::default());
+    let (_, kept) = begin(&plan(&FOUR, 3), &mut Fake::default());
     let last = kept.outlooks.last().unwrap();
-    assert_eq!(*last, Outlook { done: 11, all: 12, left: Duration::from_secs(10) });
-    assert!(kept.outlooks.iter().all(|outlook| outlook.all == 12));
+    assert_eq!(*last, RunProgress { done: 11, all: 12, left: Duration::from_secs(10) });
+    assert!(kept.outlooks.iter().all(|progress| progress.all == 12));
 }
 
 #[test]
 fn a_plan_is_read_back_and_held_by_one_process() {
     let folder = tempfile::tempdir().unwrap();
-    let asked = asked(&FOUR, 5);
-    let held = asked.begin(folder.path()).unwrap();
-    assert!(matches!(Asked::resume(folder.path()), Err(AskedError::Busy { .. })));
-    assert!(matches!(hold(folder.path()), Err(AskedError::Busy { .. })), "nor may anybody add to its record");
+    let plan = plan(&FOUR, 5);
+    let held = plan.begin(folder.path()).unwrap();
+    assert!(matches!(RunPlan::resume(folder.path()), Err(RunPlanError::Busy { .. })));
+    assert!(matches!(lock_run(folder.path()), Err(RunPlanError::Busy { .. })), "nor may anybody add to its record");
     drop(held);
-    assert_eq!(Asked::resume(folder.path()).unwrap().0, asked);
-    assert!(matches!(asked.begin(folder.path()), Err(AskedError::Taken { .. })));
-    assert!(matches!(Asked::resume(&folder.path().join("none")), Err(AskedError::NoRun { .. })));
+    assert_eq!(RunPlan::resume(folder.path()).unwrap().0, plan);
+    assert!(matches!(plan.begin(folder.path()), Err(RunPlanError::Exists { .. })));
+    assert!(matches!(RunPlan::resume(&folder.path().join("none")), Err(RunPlanError::NoRun { .. })));
     std::fs::write(folder.path().join(PLAN_FILE), "{\"schema\": 1").unwrap();
-    assert!(matches!(Asked::resume(folder.path()), Err(AskedError::Broken { .. })));
+    assert!(matches!(RunPlan::resume(folder.path()), Err(RunPlanError::Broken { .. })));
 }

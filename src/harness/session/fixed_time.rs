@@ -7,19 +7,19 @@ use crate::mechanism::{Parameters, find};
 use crate::pmu::Event;
 use crate::units::Nanos;
 
-fn open(fake: &'static FixedTime, plan: Option<&Plan>) -> Session {
+fn open(fake: &'static FixedTime, plan: Option<&EventSet>) -> Session {
     let mut session = Session::open(&fake.benchmark(), plan).unwrap();
     session.look = looking_at(fake);
     session
 }
 
 fn steady() -> &'static FixedTime {
-    FixedTime { paces: vec![10], ..FixedTime::default() }.kept()
+    FixedTime { probes: vec![10], ..FixedTime::default() }.kept()
 }
 
 #[test]
 fn a_sample_takes_exactly_as_long_as_the_operation_says() {
-    let mut session = open(steady(), Some(&Plan::default()));
+    let mut session = open(steady(), Some(&EventSet::default()));
     for ops in [1, LAP, 10 * LAP, 100 * LAP] {
         let batch = session.sample(ops).unwrap().batch;
         assert_eq!(batch.elapsed, Nanos(batch.ops.0 * BARE), "{ops}");
@@ -37,10 +37,10 @@ fn a_sample_takes_exactly_as_long_as_the_operation_says() {
 #[test]
 fn bare_samples_are_the_bare_instances_and_counted_ones_the_counted_ones() {
     let fake = steady();
-    let mut session = open(fake, Some(&Plan::default()));
+    let mut session = open(fake, Some(&EventSet::default()));
     fake.take_steps();
-    let taken: Vec<Taken> = (0..9).map(|_| session.sample(LAP).unwrap()).collect();
-    assert!(taken.iter().all(|taken| taken.batch.elapsed == Nanos(LAP * BARE)), "{taken:?}");
+    let taken: Vec<BareSample> = (0..9).map(|_| session.sample(LAP).unwrap()).collect();
+    assert!(taken.iter().all(|sample| sample.batch.elapsed == Nanos(LAP * BARE)), "{taken:?}");
     let steps = fake.take_steps();
     let batches = |instance: usize| steps.iter().filter(|step| **step == Step::Batch(instance, LAP)).count();
     assert_eq!(batches(0), taken.len(), "a bare batch for each sample, and no other: {steps:?}");
@@ -57,16 +57,16 @@ fn bare_samples_are_the_bare_instances_and_counted_ones_the_counted_ones() {
 /// A neighbour that comes during a sample is seen behind it, and not before it.
 #[test]
 fn a_sample_carries_the_slower_of_the_looks_before_and_behind_it() {
-    let fake = FixedTime { paces: vec![10, 50, 20, 15], ..FixedTime::default() }.kept();
+    let fake = FixedTime { probes: vec![10, 50, 20, 15], ..FixedTime::default() }.kept();
     let mut session = open(fake, None);
-    let paces = |taken: &[Taken]| -> Vec<(u64, u64)> {
-        taken.iter().map(|taken| taken.pace.map_or((0, 0), |pace| (pace.shortest.0, pace.longest.0))).collect()
+    let probes = |taken: &[BareSample]| -> Vec<(u64, u64)> {
+        taken.iter().map(|sample| sample.probe.map_or((0, 0), |probe| (probe.min.0, probe.max.0))).collect()
     };
     let samples = [session.sample(LAP).unwrap(), session.sample(LAP).unwrap()];
-    assert_eq!(paces(&samples), [(50, 100), (20, 40)]);
+    assert_eq!(probes(&samples), [(50, 100), (20, 40)]);
     // Neighbouring portions share the look between them.
     session.nanos_per_op = Some(1e6);
-    assert_eq!(paces(&session.portions(3 * LAP).unwrap()), [(50, 100), (50, 100), (20, 40)]);
+    assert_eq!(probes(&session.portions(3 * LAP).unwrap()), [(50, 100), (50, 100), (20, 40)]);
     session.close().unwrap();
 }
 
@@ -93,8 +93,8 @@ fn what_was_found_out_before_the_end_of_warming_up_is_forgotten() {
     session.forget().unwrap();
     session.sample(LAP).unwrap();
     session.sample(LAP).unwrap();
-    let (_, findings) = session.close().unwrap();
-    assert_eq!(findings, [Finding::figure(crate::harness::fake::BATCHES, crate::units::Quantity::Number, 2.0)]);
+    let (_, metrics) = session.close().unwrap();
+    assert_eq!(metrics, [Metric::scalar(crate::harness::fake::BATCHES, crate::units::Quantity::Number, 2.0)]);
 }
 
 /// The counters are opened before the tasks exist: those that came later would be counted without the others.
@@ -103,7 +103,7 @@ fn both_tasks_of_a_handoff_are_counted() {
     let mechanism = find("handoff/pipe").unwrap();
     let parameters = Parameters::defaults(mechanism.descriptor());
     let benchmark = Benchmark { mechanism, parameters, ..steady().benchmark() };
-    let mut session = Session::open(&benchmark, Some(&Plan::default())).unwrap();
+    let mut session = Session::open(&benchmark, Some(&EventSet::default())).unwrap();
     for _ in 0..BARE_PER_COUNTED {
         session.sample(1000).unwrap();
     }
@@ -122,7 +122,7 @@ fn both_tasks_of_a_handoff_are_counted() {
 fn the_sets_of_events_are_counted_in_turn() {
     let event = |name: &str| Event::parse_list(name).unwrap();
     let further = ["minor-faults", "major-faults"];
-    let plan = further.iter().fold(Plan::default(), |plan, name| plan.with_events(&event(name)));
+    let plan = further.iter().fold(EventSet::default(), |plan, name| plan.with_events(&event(name)));
     let mut session = open(steady(), Some(&plan));
     for _ in 0..BARE_PER_COUNTED * plan.sets().len() as u64 {
         session.sample(LAP).unwrap();
@@ -139,7 +139,7 @@ fn the_sets_of_events_are_counted_in_turn() {
 /// Where idle CPUs are kept from sleeping, they are so from before an instance is set up until it is gone.
 #[test]
 fn idle_cpus_are_kept_as_asked_for_until_the_instances_are_gone() {
-    let fake = FixedTime { paces: vec![10], watch_spinners: true, ..FixedTime::default() }.kept();
+    let fake = FixedTime { probes: vec![10], watch_spinners: true, ..FixedTime::default() }.kept();
     let benchmark = Benchmark { idle: Idle::Spinner, ..fake.benchmark() };
     let session = match Session::open(&benchmark, None) {
         Ok(session) => session,

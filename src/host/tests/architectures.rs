@@ -2,7 +2,7 @@
 
 use super::host;
 use crate::host::moment::Moment;
-use crate::host::noise::{Warning, warnings};
+use crate::host::noise::{NoiseWarning, warnings};
 use crate::host::{Host, Root};
 
 /// A machine of which these files are all that is known.
@@ -20,7 +20,7 @@ fn cpuinfo(text: &str) -> Host {
     machine(&[("proc/cpuinfo", text)])
 }
 
-fn warned(host: &Host) -> Vec<Warning> {
+fn warned(host: &Host) -> Vec<NoiseWarning> {
     warnings(host, &Moment::observe(&Root::at("/no-such-machine")))
 }
 

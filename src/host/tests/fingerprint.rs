@@ -1,7 +1,7 @@
 use super::{FIXTURES, host, pairs, root, unread};
 use crate::host::kernel::PreemptionModel;
 use crate::host::moment::Moment;
-use crate::host::process::Bound;
+use crate::host::privileges::RlimitValue;
 use crate::host::processor::Silicon;
 use crate::host::{Host, fnv1a};
 
@@ -21,7 +21,7 @@ fn a_bare_metal_server_is_read_whole() {
     assert!(host.power.turbo.as_ref().unwrap().allowed);
     assert!(!host.virtualization.is_virtual() && host.has_core_pmu());
     assert_eq!(host.sysctl("kernel.perf_event_paranoid"), Some(4));
-    assert_eq!(host.process.rlimits["RLIMIT_NOFILE"].soft, Bound::At(1024));
+    assert_eq!(host.process.rlimits["RLIMIT_NOFILE"].soft, RlimitValue::At(1024));
     assert_eq!(unread(&host), Vec::<&str>::new());
 }
 

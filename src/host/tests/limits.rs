@@ -4,8 +4,8 @@ use std::sync::{Arc, Barrier};
 use super::{FIXTURES, descriptors, directory, host, root, threads};
 use crate::host::Root;
 use crate::host::limits::{Demand, Limit, Limits, MAPS_PER_ARENA, MAPS_PER_THREAD, Resource};
-use crate::host::process::Bound;
-use crate::sys::thread::{LEAST_STACK, Thread};
+use crate::host::privileges::RlimitValue;
+use crate::sys::thread::{LEAST_STACK, Pthread};
 
 /// Limit, value, needed, path and remedy of the first obstacle.
 fn obstacle(name: &str, demand: Demand) -> Option<(String, u64, u64, String, String)> {
@@ -65,7 +65,7 @@ fn version_1_groups_bind_too() {
     assert_eq!(obstacle("arm64-vm-nocache", threads(2901)), expected("cgroup pids.max", 3000, 3001, path, &remedy));
     let host = host("arm64-vm-nocache");
     let top = host.cgroups.iter().find(|level| level.path == "/sys/fs/cgroup/memory").unwrap();
-    assert_eq!(top.memory_max, Some(Bound::Unlimited));
+    assert_eq!(top.memory_max, Some(RlimitValue::Unlimited));
     assert!(host.cgroups.iter().all(|level| !level.path.contains("freezer")));
 }
 
@@ -102,13 +102,13 @@ fn a_thread_takes_no_more_mappings_than_is_planned_for() {
             done.wait();
         };
         // No body allocates, so that none gets an arena.
-        Thread::start(2 * LEAST_STACK, body).unwrap()
+        Pthread::start(2 * LEAST_STACK, body).unwrap()
     };
-    let threads: Vec<Thread> = (0..THREADS).map(start).collect();
+    let threads: Vec<Pthread> = (0..THREADS).map(start).collect();
     ready.wait();
     let taken = mapped().saturating_sub(before);
     done.wait();
-    threads.into_iter().for_each(Thread::join);
+    threads.into_iter().for_each(Pthread::join);
     // Other tests run beside this one and map a little too, or give some back.
     let planned = THREADS * MAPS_PER_THREAD as usize;
     assert!((planned / 2..=planned + 50).contains(&taken), "{taken} for {THREADS}");
@@ -279,7 +279,7 @@ fn a_demand_beyond_a_limit_names_that_very_one() {
         };
         let limit = of_row(&row, &limits);
         assert_eq!(limit.resource, row.resource, "{}", row.name);
-        let Bound::At(value) = limit.value else { panic!("{} is unlimited in {}", row.name, row.fixture) };
+        let RlimitValue::At(value) = limit.value else { panic!("{} is unlimited in {}", row.name, row.fixture) };
         // What is free by the limit's own value and what is in use is what a demand may take.
         assert_eq!(value - limit.in_use, row.most, "{}: {value} less {}", row.name, limit.in_use);
         assert_eq!(judged(row.most).obstacle, None, "{}", row.name);

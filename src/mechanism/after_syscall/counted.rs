@@ -7,13 +7,13 @@ use nix::errno::Errno;
 
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::Stream;
-use super::trials::{Clock, curve, walk};
-use crate::crew::Axis;
-use crate::mechanism::{Failure, Finding, Unsupported};
+use super::trials::{BlockClock, curve, walk};
+use crate::crew::CurveAxis;
+use crate::mechanism::{Failure, Metric, Unsupported};
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
-use crate::sys::ticks::{self, Pace};
-use crate::sys::user_counter::{Counted, NOT_READABLE, UserCounter};
+use crate::sys::ticks::{self, TickRate};
+use crate::sys::user_counter::{NOT_READABLE, UserCounter, UserEvent};
 use crate::units::Quantity;
 
 /// The driver's two registers.
@@ -29,7 +29,7 @@ pub(super) struct Overhead {
     instructions: u64,
 }
 
-impl Clock for &UserCounter {
+impl BlockClock for &UserCounter {
     #[inline(always)]
     fn read(self) -> u64 {
         // `Registers::check` finds out afterwards.
@@ -38,9 +38,9 @@ impl Clock for &UserCounter {
 }
 
 /// No work at all, between the same readings.
-struct Nothing;
+struct NoWork;
 
-impl Stream for Nothing {
+impl Stream for NoWork {
     fn block(&mut self) {}
 
     fn position(&self) -> usize {
@@ -50,8 +50,8 @@ impl Stream for Nothing {
     fn seek(&mut self, _: usize) {}
 }
 
-/// A reading takes some tens of cycles. In a virtual machine whose counters the hypervisor emulates it leaves for there and
-/// takes a microsecond, which the guest's counters do not count, and every block would be one behind a call.
+/// A reading takes some tens of cycles. In a virtual machine whose counters the hypervisor emulates it leaves for there
+/// and takes a microsecond, which the guest's counters do not count, and every block would be one behind a call.
 const LONGEST_READING: f64 = 300.0;
 
 /// Of which the median is taken.
@@ -64,7 +64,7 @@ impl Registers {
             return Err(needed("a task that may run on several CPUs", "a placement on chosen CPUs").into());
         }
         let open = |what| UserCounter::open(what).map_err(|error| refused(&error));
-        let registers = Self { cycles: open(Counted::Cycles)?, instructions: open(Counted::Instructions)? };
+        let registers = Self { cycles: open(UserEvent::Cycles)?, instructions: open(UserEvent::Instructions)? };
         let reading = registers.nanos_of_a_reading();
         if reading > LONGEST_READING {
             let observed = format!("a reading takes {reading:.0} ns, as if the hypervisor did it");
@@ -74,7 +74,7 @@ impl Registers {
     }
 
     fn nanos_of_a_reading(&self) -> f64 {
-        let pace = Pace::observe();
+        let rate = TickRate::observe();
         let mut ticks: Vec<u32> = (0..READINGS)
             .map(|_| {
                 let before = ticks::read();
@@ -82,7 +82,7 @@ impl Registers {
                 u32::try_from(ticks::read().wrapping_sub(before)).unwrap_or(u32::MAX)
             })
             .collect();
-        median_in_steps(&mut ticks, pace.step).unwrap_or_default() / pace.per_nano
+        median_in_steps(&mut ticks, rate.step).unwrap_or_default() / rate.per_nano
     }
 
     /// Whether both counted whenever the task ran.
@@ -94,13 +94,13 @@ impl Registers {
     }
 
     /// The clock of the trials.
-    pub(super) fn cycles(&self) -> impl Clock {
+    pub(super) fn cycles(&self) -> impl BlockClock {
         &self.cycles
     }
 
     /// Of as many blocks as `row` has places.
     pub(super) fn overhead(&self, row: &mut [u32]) -> Result<Overhead, Failure> {
-        let instructions = self.count(&mut Nothing, row)?;
+        let instructions = self.count(&mut NoWork, row)?;
         Ok(Overhead { cycles: median_in_steps(row, 1).unwrap_or_default(), instructions })
     }
 
@@ -125,9 +125,9 @@ impl Registers {
 }
 
 /// Of so many `pairs` of trials timed in cycles, with so many `instructions` in a block.
-pub(super) fn findings(recovery: &Recovery, instructions: f64, overhead: &Overhead, pairs: u64) -> Vec<Finding> {
-    let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
-    let axis = || Axis { of: "instructions per cycle".into(), quantity: Quantity::Number };
+pub(super) fn metrics(recovery: &Recovery, instructions: f64, overhead: &Overhead, pairs: u64) -> Vec<Metric> {
+    let number = |of: &str, value: f64| Metric::scalar(of, Quantity::Number, value);
+    let axis = || CurveAxis { of: "instructions per cycle".into(), quantity: Quantity::Number };
     let rate = |cycles: &f64| instructions / cycles.max(1.0);
     vec![
         number("cycles lost after the call", recovery.lost()),
@@ -184,17 +184,17 @@ mod tests {
     #[test]
     fn instructions_per_cycle_are_those_of_a_block_over_its_cycles() {
         let recovery = Recovery { after: vec![400.0, 200.0], undisturbed: vec![200.0, 200.0] };
-        let found = findings(&recovery, 300.0, &Overhead { cycles: 30.0, instructions: 0 }, 256);
+        let found = metrics(&recovery, 300.0, &Overhead { cycles: 30.0, instructions: 0 }, 256);
         let heights = |of: &str| -> Vec<f64> {
-            let curve = found.iter().find_map(|finding| match finding {
-                Finding::Curve(curve) if curve.of == of => Some(curve),
+            let curve = found.iter().find_map(|metric| match metric {
+                Metric::Curve(curve) if curve.of == of => Some(curve),
                 _ => None,
             });
             curve.unwrap().points.iter().map(|(_, height)| *height).collect()
         };
         assert_eq!(heights("instructions per cycle after the call"), [0.75, 1.5]);
         assert_eq!(heights("instructions per cycle without the call"), [1.5, 1.5]);
-        assert!(found.contains(&Finding::figure("cycles lost after the call", Quantity::Number, 200.0)));
+        assert!(found.contains(&Metric::scalar("cycles lost after the call", Quantity::Number, 200.0)));
     }
 
     #[test]

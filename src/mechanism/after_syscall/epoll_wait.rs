@@ -7,7 +7,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::stream::{self, STREAM, WORKING_SET};
-use super::{demand, one_at_a_time, trials};
+use super::{one_at_a_time, resources, trials};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll_wait(2), epoll(7); Soares and Stumm, FlexSC, OSDI 2010, figure 1",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("epoll_wait", Bound::Exactly(1.0)),
 };
 

@@ -4,7 +4,7 @@
 //! of what is seen (`switchcost host` names them): some of them flush predictors and buffers on purpose.
 
 use super::stream::{self, STREAM, WORKING_SET};
-use super::{demand, one_at_a_time, trials};
+use super::{one_at_a_time, resources, trials};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -19,7 +19,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "getppid(2); Soares and Stumm, FlexSC, OSDI 2010, figure 1",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("getppid", Bound::Exactly(1.0)),
 };
 

@@ -1,10 +1,10 @@
 //! A byte to another task and its answer, over two pipes: what is lost by having blocked and been switched out.
 //!
 //! On the same CPU the other task runs in between, and the call is two real switches. On another CPU this one has
-//! nothing to run and goes idle: what is lost then is what idling and the kernel's own work evict, and what a hypervisor
-//! does with a CPU that it was given back.
-//! Timed: the blocks after the answer has come. Not timed: the write, the wait and the read. Distortions: the other task
-//! touches next to nothing, which makes this the least that a switch costs afterwards.
+//! nothing to run and goes idle: what is lost then is what idling and the kernel's own work evict, and what a
+//! hypervisor does with a CPU that it was given back.
+//! Timed: the blocks after the answer has come. Not timed: the write, the wait and the read. Distortions: the other
+//! task touches next to nothing, which makes this the least that a switch costs afterwards.
 
 use std::os::fd::OwnedFd;
 
@@ -12,10 +12,10 @@ use super::one_at_a_time;
 use super::stream::{self, STREAM, WORKING_SET};
 use super::trials::{self, Call};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Resources, Tasks, Unit,
     Unsupported, register,
 };
-use crate::sys::channel::{Received, pipe, read_byte, write_byte};
+use crate::sys::channel::{ReadOutcome, pipe, read_byte, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/handoff",
@@ -27,7 +27,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "pipe(7); Li, Ding and Shen, Quantifying the Cost of Context Switch, ExpCS 2007",
     lap: one_at_a_time,
-    demand: |_| Demand { descriptors: 8, threads: 2, processes: 0 },
+    resources: |_| Resources { descriptors: 8, threads: 2, processes: 0 },
     expects: |_, placement| {
         let calls = Expectation::nothing().call("read", Bound::Exactly(2.0)).call("write", Bound::Exactly(2.0));
         match placement {
@@ -58,7 +58,7 @@ impl Mechanism for Handoff {
         let (reader, writer) = (there.reader, back.writer);
         crew.spawn(1, move |ready| {
             ready.signal();
-            while let Received::Byte(byte) = read_byte(&reader)? {
+            while let ReadOutcome::Byte(byte) = read_byte(&reader)? {
                 write_byte(&writer, byte)?;
             }
             Ok(())
@@ -78,8 +78,8 @@ impl Call for RoundTrip {
     fn make(&mut self) -> Result<(), Failure> {
         write_byte(&self.writer, 1)?;
         match read_byte(&self.reader)? {
-            Received::Byte(_) => Ok(()),
-            Received::Closed | Received::WouldBlock => Err(Failure::Corrupted("the other task ended".into())),
+            ReadOutcome::Byte(_) => Ok(()),
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Err(Failure::Corrupted("the other task ended".into())),
         }
     }
 }

@@ -17,8 +17,8 @@
 //!
 //! **What is found out**: the median over the trials of each block's time, after the call and without it (two curves),
 //! and the sum of the distances between them: the time that the call costs after it has returned. A sample's time is
-//! that of all blocks of the trials with the call. Both are without the cost of reading the counter. Where the CPU counts
-//! cycles and lets user code read them, the curves of instructions per cycle as well, from trials of their own.
+//! that of all blocks of the trials with the call. Both are without the cost of reading the counter. Where the CPU
+//! counts cycles and lets user code read them, the curves of instructions per cycle as well, from trials of their own.
 //!
 //! **Distortions that all share.** What the trials themselves touch, besides the working set: four bytes a block, which
 //! the settling pass has brought in, and a page or two of code. A working set that fills a cache to the last line
@@ -27,7 +27,7 @@
 //! evicted beyond that part is not seen. An interrupt lengthens single blocks, which a median over thousands of trials
 //! does not show.
 
-use super::{Demand, Group, Parameters};
+use super::{Group, Parameters, Resources};
 use crate::units::Quantity;
 
 mod counted;
@@ -53,6 +53,6 @@ fn one_at_a_time(_: &Parameters) -> u64 {
     1
 }
 
-fn demand(_: &Parameters) -> Demand {
-    Demand { descriptors: 4, threads: 1, processes: 0 }
+fn resources(_: &Parameters) -> Resources {
+    Resources { descriptors: 4, threads: 1, processes: 0 }
 }

@@ -3,7 +3,7 @@
 //! Timed: the blocks. Distortions: none beyond the group's; what it loses is what the method cannot tell.
 
 use super::stream::{self, STREAM, WORKING_SET};
-use super::{demand, one_at_a_time, trials};
+use super::{one_at_a_time, resources, trials};
 use crate::mechanism::{
     Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -18,7 +18,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "Soares and Stumm, FlexSC, OSDI 2010, section 2.2",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing(),
 };
 

@@ -1,15 +1,15 @@
 //! write(2) of a byte to a pipe that nobody waits at: a call that touches the kernel's data.
 //!
-//! Timed: the blocks after the write. Not timed: the write, and the read that takes the byte out when they are done; the
-//! next trial settles the working set again. Distortions: none beyond the group's.
+//! Timed: the blocks after the write. Not timed: the write, and the read that takes the byte out when they are done;
+//! the next trial settles the working set again. Distortions: none beyond the group's.
 
 use super::stream::{self, STREAM, WORKING_SET};
 use super::trials::{self, Call};
-use super::{demand, one_at_a_time};
+use super::{one_at_a_time, resources};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
-use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
+use crate::sys::channel::{Ends, ReadOutcome, pipe, read_byte, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/pipe_write",
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "pipe(7), write(2); Soares and Stumm, FlexSC, OSDI 2010, figure 1",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("write", Bound::Exactly(1.0)).call("read", Bound::Exactly(1.0)),
 };
 
@@ -55,7 +55,7 @@ impl Call for Write {
 
     fn undo(&mut self) -> Result<(), Failure> {
         match read_byte(&self.0.reader)? {
-            Received::Byte(BYTE) => Ok(()),
+            ReadOutcome::Byte(BYTE) => Ok(()),
             other => Err(Failure::Corrupted(format!("{other:?} came out of the pipe"))),
         }
     }

@@ -77,7 +77,7 @@ impl Data {
         let lines = working_set / LINE;
         let mut chain = vec![0; lines * APART];
         (0..lines).for_each(|line| chain[line * APART] = line * APART);
-        let mut random = Random::new();
+        let mut random = SplitMix::new();
         // S. Sattolo, "An algorithm to generate a random cyclic permutation", Information Processing Letters 22, 1986:
         // one cycle through all lines.
         for line in (1..lines).rev() {
@@ -143,7 +143,7 @@ pub(super) struct Branches {
 
 impl Branches {
     pub(super) fn new(working_set: usize) -> Self {
-        let mut random = Random::new();
+        let mut random = SplitMix::new();
         // As many branches one way as the other in every word: a branch not taken is an addition more.
         let mut half = || loop {
             let word = random.next();
@@ -176,9 +176,9 @@ impl Stream for Branches {
 
 /// G. Steele, D. Lea and C. Flood's SplitMix64 (OOPSLA 2014): the same order in every process, so that it is no part of
 /// what differs between them; where the pages lie still is.
-pub(super) struct Random(u64);
+pub(super) struct SplitMix(u64);
 
-impl Random {
+impl SplitMix {
     pub(super) fn new() -> Self {
         Self(0x5eed)
     }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::counted::{self, Registers};
 use super::recovery::{Recovery, median_in_steps};
-use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, Random, STREAM, Stream, WORKING_SET};
-use crate::crew::{Axis, Curve};
-use crate::mechanism::{Batch, Failure, Finding, Operation, Parameters};
-use crate::sys::ticks::{self, Pace};
+use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, STREAM, SplitMix, Stream, WORKING_SET};
+use crate::crew::{Curve, CurveAxis};
+use crate::mechanism::{Batch, Failure, Metric, Operation, Parameters};
+use crate::sys::ticks::{self, TickRate};
 use crate::units::{Nanos, Ops, Quantity};
 
 /// What is done before the timed blocks.
@@ -36,8 +36,8 @@ const MOST: usize = 640;
 const COPIES: usize = 16;
 /// What all copies may take together; of a larger working set there is one.
 const MEMORY: usize = 64 << 20;
-/// Trials of either kind that are kept at most; of more, every second, fourth and so on, so that they are spread over the
-/// whole measurement: the last ones alone would be the tenth of a second that something else happened to run in.
+/// Trials of either kind that are kept at most; of more, every second, fourth and so on, so that they are spread over
+/// the whole measurement: the last ones alone would be the tenth of a second that something else happened to run in.
 const KEPT: usize = 4096;
 /// Pairs of trials whose cycles are counted, one turn in each copy: as many as a median needs.
 const COUNTED: u64 = COUNTED_IN_TURN * COPIES as u64;
@@ -47,16 +47,16 @@ const COUNTED_AT_LEAST: u64 = 2 * COUNTED_IN_TURN;
 const COUNTED_FOR: Duration = Duration::from_secs(1);
 
 /// What tells how long a block takes.
-pub(super) trait Clock: Copy {
+pub(super) trait BlockClock: Copy {
     /// What it shows now, in an order with the instructions around it.
     fn read(self) -> u64;
 }
 
 /// The CPU's own clock.
 #[derive(Clone, Copy)]
-struct Ticks;
+struct TickClock;
 
-impl Clock for Ticks {
+impl BlockClock for TickClock {
     #[inline(always)]
     fn read(self) -> u64 {
         ticks::read()
@@ -90,16 +90,16 @@ struct Trials<S, C> {
     /// working set each trial takes the part behind the last one's, so that no single part stands for all.
     whole: bool,
     /// Draws which of the two trials comes first. By turns they would fall on different parts of a large working set.
-    order: Random,
-    after: Rows,
-    undisturbed: Rows,
-    pace: Pace,
+    order: SplitMix,
+    after: TrialRows,
+    undisturbed: TrialRows,
+    rate: TickRate,
     /// What reading the counter costs, in ticks.
     cost: f64,
 }
 
 /// What the clock showed of each block of the trials that are kept, which are evenly spaced.
-struct Rows {
+struct TrialRows {
     blocks: usize,
     shown: Vec<u32>,
     taken: usize,
@@ -107,7 +107,7 @@ struct Rows {
     spacing: usize,
 }
 
-impl Rows {
+impl TrialRows {
     fn new(blocks: usize) -> Self {
         // Not zeroes, which the kernel would hand out untouched.
         Self { blocks, shown: vec![u32::MAX; blocks * KEPT], taken: 0, spacing: 1 }
@@ -146,16 +146,16 @@ impl<S: Stream, C: Call> Trials<S, C> {
     fn new(working_set: usize, copies: Vec<S>, call: C) -> Self {
         let pass = (working_set / BLOCK).max(1);
         let blocks = (pass + pass / 4).clamp(FEWEST, MOST);
-        let mut pace = Pace::observe();
-        let cost = median_in_steps(&mut pace.costs, pace.step).unwrap_or_default();
-        let (after, undisturbed) = (Rows::new(blocks), Rows::new(blocks));
+        let mut rate = TickRate::observe();
+        let cost = median_in_steps(&mut rate.costs, rate.step).unwrap_or_default();
+        let (after, undisturbed) = (TrialRows::new(blocks), TrialRows::new(blocks));
         let settling = pass.clamp(FEWEST / 2, blocks);
-        let (whole, order) = (settling >= pass, Random::new());
-        Self { copies, stream: 0, call, settling, whole, order, after, undisturbed, pace, cost }
+        let (whole, order) = (settling >= pass, SplitMix::new());
+        Self { copies, stream: 0, call, settling, whole, order, after, undisturbed, rate, cost }
     }
 
     /// `pairs` of trials in the next copy of the stream. Returns what the clock showed of all blocks after the call.
-    fn trials(&mut self, pairs: u64, clock: impl Clock) -> Result<u64, Failure> {
+    fn trials(&mut self, pairs: u64, clock: impl BlockClock) -> Result<u64, Failure> {
         let mut shown = 0;
         self.stream = (self.stream + 1) % self.copies.len();
         for _ in 0..pairs {
@@ -170,7 +170,7 @@ impl<S: Stream, C: Call> Trials<S, C> {
         Ok(shown)
     }
 
-    fn call(&mut self, clock: impl Clock) -> Result<u64, Failure> {
+    fn call(&mut self, clock: impl BlockClock) -> Result<u64, Failure> {
         let stream = &mut self.copies[self.stream];
         let row = self.after.next();
         settle(stream, self.whole, &mut row[..self.settling], clock);
@@ -180,7 +180,7 @@ impl<S: Stream, C: Call> Trials<S, C> {
         Ok(row.iter().copied().map(u64::from).sum())
     }
 
-    fn leave_the_call_out(&mut self, clock: impl Clock) {
+    fn leave_the_call_out(&mut self, clock: impl BlockClock) {
         let stream = &mut self.copies[self.stream];
         let row = self.undisturbed.next();
         settle(stream, self.whole, &mut row[..self.settling], clock);
@@ -200,35 +200,35 @@ impl<S: Stream, C: Call> Trials<S, C> {
     }
 
     fn nanos(&self, ticks: f64) -> f64 {
-        ticks / self.pace.per_nano
+        ticks / self.rate.per_nano
     }
 
-    fn times(&self, of: &str, ticks: &[f64]) -> Finding {
-        let axis = Axis { of: "time per block".into(), quantity: Quantity::Nanoseconds };
+    fn times(&self, of: &str, ticks: &[f64]) -> Metric {
+        let axis = CurveAxis { of: "time per block".into(), quantity: Quantity::Nanoseconds };
         curve(of, axis, ticks.iter().map(|&ticks| self.nanos(ticks)))
     }
 }
 
 /// The time, speed or whatever of each block in turn.
-pub(super) fn curve(of: &str, y: Axis, values: impl Iterator<Item = f64>) -> Finding {
-    let x = Axis { of: "block after the call".into(), quantity: Quantity::Number };
+pub(super) fn curve(of: &str, y: CurveAxis, values: impl Iterator<Item = f64>) -> Metric {
+    let x = CurveAxis { of: "block after the call".into(), quantity: Quantity::Number };
     let points = values.enumerate().map(|(block, value)| ((block + 1) as f64, value)).collect();
-    Finding::Curve(Curve { of: of.into(), x, y, points })
+    Metric::Curve(Curve { of: of.into(), x, y, points })
 }
 
 /// Walks what will be timed, from the first block if that is the `whole` working set, and goes back to where it began:
 /// the timed blocks must be those that were settled, or their misses would be those of blocks long not in use.
-fn settle(stream: &mut impl Stream, whole: bool, row: &mut [u32], clock: impl Clock) {
+fn settle(stream: &mut impl Stream, whole: bool, row: &mut [u32], clock: impl BlockClock) {
     let start = if whole { 0 } else { stream.position() };
     stream.seek(start);
     walk(stream, row, clock);
     stream.seek(start);
 }
 
-/// Executes a block for each place in `row`, and leaves there what the clock shows of it. The settling pass goes through here as well, so
-/// that this code and the row are at hand when the call is made.
+/// Executes a block for each place in `row`, and leaves there what the clock shows of it. The settling pass goes
+/// through here as well, so that this code and the row are at hand when the call is made.
 #[inline(never)]
-pub(super) fn walk(stream: &mut impl Stream, row: &mut [u32], clock: impl Clock) {
+pub(super) fn walk(stream: &mut impl Stream, row: &mut [u32], clock: impl BlockClock) {
     let mut before = clock.read();
     for shown in row {
         stream.block();
@@ -240,18 +240,18 @@ pub(super) fn walk(stream: &mut impl Stream, row: &mut [u32], clock: impl Clock)
 
 impl<S: Stream, C: Call> Operation for Trials<S, C> {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        let ticks = self.trials(ops, Ticks)?;
+        let ticks = self.trials(ops, TickClock)?;
         let readings = self.cost * self.after.blocks as f64 * ops as f64;
         let nanos = self.nanos((ticks as f64 - readings).max(0.0));
         Ok(Batch { ops: Ops(ops), elapsed: Nanos((nanos as u64).max(1)) })
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        let Pace { step, .. } = self.pace;
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        let TickRate { step, .. } = self.rate;
         let Some(recovery) = self.recovery(step, self.cost) else { return Ok(Vec::new()) };
-        let time = |of: &str, ticks: f64| Finding::figure(of, Quantity::Nanoseconds, self.nanos(ticks));
-        let number = |of: &str, value: f64| Finding::figure(of, Quantity::Number, value);
-        let mut findings = vec![
+        let time = |of: &str, ticks: f64| Metric::scalar(of, Quantity::Nanoseconds, self.nanos(ticks));
+        let number = |of: &str, value: f64| Metric::scalar(of, Quantity::Number, value);
+        let mut metrics = vec![
             // The first number is the one that reports show over the working set.
             time("lost after the call", recovery.lost()),
             number("the same in ticks of the counter", recovery.lost()),
@@ -259,19 +259,23 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
             number("slowest block against undisturbed", recovery.slowest()),
             time("block at the end of the trial", recovery.end()),
         ];
-        findings.extend(recovery.until_most_is_lost(step).map(|ticks| time("until nine tenths of it are lost", ticks)));
-        findings.extend([
+        metrics.extend(recovery.until_most_is_lost(step).map(|ticks| time("until nine tenths of it are lost", ticks)));
+        metrics.extend([
             time("cost of a reading, taken off", self.cost),
             time("step of the counter", step as f64),
             // The first curve is the one that reports draw.
-            curve("speed after the call", Axis { of: "speed".into(), quantity: Quantity::Share }, recovery.speeds()),
+            curve(
+                "speed after the call",
+                CurveAxis { of: "speed".into(), quantity: Quantity::Share },
+                recovery.speeds(),
+            ),
             self.times("time per block after the call", &recovery.after),
             self.times("time per block without the call", &recovery.undisturbed),
         ]);
-        Ok(findings)
+        Ok(metrics)
     }
 
-    fn counted_findings(&mut self) -> Result<Vec<Finding>, Failure> {
+    fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let mut registers = Registers::open()?;
         // The code for this clock is new to the CPU.
         self.trials(COUNTED_IN_TURN, registers.cycles())?;
@@ -286,7 +290,7 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
         let recovery = self.recovery(1, overhead.cycles);
         let instructions = registers.instructions_of(&mut self.copies[self.stream], &mut row, &overhead)?;
         registers.check()?;
-        let told = |recovery: Recovery| counted::findings(&recovery, instructions, &overhead, pairs);
+        let told = |recovery: Recovery| counted::metrics(&recovery, instructions, &overhead, pairs);
         Ok(recovery.map_or_else(Vec::new, told))
     }
 }
@@ -333,10 +337,10 @@ mod tests {
             let ratio = recovery.after[block] / recovery.undisturbed[block];
             assert!(if block < 3 { ratio > 4.0 } else { ratio < 4.0 }, "block {block} is {ratio} times as slow");
         }
-        let findings = trials.findings().unwrap();
-        let curves = findings.iter().filter(|finding| matches!(finding, Finding::Curve(_))).count();
-        assert!(curves == 3 && findings.len() > curves);
-        assert!(trials.findings().unwrap().is_empty(), "they are those since they were last taken");
+        let metrics = trials.metrics().unwrap();
+        let curves = metrics.iter().filter(|metric| matches!(metric, Metric::Curve(_))).count();
+        assert!(curves == 3 && metrics.len() > curves);
+        assert!(trials.metrics().unwrap().is_empty(), "they are those since they were last taken");
     }
 
     /// Tells which blocks it executed.
@@ -403,7 +407,7 @@ mod tests {
 
     #[test]
     fn the_trials_that_are_kept_are_spread_over_all_of_them() {
-        let mut rows = Rows::new(2);
+        let mut rows = TrialRows::new(2);
         assert!(rows.kept().is_empty());
         (0..5 * KEPT / 2).for_each(|trial| rows.next().fill(trial as u32));
         let firsts: Vec<u32> = rows.kept().iter().copied().step_by(2).collect();

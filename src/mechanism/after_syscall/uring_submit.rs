@@ -4,7 +4,7 @@
 //! before the first block. Distortions: none beyond the group's.
 
 use super::stream::{self, STREAM, WORKING_SET};
-use super::{demand, one_at_a_time, trials};
+use super::{one_at_a_time, resources, trials};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -20,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring (Linux 5.1)"],
     source: "io_uring_enter(2), IORING_OP_NOP; Soares and Stumm, FlexSC, OSDI 2010, figure 1",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("io_uring_enter", Bound::Exactly(1.0)),
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::load::{Chore, Load};
+use super::load::{Load, TaskLoad};
 use super::{bucket, verify};
 use crate::mechanism::{Batch, Failure};
 
@@ -16,9 +16,9 @@ pub(super) trait AsyncPort {
 }
 
 /// Passes every token on until the task before has closed its end, or the runtime ends.
-pub(super) async fn pass_on(mut port: impl AsyncPort, mut chore: Chore) -> Result<(), Failure> {
+pub(super) async fn pass_on(mut port: impl AsyncPort, mut task_load: TaskLoad) -> Result<(), Failure> {
     while let Some(byte) = port.receive().await? {
-        chore.perform();
+        task_load.perform();
         port.send(byte).await?;
     }
     Ok(())
@@ -27,7 +27,7 @@ pub(super) async fn pass_on(mut port: impl AsyncPort, mut chore: Chore) -> Resul
 /// Sends the tokens round until `ops` hops are done.
 pub(super) async fn drive(
     port: &mut impl AsyncPort,
-    chore: &mut Chore,
+    task_load: &mut TaskLoad,
     load: &Load,
     ops: u64,
 ) -> Result<Batch, Failure> {
@@ -43,28 +43,28 @@ pub(super) async fn drive(
             Some(byte) => verify(received, byte)?,
             None => return Err(Failure::Corrupted("the brigade broke off".into())),
         }
-        chore.perform();
+        task_load.perform();
     }
     Ok(Batch::since(start, rounds * load.tasks))
 }
 
 /// The driver's place and chore, which travel together.
-pub(super) struct Lead<P> {
+pub(super) struct LeadTask<P> {
     /// Where it receives and sends.
     pub(super) port: P,
-    chore: Chore,
+    task_load: TaskLoad,
     load: Load,
 }
 
-impl<P: AsyncPort> Lead<P> {
+impl<P: AsyncPort> LeadTask<P> {
     /// The driver at `port`.
     pub(super) fn new(port: P, load: Load) -> Self {
-        Self { port, chore: load.chore(), load }
+        Self { port, task_load: load.task_load(), load }
     }
 
     /// Sends the tokens round until `ops` hops are done.
     pub(super) async fn drive(&mut self, ops: u64) -> Result<Batch, Failure> {
-        drive(&mut self.port, &mut self.chore, &self.load, ops).await
+        drive(&mut self.port, &mut self.task_load, &self.load, ops).await
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn as_many_tokens_go_round_as_told() {
         for (tokens, rounds) in [(1, 1), (1, 7), (3, 12)] {
-            let mut lead = Lead::new(Ring::default(), Load::plain(5, tokens));
+            let mut lead = LeadTask::new(Ring::default(), Load::plain(5, tokens));
             let told = smol::block_on(lead.drive(rounds * 5)).unwrap();
             assert_eq!((lead.port.sent, lead.port.received, told.ops.0), (rounds, rounds, rounds * 5));
         }

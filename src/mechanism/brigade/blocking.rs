@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use super::load::{Chore, Load};
-use super::{Place, bucket, channels_for, places, verify};
+use super::load::{Load, TaskLoad};
+use super::{RingEnds, bucket, channels_for, places, verify};
 use crate::mechanism::{Batch, Crew, Failure, Operation, Parameters};
 use crate::sys::channel::{read_whole, write_whole};
 
@@ -17,16 +17,16 @@ pub(super) trait Port {
 }
 
 /// Passes every token on until the task before has closed its end.
-pub(super) fn pass_on(port: &mut impl Port, chore: &mut Chore) -> Result<(), Failure> {
+pub(super) fn pass_on(port: &mut impl Port, task_load: &mut TaskLoad) -> Result<(), Failure> {
     while let Some(byte) = port.receive()? {
-        chore.perform();
+        task_load.perform();
         port.send(byte)?;
     }
     Ok(())
 }
 
 /// Sends the tokens round until `ops` hops are done.
-pub(super) fn drive(port: &mut impl Port, chore: &mut Chore, load: &Load, ops: u64) -> Result<u64, Failure> {
+pub(super) fn drive(port: &mut impl Port, task_load: &mut TaskLoad, load: &Load, ops: u64) -> Result<u64, Failure> {
     let rounds = ops / load.tasks;
     let mut sent = 0;
     // No token overtakes another, so they come round as they were sent.
@@ -39,15 +39,15 @@ pub(super) fn drive(port: &mut impl Port, chore: &mut Chore, load: &Load, ops: u
             Some(byte) => verify(received, byte)?,
             None => return Err(Failure::Corrupted("the brigade broke off".into())),
         }
-        chore.perform();
+        task_load.perform();
     }
     Ok(rounds * load.tasks)
 }
 
-/// The driver's part, once the other tasks are seated.
+/// The driver's part, once the other tasks are placed.
 pub(super) fn lead(mut driver: impl Port + 'static, load: Load) -> Box<dyn Operation> {
-    let mut chore = load.chore();
-    Box::new(move |ops: u64| Batch::timed(|| drive(&mut driver, &mut chore, &load, ops)))
+    let mut task_load = load.task_load();
+    Box::new(move |ops: u64| Batch::timed(|| drive(&mut driver, &mut task_load, &load, ops)))
 }
 
 /// Seats a thread at every port but the first, which is the driver's.
@@ -60,9 +60,9 @@ pub(super) fn seat_threads(
     let driver = ports.next().ok_or_else(|| Failure::Corrupted("a brigade without tasks".into()))?;
     for (index, mut port) in ports.enumerate() {
         crew.spawn(index + 1, move |ready| {
-            let mut chore = load.chore();
+            let mut task_load = load.task_load();
             ready.signal();
-            pass_on(&mut port, &mut chore)
+            pass_on(&mut port, &mut task_load)
         })?;
     }
     Ok(lead(driver, load))
@@ -71,7 +71,7 @@ pub(super) fn seat_threads(
 /// A task's ends of two byte channels, and the token it holds.
 #[derive(Debug)]
 pub(super) struct BytePort {
-    place: Place<OwnedFd>,
+    place: RingEnds<OwnedFd>,
     token: Box<[u8]>,
 }
 
@@ -84,7 +84,7 @@ impl BytePort {
     }
 
     /// The port at `place`.
-    pub(super) fn at(place: Place<OwnedFd>, load: &Load) -> Self {
+    pub(super) fn at(place: RingEnds<OwnedFd>, load: &Load) -> Self {
         Self { place, token: vec![0; load.payload].into_boxed_slice() }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         for (tokens, rounds) in [(1, 1), (1, 7), (3, 3), (3, 12)] {
             let load = Load::plain(5, tokens);
             let mut ring = Ring::default();
-            let told = drive(&mut ring, &mut load.chore(), &load, rounds * 5).unwrap();
+            let told = drive(&mut ring, &mut load.task_load(), &load, rounds * 5).unwrap();
             assert_eq!((ring.sent, ring.received, told), (rounds, rounds, rounds * 5));
             assert_eq!(ring.most as u64, tokens, "so many are under way at once");
         }

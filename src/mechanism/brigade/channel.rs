@@ -2,8 +2,8 @@
 
 use super::blocking::{Port, seat_threads};
 use super::load::{Load, by_size};
-use super::{Place, TASKS, places};
-use crate::mechanism::{Bound, Crew, Demand, Expectation, Failure, Operation, Parameters, Placement};
+use super::{RingEnds, TASKS, places};
+use crate::mechanism::{Bound, Crew, Expectation, Failure, Operation, Parameters, Placement, Resources};
 
 /// A library's unbounded channel, whose receiver blocks its thread.
 pub(super) trait BlockingChannel: 'static {
@@ -29,10 +29,10 @@ pub(super) fn set_up_threads<C: BlockingChannel>(
     parameters: &Parameters,
     crew: &mut Crew,
 ) -> Result<Box<dyn Operation>, Failure> {
-    by_size!(parameters, seat<C>(parameters, crew))
+    by_size!(parameters, set_up_sized<C>(parameters, crew))
 }
 
-fn seat<C: BlockingChannel, const BYTES: usize>(
+fn set_up_sized<C: BlockingChannel, const BYTES: usize>(
     parameters: &Parameters,
     crew: &mut Crew,
 ) -> Result<Box<dyn Operation>, Failure> {
@@ -69,13 +69,13 @@ impl<C: BlockingChannel, const BYTES: usize> Port for ChannelPort<C, BYTES> {
 /// A task's ends of two channels, and the message that it holds.
 #[derive(Debug)]
 pub(super) struct MessagePort<R, S, const BYTES: usize> {
-    pub(super) place: Place<R, S>,
+    pub(super) place: RingEnds<R, S>,
     message: [u8; BYTES],
 }
 
 impl<R, S, const BYTES: usize> MessagePort<R, S, BYTES> {
     /// At `place`.
-    pub(super) fn new(place: Place<R, S>) -> Self {
+    pub(super) fn new(place: RingEnds<R, S>) -> Self {
         Self { place, message: [0; BYTES] }
     }
 
@@ -97,8 +97,8 @@ impl<R, S, const BYTES: usize> MessagePort<R, S, BYTES> {
 }
 
 /// Threads, and no descriptor but those of the process itself.
-pub(super) fn demand_of_channel_threads(parameters: &Parameters) -> Demand {
-    Demand { descriptors: 8, threads: parameters.number(TASKS.name), processes: 0 }
+pub(super) fn demand_of_channel_threads(parameters: &Parameters) -> Resources {
+    Resources { descriptors: 8, threads: parameters.number(TASKS.name), processes: 0 }
 }
 
 /// A receiver that finds nothing sleeps in a futex and is woken; how often it looks again before, and whether it yields

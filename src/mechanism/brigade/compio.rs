@@ -1,5 +1,5 @@
-//! A task per task of the brigade on compio, a runtime on io_uring, all on one thread: completions in place of readiness,
-//! behind the same `async fn`.
+//! A task per task of the brigade on compio, a runtime on io_uring, all on one thread: completions in place of
+//! readiness, behind the same `async fn`.
 //!
 //! Timed: per hop the read that the task submits, the write that completes the next task's, the io_uring_enter that
 //! brings both, the poll of the task. Not timed: building the runtime, spawning the tasks.
@@ -15,9 +15,9 @@ use compio::io::{AsyncReadExt, AsyncWriteExt};
 use compio::runtime::fd::AsyncFd;
 use compio::runtime::{Runtime, RuntimeBuilder};
 
-use super::asynchronous::{AsyncPort, Lead, pass_on};
+use super::asynchronous::{AsyncPort, LeadTask, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
-use super::{Place, TASKS, TRANSPORT, channels_for, demand_of_one_thread, places, rings};
+use super::{RingEnds, TASKS, TRANSPORT, channels_for, places, resources_of_one_thread, rings};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -32,10 +32,10 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with IORING_OP_READ (Linux 5.6)"],
     source: "docs.rs/compio; io_uring(7)",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| {
-        // One brings the hop's two completions; the executor also looks every 61 polls. Tokens that go together share it.
-        // Kernel workers complete the two each for itself, and the first ends the wait.
+        // One brings the hop's two completions; the executor also looks every 61 polls. Tokens that go together share
+        // it. Kernel workers complete the two each for itself, and the first ends the wait.
         let enters = match (one_token(parameters), rings::needs_workers(parameters)) {
             (true, false) => Bound::Between(1.0, 1.1),
             (false, false) => Bound::AtMost(1.1),
@@ -74,9 +74,9 @@ impl Mechanism for Compio {
         proactor.driver_type(DriverType::IoUring);
         let runtime = RuntimeBuilder::new().with_proactor(proactor).build().map_err(failed)?;
         let mut ports = runtime.enter(|| ports(parameters, &load))?;
-        let driver = Lead::new(ports.remove(0), load);
+        let driver = LeadTask::new(ports.remove(0), load);
         for port in ports {
-            runtime.spawn(pass_on(port, load.chore())).detach();
+            runtime.spawn(pass_on(port, load.task_load())).detach();
         }
         let mut brigade = Brigade { driver, runtime };
         Ok(Box::new(move |ops: u64| brigade.runtime.block_on(brigade.driver.drive(ops))))
@@ -85,12 +85,12 @@ impl Mechanism for Compio {
 
 struct Brigade {
     // Before the runtime that its descriptors belong to.
-    driver: Lead<CompioPort>,
+    driver: LeadTask<CompioPort>,
     runtime: Runtime,
 }
 
 struct CompioPort {
-    place: Place<AsyncFd<OwnedFd>>,
+    place: RingEnds<AsyncFd<OwnedFd>>,
     /// Away while an operation has it.
     token: Vec<u8>,
 }

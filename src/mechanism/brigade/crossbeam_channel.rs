@@ -1,9 +1,9 @@
 //! A thread per task over crossbeam's unbounded channels: no descriptor, no system call unless somebody sleeps.
 //!
-//! Timed: per hop a push, a pop, and whatever the receiver does to wait: it spins and yields for some microseconds before
-//! it parks. Not timed: creating and ending the threads.
-//! Distortions: on one CPU the spinning is in the way of the sender; on several it finds the token before it sleeps when
-//! tasks are few. With more tasks than CPUs it spins in vain.
+//! Timed: per hop a push, a pop, and whatever the receiver does to wait: it spins and yields for some microseconds
+//! before it parks. Not timed: creating and ending the threads.
+//! Distortions: on one CPU the spinning is in the way of the sender; on several it finds the token before it sleeps
+//! when tasks are few. With more tasks than CPUs it spins in vain.
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/crossbeam-channel",
     lap: hops_of_all_tokens,
-    demand: demand_of_channel_threads,
+    resources: demand_of_channel_threads,
     expects: |_, placement| woken_threads(placement),
 };
 

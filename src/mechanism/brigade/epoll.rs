@@ -13,7 +13,7 @@ use nix::sys::epoll::{Epoll as EpollSet, EpollCreateFlags, EpollEvent, EpollFlag
 
 use super::event_loop::{Readiness, calls, registrations, set_up};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
-use super::{Place, TASKS, TRANSPORT, demand_of_one_thread};
+use super::{RingEnds, TASKS, TRANSPORT, resources_of_one_thread};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, Unsupported,
     register,
@@ -36,7 +36,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll(7), epoll_ctl(2) EPOLLET and EPOLLONESHOT",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| {
         let expected = calls("epoll_wait", parameters);
         match parameters.word(TRIGGER.name) {
@@ -82,7 +82,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(places: &[Place<OwnedFd>], interest: EpollFlags) -> Result<Self, Failure> {
+    fn new(places: &[RingEnds<OwnedFd>], interest: EpollFlags) -> Result<Self, Failure> {
         let set =
             EpollSet::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|errno| SysError::new("epoll_create1", errno))?;
         for (task, place) in places.iter().enumerate() {

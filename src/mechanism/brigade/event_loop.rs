@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 
-use super::load::{Chore, Load, one_token};
-use super::{Place, TASKS, bucket, channels_for, places, verify};
+use super::load::{Load, TaskLoad, one_token};
+use super::{RingEnds, TASKS, bucket, channels_for, places, verify};
 use crate::mechanism::{Batch, Bound, Expectation, Failure, Operation, Parameters};
 use crate::sys::SysError;
 use crate::sys::channel::write_whole;
@@ -31,16 +31,16 @@ const SPARE: usize = 15;
 /// The channels of a brigade, open and nonblocking; `watch` is given each task and its reading end.
 pub(super) fn set_up<R: Readiness + 'static>(
     parameters: &Parameters,
-    watch: impl FnOnce(&[Place<OwnedFd>]) -> Result<R, Failure>,
+    watch: impl FnOnce(&[RingEnds<OwnedFd>]) -> Result<R, Failure>,
 ) -> Result<Box<dyn Operation>, Failure> {
     let load = Load::of(parameters)?;
     let (readers, writers) = channels_for(parameters, &load, true)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
     let places = places(readers, writers);
     let readiness = watch(&places)?;
-    let chores = places.iter().map(|_| load.chore()).collect();
+    let chores = places.iter().map(|_| load.task_load()).collect();
     let buffer = vec![0; load.bytes() + SPARE].into_boxed_slice();
     let mut event_loop =
-        EventLoop { readiness, places, chores, load, ready: Vec::new(), buffer, at: Progress::default() };
+        ReadinessLoop { readiness, places, chores, load, ready: Vec::new(), buffer, at: LoopProgress::default() };
     Ok(Box::new(move |ops: u64| Batch::timed(|| event_loop.hops(ops))))
 }
 
@@ -56,29 +56,29 @@ pub(super) fn registrations(parameters: &Parameters) -> Bound {
     Bound::Exactly(parameters.number(TASKS.name) as f64)
 }
 
-struct EventLoop<R> {
+struct ReadinessLoop<R> {
     // Before the channels that it watches.
     readiness: R,
-    places: Vec<Place<OwnedFd>>,
-    chores: Vec<Chore>,
+    places: Vec<RingEnds<OwnedFd>>,
+    chores: Vec<TaskLoad>,
     load: Load,
     ready: Vec<usize>,
     buffer: Box<[u8]>,
-    at: Progress,
+    at: LoopProgress,
 }
 
 /// How far a batch has got.
 #[derive(Debug, Default, Clone, Copy)]
-struct Progress {
+struct LoopProgress {
     hops: u64,
     sent: u64,
     received: u64,
 }
 
-impl<R: Readiness> EventLoop<R> {
+impl<R: Readiness> ReadinessLoop<R> {
     fn hops(&mut self, ops: u64) -> Result<u64, Failure> {
         let rounds = ops / self.load.tasks;
-        self.at = Progress::default();
+        self.at = LoopProgress::default();
         while self.at.received < rounds {
             while self.at.sent < rounds.min(self.at.received + self.load.tokens) {
                 let token = &mut self.buffer[..self.load.payload];

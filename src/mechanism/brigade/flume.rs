@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/flume",
     lap: hops_of_all_tokens,
-    demand: demand_of_channel_threads,
+    resources: demand_of_channel_threads,
     expects: |_, placement| woken_threads(placement),
 };
 

@@ -29,22 +29,22 @@ pub(super) const TOUCH: Parameter = Parameter {
     domain: Domain::Number { default: 0, min: 0, max: 64 * 1024 * 1024 },
 };
 
-/// As [`PAYLOAD`], for channels of values: the program is compiled for each of these sizes, see [`by_size`]. What is larger
-/// travels as a pointer, which costs what a small message does.
+/// As [`PAYLOAD`], for channels of values: the program is compiled for each of these sizes, see [`by_size`]. What is
+/// larger travels as a pointer, which costs what a small message does.
 pub(super) const MESSAGE: Parameter = Parameter {
     name: PAYLOAD.name,
     meaning: "bytes of a message, a value copied into the queue and out of it at every hop",
     domain: Domain::Word { words: &["1", "16", "64", "256"] },
 };
 
-/// Calls a function for the messages that [`MESSAGE`] names: `by_size!(parameters, seat(parameters, crew))`.
+/// Calls a function for the messages that [`MESSAGE`] names: `by_size!(parameters, cpu_mask(parameters, crew))`.
 macro_rules! by_size {
-    ($parameters:expr, $seat:ident $(<$channel:ty>)? ($($argument:expr),*)) => {
+    ($parameters:expr, $set_up_sized:ident $(<$channel:ty>)? ($($argument:expr),*)) => {
         match $parameters.word(crate::mechanism::brigade::load::MESSAGE.name) {
-            "16" => $seat::<$($channel,)? 16>($($argument),*),
-            "64" => $seat::<$($channel,)? 64>($($argument),*),
-            "256" => $seat::<$($channel,)? 256>($($argument),*),
-            _ => $seat::<$($channel,)? 1>($($argument),*),
+            "16" => $set_up_sized::<$($channel,)? 16>($($argument),*),
+            "64" => $set_up_sized::<$($channel,)? 64>($($argument),*),
+            "256" => $set_up_sized::<$($channel,)? 256>($($argument),*),
+            _ => $set_up_sized::<$($channel,)? 1>($($argument),*),
         }
     };
 }
@@ -123,8 +123,8 @@ impl Load {
     }
 
     /// What one task does per hop besides passing on; its memory is allocated and touched here.
-    pub(super) fn chore(&self) -> Chore {
-        Chore { work: self.work, memory: vec![1; self.touch.div_ceil(WORD)].into_boxed_slice(), state: 1 }
+    pub(super) fn task_load(&self) -> TaskLoad {
+        TaskLoad { work: self.work, memory: vec![1; self.touch.div_ceil(WORD)].into_boxed_slice(), state: 1 }
     }
 }
 
@@ -133,13 +133,13 @@ const WORDS_OF_A_LINE: usize = 64 / WORD;
 
 /// A task's own work and memory.
 #[derive(Debug)]
-pub(super) struct Chore {
+pub(super) struct TaskLoad {
     work: u64,
     memory: Box<[u64]>,
     state: u64,
 }
 
-impl Chore {
+impl TaskLoad {
     /// Does the work once. Allocates nothing: a forked task may call it.
     #[inline]
     pub(super) fn perform(&mut self) {

@@ -16,11 +16,11 @@ use may::coroutine::JoinHandle;
 use may::io::CoIo;
 
 use super::blocking::{Port, drive, pass_on};
-use super::load::{BYTES_IN_FLIGHT, Chore, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
-use super::{Place, TASKS, TRANSPORT, channels_for, descriptors, places};
-use crate::mechanism::scheduler::{self, Hold, WORKERS, await_ends};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, TaskLoad, WORK, hops_of_all_tokens, one_token};
+use super::{RingEnds, TASKS, TRANSPORT, channels_for, descriptors, places};
+use crate::mechanism::scheduler::{self, SchedulerGuard, WORKERS, await_ends};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     Unsupported, register,
 };
 use crate::sys::coroutine;
@@ -35,7 +35,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/may",
     lap: hops_of_all_tokens,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: descriptors(parameters) + 16,
         threads: 2 + parameters.number(WORKERS.name),
         processes: 0,
@@ -86,35 +86,35 @@ impl Mechanism for May {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let load = Load::of(parameters)?;
-        let hold = Hold::take(parameters.size(WORKERS.name), crew)?;
+        let hold = SchedulerGuard::take(parameters.size(WORKERS.name), crew)?;
         let mut ports = ports(parameters, &load)?;
-        let driver = Some((ports.remove(0), load.chore()));
+        let driver = Some((ports.remove(0), load.task_load()));
         let mut brigade = Brigade { driver, coroutines: Vec::new(), load, _hold: hold };
         for mut port in ports {
-            let mut chore = load.chore();
-            brigade.coroutines.push(coroutine::run(move || pass_on(&mut port, &mut chore)));
+            let mut task_load = load.task_load();
+            brigade.coroutines.push(coroutine::run(move || pass_on(&mut port, &mut task_load)));
         }
         Ok(Box::new(brigade))
     }
 }
 
 struct Brigade {
-    driver: Option<(MayPort, Chore)>,
+    driver: Option<(MayPort, TaskLoad)>,
     coroutines: Vec<JoinHandle<Result<(), Failure>>>,
     load: Load,
-    _hold: Hold,
+    _hold: SchedulerGuard,
 }
 
 impl Operation for Brigade {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        let (mut port, mut chore) = self.driver.take().ok_or_else(|| failed("the driver's coroutine is lost"))?;
+        let (mut port, mut task_load) = self.driver.take().ok_or_else(|| failed("the driver's coroutine is lost"))?;
         let load = self.load;
         let leading = coroutine::run(move || {
-            let batch = Batch::timed(|| drive(&mut port, &mut chore, &load, ops));
-            (batch, port, chore)
+            let batch = Batch::timed(|| drive(&mut port, &mut task_load, &load, ops));
+            (batch, port, task_load)
         });
-        let (batch, port, chore) = leading.join().map_err(|_| failed("the driver's coroutine panicked"))?;
-        self.driver = Some((port, chore));
+        let (batch, port, task_load) = leading.join().map_err(|_| failed("the driver's coroutine panicked"))?;
+        self.driver = Some((port, task_load));
         batch
     }
 }
@@ -128,7 +128,7 @@ impl Drop for Brigade {
 }
 
 struct MayPort {
-    place: Place<CoIo<File>>,
+    place: RingEnds<CoIo<File>>,
     token: Box<[u8]>,
 }
 

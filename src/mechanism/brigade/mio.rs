@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::event_loop::{Readiness, calls, registrations, set_up};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
-use super::{Place, TASKS, TRANSPORT, demand_of_one_thread};
+use super::{RingEnds, TASKS, TRANSPORT, resources_of_one_thread};
 use crate::mechanism::{
     Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -26,7 +26,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll(7); docs.rs/mio, Poll, \"Draining readiness\"",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| calls("epoll_wait", parameters).set_up("epoll_ctl:edge", registrations(parameters)),
 };
 
@@ -58,7 +58,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 impl Watch {
-    fn new(places: &[Place<OwnedFd>]) -> Result<Self, Failure> {
+    fn new(places: &[RingEnds<OwnedFd>]) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(failed)?;
         for (task, place) in places.iter().enumerate() {
             let mut source = SourceFd(&place.reader.as_raw_fd());

@@ -4,9 +4,10 @@
 //! 1, and the lap ends when it reads the byte from channel 0. So a lap is exactly `n` writes and `n` reads: `n` hops.
 //!
 //! The shape is that of the classic experiment of 500 threads or async tasks over pipes
-//! (<https://github.com/jimblandy/context-switch>), whose driver stood outside the brigade and was woken across threads.
+//! (<https://github.com/jimblandy/context-switch>), whose driver stood outside the brigade and was woken across
+//! threads.
 
-use super::{Demand, Domain, Failure, Group, Parameter, Parameters};
+use super::{Domain, Failure, Group, Parameter, Parameters, Resources};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, make_room, pipe, socket_pair};
 use crate::units::Quantity;
@@ -124,7 +125,7 @@ fn channels_for(parameters: &Parameters, load: &Load, nonblocking: bool) -> Resu
 
 /// The two ends that one task of a ring holds.
 #[derive(Debug)]
-struct Place<R, W = R> {
+struct RingEnds<R, W = R> {
     /// The end of its own channel.
     reader: R,
     /// The end of the next task's channel.
@@ -132,10 +133,10 @@ struct Place<R, W = R> {
 }
 
 /// The places of a ring, by task.
-fn places<R, W>(readers: Vec<R>, mut writers: Vec<W>) -> Vec<Place<R, W>> {
+fn places<R, W>(readers: Vec<R>, mut writers: Vec<W>) -> Vec<RingEnds<R, W>> {
     // Task i writes channel i + 1.
     writers.rotate_left(1);
-    readers.into_iter().zip(writers).map(|(reader, writer)| Place { reader, writer }).collect()
+    readers.into_iter().zip(writers).map(|(reader, writer)| RingEnds { reader, writer }).collect()
 }
 
 /// The byte that goes round on lap number `lap`: another one each time, so that one left over would be noticed.
@@ -157,8 +158,8 @@ fn hops_per_lap(parameters: &Parameters) -> u64 {
 }
 
 /// One thread, and no descriptors but those of the process itself.
-fn demand_without_descriptors(_: &Parameters) -> Demand {
-    Demand { descriptors: 8, threads: 1, processes: 0 }
+fn demand_without_descriptors(_: &Parameters) -> Resources {
+    Resources { descriptors: 8, threads: 1, processes: 0 }
 }
 
 fn descriptors(parameters: &Parameters) -> u64 {
@@ -166,6 +167,6 @@ fn descriptors(parameters: &Parameters) -> u64 {
 }
 
 /// One thread and the channels.
-fn demand_of_one_thread(parameters: &Parameters) -> Demand {
-    Demand { descriptors: descriptors(parameters) + 8, threads: 1, processes: 0 }
+fn resources_of_one_thread(parameters: &Parameters) -> Resources {
+    Resources { descriptors: descriptors(parameters) + 8, threads: 1, processes: 0 }
 }

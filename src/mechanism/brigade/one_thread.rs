@@ -6,7 +6,7 @@
 //! Several tokens stand in one channel together: all are written, then all are read.
 
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, read_and_write};
-use super::{TASKS, TRANSPORT, bucket, channels_for, demand_of_one_thread, verify};
+use super::{TASKS, TRANSPORT, bucket, channels_for, resources_of_one_thread, verify};
 use crate::mechanism::{
     Batch, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "pipe(7), read(2), write(2)",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| read_and_write(parameters),
 };
 
@@ -42,7 +42,7 @@ impl Mechanism for OneThread {
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let load = Load::of(parameters)?;
         let ring = channels_for(parameters, &load, false)?;
-        let mut chores: Vec<_> = ring.iter().map(|_| load.chore()).collect();
+        let mut chores: Vec<_> = ring.iter().map(|_| load.task_load()).collect();
         let mut tokens = vec![vec![0; load.payload]; load.tokens as usize];
         Ok(Box::new(move |ops: u64| {
             Batch::timed(|| {
@@ -52,9 +52,9 @@ impl Mechanism for OneThread {
                     for (token, number) in tokens.iter_mut().zip(sent..) {
                         token.fill(bucket(number));
                     }
-                    for (channel, chore) in ring.iter().zip(&mut chores) {
+                    for (channel, task_load) in ring.iter().zip(&mut chores) {
                         hop(channel, &mut tokens)?;
-                        tokens.iter().for_each(|_| chore.perform());
+                        tokens.iter().for_each(|_| task_load.perform());
                         hops += load.tokens;
                     }
                     for (token, number) in tokens.iter().zip(sent..) {

@@ -2,14 +2,14 @@
 //!
 //! Timed: per hop one poll over all channels, the search for the ready one in the list, one read, one write. Not
 //! timed: opening the channels, making the list.
-//! Distortions: the cost follows the number of tasks, since every channel is asked at every wait; the wait never blocks,
-//! since the byte was written before it.
+//! Distortions: the cost follows the number of tasks, since every channel is asked at every wait; the wait never
+//! blocks, since the byte was written before it.
 
 use nix::errno::Errno;
 
 use super::event_loop::{Readiness, calls, set_up};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
-use super::{TASKS, TRANSPORT, demand_of_one_thread};
+use super::{TASKS, TRANSPORT, resources_of_one_thread};
 use crate::mechanism::{
     Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "poll(2)",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| calls("poll", parameters),
 };
 

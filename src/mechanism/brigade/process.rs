@@ -1,8 +1,8 @@
 //! A process per task, forked, blocking in read(2): every switch is one of address spaces as well.
 //!
-//! Timed: per hop one write that wakes the next task, one read that blocks, and the switch to another address space. Not
-//! timed: forking the processes, and closing in each of them the ends of all the other channels, without which nobody
-//! would ever read an end of file.
+//! Timed: per hop one write that wakes the next task, one read that blocks, and the switch to another address space.
+//! Not timed: forking the processes, and closing in each of them the ends of all the other channels, without which
+//! nobody would ever read an end of file.
 //! Distortions: as in `brigade/thread`, and: the processes are copies of this one and share its pages, so that their
 //! code and read-only data are in the same physical lines; unrelated programs would evict each other's too. The
 //! processor tells address spaces apart by a tag (PCID, ASID) as long as few are in use, and flushes its TLB beyond
@@ -13,7 +13,7 @@ use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_token
 use super::thread::blocked_tasks;
 use super::{TASKS, TRANSPORT, descriptors};
 use crate::mechanism::{
-    Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, Unsupported, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -26,7 +26,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "fork(2), pipe(7); Li, Ding and Shen, Quantifying the Cost of Context Switch, 2007",
     lap: hops_of_all_tokens,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: descriptors(parameters) + 16,
         threads: 1,
         processes: parameters.number(TASKS.name),
@@ -53,10 +53,10 @@ impl Mechanism for Process {
         let driver = ports.remove(0);
         // Each port is dropped here as soon as its process has it; the next ones then copy fewer descriptors.
         for (index, mut port) in ports.into_iter().enumerate() {
-            let (kept, mut chore) = (port.descriptors(), load.chore());
+            let (kept, mut task_load) = (port.descriptors(), load.task_load());
             crew.fork(index + 1, &kept, |ready| {
                 ready.signal();
-                pass_on(&mut port, &mut chore).is_ok()
+                pass_on(&mut port, &mut task_load).is_ok()
             })?;
         }
         Ok(lead(driver, load))

@@ -9,7 +9,7 @@ use crate::mechanism::{Bound, Domain, Expectation, Failure, Parameter, Parameter
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
 use crate::sys::channel::pipes_can_be_asked;
-use crate::sys::uring::{Ring, Setup, Slots, Target};
+use crate::sys::uring::{Ring, RingSetup, RingTarget, Slots};
 
 pub(super) const TASKRUN: Parameter = Parameter {
     name: "taskrun",
@@ -32,7 +32,7 @@ pub(super) const FILES: Parameter = Parameter {
 
 /// Whether this machine gives out rings.
 pub(in crate::mechanism) fn probe() -> Result<(), Unsupported> {
-    Ring::new(8, Slots::default(), 0, Setup::default()).map(drop).map_err(|error| {
+    Ring::new(8, Slots::default(), 0, RingSetup::default()).map(drop).map_err(|error| {
         Unsupported::new(
             "io_uring (Linux 5.6)",
             error.to_string(),
@@ -42,7 +42,7 @@ pub(in crate::mechanism) fn probe() -> Result<(), Unsupported> {
 }
 
 /// Whether it gives out rings like these.
-pub(in crate::mechanism) fn supports(setup: Setup) -> Result<(), Unsupported> {
+pub(in crate::mechanism) fn supports(setup: RingSetup) -> Result<(), Unsupported> {
     probe()?;
     if setup.sqpoll && setup.defer_taskrun {
         return Err(Unsupported::new(
@@ -76,7 +76,7 @@ pub(super) fn supports_multishot() -> Result<(), Unsupported> {
         Unsupported::new("io_uring with IORING_OP_READ_MULTISHOT (Linux 6.7)", observed, "a newer kernel")
     };
     let lacking = |error: SysError| lacks(error.to_string());
-    let mut ring = Ring::new(8, Slots { count: 0, bytes: 1 }, 0, Setup::default()).map_err(lacking)?;
+    let mut ring = Ring::new(8, Slots { count: 0, bytes: 1 }, 0, RingSetup::default()).map_err(lacking)?;
     if !ring.knows_multishot_reads().map_err(lacking)? {
         return Err(lacks("the kernel's list of operations is without it".into()));
     }
@@ -84,9 +84,9 @@ pub(super) fn supports_multishot() -> Result<(), Unsupported> {
 }
 
 /// The set-up that the parameters name; a mechanism without one of them has its default.
-pub(super) fn setup(parameters: &Parameters) -> Setup {
+pub(super) fn setup(parameters: &Parameters) -> RingSetup {
     let says = |name: &str, word: &str| parameters.iter().any(|(n, value)| n == name && value.to_string() == word);
-    Setup { defer_taskrun: says(TASKRUN.name, "defer"), sqpoll: says(SQPOLL.name, "on") }
+    RingSetup { defer_taskrun: says(TASKRUN.name, "defer"), sqpoll: says(SQPOLL.name, "on") }
 }
 
 /// The expectation where nothing comes between the task and its ring, adapted to what does.
@@ -123,12 +123,12 @@ pub(super) fn supports_order_without_links(parameters: &Parameters) -> Result<()
 
 /// What requests on the channels of a ring name: descriptors, or places in the list of registered files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Files {
+pub(super) enum RingFiles {
     Plain,
     Registered,
 }
 
-impl Files {
+impl RingFiles {
     /// As the parameters say; with `Registered`, registers the readers and behind them the writers.
     pub(super) fn of<'a>(
         parameters: &Parameters,
@@ -146,11 +146,11 @@ impl Files {
 
     /// The target of requests on `descriptor`, file number `place`.
     #[inline]
-    pub(super) fn target(self, descriptor: &OwnedFd, place: usize) -> Target<'_> {
+    pub(super) fn target(self, descriptor: &OwnedFd, place: usize) -> RingTarget<'_> {
         match self {
             Self::Plain => descriptor.into(),
             // Descriptors are numbered with 32 bits.
-            Self::Registered => Target::Registered(place as u32),
+            Self::Registered => RingTarget::Registered(place as u32),
         }
     }
 }

@@ -3,14 +3,14 @@
 //!
 //! Timed: per hop the copy of the bitmap, one select over all channels, the search for the set bits, one read, one
 //! write. Not timed: opening the channels, making the bitmap.
-//! Distortions: the cost follows the highest descriptor as well as the number of tasks; the wait never blocks, since the
-//! byte was written before it.
+//! Distortions: the cost follows the highest descriptor as well as the number of tasks; the wait never blocks, since
+//! the byte was written before it.
 
 use nix::errno::Errno;
 
 use super::event_loop::{Readiness, calls, set_up};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
-use super::{TASKS, TRANSPORT, demand_of_one_thread};
+use super::{TASKS, TRANSPORT, resources_of_one_thread};
 use crate::mechanism::{
     Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -26,7 +26,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "select(2), pselect6; fs/select.c, core_sys_select",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| calls("select", parameters),
 };
 

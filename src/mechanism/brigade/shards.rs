@@ -13,8 +13,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use super::blocking::{BytePort, lead, pass_on, seat_threads};
 use super::load::Load;
-use super::{Place, TASKS, Transport, descriptors};
-use crate::mechanism::{Batch, Crew, Demand, Domain, Failure, Finding, Operation, Parameter, Parameters, Recruiter};
+use super::{RingEnds, TASKS, Transport, descriptors};
+use crate::mechanism::{Batch, Crew, Domain, Failure, Metric, Operation, Parameter, Parameters, Resources, Spawner};
 use crate::sys::channel::Ends;
 use crate::sys::table;
 use crate::units::Quantity;
@@ -38,25 +38,29 @@ pub(super) fn tables(parameters: &Parameters) -> u64 {
     }
 }
 
-/// As few as hold `tasks` where a table holds `capacity`. A brigade takes half of it at most: two instances are measured
-/// side by side.
+/// As few as hold `tasks` where a table holds `capacity`. A brigade takes half of it at most: two instances are
+/// measured side by side.
 fn tables_within(tasks: u64, capacity: u64) -> u64 {
     let room = (capacity / 2).saturating_sub(SPARE).max(4);
     if 2 * tasks <= room { 0 } else { (tasks - 1).div_ceil(room / 2) }
 }
 
 /// What a brigade of threads takes: of descriptors, as many as the fullest table holds.
-pub(super) fn demand(parameters: &Parameters) -> Demand {
+pub(super) fn resources(parameters: &Parameters) -> Resources {
     let tasks = parameters.number(TASKS.name);
     let descriptors = match tables(parameters) {
         0 => descriptors(parameters),
         tables => (2 * (tables + 1)).max(2 * (tasks - 1).div_ceil(tables)),
     };
-    Demand { descriptors: descriptors + 8, threads: tasks, processes: 0 }
+    Resources { descriptors: descriptors + 8, threads: tasks, processes: 0 }
 }
 
 /// Seats a thread at every place but the driver's.
-pub(super) fn seat(parameters: &Parameters, load: Load, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+pub(super) fn set_up_sized(
+    parameters: &Parameters,
+    load: Load,
+    crew: &mut Crew,
+) -> Result<Box<dyn Operation>, Failure> {
     match tables(parameters) {
         0 => seat_threads(BytePort::open(parameters, &load)?, load, crew),
         tables => seat_shards(parameters, tables, load, crew),
@@ -74,14 +78,14 @@ fn seat_shards(
     let between: Result<Vec<Ends>, Failure> = (0..=tables).map(|reached| transport.room(&load, reached)).collect();
     let (mut readers, mut writers): (Vec<_>, Vec<_>) =
         between?.into_iter().map(|ends| (ends.reader, ends.writer)).unzip();
-    let driver = Place { reader: readers.remove(tables as usize), writer: writers.remove(0) };
+    let driver = RingEnds { reader: readers.remove(tables as usize), writer: writers.remove(0) };
     let mut first = 1;
     for (index, (reader, writer)) in readers.into_iter().zip(writers).enumerate() {
         let tasks = share(load.tasks - 1, tables, index as u64);
-        let shard = Shard { first, tasks, transport, load, recruiter: crew.recruiter() };
+        let shard = Shard { first, tasks, transport, load, spawner: crew.spawner() };
         let here: [RawFd; 2] = [reader.as_raw_fd(), writer.as_raw_fd()];
         let (taken, moved) = channel();
-        crew.spawn(first, move |ready| shard.found(Place { reader, writer }, &taken, || ready.signal()))?;
+        crew.spawn(first, move |ready| shard.found(RingEnds { reader, writer }, &taken, || ready.signal()))?;
         // Nothing comes when it failed, and its table, which was never its own, then holds its ends no more.
         if moved.recv().is_ok() {
             table::leave(&here);
@@ -104,39 +108,39 @@ struct Shard {
     tasks: u64,
     transport: Transport,
     load: Load,
-    recruiter: Recruiter,
+    spawner: Spawner,
 }
 
 impl Shard {
     /// The life of the shard's first task: makes the table its own, opens the shard's channels in it, spawns the other
     /// tasks, and is then one of them.
-    fn found(self, ends: Place<OwnedFd>, taken: &Sender<()>, ready: impl Fn()) -> Result<(), Failure> {
+    fn found(self, ends: RingEnds<OwnedFd>, taken: &Sender<()>, ready: impl Fn()) -> Result<(), Failure> {
         let [reader, writer] = table::take_own([ends.reader, ends.writer])?;
         // The driver waits for this and for nothing else.
         let _ = taken.send(());
         let (mut readers, mut writers) = (vec![reader], Vec::new());
         for number in 1..self.tasks {
             let ends = self.transport.room(&self.load, self.first as u64 + number);
-            let ends = ends.map_err(|failure| self.recruiter.report(failure))?;
+            let ends = ends.map_err(|failure| self.spawner.report(failure))?;
             readers.push(ends.reader);
             writers.push(ends.writer);
         }
         writers.push(writer);
-        let places = readers.into_iter().zip(writers).map(|(reader, writer)| Place { reader, writer });
+        let places = readers.into_iter().zip(writers).map(|(reader, writer)| RingEnds { reader, writer });
         let mut ports = places.map(|place| BytePort::at(place, &self.load));
         let own = ports.next();
         for (number, mut port) in ports.enumerate() {
             let load = self.load;
-            let spawned = self.recruiter.spawn(self.first + 1 + number, move |ready| {
-                let mut chore = load.chore();
+            let spawned = self.spawner.spawn(self.first + 1 + number, move |ready| {
+                let mut task_load = load.task_load();
                 ready.signal();
-                pass_on(&mut port, &mut chore)
+                pass_on(&mut port, &mut task_load)
             });
-            spawned.map_err(|failure| self.recruiter.report(failure))?;
+            spawned.map_err(|failure| self.spawner.report(failure))?;
         }
-        let mut chore = self.load.chore();
+        let mut task_load = self.load.task_load();
         ready();
-        own.map_or(Ok(()), |mut port| pass_on(&mut port, &mut chore))
+        own.map_or(Ok(()), |mut port| pass_on(&mut port, &mut task_load))
     }
 }
 
@@ -151,8 +155,8 @@ impl Operation for Sharded {
         self.brigade.run(ops)
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        Ok(vec![Finding::figure("descriptor tables", Quantity::Number, self.tables as f64 + 1.0)])
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        Ok(vec![Metric::scalar("descriptor tables", Quantity::Number, self.tables as f64 + 1.0)])
     }
 }
 

@@ -1,21 +1,21 @@
-//! A task per task of the brigade on smol's local executor, over descriptors that async-io watches: the other well-known
-//! async stack.
+//! A task per task of the brigade on smol's local executor, over descriptors that async-io watches: the other
+//! well-known async stack.
 //!
-//! Timed: per hop the read that finds nothing, the registration, the wait, the wakeup and poll of the task, the read, the
-//! write. Not timed: opening and registering the channels, spawning the tasks.
+//! Timed: per hop the read that finds nothing, the registration, the wait, the wakeup and poll of the task, the read,
+//! the write. Not timed: opening and registering the channels, spawning the tasks.
 //! Distortions: async-io arms a descriptor anew each time somebody waits for it (one-shot epoll) and notifies its own
 //! poller when it does, hence the many calls. It keeps one reactor, of three descriptors, for the whole process and a
-//! helper thread, `async-io`, that outlives every instance; while somebody blocks on a future, that thread only looks in
-//! every 10 ms. It is started from the thread that asks for the instance, so that it carries neither the placement's mask
-//! nor the counters.
+//! helper thread, `async-io`, that outlives every instance; while somebody blocks on a future, that thread only looks
+//! in every 10 ms. It is started from the thread that asks for the instance, so that it carries neither the placement's
+//! mask nor the counters.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use smol::{Async, LocalExecutor, block_on};
 
-use super::asynchronous::{AsyncPort, Inbox, Lead, pass_on};
+use super::asynchronous::{AsyncPort, Inbox, LeadTask, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens};
-use super::{Place, TASKS, TRANSPORT, channels_for, demand_of_one_thread, places};
+use super::{RingEnds, TASKS, TRANSPORT, channels_for, places, resources_of_one_thread};
 use crate::mechanism::reactor;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
@@ -31,7 +31,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/async-io, \"Implementation\"; docs.rs/async-executor",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |_, _| {
         Expectation::nothing()
             .call("write", Bound::Exactly(1.0))
@@ -78,16 +78,16 @@ impl Mechanism for Smol {
         let load = Load::of(parameters)?;
         let executor = LocalExecutor::new();
         let mut ports = ports(parameters, &load)?;
-        let mut driver = Lead::new(ports.remove(0), load);
+        let mut driver = LeadTask::new(ports.remove(0), load);
         for port in ports {
-            executor.spawn(pass_on(port, load.chore())).detach();
+            executor.spawn(pass_on(port, load.task_load())).detach();
         }
         Ok(Box::new(move |ops: u64| block_on(executor.run(driver.drive(ops)))))
     }
 }
 
 struct SmolPort {
-    place: Place<Async<OwnedFd>>,
+    place: RingEnds<Async<OwnedFd>>,
     inbox: Inbox,
 }
 

@@ -1,16 +1,16 @@
 //! A task per task of the brigade on smol's executor, over its channels, all on one thread: no descriptor and no system
 //! call.
 //!
-//! Timed: per hop a push into a channel, the wakeup of a task through its waker, its poll, a pop. Not timed: building the
-//! executor, spawning the tasks.
-//! Distortions: as in `brigade/tokio_mpsc`. The driver is blocked on without smol's reactor, which would look for events
-//! of descriptors that there are none of.
+//! Timed: per hop a push into a channel, the wakeup of a task through its waker, its poll, a pop. Not timed: building
+//! the executor, spawning the tasks.
+//! Distortions: as in `brigade/tokio_mpsc`. The driver is blocked on without smol's reactor, which would look for
+//! events of descriptors that there are none of.
 
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::block_on;
 
-use super::asynchronous::{AsyncPort, Lead, pass_on};
+use super::asynchronous::{AsyncPort, LeadTask, pass_on};
 use super::channel::MessagePort;
 use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
 use super::{TASKS, demand_without_descriptors, places};
@@ -28,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/async-channel, docs.rs/async-executor",
     lap: hops_of_all_tokens,
-    demand: demand_without_descriptors,
+    resources: demand_without_descriptors,
     // Whoever waits allocates an entry in the channel's list of listeners; the allocator may ask for more memory.
     expects: |_, _| Expectation::nothing().others(Bound::AtMost(0.01)),
 };
@@ -47,23 +47,23 @@ impl Mechanism for SmolChannel {
     }
 }
 
-type Ends<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
+type ChannelPort<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
 
 fn spawn<const BYTES: usize>(parameters: &Parameters) -> Result<Box<dyn Operation>, Failure> {
     let load = Load::of_tokens(parameters);
     let executor = LocalExecutor::new();
     // Room for all tokens: nobody ever waits to send.
     let (senders, receivers) = (0..load.tasks).map(|_| bounded(load.tokens as usize)).unzip();
-    let mut ends = places(receivers, senders).into_iter().map(Ends::<BYTES>::new);
+    let mut ends = places(receivers, senders).into_iter().map(ChannelPort::<BYTES>::new);
     let driver = ends.next().ok_or_else(|| Failure::library("smol", "no tasks"))?;
     for ends in ends {
-        executor.spawn(pass_on(ends, load.chore())).detach();
+        executor.spawn(pass_on(ends, load.task_load())).detach();
     }
-    let mut driver = Lead::new(driver, load);
+    let mut driver = LeadTask::new(driver, load);
     Ok(Box::new(move |ops: u64| block_on(executor.run(driver.drive(ops)))))
 }
 
-impl<const BYTES: usize> AsyncPort for Ends<BYTES> {
+impl<const BYTES: usize> AsyncPort for ChannelPort<BYTES> {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
         let message = self.place.reader.recv().await.ok();
         Ok(message.map(|message| self.keep(message)))

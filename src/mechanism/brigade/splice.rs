@@ -1,17 +1,17 @@
 //! One thread moves the byte from pipe to pipe by splice(2): one system call a hop, and the byte itself never comes
 //! near the program. The floor for moving a byte that lies in the kernel.
 //!
-//! Timed: per hop one splice of one pipe's page into the next pipe; per batch one write and one read. Not timed: opening
-//! the pipes.
-//! Distortions: nothing is copied, the page changes its owner: a larger `payload` costs by the page and not by the byte.
-//! The program cannot look at the byte on its way, so it is verified once a batch, and there is neither `work` nor
-//! `touch`. Several tokens in one pipe would be one: a splice takes all that is there, which `payload` shows.
+//! Timed: per hop one splice of one pipe's page into the next pipe; per batch one write and one read. Not timed:
+//! opening the pipes.
+//! Distortions: nothing is copied, the page changes its owner: a larger `payload` costs by the page and not by the
+//! byte. The program cannot look at the byte on its way, so it is verified once a batch, and there is neither `work`
+//! nor `touch`. Several tokens in one pipe would be one: a splice takes all that is there, which `payload` shows.
 
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
 
 use super::load::PAYLOAD;
-use super::{TASKS, bucket, demand_of_one_thread, hops_per_lap, verify};
+use super::{TASKS, bucket, hops_per_lap, resources_of_one_thread, verify};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -28,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "splice(2); fs/splice.c, splice_pipe_to_pipe",
     lap: hops_per_lap,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     // The driver puts the byte in and takes it out again.
     expects: |_, _| Expectation::nothing().call("splice", Bound::Exactly(1.0)).per_batch(Expectation::OTHER_CALLS, 2.0),
 };

@@ -1,8 +1,8 @@
 //! A thread per task over the standard library's channels: no descriptor, no system call unless somebody sleeps.
 //!
 //! Timed: per hop a push, a pop, and whatever the receiver does to wait. Not timed: creating and ending the threads.
-//! Distortions: the standard library's channel is crossbeam's, taken over in Rust 1.67 (library/std/src/sync/mpmc); what
-//! differs is the spinning before it parks.
+//! Distortions: the standard library's channel is crossbeam's, taken over in Rust 1.67 (library/std/src/sync/mpmc);
+//! what differs is the spinning before it parks.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "doc.rust-lang.org/std/sync/mpsc",
     lap: hops_of_all_tokens,
-    demand: demand_of_channel_threads,
+    resources: demand_of_channel_threads,
     expects: |_, placement| woken_threads(placement),
 };
 

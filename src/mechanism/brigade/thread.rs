@@ -4,8 +4,8 @@
 //! is one of the threads; nothing outside the brigade is woken. Not timed: creating and ending the threads.
 //! Distortions: where the tasks may run on several CPUs, the scheduler decides per wakeup whether the next task runs
 //! here or elsewhere, and a wakeup elsewhere pays for an interrupt and for leaving idle. A brigade that one descriptor
-//! table does not hold is spread over several (`shards`), which changes nothing of a hop but how far apart in memory its
-//! descriptors lie.
+//! table does not hold is spread over several (`shards`), which changes nothing of a hop but how far apart in memory
+//! its descriptors lie.
 
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token, read_and_write};
 use super::shards::{self, SHARDS};
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "pipe(7), sched(7), unshare(2); the experiment of github.com/jimblandy/context-switch",
     lap: hops_of_all_tokens,
-    demand: shards::demand,
+    resources: shards::resources,
     expects: |parameters, placement| {
         let calls = read_and_write(parameters);
         let calls = calls.set_up("unshare", Bound::Exactly(shards::tables(parameters) as f64));
@@ -67,6 +67,6 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        shards::seat(parameters, Load::of(parameters)?, crew)
+        shards::set_up_sized(parameters, Load::of(parameters)?, crew)
     }
 }

@@ -7,10 +7,10 @@
 //! The buffer is larger than the tokens, as in any real program: tokio takes a short read as proof that the channel is
 //! empty and spares the second read that would answer EAGAIN (docs.rs/tokio, `AsyncFd`, readiness after partial reads).
 
-use super::asynchronous::{Lead, pass_on};
+use super::asynchronous::{LeadTask, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::tokio_tasks::{call_names, ports};
-use super::{TASKS, TRANSPORT, demand_of_one_thread};
+use super::{TASKS, TRANSPORT, resources_of_one_thread};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, runtime, \"Current-thread runtime\"",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| {
         let (receive, send) = call_names(parameters);
         let write = Expectation::nothing().call(send, Bound::Exactly(1.0));
@@ -59,9 +59,9 @@ impl Mechanism for TokioCurrentThread {
             .map_err(|error| Failure::library("tokio", error))?;
         let load = Load::of(parameters)?;
         let mut ports = ports(&runtime, parameters, &load)?;
-        let mut driver = Lead::new(ports.remove(0), load);
+        let mut driver = LeadTask::new(ports.remove(0), load);
         for port in ports {
-            runtime.spawn(pass_on(port, load.chore()));
+            runtime.spawn(pass_on(port, load.task_load()));
         }
         Ok(Box::new(move |ops: u64| runtime.block_on(driver.drive(ops))))
     }

@@ -1,13 +1,13 @@
 //! A tokio task per task of the brigade, over tokio's channels, all on one thread: no descriptor and no system call.
 //!
-//! Timed: per hop a push into a channel, the wakeup of a task through its waker, its poll, a pop. Not timed: building the
-//! runtime, spawning the tasks.
+//! Timed: per hop a push into a channel, the wakeup of a task through its waker, its poll, a pop. Not timed: building
+//! the runtime, spawning the tasks.
 //! Distortions: nothing ever enters the kernel, so that this is the price of the runtime's queues alone; what wakes a
 //! real task is mostly outside the program.
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::asynchronous::{AsyncPort, Lead, pass_on};
+use super::asynchronous::{AsyncPort, LeadTask, pass_on};
 use super::channel::MessagePort;
 use super::load::{BYTES_IN_FLIGHT, Load, MESSAGE, TOUCH, WORK, by_size, hops_of_all_tokens};
 use super::{TASKS, demand_without_descriptors, places};
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, sync::mpsc",
     lap: hops_of_all_tokens,
-    demand: demand_without_descriptors,
+    resources: demand_without_descriptors,
     // The channel allocates room for 32 messages at a time; for large ones the allocator may ask for more memory.
     expects: |parameters, _| match parameters.word(MESSAGE.name) {
         "1" => Expectation::nothing(),
@@ -51,23 +51,23 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::library("tokio", error)
 }
 
-type Ends<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
+type ChannelPort<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender<[u8; BYTES]>, BYTES>;
 
 fn spawn<const BYTES: usize>(parameters: &Parameters) -> Result<Box<dyn Operation>, Failure> {
     let load = Load::of_tokens(parameters);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
     // Room for all tokens: nobody ever waits to send.
     let (senders, receivers) = (0..load.tasks).map(|_| channel(load.tokens as usize)).unzip();
-    let mut ends = places(receivers, senders).into_iter().map(Ends::<BYTES>::new);
+    let mut ends = places(receivers, senders).into_iter().map(ChannelPort::<BYTES>::new);
     let driver = ends.next().ok_or_else(|| failed("no tasks"))?;
     for ends in ends {
-        runtime.spawn(pass_on(ends, load.chore()));
+        runtime.spawn(pass_on(ends, load.task_load()));
     }
-    let mut driver = Lead::new(driver, load);
+    let mut driver = LeadTask::new(driver, load);
     Ok(Box::new(move |ops: u64| runtime.block_on(driver.drive(ops))))
 }
 
-impl<const BYTES: usize> AsyncPort for Ends<BYTES> {
+impl<const BYTES: usize> AsyncPort for ChannelPort<BYTES> {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
         let message = self.place.reader.recv().await;
         Ok(message.map(|message| self.keep(message)))

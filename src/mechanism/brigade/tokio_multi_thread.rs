@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Runtime;
 
-use super::asynchronous::{Lead, pass_on};
+use super::asynchronous::{LeadTask, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
 use super::tokio_tasks::{TokioPort, call_names, ports};
 use super::{TASKS, TRANSPORT, WORKERS, descriptors};
 use crate::mechanism::workers::Workers;
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     Unsupported, register,
 };
 
@@ -32,7 +32,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, runtime, \"Multi-threaded runtime\"",
     lap: hops_of_all_tokens,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: descriptors(parameters) + 16,
         threads: 2 + parameters.number(WORKERS.name),
         processes: 0,
@@ -74,9 +74,9 @@ impl Mechanism for TokioMultiThread {
         let runtime = runtime(parameters, crew)?;
         let load = Load::of(parameters)?;
         let mut ports = ports(&runtime, parameters, &load)?;
-        let mut driver = Some(Lead::new(ports.remove(0), load));
+        let mut driver = Some(LeadTask::new(ports.remove(0), load));
         for port in ports {
-            runtime.spawn(pass_on(port, load.chore()));
+            runtime.spawn(pass_on(port, load.task_load()));
         }
         Ok(Box::new(move |ops: u64| {
             let lead = driver.take().ok_or_else(|| Failure::library("tokio", "the driver's task is lost"))?;
@@ -87,10 +87,10 @@ impl Mechanism for TokioMultiThread {
     }
 }
 
-type Driver = Lead<TokioPort>;
+type TokioLead = LeadTask<TokioPort>;
 
 /// Runs the driver as a task of the runtime, and hands its place back.
-fn run(runtime: &Runtime, mut driver: Driver, ops: u64) -> Result<(Result<Batch, Failure>, Driver), Failure> {
+fn run(runtime: &Runtime, mut driver: TokioLead, ops: u64) -> Result<(Result<Batch, Failure>, TokioLead), Failure> {
     let driving = runtime.spawn(async move {
         let batch = driver.drive(ops).await;
         (batch, driver)
@@ -98,15 +98,15 @@ fn run(runtime: &Runtime, mut driver: Driver, ops: u64) -> Result<(Result<Batch,
     runtime.block_on(driving).map_err(|error| Failure::library("tokio", error))
 }
 
-/// Worker k in seat k; every one tells whether it got there before the first task runs.
+/// Worker k in CPU mask k; every one tells whether it got there before the first task runs.
 fn runtime(parameters: &Parameters, crew: &Crew) -> Result<Runtime, Failure> {
     let workers = match parameters.size(WORKERS.name) {
-        0 => crew.seating().cpus().len(),
+        0 => crew.assignment().cpus().len(),
         workers => workers,
     };
     let names: Vec<String> = (1..=workers).map(|worker| crew.name(worker)).collect();
-    let (named, seats) = (AtomicUsize::new(0), Workers::of(crew, workers)?);
-    let seats_of_workers = Arc::clone(&seats);
+    let (named, masks) = (AtomicUsize::new(0), Workers::of(crew, workers)?);
+    let seats_of_workers = Arc::clone(&masks);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name_fn(move || names[named.fetch_add(1, Ordering::Relaxed) % names.len()].clone())
@@ -114,6 +114,6 @@ fn runtime(parameters: &Parameters, crew: &Crew) -> Result<Runtime, Failure> {
         .enable_io()
         .build()
         .map_err(|error| Failure::library("tokio", error))?;
-    seats.await_all()?;
+    masks.await_all()?;
     Ok(runtime)
 }

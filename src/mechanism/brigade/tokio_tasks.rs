@@ -7,11 +7,11 @@ use tokio::runtime::Runtime;
 
 use super::asynchronous::{AsyncPort, Inbox};
 use super::load::Load;
-use super::{Place, Transport, channels_for, places};
+use super::{RingEnds, Transport, channels_for, places};
 use crate::mechanism::{Failure, Parameters};
 
 /// An end of a channel, registered with the runtime.
-enum End {
+enum PipeHalf {
     /// The reading end of a pipe.
     Receiver(pipe::Receiver),
     /// The writing end of a pipe.
@@ -22,7 +22,7 @@ enum End {
 
 /// The ends that one task holds, and its token.
 pub(super) struct TokioPort {
-    place: Place<End>,
+    place: RingEnds<PipeHalf>,
     inbox: Inbox,
 }
 
@@ -47,12 +47,12 @@ pub(super) fn ports(runtime: &Runtime, parameters: &Parameters, load: &Load) -> 
     for channel in channels_for(parameters, load, true)? {
         let (reader, writer) = match transport {
             Transport::Pipe => (
-                End::Receiver(pipe::Receiver::from_owned_fd(channel.reader).map_err(failed)?),
-                End::Sender(pipe::Sender::from_owned_fd(channel.writer).map_err(failed)?),
+                PipeHalf::Receiver(pipe::Receiver::from_owned_fd(channel.reader).map_err(failed)?),
+                PipeHalf::Sender(pipe::Sender::from_owned_fd(channel.writer).map_err(failed)?),
             ),
             Transport::SocketPair => (
-                End::Stream(UnixStream::from_std(channel.reader.into()).map_err(failed)?),
-                End::Stream(UnixStream::from_std(channel.writer.into()).map_err(failed)?),
+                PipeHalf::Stream(UnixStream::from_std(channel.reader.into()).map_err(failed)?),
+                PipeHalf::Stream(UnixStream::from_std(channel.writer.into()).map_err(failed)?),
             ),
         };
         readers.push(reader);
@@ -70,9 +70,9 @@ impl AsyncPort for TokioPort {
             }
             let room = self.inbox.room();
             let bytes = match &mut self.place.reader {
-                End::Receiver(end) => read(end, room).await?,
-                End::Stream(end) => read(end, room).await?,
-                End::Sender(_) => return Err(Failure::Corrupted("a sender was asked to receive".into())),
+                PipeHalf::Receiver(end) => read(end, room).await?,
+                PipeHalf::Stream(end) => read(end, room).await?,
+                PipeHalf::Sender(_) => return Err(Failure::Corrupted("a sender was asked to receive".into())),
             };
             if bytes == 0 {
                 return Ok(None);
@@ -84,9 +84,9 @@ impl AsyncPort for TokioPort {
     async fn send(&mut self, byte: u8) -> Result<(), Failure> {
         let token = self.inbox.token(byte);
         match &mut self.place.writer {
-            End::Sender(end) => end.write_all(token).await,
-            End::Stream(end) => end.write_all(token).await,
-            End::Receiver(_) => return Err(Failure::Corrupted("a receiver was asked to send".into())),
+            PipeHalf::Sender(end) => end.write_all(token).await,
+            PipeHalf::Stream(end) => end.write_all(token).await,
+            PipeHalf::Receiver(_) => return Err(Failure::Corrupted("a receiver was asked to send".into())),
         }
         .map_err(failed)
     }

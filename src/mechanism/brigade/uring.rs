@@ -4,26 +4,26 @@
 //! A token is written from where it was read to, and lies there until its write is done; the next read of its channel
 //! gets another slot. Several `bytes_in_flight` share a submission.
 //!
-//! Timed: per hop one io_uring_enter with two submissions and two completions; with `read=multishot` one submission, since
-//! the read stays armed and takes its buffer from a ring of provided ones. Not timed: opening the channels, creating the
-//! ring, arming the first reads.
+//! Timed: per hop one io_uring_enter with two submissions and two completions; with `read=multishot` one submission,
+//! since the read stays armed and takes its buffer from a ring of provided ones. Not timed: opening the channels,
+//! creating the ring, arming the first reads.
 //! Distortions: a read on an empty channel is parked as a poll request and finished by task work when the write
-//! arrives, all in the same thread. Before Linux 6.4 that needs `transport=socketpair`: of pipes the ring cannot ask whether
-//! they would block, and hands each request to a kernel worker that does. With `sqpoll=on` a kernel thread of this process
-//! does the work: its CPU time is in the usage, its wakeups and switches are in the time. That thread outlives its ring by a
-//! moment, since the kernel ends it after the ring's descriptor is closed.
+//! arrives, all in the same thread. Before Linux 6.4 that needs `transport=socketpair`: of pipes the ring cannot ask
+//! whether they would block, and hands each request to a kernel worker that does. With `sqpoll=on` a kernel thread of
+//! this process does the work: its CPU time is in the usage, its wakeups and switches are in the time. That thread
+//! outlives its ring by a moment, since the kernel ends it after the ring's descriptor is closed.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
-use super::load::{BYTES_IN_FLIGHT, Chore, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, one_token};
-use super::rings::{FILES, Files, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_multishot};
-use super::{Place, TASKS, TRANSPORT, bucket, channels_for, demand_of_one_thread, places, verify};
+use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, TaskLoad, WORK, hops_of_all_tokens, one_token};
+use super::rings::{FILES, RingFiles, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_multishot};
+use super::{RingEnds, TASKS, TRANSPORT, bucket, channels_for, places, resources_of_one_thread, verify};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, Unsupported, register,
 };
-use crate::sys::uring::{Completion, Link, Ring, Slots};
+use crate::sys::uring::{Completion, LinkFlag, Ring, Slots};
 
 const READ: Parameter = Parameter {
     name: "read",
@@ -41,7 +41,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with IORING_OP_READ (Linux 5.6); taskrun=defer: 6.1; read=multishot: 6.7"],
     source: "io_uring(7), io_uring_enter(2), io_uring_setup(2), io_uring_prep_read_multishot(3)",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| {
         let enters = if one_token(parameters) { Bound::Exactly(1.0) } else { Bound::AtMost(1.0) };
         adapted(parameters, Expectation::nothing().call("io_uring_enter", enters))
@@ -76,7 +76,7 @@ impl Mechanism for Uring {
         // Blocking descriptors: on nonblocking ones a read answers EAGAIN instead of waiting in the ring.
         let (readers, writers) =
             channels_for(parameters, &load, false)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
-        let places: Vec<Place<OwnedFd>> = places(readers, writers);
+        let places: Vec<RingEnds<OwnedFd>> = places(readers, writers);
         let (tasks, tokens) = (places.len(), load.tokens as usize);
         let writes = WRITES_OF_A_TOKEN * tokens;
         let slots = Slots { count: tasks + writes, bytes: load.payload };
@@ -84,7 +84,7 @@ impl Mechanism for Uring {
         let entries = (2 * tokens).next_power_of_two().max(64) as u32;
         let mut ring = Ring::new(entries, slots, tasks + writes, setup(parameters))?;
         let (readers, writers) = (places.iter().map(|place| &place.reader), places.iter().map(|place| &place.writer));
-        let files = Files::of(parameters, &mut ring, readers, writers)?;
+        let files = RingFiles::of(parameters, &mut ring, readers, writers)?;
         let multishot = multishot(parameters);
         if multishot {
             // One for each write, and a spare; a ring of them has a power of two.
@@ -94,7 +94,7 @@ impl Mechanism for Uring {
             ring,
             files,
             multishot,
-            chores: places.iter().map(|_| load.chore()).collect(),
+            chores: places.iter().map(|_| load.task_load()).collect(),
             places,
             load,
             filling: (0..tasks).collect(),
@@ -128,10 +128,10 @@ enum Token {
 struct Brigade {
     // Before the descriptors: dropping the ring cancels the reads that wait on them.
     ring: Ring,
-    files: Files,
+    files: RingFiles,
     multishot: bool,
-    chores: Vec<Chore>,
-    places: Vec<Place<OwnedFd>>,
+    chores: Vec<TaskLoad>,
+    places: Vec<RingEnds<OwnedFd>>,
     load: Load,
     /// The slot that the read of each task's channel fills.
     filling: Vec<usize>,
@@ -153,7 +153,7 @@ impl Brigade {
         if self.multishot {
             Ok(self.ring.push_multishot_read(from, task as u64)?)
         } else {
-            Ok(self.ring.push_read(from, self.filling[task], task as u64, Link::None)?)
+            Ok(self.ring.push_read(from, self.filling[task], task as u64, LinkFlag::None)?)
         }
     }
 
@@ -168,7 +168,7 @@ impl Brigade {
         let tag = (self.places.len() + number) as u64;
         let to = self.files.target(&self.places[task].writer, self.places.len() + task);
         match token {
-            Token::Slot(slot) => Ok(self.ring.push_write(to, slot, tag, Link::None)?),
+            Token::Slot(slot) => Ok(self.ring.push_write(to, slot, tag, LinkFlag::None)?),
             Token::Provided(buffer) => Ok(self.ring.push_write_provided(to, buffer, tag)?),
         }
     }

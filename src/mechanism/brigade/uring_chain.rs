@@ -4,25 +4,25 @@
 //! Timed: queueing the lap, submitting it, waiting for the last completion, reading all of them. Not timed: opening
 //! the channels and creating the ring.
 //! Distortions: before Linux 6.4 pipes are served by kernel workers, as in `brigade/uring`, whose note on the thread of
-//! `sqpoll=on` holds here too. The program sees a token only at the end of its lap, so nothing could be computed from it
-//! on the way: there is neither `work` nor `touch`. Several tokens stand in one channel together: all are written, then
-//! all are read, as in `brigade/one_thread`.
+//! `sqpoll=on` holds here too. The program sees a token only at the end of its lap, so nothing could be computed from
+//! it on the way: there is neither `work` nor `touch`. Several tokens stand in one channel together: all are written,
+//! then all are read, as in `brigade/one_thread`.
 //!
 //! With `link=linked` the kernel starts each request when the one before has succeeded. With `link=unlinked` it is only
-//! told them in order, and keeps to it because each can be done at once: a write to a channel with room, then a read from
-//! one that holds a byte. Nothing promises that. So every channel has a slot of its own and every lap another byte: a write
-//! that overtook the read before it would send the byte of the last lap, and completions must come in the order of the
-//! queue.
+//! told them in order, and keeps to it because each can be done at once: a write to a channel with room, then a read
+//! from one that holds a byte. Nothing promises that. So every channel has a slot of its own and every lap another
+//! byte: a write that overtook the read before it would send the byte of the last lap, and completions must come in the
+//! order of the queue.
 
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, hops_of_all_tokens};
-use super::rings::{FILES, Files, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_order_without_links};
-use super::{TASKS, TRANSPORT, bucket, channels_for, demand_of_one_thread, verify};
+use super::rings::{FILES, RingFiles, SQPOLL, TASKRUN, adapted, probe, setup, supports, supports_order_without_links};
+use super::{TASKS, TRANSPORT, bucket, channels_for, resources_of_one_thread, verify};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, Unsupported, register,
 };
 use crate::sys::channel::Ends;
-use crate::sys::uring::{Link, MOST_ENTRIES, Ring, Slots};
+use crate::sys::uring::{LinkFlag, MOST_ENTRIES, Ring, Slots};
 
 const LINK: Parameter = Parameter {
     name: "link",
@@ -45,7 +45,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with IOSQE_IO_LINK (Linux 5.6); taskrun=defer: 6.1"],
     source: "io_uring_enter(2), IOSQE_IO_LINK",
     lap: hops_of_all_tokens,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| {
         let tokens = parameters.size(BYTES_IN_FLIGHT.name);
         let submissions = parameters.size(TASKS.name).div_ceil(channels_of_a_submission(tokens));
@@ -88,8 +88,8 @@ impl Mechanism for UringChain {
         let mut ring = Ring::new(entries as u32, slots, entries, setup(parameters))?;
         (0..slots.count).for_each(|slot| ring.fill_slot(slot, NO_BUCKET));
         let (readers, writers) = (channels.iter().map(|ends| &ends.reader), channels.iter().map(|ends| &ends.writer));
-        let files = Files::of(parameters, &mut ring, readers, writers)?;
-        let link = if parameters.word(LINK.name) == "linked" { Link::Next } else { Link::None };
+        let files = RingFiles::of(parameters, &mut ring, readers, writers)?;
+        let link = if parameters.word(LINK.name) == "linked" { LinkFlag::Next } else { LinkFlag::None };
         let mut brigade = Brigade { ring, files, link, channels, tokens, payload: load.payload };
         Ok(Box::new(move |ops: u64| Batch::timed(|| brigade.hops(ops))))
     }
@@ -100,9 +100,9 @@ const NO_BUCKET: u8 = u8::MAX;
 
 struct Brigade {
     ring: Ring,
-    files: Files,
+    files: RingFiles,
     /// What stands between two requests of a lap.
-    link: Link,
+    link: LinkFlag,
     channels: Vec<Ends>,
     tokens: usize,
     payload: usize,
@@ -143,7 +143,7 @@ impl Brigade {
             let reader = self.files.target(&channel.reader, number);
             for slot in row + self.tokens..row + 2 * self.tokens {
                 let is_last = tag + 1 == requests as u64;
-                self.ring.push_read(reader, slot, tag, if is_last { Link::None } else { self.link })?;
+                self.ring.push_read(reader, slot, tag, if is_last { LinkFlag::None } else { self.link })?;
                 tag += 1;
             }
         }

@@ -1,8 +1,8 @@
 //! A thread per task, each blocking in an io_uring of its own: the wakeup and the switch of `brigade/thread`, with one
 //! system call a hop in place of two.
 //!
-//! Timed: per hop one io_uring_enter that submits the write and the next read and waits for both, the wakeup of the next
-//! task, the switch. Not timed: creating the threads and their rings.
+//! Timed: per hop one io_uring_enter that submits the write and the next read and waits for both, the wakeup of the
+//! next task, the switch. Not timed: creating the threads and their rings.
 //! Distortions: as in `brigade/thread`; the read of a task that waits is finished by task work in its own thread, and
 //! before Linux 6.4 that of a pipe by a kernel worker.
 
@@ -11,12 +11,12 @@ use std::os::fd::OwnedFd;
 use super::blocking::{Port, lead, pass_on};
 use super::load::{BYTES_IN_FLIGHT, Load, PAYLOAD, TOUCH, WORK, hops_of_all_tokens, pieces};
 use super::rings::{TASKRUN, adapted, probe, setup, supports};
-use super::{Place, TASKS, TRANSPORT, channels_for, descriptors, places};
+use super::{RingEnds, TASKS, TRANSPORT, channels_for, descriptors, places};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Resources, Tasks, Unit,
     Unsupported, register,
 };
-use crate::sys::uring::{Link, Ring, Setup, Slots};
+use crate::sys::uring::{LinkFlag, Ring, RingSetup, Slots};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring_per_thread",
@@ -28,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with IORING_OP_READ (Linux 5.6); taskrun=defer: 6.1"],
     source: "io_uring(7), io_uring_enter(2)",
     lap: hops_of_all_tokens,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: descriptors(parameters) + parameters.number(TASKS.name) + 8,
         threads: parameters.number(TASKS.name),
         processes: 0,
@@ -71,9 +71,9 @@ impl Mechanism for UringPerThread {
             crew.spawn(index + 1, move |ready| {
                 // Made by the thread that uses it, which a ring of a single issuer demands.
                 let mut port = RingPort::new(place, setup, &load)?;
-                let mut chore = load.chore();
+                let mut task_load = load.task_load();
                 ready.signal();
-                pass_on(&mut port, &mut chore)
+                pass_on(&mut port, &mut task_load)
             })?;
         }
         Ok(lead(RingPort::new(driver, setup, &load)?, load))
@@ -87,7 +87,7 @@ const FIRST_WRITE: usize = 1;
 struct RingPort {
     // Before the descriptors: dropping the ring cancels what waits on them.
     ring: Ring,
-    place: Place<OwnedFd>,
+    place: RingEnds<OwnedFd>,
     /// Writes in the queue or on their way.
     writes: usize,
     /// Bytes of a token.
@@ -95,7 +95,7 @@ struct RingPort {
 }
 
 impl RingPort {
-    fn new(place: Place<OwnedFd>, setup: Setup, load: &Load) -> Result<Self, Failure> {
+    fn new(place: RingEnds<OwnedFd>, setup: RingSetup, load: &Load) -> Result<Self, Failure> {
         // As small as it can be: hundreds of rings share the caches.
         let slots = FIRST_WRITE + load.tokens as usize;
         let memory = Slots { count: slots, bytes: load.payload };
@@ -109,7 +109,7 @@ impl Port for RingPort {
     fn receive(&mut self) -> Result<Option<u8>, Failure> {
         let mut filled = 0;
         while filled < self.payload {
-            self.ring.push_read_behind(&self.place.reader, READ, filled, READ as u64, Link::None)?;
+            self.ring.push_read_behind(&self.place.reader, READ, filled, READ as u64, LinkFlag::None)?;
             match self.read_and_write()? {
                 0 => return Ok(None),
                 bytes => filled += bytes,
@@ -121,7 +121,7 @@ impl Port for RingPort {
     fn send(&mut self, byte: u8) -> Result<(), Failure> {
         let slot = FIRST_WRITE + self.writes;
         self.ring.fill_slot(slot, byte);
-        self.ring.push_write(&self.place.writer, slot, slot as u64, Link::None)?;
+        self.ring.push_write(&self.place.writer, slot, slot as u64, LinkFlag::None)?;
         self.writes += 1;
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::{ALIVE, laps, tasks_per_lap};
 use crate::mechanism::{
-    Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "doc.rust-lang.org/std/future/trait.Future.html",
     lap: tasks_per_lap,
-    demand: |_| Demand { descriptors: 0, threads: 1, processes: 0 },
+    resources: |_| Resources { descriptors: 0, threads: 1, processes: 0 },
     expects: |_, _| Expectation::nothing(),
 };
 

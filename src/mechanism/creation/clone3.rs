@@ -2,13 +2,13 @@
 //!
 //! Timed: the kernel's part of creating a thread, its first switch, its exit, and the wake of whoever waits for that
 //! (CLONE_CHILD_CLEARTID). The distance to `creation/thread` is what libraries add: a stack, thread-local storage, a
-//! handle. Distortions: the thread runs wherever the scheduler starts it; it cannot move itself to a seat, so that only
-//! the placements of a single CPU and of none apply.
+//! handle. Distortions: the thread runs wherever the scheduler starts it; it cannot move itself to a CPU mask, so that
+//! only the placements of a single CPU and of none apply.
 
 use super::laps;
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
+    Unsupported, register,
 };
 use crate::sys::clone::{BareThreads, SUPPORTED};
 
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["clone3 (Linux 5.3), on x86-64 or arm64"],
     source: "clone(2), clone3()",
     lap: |_| 1,
-    demand: |_| Demand { descriptors: 0, threads: 2, processes: 0 },
+    resources: |_| Resources { descriptors: 0, threads: 2, processes: 0 },
     expects: |_, _| {
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))

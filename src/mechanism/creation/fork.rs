@@ -12,14 +12,14 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
-use super::{ALIVE, Beginning, Stopwatch, UNTIL, laps, tasks_per_lap};
+use super::{ALIVE, BodyStart, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
-    Seating, Tasks, Unit, register,
+    Bound, CpuAssignment, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Resources, Tasks, Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_byte};
-use crate::sys::memory::{Mappings, Touched};
+use crate::sys::memory::{Mappings, ResidentBytes};
 use crate::sys::process::{close_copy, die_with_parent, fork_running, wait_for};
 
 const RESIDENT: Parameter = Parameter {
@@ -44,7 +44,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "fork(2), _exit(2), waitpid(2)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand { descriptors: 4, threads: 1, processes: parameters.number(ALIVE.name) },
+    resources: |parameters| Resources { descriptors: 4, threads: 1, processes: parameters.number(ALIVE.name) },
     expects: |parameters, _| {
         // The end of another child interrupts a wait of a traced process, which then begins again.
         let waits = if parameters.number(ALIVE.name) > 1 { Bound::Between(1.0, 2.0) } else { Bound::Exactly(1.0) };
@@ -52,7 +52,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .call("clone", Bound::Exactly(1.0))
             .call("exit_group", Bound::Exactly(1.0))
             .call("wait4", waits)
-            // PR_SET_PDEATHSIG and the look at the parent; with more than one alive also the gate's pipe, with several seats the move.
+            // PR_SET_PDEATHSIG and the look at the parent; with more than one alive also the gate's pipe, with several
+            // CPU masks the move.
             .others(Bound::Between(1.0, 8.0))
             .voluntary(Bound::AtMost(3.0))
             .wakeups(Bound::AtMost(4.0))
@@ -70,10 +71,10 @@ impl Mechanism for Fork {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let alive = parameters.size(ALIVE.name);
-        let masks = masks(crew.seating())?;
+        let masks = masks(crew.assignment())?;
         let (parent, mut children) = (Pid::this(), Vec::with_capacity(alive));
         let mut watch = Stopwatch::wanted(parameters)?;
-        let burden = (Touched::new(parameters.size(RESIDENT.name))?, Mappings::new(parameters.size(MAPS.name))?);
+        let burden = (ResidentBytes::new(parameters.size(RESIDENT.name))?, Mappings::new(parameters.size(MAPS.name))?);
         Ok(Box::new(move |ops: u64| {
             // Held as long as the operation is.
             let _ = &burden;
@@ -92,20 +93,20 @@ impl Mechanism for Fork {
     }
 }
 
-/// The masks of the seats, made before any fork: a child may not allocate.
-fn masks(seating: &Seating) -> Result<Vec<CpuSet>, Failure> {
-    let mask = |seat| {
+/// The masks of the CPU masks, made before any fork: a child may not allocate.
+fn masks(assignment: &CpuAssignment) -> Result<Vec<CpuSet>, Failure> {
+    let mask = |cpu_mask| {
         let mut mask = CpuSet::new();
-        for cpu in &seating.seat(seat).cpus {
+        for cpu in &assignment.cpu_mask(cpu_mask).cpus {
             mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
         }
         Ok(mask)
     };
-    (0..seating.seats()).map(mask).collect()
+    (0..assignment.masks()).map(mask).collect()
 }
 
 /// What a child does; its status says which step failed.
-fn life(parent: Pid, mask: Option<&CpuSet>, beginning: Option<&Beginning>, gate: Option<&Ends>) -> i32 {
+fn life(parent: Pid, mask: Option<&CpuSet>, beginning: Option<&BodyStart>, gate: Option<&Ends>) -> i32 {
     if !die_with_parent(parent) {
         return 3;
     }

@@ -1,8 +1,8 @@
 //! A stackful coroutine spawned on may's scheduler and joined by another one.
 //!
-//! Timed: taking a stack from may's pool or mapping one, scheduling, the switch to the coroutine and back, the join. The
-//! spawner is a coroutine as well and takes both timestamps itself. Not timed: starting the scheduler, waking the thread
-//! that waits for the batch.
+//! Timed: taking a stack from may's pool or mapping one, scheduling, the switch to the coroutine and back, the join.
+//! The spawner is a coroutine as well and takes both timestamps itself. Not timed: starting the scheduler, waking the
+//! thread that waits for the batch.
 //! Distortions: may keeps 1000 stacks ready (docs.rs/may, `Config::set_pool_capacity`), so that only with more `alive`
 //! than that are stacks mapped. One scheduler serves the whole process (see `brigade/may`); counters of one instance
 //! cannot reach its threads, so there are no counted samples.
@@ -10,9 +10,9 @@
 use may::coroutine::JoinHandle;
 
 use super::{ALIVE, tasks_per_lap};
-use crate::mechanism::scheduler::{self, Hold, WORKERS};
+use crate::mechanism::scheduler::{self, SchedulerGuard, WORKERS};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     register,
 };
 use crate::sys::coroutine;
@@ -27,7 +27,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/may, coroutine::spawn",
     lap: tasks_per_lap,
-    demand: |parameters| Demand { descriptors: 16, threads: 2 + parameters.number(WORKERS.name), processes: 0 },
+    resources: |parameters| Resources { descriptors: 16, threads: 2 + parameters.number(WORKERS.name), processes: 0 },
     expects: |parameters, _| {
         // A batch is a coroutine itself, which the driver waits for.
         let expected = Expectation::nothing().per_batch(Expectation::OTHER_CALLS, 4.0);
@@ -63,7 +63,7 @@ impl Mechanism for MayCoroutine {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let hold = Hold::take(parameters.size(WORKERS.name), crew)?;
+        let hold = SchedulerGuard::take(parameters.size(WORKERS.name), crew)?;
         let alive = parameters.size(ALIVE.name);
         Ok(Box::new(move |ops: u64| {
             // Held as long as the operation is.

@@ -4,12 +4,12 @@
 //! more than one the figure holds no reuse of the stack or slot that the last one left. A lap is `alive` tasks.
 //!
 //! With `until = running` the figure is the latency from the call that creates a task to the first step of its body;
-//! its end and its reaping are then outside, and a batch takes longer than its figure. Every mechanism has it whose body
-//! is this program's own and runs by itself: not `clone3`, whose thread is one instruction, nor `vfork_exec` and
+//! its end and its reaping are then outside, and a batch takes longer than its figure. Every mechanism has it whose
+//! body is this program's own and runs by itself: not `clone3`, whose thread is one instruction, nor `vfork_exec` and
 //! `posix_spawn`, whose programs cannot look at the clock for this one, nor `boxed_future`, whose body runs when its
 //! creator polls it.
 //!
-//! Where the placement has more than one CPU, a created thread or process moves itself to its seat first: tasks are
+//! Where the placement has more than one CPU, a created thread or process moves itself to its CPU mask first: tasks are
 //! born where their creator runs (sched(7), "CPU affinity"), and the move is part of creating one elsewhere.
 
 use std::sync::Arc;
@@ -61,21 +61,21 @@ fn tasks_per_lap(parameters: &Parameters) -> u64 {
 }
 
 /// When bodies began: one entry a task, in memory that forked processes share.
-type Beginnings = Shared<[AtomicU64; MOST_ALIVE]>;
+type BodyStarts = Shared<[AtomicU64; MOST_ALIVE]>;
 
 /// Stops at the first step of each body, where that is asked for.
 struct Stopwatch {
     start: Instant,
     created: Vec<u64>,
-    began: Arc<Beginnings>,
+    began: Arc<BodyStarts>,
 }
 
 /// What a task tells the stopwatch.
 #[derive(Clone)]
-struct Beginning {
+struct BodyStart {
     start: Instant,
     task: usize,
-    began: Arc<Beginnings>,
+    began: Arc<BodyStarts>,
 }
 
 impl Stopwatch {
@@ -88,10 +88,10 @@ impl Stopwatch {
     }
 
     /// The next task of a lap is about to be created.
-    fn next(&mut self) -> Beginning {
+    fn next(&mut self) -> BodyStart {
         let task = self.created.len() % MOST_ALIVE;
         self.created.push(nanos_since(self.start));
-        Beginning { start: self.start, task, began: Arc::clone(&self.began) }
+        BodyStart { start: self.start, task, began: Arc::clone(&self.began) }
     }
 
     /// Adds up the latencies of a lap whose tasks have all been reaped.
@@ -105,7 +105,7 @@ impl Stopwatch {
     }
 }
 
-impl Beginning {
+impl BodyStart {
     /// The body's first step.
     fn mark(&self) {
         self.began[self.task].store(nanos_since(self.start), Ordering::Relaxed);

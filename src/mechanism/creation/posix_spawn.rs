@@ -1,15 +1,15 @@
 //! posix_spawn(3) of the smallest static program, and waitpid(2).
 //!
-//! Timed: as `creation/vfork_exec`, and what the C library does around it: a stack of its own for the child, all signals
-//! blocked, and the handlers of each signal reset in the child, which are most of its system calls.
+//! Timed: as `creation/vfork_exec`, and what the C library does around it: a stack of its own for the child, all
+//! signals blocked, and the handlers of each signal reset in the child, which are most of its system calls.
 //! Distortions: as there.
 
 use nix::sys::wait::WaitStatus;
 
 use super::laps;
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
+    Unsupported, register,
 };
 use crate::sys::process::wait_for;
 use crate::sys::spawn::TinyProgram;
@@ -18,14 +18,14 @@ static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/posix_spawn",
     isolates: "a program started by posix_spawn: what the C library adds to vfork and execve",
     unit: Unit::Task,
-    // The program cannot move itself to another seat.
+    // The program cannot move itself to another CPU mask.
     tasks: Tasks::OneThread,
     parameters: &[],
     baseline: "creation/fork",
     requirements: &["programs in memory: memfd_create (Linux 3.17), on x86-64 or arm64"],
     source: "posix_spawn(3); glibc sysdeps/unix/sysv/linux/spawni.c",
     lap: |_| 1,
-    demand: |_| Demand { descriptors: 1, threads: 1, processes: 1 },
+    resources: |_| Resources { descriptors: 1, threads: 1, processes: 1 },
     expects: |_, _| {
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::thread_pool::{WORKERS, most_workers, pooled, workers};
 use super::{ALIVE, Stopwatch, UNTIL, laps, tasks_per_lap};
-use crate::mechanism::{Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/rayon_scope",
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/rayon, ThreadPool::in_place_scope",
     lap: tasks_per_lap,
-    demand: |parameters| Demand { descriptors: 0, threads: 1 + most_workers(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 0, threads: 1 + most_workers(parameters), processes: 0 },
     expects: |_, _| pooled(),
 };
 

@@ -9,7 +9,7 @@ use futures_lite::future::block_on;
 
 use super::{ALIVE, Stopwatch, UNTIL, async_laps, tasks_per_lap};
 use crate::mechanism::{
-    Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/async-executor, LocalExecutor",
     lap: tasks_per_lap,
-    demand: |_| Demand { descriptors: 0, threads: 1, processes: 0 },
+    resources: |_| Resources { descriptors: 0, threads: 1, processes: 0 },
     expects: |_, _| Expectation::nothing(),
 };
 

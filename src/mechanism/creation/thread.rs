@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use super::{ALIVE, Beginning, Stopwatch, UNTIL, laps, tasks_per_lap};
+use super::{ALIVE, BodyStart, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Seating, Tasks, Unit,
-    register,
+    Bound, CpuAssignment, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks,
+    Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
-use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::futex::{FutexScope, wait, wake};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/thread",
@@ -28,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "doc.rust-lang.org/std/thread; clone3 in clone(2); pthread_create(3)",
     lap: tasks_per_lap,
-    demand,
+    resources,
     expects: |_, _| expectation(),
 };
 
@@ -42,12 +42,12 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        spawn_and_join(Builder::new, parameters, crew.seating())
+        spawn_and_join(Builder::new, parameters, crew.assignment())
     }
 }
 
-pub(super) fn demand(parameters: &Parameters) -> Demand {
-    Demand { descriptors: 0, threads: 1 + parameters.number(ALIVE.name), processes: 0 }
+pub(super) fn resources(parameters: &Parameters) -> Resources {
+    Resources { descriptors: 0, threads: 1 + parameters.number(ALIVE.name), processes: 0 }
 }
 
 /// One clone and one end a thread; what the C library does around them differs between its versions.
@@ -65,18 +65,18 @@ pub(super) fn expectation() -> Expectation {
 pub(super) fn spawn_and_join(
     builder: fn() -> Builder,
     parameters: &Parameters,
-    seating: &Seating,
+    assignment: &CpuAssignment,
 ) -> Result<Box<dyn Operation>, Failure> {
     let alive = parameters.size(ALIVE.name);
     let mut watch = Stopwatch::wanted(parameters)?;
-    let seating = (seating.seats() > 1).then(|| Arc::new(seating.clone()));
+    let assignment = (assignment.masks() > 1).then(|| Arc::new(assignment.clone()));
     let mut threads = Vec::with_capacity(alive);
     Ok(Box::new(move |ops: u64| {
         laps(&mut watch, ops, |watch| {
-            let gate = (alive > 1).then(Arc::<Gate>::default);
+            let gate = (alive > 1).then(Arc::<ExitGate>::default);
             let spawned = (1..=alive).try_for_each(|task| {
                 let beginning = watch.as_mut().map(Stopwatch::next);
-                threads.push(spawn(builder(), task, seating.clone(), gate.clone(), beginning)?);
+                threads.push(spawn(builder(), task, assignment.clone(), gate.clone(), beginning)?);
                 Ok(())
             });
             // Those before one that could not be created wait behind the gate.
@@ -94,13 +94,13 @@ type Handle = JoinHandle<Result<(), Failure>>;
 fn spawn(
     builder: Builder,
     task: usize,
-    seating: Option<Arc<Seating>>,
-    gate: Option<Arc<Gate>>,
-    beginning: Option<Beginning>,
+    assignment: Option<Arc<CpuAssignment>>,
+    gate: Option<Arc<ExitGate>>,
+    beginning: Option<BodyStart>,
 ) -> Result<Handle, Failure> {
     let body = move || {
-        if let Some(seating) = seating {
-            confine_current_thread(&seating.seat(task).cpus)?;
+        if let Some(assignment) = assignment {
+            confine_current_thread(&assignment.cpu_mask(task).cpus)?;
         }
         if let Some(beginning) = beginning {
             beginning.mark();
@@ -121,18 +121,18 @@ fn reap(threads: &mut Vec<Handle>) -> Result<u64, Failure> {
 
 /// Holds the threads of a lap until the last of them exists.
 #[derive(Default)]
-struct Gate(AtomicU32);
+struct ExitGate(AtomicU32);
 
-impl Gate {
+impl ExitGate {
     fn open(&self) -> Result<(), Failure> {
         self.0.store(1, Ordering::Release);
-        wake(&self.0, u32::MAX, Scope::Private)?;
+        wake(&self.0, u32::MAX, FutexScope::Private)?;
         Ok(())
     }
 
     fn pass(&self) -> Result<(), Failure> {
         while self.0.load(Ordering::Acquire) == 0 {
-            wait(&self.0, 0, Scope::Private, None)?;
+            wait(&self.0, 0, FutexScope::Private, None)?;
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use crossbeam::channel::{bounded, unbounded};
 
 use super::{ALIVE, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
-    Unit, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Resources,
+    Tasks, Unit, register,
 };
 
 pub(super) const WORKERS: Parameter = Parameter {
@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/crossbeam-channel; crossbeam_utils::Backoff",
     lap: tasks_per_lap,
-    demand: |parameters| Demand { descriptors: 0, threads: 1 + most_workers(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 0, threads: 1 + most_workers(parameters), processes: 0 },
     expects: |_, _| pooled(),
 };
 
@@ -83,7 +83,7 @@ impl Mechanism for ThreadPool {
 
 pub(super) fn workers(parameters: &Parameters, crew: &Crew) -> usize {
     match parameters.size(WORKERS.name) {
-        0 => crew.seating().cpus().len(),
+        0 => crew.assignment().cpus().len(),
         workers => workers,
     }
 }

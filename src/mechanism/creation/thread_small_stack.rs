@@ -6,7 +6,7 @@
 
 use std::thread::Builder;
 
-use super::thread::{demand, expectation, spawn_and_join};
+use super::thread::{expectation, resources, spawn_and_join};
 use super::{ALIVE, UNTIL, tasks_per_lap};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
@@ -24,7 +24,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "doc.rust-lang.org/std/thread/struct.Builder.html; pthread_attr_setstacksize(3)",
     lap: tasks_per_lap,
-    demand,
+    resources,
     expects: |_, _| expectation(),
 };
 
@@ -39,6 +39,6 @@ impl Mechanism for ThreadSmallStack {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let builder = || Builder::new().stack_size(STACK);
-        spawn_and_join(builder, parameters, crew.seating())
+        spawn_and_join(builder, parameters, crew.assignment())
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::{ALIVE, Stopwatch, UNTIL, async_laps, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, task::spawn",
     lap: tasks_per_lap,
-    demand: |_| Demand { descriptors: 8, threads: 1, processes: 0 },
+    resources: |_| Resources { descriptors: 8, threads: 1, processes: 0 },
     expects: |parameters, _| {
         // Once for each lap, and every 61 polls (runtime::Builder::event_interval).
         let most = 1.0 / parameters.number(ALIVE.name) as f64 + 0.1;

@@ -10,8 +10,8 @@ use nix::sys::wait::WaitStatus;
 
 use super::laps;
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
+    Unsupported, register,
 };
 use crate::sys::process::wait_for;
 use crate::sys::spawn::TinyProgram;
@@ -20,14 +20,14 @@ static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/vfork_exec",
     isolates: "a program started by vfork and execve: a new process without a copy of the old one",
     unit: Unit::Task,
-    // The program cannot move itself to another seat.
+    // The program cannot move itself to another CPU mask.
     tasks: Tasks::OneThread,
     parameters: &[],
     baseline: "creation/fork",
     requirements: &["programs in memory: memfd_create (Linux 3.17), on x86-64 or arm64"],
     source: "vfork(2), execve(2), clone(2) CLONE_VFORK",
     lap: |_| 1,
-    demand: |_| Demand { descriptors: 1, threads: 1, processes: 1 },
+    resources: |_| Resources { descriptors: 1, threads: 1, processes: 1 },
     expects: |_, _| {
         Expectation::nothing()
             .call("clone", Bound::Exactly(1.0))

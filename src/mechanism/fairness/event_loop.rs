@@ -1,4 +1,5 @@
-//! A single-threaded event loop that computes where it stands: what a program gets that does CPU-bound work in its loop.
+//! A single-threaded event loop that computes where it stands: what a program gets that does CPU-bound work in its
+//! loop.
 //!
 //! Timed: from the time at which an I/O request was meant to be sent until its answer is handed to the kernel, so the
 //! rest of a job that is under way, and whatever else waits before it. Not timed: the jobs' own latency.
@@ -6,7 +7,7 @@
 //! request and its answer as long as the loop keeps up.
 
 use super::poller::Poller;
-use super::{PERIOD, Queues, SHARE, WORK, at_most_one_wait_each, demand, lap, messages, number, set_up};
+use super::{PERIOD, QueueLayout, SHARE, WORK, at_most_one_wait_each, lap, messages, number, resources, set_up};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -19,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll(7); Pai, Druschel and Zwaenepoel, \"Flash\", USENIX ATC 1999",
     lap,
-    demand: |_| demand(1),
+    resources: |_| resources(1),
     expects: |parameters, _| messages(parameters, 0.0, 0.0).call("epoll_wait", at_most_one_wait_each(parameters)),
 };
 
@@ -33,9 +34,9 @@ impl Mechanism for EventLoop {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        set_up(parameters, crew, Queues::OnePerClient, |crew, clients| {
+        set_up(parameters, crew, QueueLayout::OnePerClient, |crew, clients| {
             let poller = Poller::new(clients)?;
-            crew.spawn(number(crew.seating(), 0), move |ready| {
+            crew.spawn(number(crew.assignment(), 0), move |ready| {
                 ready.signal();
                 poller.serve(|service, _| service.serve_job())
             })

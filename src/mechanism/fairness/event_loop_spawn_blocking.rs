@@ -1,16 +1,16 @@
 //! An event loop that hands CPU-bound work to a pool of threads: what `spawn_blocking` and its like do.
 //!
-//! Timed: as for `event_loop`. On the way of a job there is one more pipe, which the pool's threads read; whoever does the
-//! job answers it.
-//! Distortions: where loop and pool share CPUs, the scheduler decides whether a loop that wakes preempts a worker at once
-//! or waits for the end of its slice.
+//! Timed: as for `event_loop`. On the way of a job there is one more pipe, which the pool's threads read; whoever does
+//! the job answers it.
+//! Distortions: where loop and pool share CPUs, the scheduler decides whether a loop that wakes preempts a worker at
+//! once or waits for the end of its slice.
 
 use std::sync::Arc;
 
 use super::poller::Poller;
 use super::{
-    PERIOD, Queues, SHARE, WORK, WORKERS, at_most_one_wait_each, demand, lap, messages, most_workers, number, receive,
-    send, set_up, workers,
+    PERIOD, QueueLayout, SHARE, WORK, WORKERS, at_most_one_wait_each, lap, messages, most_workers, number, receive,
+    resources, send, set_up, workers,
 };
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::channel::pipe;
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll(7); docs.rs/tokio, task::spawn_blocking; Pai, Druschel and Zwaenepoel, \"Flash\", USENIX ATC 1999",
     lap,
-    demand: |parameters| demand(1 + most_workers(parameters)),
+    resources: |parameters| resources(1 + most_workers(parameters)),
     expects: |parameters, _| messages(parameters, 1.0, 0.0).call("epoll_wait", at_most_one_wait_each(parameters)),
 };
 
@@ -40,12 +40,12 @@ impl Mechanism for EventLoopSpawnBlocking {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let workers = workers(parameters, crew);
-        set_up(parameters, crew, Queues::OnePerClient, |crew, clients| {
+        set_up(parameters, crew, QueueLayout::OnePerClient, |crew, clients| {
             let queue = pipe(false)?;
             let jobs = Arc::new(queue.reader);
             for worker in 1..=workers {
                 let (jobs, service) = (Arc::clone(&jobs), clients.service.clone());
-                crew.spawn(number(crew.seating(), worker), move |ready| {
+                crew.spawn(number(crew.assignment(), worker), move |ready| {
                     ready.signal();
                     while receive(&jobs)?.is_some() {
                         service.serve_job()?;
@@ -55,7 +55,7 @@ impl Mechanism for EventLoopSpawnBlocking {
             }
             let poller = Poller::new(clients)?;
             let to_pool = queue.writer;
-            crew.spawn(number(crew.seating(), 0), move |ready| {
+            crew.spawn(number(crew.assignment(), 0), move |ready| {
                 ready.signal();
                 poller.serve(|_, job| send(&to_pool, job))
             })

@@ -8,8 +8,8 @@ use std::slice::Iter;
 use nix::errno::Errno;
 
 use super::{JOB, Service, send};
-use crate::mechanism::open_loop::{Arrivals, Clock, Ledger, MOST, Monotonic, send_all};
-use crate::mechanism::{Batch, Failure, Finding, Operation};
+use crate::mechanism::open_loop::{Arrivals, MOST, Monotonic, RequestTotals, SendClock, send_all};
+use crate::mechanism::{Batch, Failure, Metric, Operation};
 use crate::sys::SysError;
 use crate::sys::timer::monotonic;
 use crate::units::{Nanos, Ops};
@@ -21,7 +21,7 @@ pub(super) struct Writers {
 }
 
 /// When what is sent.
-pub(super) struct Plan {
+pub(super) struct SendSchedule {
     pub(super) arrivals: Arrivals,
     pub(super) period: Nanos,
     pub(super) jobs_per_request: f64,
@@ -31,22 +31,22 @@ pub(super) struct Generator {
     writers: Writers,
     service: Service,
     clock: Monotonic,
-    plan: Plan,
-    ledger: Ledger,
+    plan: SendSchedule,
+    totals: RequestTotals,
     next: u32,
     /// The part of a job that the batches so far have not sent.
     owed: f64,
 }
 
 /// The clock of the I/O client, who sends jobs while it waits: what is sent next is whatever comes first.
-struct WithJobs<'a> {
+struct JobClock<'a> {
     clock: Monotonic,
     start: Nanos,
     to: &'a OwnedFd,
     left: RefCell<Peekable<Iter<'a, Nanos>>>,
 }
 
-impl WithJobs<'_> {
+impl JobClock<'_> {
     fn send_until(&self, moment: Nanos) -> Result<(), Failure> {
         let mut left = self.left.borrow_mut();
         while let Some(job) = left.next_if(|job| self.start.0 + job.0 <= moment.0) {
@@ -57,7 +57,7 @@ impl WithJobs<'_> {
     }
 }
 
-impl Clock for WithJobs<'_> {
+impl SendClock for JobClock<'_> {
     fn now(&self) -> Nanos {
         self.clock.now()
     }
@@ -69,12 +69,13 @@ impl Clock for WithJobs<'_> {
 }
 
 impl Generator {
-    pub(super) fn new(writers: Writers, service: Service, clock: Monotonic, plan: Plan) -> Self {
-        let ledger = Ledger::new(plan.period);
-        Self { writers, service, clock, plan, ledger, next: 0, owed: 0.0 }
+    pub(super) fn new(writers: Writers, service: Service, clock: Monotonic, plan: SendSchedule) -> Self {
+        let totals = RequestTotals::new(plan.period);
+        Self { writers, service, clock, plan, totals, next: 0, owed: 0.0 }
     }
 
-    /// Sends `count` requests and their jobs, and waits for all answers; returns the sum of the requests' response times.
+    /// Sends `count` requests and their jobs, and waits for all answers; returns the sum of the requests' response
+    /// times.
     fn request(&mut self, count: u64) -> Result<Nanos, Failure> {
         let first = self.next;
         self.next = first.wrapping_add(count as u32);
@@ -86,12 +87,12 @@ impl Generator {
         // Not before they are drawn: that takes as long as several gaps.
         let start = monotonic();
         let left = jobs_at.iter().peekable().into();
-        let clock = WithJobs { clock: self.clock, start, to: &self.writers.jobs, left };
-        let book = &self.service.book;
-        send_all(&clock, book, first, (start, &arrivals), |request| send(&self.writers.io, request % MOST as u32))?;
+        let clock = JobClock { clock: self.clock, start, to: &self.writers.jobs, left };
+        let log = &self.service.log;
+        send_all(&clock, log, first, (start, &arrivals), |request| send(&self.writers.io, request % MOST as u32))?;
         clock.send_until(Nanos(u64::MAX))?;
         self.await_answers(count + jobs)?;
-        Ok(self.ledger.enter(book, first, count))
+        Ok(self.totals.enter(log, first, count))
     }
 
     /// Whole jobs, so that over the batches their share is as asked.
@@ -125,7 +126,7 @@ impl Operation for Generator {
         Ok(Batch { ops: Ops(ops), elapsed: Nanos(sum) })
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        Ok(self.ledger.findings("wait for service"))
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        Ok(self.totals.metrics("wait for service"))
     }
 }

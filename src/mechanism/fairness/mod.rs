@@ -3,11 +3,11 @@
 //! A generator, the driver, plays two clients in an open loop. One sends I/O requests, a message that the program
 //! answers at once; the other sends jobs of `work_us` of computation, evenly, as often as makes `cpu_share` percent of
 //! one CPU's time. Each client has a pipe to the program, which answers both by an eventfd; what happens in between is
-//! the model. The operation is the I/O request, and its figure the mean response time: from the time at which the request
-//! was meant to be sent until its answer is handed to the kernel. A batch ends when all jobs are done too.
+//! the model. The operation is the I/O request, and its figure the mean response time: from the time at which the
+//! request was meant to be sent until its answer is handed to the kernel. A batch ends when all jobs are done too.
 //!
 //! The generator has a CPU of its own wherever tasks are pinned, so there is no `same-cpu`: its delays would be counted
-//! as the program's. A figure whose generator was the bottleneck all the same says so among its findings, and is void.
+//! as the program's. A figure whose generator was the bottleneck all the same says so among its metrics, and is void.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,9 +15,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::labour::{Labour, Pace};
-use super::open_loop::{Arrivals, Book, Monotonic, requests_in_20_ms};
-use super::{Bound, Crew, Demand, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Seating};
+use super::cpu_work::{Calibration, CpuWork};
+use super::open_loop::{Arrivals, Monotonic, RequestLog, requests_in_20_ms};
+use super::{
+    Bound, CpuAssignment, Crew, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Resources,
+};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_whole, write_whole};
 use crate::sys::timer::{monotonic, set_slack};
@@ -31,7 +33,7 @@ mod thread_per_task;
 mod thread_pool;
 mod tokio;
 
-use generator::{Generator, Plan, Writers};
+use generator::{Generator, SendSchedule, Writers};
 
 /// The group.
 pub const GROUP: Group = Group {
@@ -70,14 +72,14 @@ const AWAKE: Nanos = Nanos(150_000);
 
 /// Whether the clients share a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Queues {
+enum QueueLayout {
     One,
     OnePerClient,
 }
 
 /// What a model is handed: where its requests come from (the same pipe twice where there is one), and how they are
 /// served.
-struct Clients {
+struct ClientPipes {
     io: OwnedFd,
     jobs: OwnedFd,
     service: Service,
@@ -86,22 +88,22 @@ struct Clients {
 /// How requests are served, wherever that happens.
 #[derive(Clone)]
 struct Service {
-    book: Arc<Book>,
-    labour: Labour,
+    log: Arc<RequestLog>,
+    work: CpuWork,
     answers: Arc<EventFd>,
 }
 
 impl Service {
     /// An I/O request: nothing to do but to answer it.
     fn serve_io(&self, request: u32) -> Result<(), Failure> {
-        self.book.take(request, monotonic());
-        self.book.finish(request, monotonic());
+        self.log.take(request, monotonic());
+        self.log.finish(request, monotonic());
         self.answer()
     }
 
     /// A job, from its beginning to its answer.
     fn serve_job(&self) -> Result<(), Failure> {
-        self.labour.perform();
+        self.work.perform();
         self.answer()
     }
 
@@ -132,29 +134,31 @@ fn send(to: &OwnedFd, message: u32) -> Result<(), Failure> {
     Ok(write_whole(to, &message.to_ne_bytes())?)
 }
 
-/// Makes the clients' pipes, lets `model` put its tasks behind them, and returns the generator. Dropping that closes the
-/// pipes, by which every task of a model must end.
+/// Makes the clients' pipes, lets `model` put its tasks behind them, and returns the generator. Dropping that closes
+/// the pipes, by which every task of a model must end.
 fn set_up(
     parameters: &Parameters,
     crew: &mut Crew,
-    queues: Queues,
-    model: impl FnOnce(&mut Crew, Clients) -> Result<(), Failure>,
+    queues: QueueLayout,
+    model: impl FnOnce(&mut Crew, ClientPipes) -> Result<(), Failure>,
 ) -> Result<Box<dyn Operation>, Failure> {
     let io = pipe(false)?;
     let jobs = match queues {
-        Queues::OnePerClient => pipe(false)?,
-        Queues::One => Ends { reader: copy(&io.reader)?, writer: copy(&io.writer)? },
+        QueueLayout::OnePerClient => pipe(false)?,
+        QueueLayout::One => Ends { reader: copy(&io.reader)?, writer: copy(&io.writer)? },
     };
     let work = Nanos(parameters.number(WORK.name) * 1000);
     let answers = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|errno| SysError::new("eventfd2", errno))?;
-    let service = Service { book: Book::new(), labour: Pace::measured().labour(work), answers: Arc::new(answers) };
+    let service =
+        Service { log: RequestLog::new(), work: Calibration::measured().work(work), answers: Arc::new(answers) };
     let period = Nanos(parameters.number(PERIOD.name) * 1000);
-    let plan = Plan { arrivals: Arrivals::every(period), period, jobs_per_request: jobs_per_request(parameters) };
+    let plan =
+        SendSchedule { arrivals: Arrivals::every(period), period, jobs_per_request: jobs_per_request(parameters) };
     // On the only CPU it would take its time from what it measures.
-    let awake = if crew.seating().cpus().len() > 1 { AWAKE } else { Nanos(0) };
+    let awake = if crew.assignment().cpus().len() > 1 { AWAKE } else { Nanos(0) };
     let writers = Writers { io: io.writer, jobs: jobs.writer };
     let generator = Generator::new(writers, service.clone(), Monotonic { awake }, plan);
-    model(crew, Clients { io: io.reader, jobs: jobs.reader, service })?;
+    model(crew, ClientPipes { io: io.reader, jobs: jobs.reader, service })?;
     // After the model's tasks, who would inherit it.
     set_slack(Nanos(1))?;
     Ok(Box::new(generator))
@@ -170,24 +174,24 @@ fn jobs_per_request(parameters: &Parameters) -> f64 {
     of(&SHARE) / 100.0 * of(&PERIOD) / of(&WORK)
 }
 
-/// The CPUs that a model's tasks may use: all but the generator's, where seats differ.
-fn cpus(seating: &Seating) -> usize {
-    let cpus = seating.cpus().len();
-    if seating.seats() > 1 { (cpus - 1).max(1) } else { cpus }
+/// The CPUs that a model's tasks may use: all but the generator's, where CPU masks differ.
+fn cpus(assignment: &CpuAssignment) -> usize {
+    let cpus = assignment.cpus().len();
+    if assignment.masks() > 1 { (cpus - 1).max(1) } else { cpus }
 }
 
-/// The crew's number of a model's task number `task`, from 0: never one that sits in the generator's seat, where seats
-/// differ.
-fn number(seating: &Seating, task: usize) -> usize {
-    match seating.seats() {
+/// The crew's number of a model's task number `task`, from 0: never one that sits in the generator's CPU mask, where
+/// CPU masks differ.
+fn number(assignment: &CpuAssignment, task: usize) -> usize {
+    match assignment.masks() {
         1 => 1 + task,
-        seats => 1 + task + task / (seats - 1),
+        masks => 1 + task + task / (masks - 1),
     }
 }
 
 fn workers(parameters: &Parameters, crew: &Crew) -> usize {
     match parameters.size(WORKERS.name) {
-        0 => 2 * cpus(crew.seating()),
+        0 => 2 * cpus(crew.assignment()),
         workers => workers,
     }
 }
@@ -205,8 +209,8 @@ fn lap(parameters: &Parameters) -> u64 {
 }
 
 /// Two pipes, an eventfd, and what an event loop needs.
-fn demand(threads: u64) -> Demand {
-    Demand { descriptors: 16, threads: 1 + threads, processes: 0 }
+fn resources(threads: u64) -> Resources {
+    Resources { descriptors: 16, threads: 1 + threads, processes: 0 }
 }
 
 /// Per I/O request and its share of a job: the generator sleeps at the most, and writes; the program reads and answers,

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::{Clients, Service, receive};
+use super::{ClientPipes, Service, receive};
 use crate::mechanism::Failure;
 use crate::sys::SysError;
 
@@ -16,11 +16,11 @@ const JOBS: u64 = 1;
 /// this model does with a job.
 pub(super) struct Poller {
     epoll: Epoll,
-    clients: Clients,
+    clients: ClientPipes,
 }
 
 impl Poller {
-    pub(super) fn new(clients: Clients) -> Result<Self, Failure> {
+    pub(super) fn new(clients: ClientPipes) -> Result<Self, Failure> {
         let failed = |call: &'static str| move |errno| SysError::new(call, errno);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed("epoll_create1"))?;
         for (pipe, tag) in [(&clients.io, IO), (&clients.jobs, JOBS)] {
@@ -30,7 +30,7 @@ impl Poller {
     }
 
     pub(super) fn serve(self, mut with_job: impl FnMut(&Service, u32) -> Result<(), Failure>) -> Result<(), Failure> {
-        let Clients { io, jobs, service } = &self.clients;
+        let ClientPipes { io, jobs, service } = &self.clients;
         let mut events = [EpollEvent::empty(); 2];
         let mut open = 2;
         while open > 0 {

@@ -1,14 +1,14 @@
 //! A thread for each task, blocking: one for the I/O client, and several for CPU-bound jobs.
 //!
 //! Timed: as for `event_loop`. Jobs are dealt to their threads as these become free; the I/O thread has nothing else to
-//! do, so that a request waits for the scheduler alone: for the wakeup, and where CPUs are shared for the preemption of a
-//! job.
-//! Distortions: a thread that wakes after a sleep preempts a busy one at once if the fair scheduler finds that it has had
-//! less than its share, and at the end of a slice otherwise (kernel/sched/fair.c).
+//! do, so that a request waits for the scheduler alone: for the wakeup, and where CPUs are shared for the preemption of
+//! a job.
+//! Distortions: a thread that wakes after a sleep preempts a busy one at once if the fair scheduler finds that it has
+//! had less than its share, and at the end of a slice otherwise (kernel/sched/fair.c).
 
 use std::sync::Arc;
 
-use super::{PERIOD, Queues, SHARE, WORK, demand, lap, messages, number, receive, set_up};
+use super::{PERIOD, QueueLayout, SHARE, WORK, lap, messages, number, receive, resources, set_up};
 use crate::mechanism::{
     Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, register,
 };
@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "sched(7); Linux Documentation/scheduler/sched-eevdf.rst",
     lap,
-    demand: |parameters| demand(1 + parameters.number(TASKS.name)),
+    resources: |parameters| resources(1 + parameters.number(TASKS.name)),
     expects: |parameters, _| messages(parameters, 0.0, 0.0),
 };
 
@@ -44,11 +44,11 @@ impl Mechanism for ThreadPerTask {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let tasks = parameters.size(TASKS.name);
-        set_up(parameters, crew, Queues::OnePerClient, |crew, clients| {
+        set_up(parameters, crew, QueueLayout::OnePerClient, |crew, clients| {
             let jobs = Arc::new(clients.jobs);
             for task in 1..=tasks {
                 let (jobs, service) = (Arc::clone(&jobs), clients.service.clone());
-                crew.spawn(number(crew.seating(), task), move |ready| {
+                crew.spawn(number(crew.assignment(), task), move |ready| {
                     ready.signal();
                     while receive(&jobs)?.is_some() {
                         service.serve_job()?;
@@ -57,7 +57,7 @@ impl Mechanism for ThreadPerTask {
                 })?;
             }
             let (io, service) = (clients.io, clients.service);
-            crew.spawn(number(crew.seating(), 0), move |ready| {
+            crew.spawn(number(crew.assignment(), 0), move |ready| {
                 ready.signal();
                 while let Some(request) = receive(&io)? {
                     service.serve_io(request)?;

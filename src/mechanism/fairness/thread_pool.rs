@@ -1,13 +1,14 @@
 //! A pool of threads and one queue: whoever is free takes what came first, I/O or CPU-bound.
 //!
-//! Timed: as for `event_loop`. Both clients write to one pipe, which the pool's threads read by blocking. While a thread
-//! is free a request waits for its wakeup alone; when all of them compute, for the first that ends.
+//! Timed: as for `event_loop`. Both clients write to one pipe, which the pool's threads read by blocking. While a
+//! thread is free a request waits for its wakeup alone; when all of them compute, for the first that ends.
 //! Distortions: a queue without classes, as most pools have; one with a lane for I/O would be thread_per_task.
 
 use std::sync::Arc;
 
 use super::{
-    JOB, PERIOD, Queues, SHARE, WORK, WORKERS, demand, lap, messages, most_workers, number, receive, set_up, workers,
+    JOB, PERIOD, QueueLayout, SHARE, WORK, WORKERS, lap, messages, most_workers, number, receive, resources, set_up,
+    workers,
 };
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
@@ -21,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "Welsh, Culler and Brewer, \"SEDA\", SOSP 2001, section 2; sched(7)",
     lap,
-    demand: |parameters| demand(most_workers(parameters)),
+    resources: |parameters| resources(most_workers(parameters)),
     expects: |parameters, _| messages(parameters, 0.0, 0.0),
 };
 
@@ -36,11 +37,11 @@ impl Mechanism for ThreadPool {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let workers = workers(parameters, crew);
-        set_up(parameters, crew, Queues::One, |crew, clients| {
+        set_up(parameters, crew, QueueLayout::One, |crew, clients| {
             let queue = Arc::new(clients.io);
             for worker in 0..workers {
                 let (queue, service) = (Arc::clone(&queue), clients.service.clone());
-                crew.spawn(number(crew.seating(), worker), move |ready| {
+                crew.spawn(number(crew.assignment(), worker), move |ready| {
                     ready.signal();
                     while let Some(message) = receive(&queue)? {
                         if message == JOB { service.serve_job()? } else { service.serve_io(message)? }

@@ -1,7 +1,7 @@
 //! Async tasks on one thread of tokio's: fair among tasks that come back to the runtime, and among no others.
 //!
-//! Timed: as for `event_loop`. The I/O client has a task, and every job is spawned as one of its own. With `yielding = no`
-//! a job keeps the thread until it is done; with `yes` it gives way to the other tasks after every 100 µs of work
+//! Timed: as for `event_loop`. The I/O client has a task, and every job is spawned as one of its own. With `yielding =
+//! no` a job keeps the thread until it is done; with `yes` it gives way to the other tasks after every 100 µs of work
 //! (`tokio::task::yield_now`). Not timed: building the runtime.
 //! Distortions: the runtime looks for new input between the tasks that yield, so a request waits for the slices of all
 //! jobs that are under way. Its reads find nothing now and then: it reads on until it is told so.
@@ -11,8 +11,10 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 
-use super::{Clients, MESSAGE, PERIOD, Queues, SHARE, Service, WORK, demand, lap, messages, number, set_up};
-use crate::mechanism::labour::Labour;
+use super::{
+    ClientPipes, MESSAGE, PERIOD, QueueLayout, SHARE, Service, WORK, lap, messages, number, resources, set_up,
+};
+use crate::mechanism::cpu_work::CpuWork;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, register,
 };
@@ -37,7 +39,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, task::yield_now; task::coop, \"Cooperative scheduling\"",
     lap,
-    demand: |_| demand(1),
+    resources: |_| resources(1),
     // It looks for input after every yield, and every so many polls.
     expects: |parameters, _| messages(parameters, 0.0, 2.0).call("epoll_wait", Bound::Depends),
 };
@@ -56,9 +58,9 @@ impl Mechanism for Tokio {
             YES => parameters.number(WORK.name).div_ceil(SLICE_US),
             _ => 1,
         };
-        set_up(parameters, crew, Queues::OnePerClient, |crew, clients| {
-            let slice = clients.service.labour.part(slices);
-            crew.spawn(number(crew.seating(), 0), move |ready| {
+        set_up(parameters, crew, QueueLayout::OnePerClient, |crew, clients| {
+            let slice = clients.service.work.part(slices);
+            crew.spawn(number(crew.assignment(), 0), move |ready| {
                 let runtime = Builder::new_current_thread().enable_io().build().map_err(failed)?;
                 ready.signal();
                 runtime.block_on(serve(clients, slice, slices))
@@ -71,8 +73,8 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::library("tokio", error)
 }
 
-async fn serve(clients: Clients, slice: Labour, slices: u64) -> Result<(), Failure> {
-    let Clients { io, jobs, service } = clients;
+async fn serve(clients: ClientPipes, slice: CpuWork, slices: u64) -> Result<(), Failure> {
+    let ClientPipes { io, jobs, service } = clients;
     let mut jobs = Receiver::from_owned_fd(jobs).map_err(failed)?;
     let io = tokio::spawn(serve_io(Receiver::from_owned_fd(io).map_err(failed)?, service.clone()));
     while receive(&mut jobs).await?.is_some() {
@@ -89,7 +91,7 @@ async fn serve_io(mut io: Receiver, service: Service) -> Result<(), Failure> {
 }
 
 /// An answer that cannot be given is missed by the generator, whose watchdog says so.
-async fn compute(service: Service, slice: Labour, slices: u64) -> Result<(), Failure> {
+async fn compute(service: Service, slice: CpuWork, slices: u64) -> Result<(), Failure> {
     slice.perform();
     for _ in 1..slices {
         yield_now().await;

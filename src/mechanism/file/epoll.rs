@@ -2,17 +2,17 @@
 //!
 //! Timed: nothing, on any Linux so far. Were it accepted, an operation would be an epoll_wait(2) and the pread(2) that
 //! follows. Not timed: making the file.
-//! Distortions: none; the refusal is the kernel's, whatever the parameters are: a file without a `poll` operation cannot
-//! be watched (`file_can_poll` in `do_epoll_ctl`, fs/eventpoll.c).
+//! Distortions: none; the refusal is the kernel's, whatever the parameters are: a file without a `poll` operation
+//! cannot be watched (`file_can_poll` in `do_epoll_ctl`, fs/eventpoll.c).
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll as EpollSet, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::inline::by_pread;
-use super::readiness::{Ask, Asking};
-use super::reading::Reading;
-use super::source::{self, Source, folder};
-use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, demand_of_one_thread, one_at_a_time};
+use super::readiness::{ReadinessCall, ReadinessReader};
+use super::reading::FileReading;
+use super::source::{self, BlockSource, folder};
+use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, one_at_a_time, resources_of_one_thread};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[ON_DISK, "a kernel that lets epoll watch regular files; none does"],
     source: "epoll_ctl(2), EPERM; Linux fs/eventpoll.c",
     lap: one_at_a_time,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| by_pread(parameters, Expectation::nothing().call("epoll_wait", Bound::Exactly(1.0))),
 };
 
@@ -53,9 +53,9 @@ impl Mechanism for Epoll {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let source = Source::open(parameters, 1)?;
-        let method = Asking::new(&source, Watch::of(&source.descriptor())?);
-        Ok(Reading::operation(source, 1, method))
+        let source = BlockSource::open(parameters, 1)?;
+        let method = ReadinessReader::new(&source, Watch::of(&source.descriptor())?);
+        Ok(FileReading::operation(source, 1, method))
     }
 }
 
@@ -80,7 +80,7 @@ impl Watch {
     }
 }
 
-impl Ask for Watch {
+impl ReadinessCall for Watch {
     fn is_ready(&mut self) -> Result<bool, Failure> {
         loop {
             match self.set.wait(&mut [EpollEvent::empty()], EpollTimeout::ZERO) {

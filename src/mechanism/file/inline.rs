@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::reading::{Method, Reading, Wave};
-use super::source::{self, Source};
-use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, demand_of_one_thread, one_at_a_time, waits_for_the_disk};
+use super::reading::{FileReading, ReadMethod, Wave};
+use super::source::{self, BlockSource};
+use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, one_at_a_time, resources_of_one_thread, waits_for_the_disk};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[ON_DISK],
     source: "pread(2), posix_fadvise(2), mincore(2); open(2), O_DIRECT",
     lap: one_at_a_time,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| by_pread(parameters, Expectation::nothing()),
 };
 
@@ -34,8 +34,8 @@ pub(super) fn by_pread(parameters: &Parameters, others: Expectation) -> Expectat
     prepared(parameters, others).call("pread64", Bound::Exactly(1.0))
 }
 
-/// What stands between batches: pages dropped and counted, once for as many reads as the file has blocks, and again after
-/// a pause if some stay. And the sleep for the disk of a thread that blocks.
+/// What stands between batches: pages dropped and counted, once for as many reads as the file has blocks, and again
+/// after a pause if some stay. And the sleep for the disk of a thread that blocks.
 pub(super) fn prepared(parameters: &Parameters, others: Expectation) -> Expectation {
     let seldom = Bound::AtMost(0.1);
     let expected = others.call("fadvise64", seldom).call("mincore", seldom).call("clock_nanosleep", seldom);
@@ -60,18 +60,18 @@ impl Mechanism for Inline {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let source = Source::open(parameters, 1)?;
-        let method = Blocking { file: source.descriptor(), blocks: Blocks::new(source.block(), 1) };
-        Ok(Reading::operation(source, 1, method))
+        let source = BlockSource::open(parameters, 1)?;
+        let method = InlineReader { file: source.descriptor(), blocks: Blocks::new(source.block(), 1) };
+        Ok(FileReading::operation(source, 1, method))
     }
 }
 
-struct Blocking {
+struct InlineReader {
     file: Arc<OwnedFd>,
     blocks: Blocks,
 }
 
-impl Method for Blocking {
+impl ReadMethod for InlineReader {
     #[inline]
     fn read(&mut self, offsets: &[u64], begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
         for (number, &offset) in offsets.iter().enumerate() {

@@ -3,9 +3,9 @@
 //! An operation is one read of a block. Reads go out in waves of `depth`: all of a wave are submitted, then all are
 //! awaited. The blocks come in the order of a fixed permutation, and the kernel is told so (`POSIX_FADV_RANDOM`), so
 //! that no read is served by another one's readahead. With `cache = cold` the file's pages are dropped before every
-//! batch, and mincore(2) tells which are left: the few that the kernel would not let go are not read, and where they are
-//! more than one in a hundred there is no batch. Afterwards it tells whether more came than was asked for; both stand among
-//! the findings. What lies below the page cache (the disk's own cache, a hypervisor's) is not dropped.
+//! batch, and mincore(2) tells which are left: the few that the kernel would not let go are not read, and where they
+//! are more than one in a hundred there is no batch. Afterwards it tells whether more came than was asked for; both
+//! stand among the metrics. What lies below the page cache (the disk's own cache, a hypervisor's) is not dropped.
 //!
 //! The file lies in the folder that `TMPDIR` names, else in /var/tmp or the working folder, whichever is on a disk, and
 //! it has no name there: it is gone when the process is.
@@ -16,7 +16,7 @@
 //! its end; tokio's futures take theirs one by one. With `depth = 1` the two add up to the time of the read; of the
 //! batch they leave the look at each block, readings of the clock and their recording: some 100 ns a wave.
 
-use super::{Demand, Domain, Group, Parameter, Parameters};
+use super::{Domain, Group, Parameter, Parameters, Resources};
 use crate::units::Quantity;
 
 mod aio;
@@ -78,8 +78,8 @@ fn a_wave(parameters: &Parameters) -> u64 {
     parameters.number(DEPTH.name)
 }
 
-fn demand_of_one_thread(_: &Parameters) -> Demand {
-    Demand { descriptors: 8, threads: 1, processes: 0 }
+fn resources_of_one_thread(_: &Parameters) -> Resources {
+    Resources { descriptors: 8, threads: 1, processes: 0 }
 }
 
 fn is_cold(parameters: &Parameters) -> bool {

@@ -13,10 +13,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
 use super::inline::by_pread;
-use super::readiness::{Ask, Asking};
-use super::reading::Reading;
-use super::source::{self, Source};
-use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, demand_of_one_thread, one_at_a_time};
+use super::readiness::{ReadinessCall, ReadinessReader};
+use super::reading::FileReading;
+use super::source::{self, BlockSource};
+use super::{BLOCK, CACHE, IO, ON_DISK, SIZE, one_at_a_time, resources_of_one_thread};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
     Unsupported, register,
@@ -38,7 +38,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[ON_DISK],
     source: "poll(2), select(2); POSIX.1-2017, poll(): \"Regular files shall always poll TRUE\"",
     lap: one_at_a_time,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |parameters, _| {
         by_pread(parameters, Expectation::nothing().call(parameters.word(ASK.name), Bound::Exactly(1.0)))
     },
@@ -58,23 +58,23 @@ impl Mechanism for Poll {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let source = Source::open(parameters, 1)?;
+        let source = BlockSource::open(parameters, 1)?;
         let file = source.descriptor();
         Ok(if parameters.word(ASK.name) == SELECT {
             let mut set = SelectSet::default();
             set.add(&file, 0);
-            let method = Asking::new(&source, BySelect { set, ready: Vec::with_capacity(1), _file: file });
-            Reading::operation(source, 1, method)
+            let method = ReadinessReader::new(&source, SelectCall { set, ready: Vec::with_capacity(1), _file: file });
+            FileReading::operation(source, 1, method)
         } else {
-            let method = Asking::new(&source, ByPoll(file));
-            Reading::operation(source, 1, method)
+            let method = ReadinessReader::new(&source, PollCall(file));
+            FileReading::operation(source, 1, method)
         })
     }
 }
 
-struct ByPoll(Arc<OwnedFd>);
+struct PollCall(Arc<OwnedFd>);
 
-impl Ask for ByPoll {
+impl ReadinessCall for PollCall {
     #[inline]
     fn is_ready(&mut self) -> Result<bool, Failure> {
         let mut list = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
@@ -88,14 +88,14 @@ impl Ask for ByPoll {
     }
 }
 
-struct BySelect {
+struct SelectCall {
     set: SelectSet,
     ready: Vec<usize>,
     /// The set knows its number alone.
     _file: Arc<OwnedFd>,
 }
 
-impl Ask for BySelect {
+impl ReadinessCall for SelectCall {
     #[inline]
     fn is_ready(&mut self) -> Result<bool, Failure> {
         self.ready.clear();

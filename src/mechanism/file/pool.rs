@@ -11,12 +11,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::inline::by_pread;
-use super::reading::{Method, Reading, Wave};
-use super::source::{self, Source};
+use super::reading::{FileReading, ReadMethod, Wave};
+use super::source::{self, BlockSource};
 use super::{BLOCK, CACHE, DEPTH, IO, ON_DISK, SIZE, a_wave};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
-    Unit, Unsupported, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Resources,
+    Tasks, Unit, Unsupported, register,
 };
 use crate::sys::SysError;
 use crate::sys::blocks::Blocks;
@@ -37,7 +37,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[ON_DISK],
     source: "pread(2); docs.libuv.org, \"Thread pool work scheduling\"",
     lap: a_wave,
-    demand: |parameters| Demand { descriptors: 8, threads: 1 + most_workers(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 8, threads: 1 + most_workers(parameters), processes: 0 },
     expects: |parameters, _| {
         by_pread(parameters, Expectation::nothing())
             .call("futex:wait", Bound::AtMost(6.0))
@@ -70,18 +70,18 @@ impl Mechanism for Pool {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let depth = parameters.size(DEPTH.name);
-        let source = Source::open(parameters, depth)?;
-        let desk = Arc::new(Desk {
+        let source = BlockSource::open(parameters, depth)?;
+        let desk = Arc::new(JobQueue {
             file: source.descriptor(),
             blocks: Blocks::new(source.block(), depth),
-            queue: Mutex::new(Queue { waiting: VecDeque::with_capacity(depth), ..Queue::default() }),
+            queue: Mutex::new(QueueState { waiting: VecDeque::with_capacity(depth), ..QueueState::default() }),
             jobs: Condvar::new(),
             done: Condvar::new(),
         });
         // Its drop ends the workers, also when the next one cannot be spawned.
-        let method = Dispatching(Arc::clone(&desk));
+        let method = Dispatcher(Arc::clone(&desk));
         let workers = match parameters.size(WORKERS.name) {
-            0 => crew.seating().cpus().len(),
+            0 => crew.assignment().cpus().len(),
             workers => workers,
         };
         for worker in 1..=workers {
@@ -92,15 +92,15 @@ impl Mechanism for Pool {
                 Ok(())
             })?;
         }
-        Ok(Reading::operation(source, depth, method))
+        Ok(FileReading::operation(source, depth, method))
     }
 }
 
 /// What the driver and the workers share.
-struct Desk {
+struct JobQueue {
     file: Arc<OwnedFd>,
     blocks: Blocks,
-    queue: Mutex<Queue>,
+    queue: Mutex<QueueState>,
     /// There is a read to do, or the end has come.
     jobs: Condvar,
     /// The last read of a wave is done.
@@ -108,7 +108,7 @@ struct Desk {
 }
 
 #[derive(Default)]
-struct Queue {
+struct QueueState {
     /// Buffer and offset.
     waiting: VecDeque<(usize, u64)>,
     /// Reads of this wave that are not done.
@@ -117,8 +117,8 @@ struct Queue {
     over: bool,
 }
 
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl JobQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,19 +161,19 @@ impl Desk {
 }
 
 /// The driver's hold: dropping it ends the workers.
-struct Dispatching(Arc<Desk>);
+struct Dispatcher(Arc<JobQueue>);
 
-impl Drop for Dispatching {
+impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.0.lock().over = true;
         self.0.jobs.notify_all();
     }
 }
 
-impl Method for Dispatching {
+impl ReadMethod for Dispatcher {
     #[inline]
     fn read(&mut self, offsets: &[u64], begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
-        let submit = |desk: &mut Arc<Desk>| {
+        let submit = |desk: &mut Arc<JobQueue>| {
             desk.submit(offsets);
             Ok(())
         };

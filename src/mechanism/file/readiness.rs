@@ -4,38 +4,38 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::reading::{Method, Wave};
-use super::source::Source;
-use crate::crew::Values;
-use crate::mechanism::{Failure, Finding};
+use super::reading::{ReadMethod, Wave};
+use super::source::BlockSource;
+use crate::crew::ValueHistogram;
+use crate::mechanism::{Failure, Metric};
 use crate::sys::blocks::Blocks;
 use crate::units::Quantity;
 
 /// A way of asking.
-pub(super) trait Ask {
+pub(super) trait ReadinessCall {
     /// Whether the file is called ready at once.
     fn is_ready(&mut self) -> Result<bool, Failure>;
 }
 
 /// Asks, then reads.
-pub(super) struct Asking<A> {
+pub(super) struct ReadinessReader<A> {
     ask: A,
     file: Arc<OwnedFd>,
     blocks: Blocks,
-    asking: Values,
+    asking: ValueHistogram,
     asked: u64,
     ready: u64,
 }
 
-impl<A: Ask> Asking<A> {
+impl<A: ReadinessCall> ReadinessReader<A> {
     /// Asks `ask` before each read from `source`.
-    pub(super) fn new(source: &Source, ask: A) -> Self {
+    pub(super) fn new(source: &BlockSource, ask: A) -> Self {
         let (file, blocks) = (source.descriptor(), Blocks::new(source.block(), 1));
-        Self { ask, file, blocks, asking: Values::new(), asked: 0, ready: 0 }
+        Self { ask, file, blocks, asking: ValueHistogram::new(), asked: 0, ready: 0 }
     }
 }
 
-impl<A: Ask> Method for Asking<A> {
+impl<A: ReadinessCall> ReadMethod for ReadinessReader<A> {
     #[inline]
     fn read(&mut self, offsets: &[u64], mut begun: Instant, _: &mut Vec<Duration>) -> Result<Wave, Failure> {
         for (number, &offset) in offsets.iter().enumerate() {
@@ -54,12 +54,12 @@ impl<A: Ask> Method for Asking<A> {
         self.blocks.first_word(number)
     }
 
-    fn findings(&mut self) -> Vec<Finding> {
+    fn metrics(&mut self) -> Vec<Metric> {
         let (asked, ready) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.ready));
         if asked == 0 {
             return Vec::new();
         }
-        let asking = Finding::latencies("asking whether it is ready", std::mem::take(&mut self.asking));
-        vec![asking, Finding::figure("called ready at once", Quantity::Share, ready as f64 / asked as f64)]
+        let asking = Metric::latencies("asking whether it is ready", std::mem::take(&mut self.asking));
+        vec![asking, Metric::scalar("called ready at once", Quantity::Share, ready as f64 / asked as f64)]
     }
 }

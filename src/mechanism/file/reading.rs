@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::source::Source;
-use crate::crew::Values;
-use crate::mechanism::{Batch, Failure, Finding, Operation};
+use super::source::BlockSource;
+use crate::crew::ValueHistogram;
+use crate::mechanism::{Batch, Failure, Metric, Operation};
 use crate::units::{Nanos, Ops, Quantity};
 
 /// A way of reading blocks.
-pub(super) trait Method {
+pub(super) trait ReadMethod {
     /// Reads the blocks at `offsets`, all at once as far as it can, the first into its buffer 0. It began at `begun`.
     ///
     /// Who takes completions one by one puts into `taken`, which is empty, how long each was after submission; else
@@ -19,7 +19,7 @@ pub(super) trait Method {
     fn first_word(&self, number: usize) -> u64;
 
     /// What it found out besides, since this was last asked.
-    fn findings(&mut self) -> Vec<Finding> {
+    fn metrics(&mut self) -> Vec<Metric> {
         Vec::new()
     }
 }
@@ -65,30 +65,30 @@ impl Wave {
 }
 
 /// The operation of every mechanism of the group.
-pub(super) struct Reading<M> {
+pub(super) struct FileReading<M> {
     // Before the source: who has reads in flight ends them first.
     method: M,
-    source: Source,
+    source: BlockSource,
     wave: Vec<u64>,
     taken: Vec<Duration>,
     depth: usize,
-    submission: Values,
-    completion: Values,
+    submission: ValueHistogram,
+    completion: ValueHistogram,
     submitting: Duration,
     elapsed: Duration,
 }
 
-impl<M: Method + 'static> Reading<M> {
+impl<M: ReadMethod + 'static> FileReading<M> {
     /// Reads from `source` by `method`, `depth` blocks at once.
-    pub(super) fn operation(source: Source, depth: usize, method: M) -> Box<dyn Operation> {
+    pub(super) fn operation(source: BlockSource, depth: usize, method: M) -> Box<dyn Operation> {
         Box::new(Self {
             method,
             source,
             wave: Vec::with_capacity(depth),
             taken: Vec::with_capacity(depth),
             depth,
-            submission: Values::new(),
-            completion: Values::new(),
+            submission: ValueHistogram::new(),
+            completion: ValueHistogram::new(),
             submitting: Duration::ZERO,
             elapsed: Duration::ZERO,
         })
@@ -140,7 +140,7 @@ fn verify(offset: u64, arrived: u64) -> Result<(), Failure> {
     }
 }
 
-impl<M: Method + 'static> Operation for Reading<M> {
+impl<M: ReadMethod + 'static> Operation for FileReading<M> {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         let (mut done, mut elapsed) = (0, Duration::ZERO);
         while done < ops {
@@ -153,22 +153,22 @@ impl<M: Method + 'static> Operation for Reading<M> {
         Ok(Batch { ops: Ops(done), elapsed: Nanos(elapsed.as_nanos() as u64) })
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        let mut findings = Vec::new();
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        let mut metrics = Vec::new();
         for (of, values) in [("submission", &mut self.submission), ("completion", &mut self.completion)] {
             let values = std::mem::take(values);
             if values.count() > 0 {
-                findings.push(Finding::latencies(of, values));
+                metrics.push(Metric::latencies(of, values));
             }
         }
         let (submitting, elapsed) = (std::mem::take(&mut self.submitting), std::mem::take(&mut self.elapsed));
         if !elapsed.is_zero() {
             let share = submitting.as_secs_f64() / elapsed.as_secs_f64();
-            findings.push(Finding::figure("time blocked in submission", Quantity::Share, share));
+            metrics.push(Metric::scalar("time blocked in submission", Quantity::Share, share));
         }
-        findings.extend(self.method.findings());
-        findings.extend(self.source.findings());
-        Ok(findings)
+        metrics.extend(self.method.metrics());
+        metrics.extend(self.source.metrics());
+        Ok(metrics)
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         one_by_one: bool,
     }
 
-    impl Method for Fake {
+    impl ReadMethod for Fake {
         fn read(&mut self, offsets: &[u64], begun: Instant, taken: &mut Vec<Duration>) -> Result<Wave, Failure> {
             self.offsets = offsets.to_vec();
             if self.one_by_one {
@@ -207,10 +207,10 @@ mod tests {
         let parameters = Parameters::defaults(find("file/uring").unwrap().descriptor());
         // Medians are of the histogram's own exactness, which is whole below some hundred nanoseconds.
         for (one_by_one, median) in [(false, 40), (true, 20)] {
-            let source = Source::open(&parameters, 4).unwrap();
-            let mut reading = Reading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one });
+            let source = BlockSource::open(&parameters, 4).unwrap();
+            let mut reading = FileReading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one });
             reading.run(8).unwrap();
-            let told: Vec<_> = reading.findings().unwrap().into_iter().filter_map(distribution).collect();
+            let told: Vec<_> = reading.metrics().unwrap().into_iter().filter_map(distribution).collect();
             let [(submission, submissions), (completion, completions)] = told.as_slice() else { panic!("{told:?}") };
             assert_eq!((submission.as_str(), completion.as_str()), ("submission", "completion"));
             assert_eq!((submissions.count(), submissions.max()), (2, 20));
@@ -245,20 +245,20 @@ mod tests {
             return println!("not checked: {reason}");
         }
         let parameters = Parameters::defaults(find("file/uring").unwrap().descriptor());
-        let source = Source::open(&parameters, 4).unwrap();
-        let mut reading = Reading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one: false });
+        let source = BlockSource::open(&parameters, 4).unwrap();
+        let mut reading = FileReading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one: false });
         reading.run(4).unwrap();
         let of = "time blocked in submission";
-        let told = reading.findings().unwrap().into_iter().find_map(|finding| match finding {
-            Finding::Figure(figure) if figure.of == of => Some(figure.value),
+        let told = reading.metrics().unwrap().into_iter().find_map(|metric| match metric {
+            Metric::Scalar(figure) if figure.of == of => Some(figure.value),
             _ => None,
         });
         assert!(told.is_some_and(|share| (share - 20.0 / 60.0).abs() < 1e-9), "{told:?}");
     }
 
-    fn distribution(finding: Finding) -> Option<(String, Values)> {
-        match finding {
-            Finding::Distribution(found) => Some((found.of, found.values)),
+    fn distribution(metric: Metric) -> Option<(String, ValueHistogram)> {
+        match metric {
+            Metric::Distribution(found) => Some((found.of, found.values)),
             _ => None,
         }
     }

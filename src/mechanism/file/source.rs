@@ -9,13 +9,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::{BLOCK, SIZE, is_cold, is_direct};
-use crate::mechanism::{Failure, Finding, Parameters, Unsupported};
+use crate::mechanism::{Failure, Metric, Parameters, Unsupported};
 use crate::sys::SysError;
-use crate::sys::file::{DataFile, Undisked, may_create_in, page_size};
+use crate::sys::file::{DataFile, UnsuitableFileSystem, may_create_in, page_size};
 use crate::units::Quantity;
 
-/// How often dropping the pages is tried. The kernel leaves out a page that it has in hand just then, on its way from one
-/// list to another for example, and such hands are emptied within milliseconds, but not on a machine that is busy.
+/// How often dropping the pages is tried. The kernel leaves out a page that it has in hand just then, on its way from
+/// one list to another for example, and such hands are emptied within milliseconds, but not on a machine that is busy.
 const ATTEMPTS: u32 = 10;
 /// Between the attempts.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PAGES_PER_STRAY: usize = 100;
 
 /// The file, and the order of its blocks.
-pub(super) struct Source {
+pub(super) struct BlockSource {
     file: DataFile,
     block: usize,
     cold: bool,
@@ -53,13 +53,13 @@ pub(super) fn folder() -> Result<PathBuf, Unsupported> {
     let candidates = named.map_or_else(|| vec!["/var/tmp".into(), ".".into()], |named| vec![PathBuf::from(named)]);
     choose(&candidates, |folder| {
         may_create_in(folder)?;
-        Undisked::holding(folder)
+        UnsuitableFileSystem::holding(folder)
     })
 }
 
 fn choose<E: std::fmt::Display>(
     candidates: &[PathBuf],
-    holding: impl Fn(&Path) -> Result<Option<Undisked>, E>,
+    holding: impl Fn(&Path) -> Result<Option<UnsuitableFileSystem>, E>,
 ) -> Result<PathBuf, Unsupported> {
     let mut observed = Vec::new();
     for candidate in candidates {
@@ -76,7 +76,7 @@ fn choose<E: std::fmt::Display>(
     ))
 }
 
-impl Source {
+impl BlockSource {
     /// Makes the file, for waves of `depth` reads.
     pub(super) fn open(parameters: &Parameters, depth: usize) -> Result<Self, Failure> {
         let folder = folder()?;
@@ -214,14 +214,14 @@ impl Source {
     }
 
     /// What was seen of the cache since this was last asked.
-    pub(super) fn findings(&mut self) -> Vec<Finding> {
+    pub(super) fn metrics(&mut self) -> Vec<Metric> {
         let Some(resident) = self.resident.take() else { return Vec::new() };
-        let mut findings = vec![Finding::figure("file in the page cache before the reads", Quantity::Share, resident)];
+        let mut metrics = vec![Metric::scalar("file in the page cache before the reads", Quantity::Share, resident)];
         if self.cold {
             let surplus = std::mem::take(&mut self.read_ahead) as f64;
-            findings.push(Finding::figure("pages that came unasked", Quantity::Number, surplus));
+            metrics.push(Metric::scalar("pages that came unasked", Quantity::Number, surplus));
         }
-        findings
+        metrics
     }
 }
 
@@ -260,14 +260,14 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..4096).collect::<Vec<_>>());
-        let neighbours = order.windows(2).filter(|pair| pair[1] == pair[0] + 1).count();
-        assert!(neighbours < 10, "{neighbours} blocks follow the one before them");
+        let background = order.windows(2).filter(|pair| pair[1] == pair[0] + 1).count();
+        assert!(background < 10, "{background} blocks follow the one before them");
     }
 
     #[test]
     fn memory_is_no_place_and_the_next_candidate_is() {
-        let holding = |folder: &Path| -> Result<Option<Undisked>, SysError> {
-            Ok((folder == Path::new("/memory")).then_some(Undisked::Memory))
+        let holding = |folder: &Path| -> Result<Option<UnsuitableFileSystem>, SysError> {
+            Ok((folder == Path::new("/memory")).then_some(UnsuitableFileSystem::Memory))
         };
         let chosen = choose(&["/memory".into(), "/disk".into()], holding);
         assert_eq!(chosen, Ok("/disk".into()));
@@ -287,14 +287,14 @@ mod tests {
         if folder().is_err() {
             return;
         }
-        let mut source = Source::open(&parameters(&[("size", Value::Number(1))]), 3).unwrap();
+        let mut source = BlockSource::open(&parameters(&[("size", Value::Number(1))]), 3).unwrap();
         let pages = source.file.pages();
         assert_eq!(source.prepare(1_000_000).unwrap() as usize, pages - pages % 3, "each block is cold once");
         source.file.bring_into_the_cache().unwrap();
         source.review(3).unwrap();
-        let told: Vec<f64> = source.findings().iter().map(number).collect();
+        let told: Vec<f64> = source.metrics().iter().map(number).collect();
         assert_eq!(told, [0.0, (pages - 3) as f64]);
-        assert!(source.findings().is_empty());
+        assert!(source.metrics().is_empty());
     }
 
     #[test]
@@ -303,10 +303,10 @@ mod tests {
             return;
         }
         let cached = [("size", Value::Number(1)), ("cache", Value::Word("cached".into()))];
-        let mut source = Source::open(&parameters(&cached), 1).unwrap();
+        let mut source = BlockSource::open(&parameters(&cached), 1).unwrap();
         source.file.drop_from_the_cache().unwrap();
         assert_eq!(source.prepare(1_000_000), Ok(1_000_000));
-        assert_eq!(source.findings().iter().map(number).collect::<Vec<_>>(), [1.0]);
+        assert_eq!(source.metrics().iter().map(number).collect::<Vec<_>>(), [1.0]);
     }
 
     #[test]
@@ -317,8 +317,8 @@ mod tests {
         assert!(matches!(told(Errno::EIO), Failure::Sys(_)));
     }
 
-    fn number(finding: &Finding) -> f64 {
-        let Finding::Figure(figure) = finding else { panic!("{finding:?}") };
+    fn number(metric: &Metric) -> f64 {
+        let Metric::Scalar(figure) = metric else { panic!("{metric:?}") };
         figure.value
     }
 }

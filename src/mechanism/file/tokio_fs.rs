@@ -4,8 +4,8 @@
 //! into. The time in which a future is polled without getting its answer counts as submission. The poll that brings the
 //! answer does not, although the copy of the block is made in it: the event loop is kept from others for somewhat
 //! longer than submission says. Not timed: making the file, building the runtime, starting its threads, dropping pages.
-//! Distortions: as for the group. A wave's futures are polled together, all of those left at each wakeup. There is no way
-//! to read at an offset in one job. tokio's experimental files on io_uring (`tokio_unstable`) are not used.
+//! Distortions: as for the group. A wave's futures are polled together, all of those left at each wakeup. There is no
+//! way to read at an offset in one job. tokio's experimental files on io_uring (`tokio_unstable`) are not used.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::runtime::{Builder, Runtime};
 
 use super::inline::prepared;
-use super::reading::{Method, Reading, Wave};
-use super::source::{self, Source};
+use super::reading::{FileReading, ReadMethod, Wave};
+use super::source::{self, BlockSource};
 use super::{BLOCK, CACHE, DEPTH, IO, ON_DISK, SIZE, a_wave, is_direct};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
+    Unsupported, register,
 };
 use crate::sys::affinity::confine_current_thread;
 
@@ -38,9 +38,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[ON_DISK, "io=buffered"],
     source: "docs.rs/tokio, fs",
     lap: a_wave,
-    demand: |parameters| {
+    resources: |parameters| {
         let depth = parameters.number(DEPTH.name);
-        Demand { descriptors: 16 + depth, threads: 1 + depth, processes: 0 }
+        Resources { descriptors: 16 + depth, threads: 1 + depth, processes: 0 }
     },
     expects: |parameters, _| {
         prepared(parameters, Expectation::nothing())
@@ -82,22 +82,23 @@ impl Mechanism for TokioFs {
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         self.supports(parameters)?;
         let depth = parameters.size(DEPTH.name);
-        let source = Source::open(parameters, depth)?;
+        let source = BlockSource::open(parameters, depth)?;
         let runtime = runtime(depth, crew)?;
         let reader = |_| {
             let file = File::from_std(source.open_again()?.into());
-            Ok(Reader { file, block: vec![0; source.block()].into_boxed_slice() })
+            Ok(AsyncReader { file, block: vec![0; source.block()].into_boxed_slice() })
         };
         let readers = (0..depth).map(reader).collect::<Result<Vec<_>, Failure>>()?;
-        Ok(Reading::operation(source, depth, Polling { readers, runtime }))
+        Ok(FileReading::operation(source, depth, RuntimeReader { readers, runtime }))
     }
 }
 
-/// A runtime with a blocking thread for each read of a wave: thread k in seat k, every one started before the first read.
+/// A runtime with a blocking thread for each read of a wave: thread k in CPU mask k, every one started before the first
+/// read.
 fn runtime(depth: usize, crew: &Crew) -> Result<Runtime, Failure> {
-    let seating = crew.seating().clone();
+    let assignment = crew.assignment().clone();
     let names: Vec<String> = (1..=depth).map(|thread| crew.name(thread)).collect();
-    let (named, seated) = (AtomicUsize::new(0), AtomicUsize::new(1));
+    let (named, assigned) = (AtomicUsize::new(0), AtomicUsize::new(1));
     let misplaced = Arc::new(Mutex::new(None));
     let misplaced_by_thread = Arc::clone(&misplaced);
     let runtime = Builder::new_current_thread()
@@ -106,8 +107,8 @@ fn runtime(depth: usize, crew: &Crew) -> Result<Runtime, Failure> {
         .thread_keep_alive(Duration::from_secs(3600))
         .thread_name_fn(move || names[named.fetch_add(1, Ordering::Relaxed) % names.len()].clone())
         .on_thread_start(move || {
-            let seat = seating.seat(seated.fetch_add(1, Ordering::Relaxed));
-            if let Err(error) = confine_current_thread(&seat.cpus) {
+            let cpu_mask = assignment.cpu_mask(assigned.fetch_add(1, Ordering::Relaxed));
+            if let Err(error) = confine_current_thread(&cpu_mask.cpus) {
                 *misplaced_by_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
         })
@@ -115,11 +116,11 @@ fn runtime(depth: usize, crew: &Crew) -> Result<Runtime, Failure> {
         .map_err(failed)?;
     // Jobs that end together keep as many threads busy. Where tokio cannot create one of them it leaves the job to the
     // others (tokio/src/runtime/blocking/pool.rs, `spawn_task`), which would wait for it for ever.
-    let gathering = Arc::new(Gathering::default());
-    let patience = crew.patience() / 4;
+    let gathering = Arc::new(ThreadBarrier::default());
+    let timeout = crew.timeout() / 4;
     let job = |_| {
         let gathering = Arc::clone(&gathering);
-        runtime.spawn_blocking(move || gathering.await_all(depth, patience))
+        runtime.spawn_blocking(move || gathering.await_all(depth, timeout))
     };
     let jobs: Vec<_> = (0..depth).map(job).collect();
     for job in jobs {
@@ -135,42 +136,42 @@ fn runtime(depth: usize, crew: &Crew) -> Result<Runtime, Failure> {
 
 /// Threads that wait for one another.
 #[derive(Default)]
-struct Gathering {
+struct ThreadBarrier {
     here: Mutex<usize>,
     changed: Condvar,
 }
 
-impl Gathering {
+impl ThreadBarrier {
     /// Whether `all` came in time.
-    fn await_all(&self, all: usize, patience: Duration) -> bool {
+    fn await_all(&self, all: usize, timeout: Duration) -> bool {
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         *here += 1;
         self.changed.notify_all();
-        let waited = self.changed.wait_timeout_while(here, patience, |here| *here < all);
+        let waited = self.changed.wait_timeout_while(here, timeout, |here| *here < all);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
 /// A file with a position of its own, and what was read from it.
-struct Reader {
+struct AsyncReader {
     file: File,
     block: Box<[u8]>,
 }
 
-impl Reader {
+impl AsyncReader {
     async fn read(&mut self, offset: u64) -> std::io::Result<()> {
         self.file.seek(std::io::SeekFrom::Start(offset)).await?;
         self.file.read_exact(&mut self.block).await.map(drop)
     }
 }
 
-struct Polling {
+struct RuntimeReader {
     // Before the runtime, whose end waits for their jobs.
-    readers: Vec<Reader>,
+    readers: Vec<AsyncReader>,
     runtime: Runtime,
 }
 
-impl Method for Polling {
+impl ReadMethod for RuntimeReader {
     fn read(&mut self, offsets: &[u64], begun: Instant, taken: &mut Vec<Duration>) -> Result<Wave, Failure> {
         let reads = self.readers.iter_mut().zip(offsets).map(|(reader, &offset)| Box::pin(reader.read(offset)));
         let submission = self.runtime.block_on(all(reads.collect(), begun, taken)).map_err(failed)?;

@@ -1,11 +1,11 @@
 //! A stackful coroutine of may that waits: to be unparked, or for its pipe.
 //!
-//! Timed: nothing. Measured: the coroutine's stack as far as it was touched, its mapping and its guard page, its handles
-//! on the heap, what a registered descriptor adds. With `pipe = own` a coroutine holds the reading end, registered; the
-//! driver keeps the writing end, by whose closing it ends.
-//! Distortions: may keeps 1000 stacks ready, which would make coroutines look free; while an instance exists it keeps one
-//! (docs.rs/may, `Config::set_pool_capacity`). One scheduler serves the whole process (see `brigade/may`), and its tables
-//! are in no task's figure once they have grown.
+//! Timed: nothing. Measured: the coroutine's stack as far as it was touched, its mapping and its guard page, its
+//! handles on the heap, what a registered descriptor adds. With `pipe = own` a coroutine holds the reading end,
+//! registered; the driver keeps the writing end, by whose closing it ends.
+//! Distortions: may keeps 1000 stacks ready, which would make coroutines look free; while an instance exists it keeps
+//! one (docs.rs/may, `Config::set_pool_capacity`). One scheduler serves the whole process (see `brigade/may`), and its
+//! tables are in no task's figure once they have grown.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use may::coroutine::{JoinHandle, park};
 use may::io::CoIo;
 
-use super::{Footprint, Gate, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
-use crate::mechanism::scheduler::{Hold, WORKERS, await_ends};
+use super::{Footprint, PIPE, ParkGate, ParkedTasks, PipeMode, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use crate::mechanism::scheduler::{SchedulerGuard, WORKERS, await_ends};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register,
 };
 use crate::sys::coroutine;
 
@@ -32,7 +32,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["smaps_rollup in /proc (Linux 4.14, CONFIG_PROC_PAGE_MONITOR)"],
     source: "docs.rs/may, coroutine::spawn; proc_pid_smaps(5), proc_pid_status(5)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: 8 + pipe_ends(parameters),
         threads: 2 + parameters.number(WORKERS.name),
         processes: 0,
@@ -61,9 +61,9 @@ impl Mechanism for MayCoroutine {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let hold = Hold::take(parameters.size(WORKERS.name), crew)?;
+        let hold = SchedulerGuard::take(parameters.size(WORKERS.name), crew)?;
         let no_pool = NoPool::new()?;
-        let (all, piping) = (parameters.size(TASKS.name), Piping::of(parameters));
+        let (all, piping) = (parameters.size(TASKS.name), PipeMode::of(parameters));
         Footprint::operation(parameters, move || {
             // Held as long as the operation is.
             let _ = (&hold, &no_pool);
@@ -99,14 +99,14 @@ impl Drop for NoPool {
 }
 
 struct Coroutines {
-    piping: Piping,
-    gate: Arc<Gate>,
+    piping: PipeMode,
+    gate: Arc<ParkGate>,
     /// What keeps the pipes from ending.
     writers: Vec<OwnedFd>,
     coroutines: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
-impl Parked for Coroutines {
+impl ParkedTasks for Coroutines {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         while self.coroutines.len() < tasks {
             let gate = Arc::clone(&self.gate);

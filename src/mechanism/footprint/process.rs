@@ -2,8 +2,8 @@
 //!
 //! Timed: nothing. Measured: the pages that the child copied by writing to them, its own tables over the parent's
 //! memory, the kernel's stack and objects. A page that parent and children share counts once in all.
-//! Distortions: the tables, and the kernel's list of mappings, follow the process that forks: the benchmark itself, of a
-//! few MiB and some hundred mappings. The top of its tables, a page (two with page-table isolation), is in no file of
+//! Distortions: the tables, and the kernel's list of mappings, follow the process that forks: the benchmark itself, of
+//! a few MiB and some hundred mappings. The top of its tables, a page (two with page-table isolation), is in no file of
 //! /proc and in no figure here. A child closes what it inherits, and when it has said that it waits the way to say so;
 //! it keeps its pipe alone.
 
@@ -12,12 +12,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pause};
 
-use super::{Footprint, PIPE, Parked, Piping, STEPS, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use super::{Footprint, PIPE, ParkedTasks, PipeMode, STEPS, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
-    Unit, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Resources,
+    Tasks, Unit, register,
 };
-use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
+use crate::sys::channel::{Ends, ReadOutcome, pipe, read_byte, write_byte};
 use crate::sys::process::{close_copy, die_with_parent, fork_running, keep_only, wait_for};
 
 /// Each look at a process walks all of its mappings.
@@ -33,7 +33,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["smaps_rollup in /proc (Linux 4.14, CONFIG_PROC_PAGE_MONITOR)"],
     source: "fork(2), proc_pid_smaps(5), proc_pid_status(5)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: 8 + pipe_ends(parameters),
         threads: 1,
         processes: tasks_per_lap(parameters),
@@ -62,20 +62,20 @@ impl Mechanism for Process {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (piping, all) = (Piping::of(parameters), parameters.size(PROCESSES.name));
+        let (piping, all) = (PipeMode::of(parameters), parameters.size(PROCESSES.name));
         Footprint::operation(parameters, move || Ok(Processes { piping, children: Vec::with_capacity(all) }))
     }
 }
 
 struct Processes {
-    piping: Piping,
+    piping: PipeMode,
     children: Vec<Pid>,
 }
 
 const PARKED: u8 = 1;
 const NO_PIPE: u8 = 2;
 
-impl Parked for Processes {
+impl ParkedTasks for Processes {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         let (ready, before, parent) = (pipe(false)?, self.children.len(), Pid::this());
         while self.children.len() < tasks {
@@ -117,9 +117,9 @@ fn await_parked(reader: &OwnedFd, children: usize) -> Result<(), Failure> {
     let mut parked = 0;
     loop {
         match read_byte(reader)? {
-            Received::Byte(PARKED) => parked += 1,
-            Received::Closed if parked == children => return Ok(()),
-            Received::Closed => {
+            ReadOutcome::Byte(PARKED) => parked += 1,
+            ReadOutcome::Closed if parked == children => return Ok(()),
+            ReadOutcome::Closed => {
                 let reason = format!("{parked} of {children} children were parked, and no other lives");
                 return Err(Failure::Ended { task: DESCRIPTOR.id.into(), reason });
             }
@@ -129,7 +129,7 @@ fn await_parked(reader: &OwnedFd, children: usize) -> Result<(), Failure> {
 }
 
 /// What a child does until it is killed; it may not allocate.
-fn life(parent: Pid, ready: &Ends, piping: Piping) -> i32 {
+fn life(parent: Pid, ready: &Ends, piping: PipeMode) -> i32 {
     if !die_with_parent(parent) {
         return 1;
     }
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn children_that_are_parked_hold_nothing_of_what_they_said_it_by() {
-        let mut processes = Processes { piping: Piping::Own, children: Vec::new() };
+        let mut processes = Processes { piping: PipeMode::Own, children: Vec::new() };
         processes.grow(2).unwrap();
         processes.grow(5).unwrap();
         assert_eq!(processes.children().len(), 5);

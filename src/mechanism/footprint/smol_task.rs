@@ -3,8 +3,8 @@
 //! Timed: nothing. Measured: the task's allocation with its future, its place in the executor's list, what a registered
 //! descriptor adds. With `pipe = own` a task holds both ends, registered.
 //! Distortions: the futures are smaller than real ones. The reactor serves the whole process and keeps its table of
-//! descriptors, at the largest size it had: later laps find it ready. More than 1024 pipes get fewer slots from the kernel
-//! when the user is not privileged (pipe(7), pipe-user-pages-soft).
+//! descriptors, at the largest size it had: later laps find it ready. More than 1024 pipes get fewer slots from the
+//! kernel when the user is not privileged (pipe(7), pipe-user-pages-soft).
 
 use std::cell::Cell;
 use std::future::pending;
@@ -12,11 +12,11 @@ use std::os::fd::OwnedFd;
 
 use smol::{Async, LocalExecutor, block_on, future::yield_now};
 
-use super::{Footprint, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use super::{Footprint, PIPE, ParkedTasks, PipeMode, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::reactor;
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported,
-    register,
+    Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
+    Unsupported, register,
 };
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["smaps_rollup in /proc (Linux 4.14, CONFIG_PROC_PAGE_MONITOR)"],
     source: "docs.rs/async-executor, LocalExecutor; proc_pid_smaps(5), proc_pid_status(5)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand { descriptors: 8 + pipe_ends(parameters), threads: 1, processes: 0 },
+    resources: |parameters| Resources { descriptors: 8 + pipe_ends(parameters), threads: 1, processes: 0 },
     expects: |parameters, _| {
         Expectation::nothing()
             .call("clone", Bound::Exactly(0.0))
@@ -54,7 +54,7 @@ impl Mechanism for SmolTask {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let piping = Piping::of(parameters);
+        let piping = PipeMode::of(parameters);
         Footprint::operation(parameters, move || {
             ARRIVED.set(0);
             Ok(Futures { piping, spawned: 0, executor: LocalExecutor::new() })
@@ -68,13 +68,13 @@ thread_local! {
 }
 
 struct Futures {
-    piping: Piping,
+    piping: PipeMode,
     spawned: usize,
     // Dropping it drops the tasks.
     executor: LocalExecutor<'static>,
 }
 
-impl Parked for Futures {
+impl ParkedTasks for Futures {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         while self.spawned < tasks {
             if self.piping.exists() {

@@ -3,19 +3,20 @@
 //! Timed: nothing. Measured: the stack as far as it was touched, the C library's and the standard library's share of it
 //! and of the heap, the tables that map it, the kernel's stack and objects. The thread's body touches next to nothing;
 //! what a real one touches comes on top, and stays until it ends.
-//! Distortions: a stack of 2 MiB begins in page-table pages of its own, smaller ones share them. glibc keeps up to 40 MiB
-//! of the stacks of ended threads for the next ones, oldest first to go: a lap begins with a thread whose stack is larger
-//! than that, and whose end makes them all go (glibc's nptl/nptl-stack.c, `__nptl_free_stacks`). Threads that allocate get heaps of their own from glibc, of 64 MiB addresses each, until there are eight for each
-//! CPU: these too fall to the first step.
+//! Distortions: a stack of 2 MiB begins in page-table pages of its own, smaller ones share them. glibc keeps up to 40
+//! MiB of the stacks of ended threads for the next ones, oldest first to go: a lap begins with a thread whose stack is
+//! larger than that, and whose end makes them all go (glibc's nptl/nptl-stack.c, `__nptl_free_stacks`). Threads that
+//! allocate get heaps of their own from glibc, of 64 MiB addresses each, until there are eight for each CPU: these too
+//! fall to the first step.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use super::{Footprint, Gate, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use super::{Footprint, PIPE, ParkGate, ParkedTasks, PipeMode, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
-    Unit, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Resources,
+    Tasks, Unit, register,
 };
 use crate::sys::SysError;
 use crate::sys::channel::read_byte;
@@ -39,7 +40,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["smaps_rollup in /proc (Linux 4.14, CONFIG_PROC_PAGE_MONITOR)"],
     source: "proc_pid_smaps(5), proc_pid_status(5), pthread_attr_setstacksize(3)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: 4 + pipe_ends(parameters),
         threads: 1 + tasks_per_lap(parameters),
         processes: 0,
@@ -67,7 +68,7 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (stack, piping) = (parameters.size(STACK.name), Piping::of(parameters));
+        let (stack, piping) = (parameters.size(STACK.name), PipeMode::of(parameters));
         let all = parameters.size(THREADS.name);
         Footprint::operation(parameters, move || {
             empty_cache()?;
@@ -89,14 +90,14 @@ fn empty_cache() -> Result<(), Failure> {
 
 struct Threads {
     stack: usize,
-    piping: Piping,
-    gate: Arc<Gate>,
+    piping: PipeMode,
+    gate: Arc<ParkGate>,
     /// What keeps the pipes from ending.
     writers: Vec<OwnedFd>,
     threads: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
-impl Parked for Threads {
+impl ParkedTasks for Threads {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         while self.threads.len() < tasks {
             let reader = if self.piping.exists() {

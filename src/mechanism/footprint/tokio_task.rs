@@ -1,11 +1,11 @@
 //! A task of tokio's single-threaded runtime that waits: for nothing at all, for a channel, or for its pipe.
 //!
-//! Timed: nothing. Measured: the task's allocation with its future and its waker's links, what a channel or a registered
-//! descriptor adds, and the runtime's own tables as far as they grow. With `channel = own` each task waits for a channel
-//! of room 1, whose sender the driver keeps; with `pipe = own` it holds both ends, registered, and a byte of room.
-//! Distortions: the futures are smaller than real ones, whose every local variable across an await is in them. The
-//! registration with epoll belongs to the task and not to the pipe. More than 1024 pipes get fewer slots from the kernel
-//! when the user is not privileged (pipe(7), pipe-user-pages-soft).
+//! Timed: nothing. Measured: the task's allocation with its future and its waker's links, what a channel or a
+//! registered descriptor adds, and the runtime's own tables as far as they grow. With `channel = own` each task waits
+//! for a channel of room 1, whose sender the driver keeps; with `pipe = own` it holds both ends, registered, and a byte
+//! of room. Distortions: the futures are smaller than real ones, whose every local variable across an await is in them.
+//! The registration with epoll belongs to the task and not to the pipe. More than 1024 pipes get fewer slots from the
+//! kernel when the user is not privileged (pipe(7), pipe-user-pages-soft).
 
 use std::cell::Cell;
 use std::future::pending;
@@ -15,10 +15,10 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-use super::{Footprint, OWN, PIPE, Parked, Piping, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
+use super::{Footprint, OWN, PIPE, ParkedTasks, PipeMode, TASKS, pipe_ends, pipes_per_task, tasks_per_lap};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
-    Unit, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Resources,
+    Tasks, Unit, register,
 };
 
 const CHANNEL: Parameter = Parameter {
@@ -37,7 +37,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["smaps_rollup in /proc (Linux 4.14, CONFIG_PROC_PAGE_MONITOR)"],
     source: "docs.rs/tokio, task::spawn; proc_pid_smaps(5), proc_pid_status(5)",
     lap: tasks_per_lap,
-    demand: |parameters| Demand { descriptors: 8 + pipe_ends(parameters), threads: 1, processes: 0 },
+    resources: |parameters| Resources { descriptors: 8 + pipe_ends(parameters), threads: 1, processes: 0 },
     expects: |parameters, _| {
         Expectation::nothing()
             .call("clone", Bound::Exactly(0.0))
@@ -58,7 +58,7 @@ impl Mechanism for TokioTask {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (all, piping) = (parameters.size(TASKS.name), Piping::of(parameters));
+        let (all, piping) = (parameters.size(TASKS.name), PipeMode::of(parameters));
         let with_channel = parameters.word(CHANNEL.name) == OWN;
         Footprint::operation(parameters, move || {
             ARRIVED.set(0);
@@ -78,7 +78,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 struct Futures {
-    piping: Piping,
+    piping: PipeMode,
     with_channel: bool,
     spawned: usize,
     // Dropping it drops the tasks, before the end of a channel would wake them.
@@ -86,7 +86,7 @@ struct Futures {
     senders: Vec<mpsc::Sender<u8>>,
 }
 
-impl Parked for Futures {
+impl ParkedTasks for Futures {
     fn grow(&mut self, tasks: usize) -> Result<(), Failure> {
         let Self { piping, with_channel, spawned, senders, runtime } = self;
         runtime.block_on(async {

@@ -26,8 +26,8 @@ use tokio::task::yield_now;
 
 use super::tokio_notify::{FLAVOUR, SAME_THREAD, two_workers};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Finding, Mechanism, Operation, Parameter,
-    Parameters, Tasks, Unit, register,
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Metric, Operation, Parameter, Parameters,
+    Resources, Tasks, Unit, register,
 };
 use crate::units::Quantity;
 
@@ -59,7 +59,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, sync::Mutex, \"Which kind of mutex should you use?\"; doc.rust-lang.org, std::sync::Mutex",
     lap: |parameters| if is_contended(parameters) { parameters.number(TASKS.name) } else { 1 },
-    demand: |_| Demand { descriptors: 8, threads: 3, processes: 0 },
+    resources: |_| Resources { descriptors: 8, threads: 3, processes: 0 },
     expects: |parameters, _| match parameters.word(FLAVOUR.name) {
         SAME_THREAD => Expectation::nothing(),
         _ => Expectation::nothing()
@@ -102,8 +102,8 @@ impl Mechanism for AsyncMutex {
         };
         let is_std = parameters.word(LOCK.name) == STD;
         let others = if is_contended(parameters) { parameters.size(TASKS.name) - 1 } else { 0 };
-        let section = if is_std { Section::Std(Mutex::default()) } else { Section::Tokio(Default::default()) };
-        Ok(Box::new(Driver::new(runtime, same_thread, section, others)))
+        let section = if is_std { CountLock::Std(Mutex::default()) } else { CountLock::Tokio(Default::default()) };
+        Ok(Box::new(MutexDriver::new(runtime, same_thread, section, others)))
     }
 }
 
@@ -137,13 +137,13 @@ impl Count {
     }
 }
 
-enum Section {
+enum CountLock {
     Tokio(tokio::sync::Mutex<Count>),
     Std(Mutex<Count>),
 }
 
-struct Shared {
-    section: Section,
+struct MutexTasks {
+    section: CountLock,
     /// Tells each of the other tasks that a batch begins.
     go: Vec<Notify>,
     /// Tells the driver that all others have seen its end.
@@ -154,12 +154,12 @@ fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
+impl MutexTasks {
     /// The loop of `task` in a batch: acquires until there were enough acquisitions by all together.
     async fn contend(&self, task: usize) {
         let alone = self.go.is_empty();
         match &self.section {
-            Section::Tokio(count) => loop {
+            CountLock::Tokio(count) => loop {
                 let mut count = count.lock().await;
                 if !count.acquire(task) {
                     return;
@@ -168,7 +168,7 @@ impl Shared {
                     yield_now().await;
                 }
             },
-            Section::Std(count) => {
+            CountLock::Std(count) => {
                 while lock(count).acquire(task) {
                     if !alone {
                         yield_now().await;
@@ -181,14 +181,14 @@ impl Shared {
     /// Changes the count between batches, when no task contends.
     async fn with_count<T>(&self, change: impl FnOnce(&mut Count) -> T) -> T {
         match &self.section {
-            Section::Tokio(count) => change(&mut *count.lock().await),
-            Section::Std(count) => change(&mut lock(count)),
+            CountLock::Tokio(count) => change(&mut *count.lock().await),
+            CountLock::Std(count) => change(&mut lock(count)),
         }
     }
 }
 
 /// The life of another task, which the end of the runtime ends.
-async fn contend_when_told(shared: Arc<Shared>, other: usize) {
+async fn contend_when_told(shared: Arc<MutexTasks>, other: usize) {
     loop {
         shared.go[other].notified().await;
         shared.contend(other + 1).await;
@@ -204,7 +204,7 @@ async fn contend_when_told(shared: Arc<Shared>, other: usize) {
 }
 
 /// A batch: its time, and how many acquisitions went to another task.
-async fn drive(shared: Arc<Shared>, ops: u64) -> (Batch, u64) {
+async fn drive(shared: Arc<MutexTasks>, ops: u64) -> (Batch, u64) {
     shared.with_count(|count| *count = Count { target: ops, ..Count::default() }).await;
     let start = Instant::now();
     shared.go.iter().for_each(Notify::notify_one);
@@ -217,19 +217,19 @@ async fn drive(shared: Arc<Shared>, ops: u64) -> (Batch, u64) {
     (Batch::lasting(elapsed, made), passed_on)
 }
 
-struct Driver {
+struct MutexDriver {
     runtime: Runtime,
     same_thread: bool,
-    shared: Arc<Shared>,
+    shared: Arc<MutexTasks>,
     passed_on: u64,
     ops: u64,
 }
 
-impl Driver {
+impl MutexDriver {
     /// Spawns the other tasks on `runtime`.
-    fn new(runtime: Runtime, same_thread: bool, section: Section, others: usize) -> Self {
+    fn new(runtime: Runtime, same_thread: bool, section: CountLock, others: usize) -> Self {
         let go = (0..others).map(|_| Notify::new()).collect();
-        let shared = Arc::new(Shared { section, go, done: Notify::new() });
+        let shared = Arc::new(MutexTasks { section, go, done: Notify::new() });
         for other in 0..others {
             runtime.spawn(contend_when_told(Arc::clone(&shared), other));
         }
@@ -237,7 +237,7 @@ impl Driver {
     }
 }
 
-impl Operation for Driver {
+impl Operation for MutexDriver {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         let batch = drive(Arc::clone(&self.shared), ops);
         let (batch, passed_on) = if self.same_thread {
@@ -252,12 +252,12 @@ impl Operation for Driver {
         Ok(batch)
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let (passed_on, ops) = (std::mem::take(&mut self.passed_on), std::mem::take(&mut self.ops));
         if ops == 0 {
             return Ok(Vec::new());
         }
-        Ok(vec![Finding::figure(PASSED_ON, Quantity::Share, passed_on as f64 / ops as f64)])
+        Ok(vec![Metric::scalar(PASSED_ON, Quantity::Share, passed_on as f64 / ops as f64)])
     }
 }
 
@@ -266,26 +266,26 @@ mod tests {
     use super::*;
 
     /// Which share of the acquisitions another task makes than the last holder, on one thread with three tasks.
-    fn passed_on(section: Section, others: usize) -> f64 {
+    fn passed_on(section: CountLock, others: usize) -> f64 {
         let runtime = Builder::new_current_thread().build().unwrap();
-        let mut driver = Driver::new(runtime, true, section, others);
+        let mut driver = MutexDriver::new(runtime, true, section, others);
         assert_eq!(driver.run(300).unwrap().ops.0, 300);
         assert_eq!(driver.run(3).unwrap().ops.0, 3);
-        let findings = driver.findings().unwrap();
-        assert!(driver.findings().unwrap().is_empty(), "each batch is told once");
-        match &findings[..] {
-            [Finding::Figure(share)] => share.value,
+        let metrics = driver.metrics().unwrap();
+        assert!(driver.metrics().unwrap().is_empty(), "each batch is told once");
+        match &metrics[..] {
+            [Metric::Scalar(share)] => share.value,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn contended_locks_are_handed_to_another_task_each_time() {
-        let tokio = || Section::Tokio(tokio::sync::Mutex::default());
+        let tokio = || CountLock::Tokio(tokio::sync::Mutex::default());
         // The first acquisition of a batch is the driver's, as the count of the last batch says nothing of it.
         assert_eq!(passed_on(tokio(), 2), 301.0 / 303.0);
-        assert_eq!(passed_on(Section::Std(Mutex::default()), 2), 301.0 / 303.0);
+        assert_eq!(passed_on(CountLock::Std(Mutex::default()), 2), 301.0 / 303.0);
         assert_eq!(passed_on(tokio(), 0), 0.0);
-        assert_eq!(passed_on(Section::Std(Mutex::default()), 0), 0.0);
+        assert_eq!(passed_on(CountLock::Std(Mutex::default()), 0), 0.0);
     }
 }

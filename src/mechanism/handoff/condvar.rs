@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
     register,
@@ -28,7 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "doc.rust-lang.org/std/sync/struct.Condvar.html; pthread_cond_wait(3)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, _| {
         // A waiter that is woken into a held mutex waits again, and whoever unlocks a mutex that was waited for wakes.
         Expectation::nothing()
@@ -97,12 +97,12 @@ impl Side for Half {
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         let mut turn = self.table.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match *turn {
-                WhoseTurn::Of(task) if task == self.own => return Ok(Turn::Mine),
-                WhoseTurn::Over => return Ok(Turn::Over),
+                WhoseTurn::Of(task) if task == self.own => return Ok(Wakeup::Go),
+                WhoseTurn::Over => return Ok(Wakeup::Stop),
                 _ => turn = self.table.came[self.own].wait(turn).unwrap_or_else(PoisonError::into_inner),
             }
         }

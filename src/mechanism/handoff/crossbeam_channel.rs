@@ -6,7 +6,7 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/crossbeam-channel, bounded; crossbeam_utils::Backoff",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, _| {
         Expectation::nothing()
             .call("futex:wake", Bound::AtMost(1.1))
@@ -63,7 +63,7 @@ impl Side for Half {
         self.sender.send(1).map_err(|error| Failure::library("crossbeam", error))
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
-        Ok(if self.receiver.recv().is_ok() { Turn::Mine } else { Turn::Over })
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+        Ok(if self.receiver.recv().is_ok() { Wakeup::Go } else { Wakeup::Stop })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "eventfd(2)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         let calls = Expectation::nothing().call("read", Bound::Exactly(1.0)).call("write", Bound::Exactly(1.0));
         switched_once(calls, placement)
@@ -77,12 +77,12 @@ impl Side for Half {
         self.add(TURN)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         let mut value = [0; 8];
         loop {
             match nix::unistd::read(self.counters[self.own].as_fd(), &mut value) {
-                Ok(_) if u64::from_ne_bytes(value) >= OVER => return Ok(Turn::Over),
-                Ok(_) => return Ok(Turn::Mine),
+                Ok(_) if u64::from_ne_bytes(value) >= OVER => return Ok(Wakeup::Stop),
+                Ok(_) => return Ok(Wakeup::Go),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(SysError::new("read eventfd", errno).into()),
             }

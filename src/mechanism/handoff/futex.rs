@@ -4,12 +4,12 @@
 //! answer is there already, so that the calls are always these two; where both run at once it then returns `EAGAIN`.
 //! Distortions: none known on one CPU. On two, the partner's answer may overtake the waker's way into the wait.
 
-use super::baton::{Baton, NOT_YET};
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::turn_flags::{NOT_YET, TurnFlags};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
-use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::futex::{FutexScope, wait, wake};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/futex",
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "futex(2)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         let calls =
             Expectation::nothing().call("futex:wake", Bound::Exactly(1.0)).call("futex:wait", Bound::Between(1.0, 1.1));
@@ -39,23 +39,23 @@ impl Mechanism for Futex {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (driver, partner) = Baton::pair();
+        let (driver, partner) = TurnFlags::pair();
         take_turns(crew, Half(driver), Half(partner))
     }
 }
 
-struct Half(Baton);
+struct Half(TurnFlags);
 
 impl Side for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.0.pass();
-        wake(self.0.other(), 1, Scope::Private)?;
+        wake(self.0.other(), 1, FutexScope::Private)?;
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         loop {
-            wait(self.0.own(), NOT_YET, Scope::Private, None)?;
+            wait(self.0.own(), NOT_YET, FutexScope::Private, None)?;
             if let Some(turn) = self.0.take() {
                 return Ok(turn);
             }
@@ -67,6 +67,6 @@ impl Drop for Half {
     fn drop(&mut self) {
         self.0.drop_for_good();
         // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
-        let _ = wake(self.0.other(), 1, Scope::Private);
+        let _ = wake(self.0.other(), 1, FutexScope::Private);
     }
 }

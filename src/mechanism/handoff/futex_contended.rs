@@ -5,8 +5,8 @@
 //! such a call: a handoff whose turn has come before anybody waited for it, and the least that any of them can cost.
 //! With `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and
 //! `FUTEX_UNLOCK_PI` every time. An operation is the lock's way to the other task: when the driver finds that the other
-//! has held it meanwhile there were two, and a lock that its last holder takes again makes none and shows in the audit as
-//! calls more. Who comes late sleeps, or spins in the kernel while the holder runs (rt_mutex, since Linux 5.15).
+//! has held it meanwhile there were two, and a lock that its last holder takes again makes none and shows in the audit
+//! as calls more. Who comes late sleeps, or spins in the kernel while the holder runs (rt_mutex, since Linux 5.15).
 //! Timed: the driver's calls. Not timed: waking the other task, which sleeps between batches.
 //! Distortions: the other task's calls are as many as it manages, and stand in the audit beside the driver's, which
 //! therefore judges only that there are no other calls.
@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::slept_between_batches;
-use crate::mechanism::shift::{Foreman, Shift};
+use crate::mechanism::batch_gate::{BatchGate, GateOwner};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
-    Unsupported, register,
+    Batch, Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Resources, Tasks,
+    Unit, Unsupported, register,
 };
 use crate::sys::SysError;
-use crate::sys::futex::{Scope, lock_pi, unlock_pi, wait};
+use crate::sys::futex::{FutexScope, lock_pi, unlock_pi, wait};
 
 const WHAT: Parameter = Parameter {
     name: "what",
@@ -40,7 +40,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["two CPUs that this process may use"],
     source: "futex(2), FUTEX_LOCK_PI; Linux tools/perf/bench/futex-hash.c and futex-lock-pi.c",
     lap: |_| PAIR,
-    demand: |_| Demand { descriptors: 0, threads: 2, processes: 0 },
+    resources: |_| Resources { descriptors: 0, threads: 2, processes: 0 },
     // The driver's own calls are certain; the other task's are as many as it managed meanwhile.
     expects: |parameters, _| match parameters.word(WHAT.name) {
         HASH => slept_between_batches().call("futex:wait", Bound::Depends),
@@ -66,7 +66,7 @@ impl Mechanism for FutexContended {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let cpus = crew.seating().cpus().len();
+        let cpus = crew.assignment().cpus().len();
         if cpus < 2 {
             let remedy = "allow this process a second CPU (taskset, cpuset)";
             return Err(Unsupported::new("two CPUs", format!("{cpus} CPU"), remedy).into());
@@ -74,7 +74,7 @@ impl Mechanism for FutexContended {
         match parameters.word(WHAT.name) {
             HASH => compete(crew, Words::default(), Words::default()),
             _ => {
-                let held = Arc::<Held>::default();
+                let held = Arc::<LockOwner>::default();
                 compete(crew, Lock { held: Arc::clone(&held), me: 0 }, Lock { held, me: 1 })
             }
         }
@@ -92,8 +92,8 @@ fn compete(
     mut driver: impl Contender + 'static,
     mut partner: impl Contender + Send + 'static,
 ) -> Result<Box<dyn Operation>, Failure> {
-    let shift = Arc::new(Shift::default());
-    let partners = Arc::clone(&shift);
+    let gate = Arc::new(BatchGate::default());
+    let partners = Arc::clone(&gate);
     crew.spawn(1, move |ready| {
         ready.signal();
         while partners.await_next()? {
@@ -104,9 +104,9 @@ fn compete(
         }
         Ok(())
     })?;
-    let foreman = Foreman(shift);
+    let owner = GateOwner(gate);
     Ok(Box::new(move |ops: u64| {
-        foreman.begin()?;
+        owner.begin()?;
         let batch = Batch::timed(|| {
             let mut made = 0;
             while made < ops {
@@ -114,8 +114,8 @@ fn compete(
             }
             Ok(made)
         });
-        foreman.close();
-        foreman.await_gone()?;
+        owner.close();
+        owner.await_gone()?;
         batch
     }))
 }
@@ -137,7 +137,7 @@ impl Contender for Words {
         for _ in 0..PAIR {
             self.next = (self.next + 1) % self.words.len();
             // It holds 0: the call returns at once.
-            wait(&self.words[self.next], 1, Scope::Private, None)?;
+            wait(&self.words[self.next], 1, FutexScope::Private, None)?;
         }
         Ok(PAIR)
     }
@@ -145,22 +145,22 @@ impl Contender for Words {
 
 /// The lock, and who held it last, which it protects.
 #[derive(Debug, Default)]
-struct Held {
+struct LockOwner {
     lock: AtomicU32,
     last: AtomicU32,
 }
 
 struct Lock {
-    held: Arc<Held>,
+    held: Arc<LockOwner>,
     me: u32,
 }
 
 impl Contender for Lock {
     fn make_two_calls(&mut self) -> Result<u64, SysError> {
-        lock_pi(&self.held.lock, Scope::Private)?;
+        lock_pi(&self.held.lock, FutexScope::Private)?;
         // The lock orders it.
         let last = self.held.last.swap(self.me, Ordering::Relaxed);
-        unlock_pi(&self.held.lock, Scope::Private)?;
+        unlock_pi(&self.held.lock, FutexScope::Private)?;
         Ok(if last == self.me { 0 } else { PAIR })
     }
 }

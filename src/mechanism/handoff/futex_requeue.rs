@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::baton::{Baton, NOT_YET};
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::turn_flags::{NOT_YET, TurnFlags};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
-use crate::sys::futex::{Scope, requeue, wait, wake};
+use crate::sys::futex::{FutexScope, requeue, wait, wake};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/futex_requeue",
@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "futex(2), FUTEX_CMP_REQUEUE; Linux tools/perf/bench/futex-requeue.c",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         let calls = Expectation::nothing()
             .call("futex:requeue", Bound::Exactly(1.0))
@@ -45,12 +45,12 @@ impl Mechanism for FutexRequeue {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (driver, partner) = Baton::pair();
+        let (driver, partner) = TurnFlags::pair();
         let second = Arc::<[Second; 2]>::default();
         take_turns(
             crew,
-            Half { baton: driver, second: Arc::clone(&second), other: 1 },
-            Half { baton: partner, second, other: 0 },
+            Half { flags: driver, second: Arc::clone(&second), other: 1 },
+            Half { flags: partner, second, other: 0 },
         )
     }
 }
@@ -61,7 +61,7 @@ impl Mechanism for FutexRequeue {
 struct Second(AtomicU32);
 
 struct Half {
-    baton: Baton,
+    flags: TurnFlags,
     second: Arc<[Second; 2]>,
     other: usize,
 }
@@ -69,22 +69,22 @@ struct Half {
 impl Half {
     fn move_and_wake(&self, value: u32) -> Result<(), Failure> {
         let second = &self.second[self.other].0;
-        requeue(self.baton.other(), value, second, Scope::Private)?;
-        wake(second, 1, Scope::Private)?;
+        requeue(self.flags.other(), value, second, FutexScope::Private)?;
+        wake(second, 1, FutexScope::Private)?;
         Ok(())
     }
 }
 
 impl Side for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
-        self.baton.pass();
-        self.move_and_wake(super::baton::TURN)
+        self.flags.pass();
+        self.move_and_wake(super::turn_flags::TURN)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         loop {
-            wait(self.baton.own(), NOT_YET, Scope::Private, None)?;
-            if let Some(turn) = self.baton.take() {
+            wait(self.flags.own(), NOT_YET, FutexScope::Private, None)?;
+            if let Some(turn) = self.flags.take() {
                 return Ok(turn);
             }
         }
@@ -93,8 +93,8 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.baton.drop_for_good();
+        self.flags.drop_for_good();
         // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
-        let _ = wake(self.baton.other(), 1, Scope::Private);
+        let _ = wake(self.flags.other(), 1, FutexScope::Private);
     }
 }

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use self::baton::Baton;
-use super::shift::{self, Foreman, Shift};
-use super::{Batch, Bound, Crew, Demand, Expectation, Failure, Group, Operation, Parameters, Placement};
+use self::turn_flags::TurnFlags;
+use super::batch_gate::{self, BatchGate, GateOwner};
+use super::{Batch, Bound, Crew, Expectation, Failure, Group, Operation, Parameters, Placement, Resources};
 use crate::units::Quantity;
 
 mod async_mutex;
-mod baton;
 mod condvar;
 mod crossbeam_channel;
 mod eventfd;
@@ -33,6 +32,7 @@ mod spin;
 mod spin_then_park;
 mod tcp_loopback;
 mod tokio_notify;
+mod turn_flags;
 mod udp_loopback;
 mod uring_futex;
 mod uring_msg_ring;
@@ -50,13 +50,13 @@ const ROUND_TRIP: u64 = 2;
 
 /// What the partner finds when its turn comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Wakeup {
     /// To answer.
-    Mine,
+    Go,
     /// To sleep until the next batch, where waiting for a turn is no sleep.
-    Rest,
+    Pause,
     /// To end: the driver's side is gone.
-    Over,
+    Stop,
 }
 
 /// One task's side of a handoff.
@@ -70,11 +70,11 @@ trait Side {
     fn hand_over(&mut self) -> Result<(), Failure>;
 
     /// Waits until the other task has handed over, or has ended.
-    fn await_turn(&mut self) -> Result<Turn, Failure>;
+    fn await_turn(&mut self) -> Result<Wakeup, Failure>;
 }
 
 /// Seats the partner, and returns the driver's part. Dropping `driver` must end the partner's turn with
-/// [`Turn::Over`].
+/// [`Wakeup::Over`].
 fn take_turns(
     crew: &mut Crew,
     mut driver: impl Side + 'static,
@@ -90,10 +90,10 @@ fn take_turns(
 }
 
 /// Answers until there is nothing to answer, and says why.
-fn answer(partner: &mut impl Side) -> Result<Turn, Failure> {
+fn answer(partner: &mut impl Side) -> Result<Wakeup, Failure> {
     loop {
         match partner.await_turn()? {
-            Turn::Mine => partner.hand_over()?,
+            Wakeup::Go => partner.hand_over()?,
             no_turn => return Ok(no_turn),
         }
     }
@@ -103,7 +103,7 @@ fn make_round_trips(driver: &mut impl Side, ops: u64) -> Result<u64, Failure> {
     let round_trips = ops / ROUND_TRIP;
     for _ in 0..round_trips {
         driver.hand_over()?;
-        if driver.await_turn()? != Turn::Mine {
+        if driver.await_turn()? != Wakeup::Go {
             return Err(Failure::Corrupted("the partner ended".into()));
         }
     }
@@ -113,49 +113,49 @@ fn make_round_trips(driver: &mut impl Side, ops: u64) -> Result<u64, Failure> {
 /// As [`take_turns`], for tasks that wait for their turn by looking again after a `pause` and never block: the partner
 /// sleeps between batches, where it would take a CPU from whatever is measured meanwhile.
 fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -> Result<Box<dyn Operation>, Failure> {
-    let (driver, partner) = Baton::pair();
-    let shift = Arc::new(Shift::default());
-    let mut partner = Awake { baton: partner, pause };
-    let partners = Arc::clone(&shift);
+    let (driver, partner) = TurnFlags::pair();
+    let gate = Arc::new(BatchGate::default());
+    let mut partner = SpinningHalf { flags: partner, pause };
+    let partners = Arc::clone(&gate);
     crew.spawn(1, move |ready| {
         ready.signal();
         while partners.await_next()? {
             let turn = answer(&mut partner)?;
             partners.leave()?;
-            if turn == Turn::Over {
+            if turn == Wakeup::Stop {
                 break;
             }
         }
         Ok(())
     })?;
-    let mut driver = Awake { baton: driver, pause };
-    let foreman = Foreman(shift);
+    let mut driver = SpinningHalf { flags: driver, pause };
+    let owner = GateOwner(gate);
     Ok(Box::new(move |ops: u64| {
-        foreman.begin()?;
+        owner.begin()?;
         let batch = Batch::timed(|| make_round_trips(&mut driver, ops));
-        foreman.close();
-        driver.baton.rest();
-        foreman.await_gone()?;
+        owner.close();
+        driver.flags.rest();
+        owner.await_gone()?;
         batch
     }))
 }
 
-struct Awake<P> {
-    baton: Baton,
+struct SpinningHalf<P> {
+    flags: TurnFlags,
     pause: P,
 }
 
-impl<P: Fn()> Side for Awake<P> {
+impl<P: Fn()> Side for SpinningHalf<P> {
     #[inline]
     fn hand_over(&mut self) -> Result<(), Failure> {
-        self.baton.pass();
+        self.flags.pass();
         Ok(())
     }
 
     #[inline]
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         loop {
-            match self.baton.take() {
+            match self.flags.take() {
                 Some(turn) => return Ok(turn),
                 None => (self.pause)(),
             }
@@ -163,9 +163,9 @@ impl<P: Fn()> Side for Awake<P> {
     }
 }
 
-impl<P> Drop for Awake<P> {
+impl<P> Drop for SpinningHalf<P> {
     fn drop(&mut self) {
-        self.baton.drop_for_good();
+        self.flags.drop_for_good();
     }
 }
 
@@ -175,12 +175,12 @@ fn handoffs_per_lap(_: &Parameters) -> u64 {
 
 /// Of tasks that wait without blocking, and sleep between batches.
 fn slept_between_batches() -> Expectation {
-    Expectation::nothing().per_batch(Expectation::OTHER_CALLS, shift::CALLS)
+    Expectation::nothing().per_batch(Expectation::OTHER_CALLS, batch_gate::CALLS)
 }
 
 /// Two threads and a handful of descriptors.
-fn demand(_: &Parameters) -> Demand {
-    Demand { descriptors: 8, threads: 2, processes: 0 }
+fn resources(_: &Parameters) -> Resources {
+    Resources { descriptors: 8, threads: 2, processes: 0 }
 }
 
 /// Where the tasks share a CPU every handoff is one wakeup and one switch. Who is woken may preempt its waker, and on
@@ -211,9 +211,9 @@ mod tests {
             Ok(())
         }
 
-        fn await_turn(&mut self) -> Result<Turn, Failure> {
+        fn await_turn(&mut self) -> Result<Wakeup, Failure> {
             self.taken += 1;
-            Ok(Turn::Mine)
+            Ok(Wakeup::Go)
         }
     }
 

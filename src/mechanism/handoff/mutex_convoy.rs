@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
-    Placement, Tasks, Unit, register,
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Placement, Resources, Tasks, Unit, register,
 };
-use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::futex::{FutexScope, wait, wake};
 
 const TASKS: Parameter = Parameter {
     name: "tasks",
@@ -32,7 +32,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "Blasgen, Gray, Mitoma and Price, \"The convoy phenomenon\", Operating Systems Review 13(2), 1979; futex(2)",
     lap: |parameters| parameters.number(TASKS.name),
-    demand: |parameters| Demand { descriptors: 0, threads: parameters.number(TASKS.name), processes: 0 },
+    resources: |parameters| Resources { descriptors: 0, threads: parameters.number(TASKS.name), processes: 0 },
     expects: |_, placement| {
         let calls =
             Expectation::nothing().call("futex:wake", Bound::Exactly(1.0)).call("futex:wait", Bound::Between(1.0, 1.1));
@@ -58,7 +58,7 @@ impl Mechanism for MutexConvoy {
         let tasks = parameters.size(TASKS.name);
         let lock = Arc::new(Lock::new(tasks));
         // The driver holds the lock from here on, but while a batch runs: between batches all others sleep.
-        let driver = Driver { ticket: lock.queue_up(), tasks: tasks as u64, lock: Arc::clone(&lock) };
+        let driver = ConvoyDriver { ticket: lock.queue_up(), tasks: tasks as u64, lock: Arc::clone(&lock) };
         for task in 1..tasks {
             let lock = Arc::clone(&lock);
             let mut ticket = lock.queue_up();
@@ -85,7 +85,7 @@ struct Lock {
     handovers: AtomicU64,
 }
 
-/// A cache line each, as the baton's.
+/// A cache line each, as the turn flags'.
 #[derive(Default)]
 #[repr(align(128))]
 struct Word(AtomicU32);
@@ -110,7 +110,7 @@ impl Lock {
         let again = self.queue_up();
         let word = self.word(ticket + 1);
         word.store(TURN, Ordering::Release);
-        wake(word, 1, Scope::Private)?;
+        wake(word, 1, FutexScope::Private)?;
         Ok(again)
     }
 
@@ -118,7 +118,7 @@ impl Lock {
     fn await_turn(&self, ticket: u64) -> Result<bool, Failure> {
         let word = self.word(ticket);
         loop {
-            wait(word, NOT_YET, Scope::Private, None)?;
+            wait(word, NOT_YET, FutexScope::Private, None)?;
             match word.load(Ordering::Acquire) {
                 NOT_YET => {}
                 TURN => {
@@ -131,13 +131,13 @@ impl Lock {
     }
 }
 
-struct Driver {
+struct ConvoyDriver {
     lock: Arc<Lock>,
     ticket: u64,
     tasks: u64,
 }
 
-impl Operation for Driver {
+impl Operation for ConvoyDriver {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         let before = self.lock.handovers.load(Ordering::Relaxed);
         let batch = Batch::timed(|| {
@@ -159,12 +159,12 @@ impl Operation for Driver {
     }
 }
 
-impl Drop for Driver {
+impl Drop for ConvoyDriver {
     fn drop(&mut self) {
         for word in &self.lock.words {
             word.0.store(OVER, Ordering::Release);
             // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
-            let _ = wake(&word.0, 1, Scope::Private);
+            let _ = wake(&word.0, 1, FutexScope::Private);
         }
     }
 }

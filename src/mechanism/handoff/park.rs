@@ -7,8 +7,8 @@
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 
-use super::baton::Baton;
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::turn_flags::TurnFlags;
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "doc.rust-lang.org/std/thread/fn.park.html; futex(2)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         // Who is not parked yet is woken by its token alone, without the kernel.
         let calls =
@@ -42,23 +42,23 @@ impl Mechanism for Park {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let (driver, partner) = Baton::pair();
-        let names = Arc::new(Names::default());
+        let (driver, partner) = TurnFlags::pair();
+        let names = Arc::new(ThreadHandles::default());
         // This is the driver's thread; the partner enters its name on its first turn, which comes by this name.
         let _ = names[0].set(thread::current());
         take_turns(
             crew,
-            Half { baton: driver, names: Arc::clone(&names), own: 0 },
-            Half { baton: partner, names, own: 1 },
+            Half { flags: driver, names: Arc::clone(&names), own: 0 },
+            Half { flags: partner, names, own: 1 },
         )
     }
 }
 
-type Names = [OnceLock<Thread>; 2];
+type ThreadHandles = [OnceLock<Thread>; 2];
 
 struct Half {
-    baton: Baton,
-    names: Arc<Names>,
+    flags: TurnFlags,
+    names: Arc<ThreadHandles>,
     own: usize,
 }
 
@@ -73,15 +73,15 @@ impl Half {
 
 impl Side for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
-        self.baton.pass();
+        self.flags.pass();
         self.wake_other();
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         self.names[self.own].get_or_init(thread::current);
         loop {
-            match self.baton.take() {
+            match self.flags.take() {
                 Some(turn) => return Ok(turn),
                 None => thread::park(),
             }
@@ -91,7 +91,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.baton.drop_for_good();
+        self.flags.drop_for_good();
         self.wake_other();
     }
 }

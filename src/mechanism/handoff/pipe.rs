@@ -6,11 +6,11 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
-use crate::sys::channel::{Received, pipe, read_byte, write_byte};
+use crate::sys::channel::{ReadOutcome, pipe, read_byte, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/pipe",
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "pipe(7); Linux tools/perf/bench/sched-pipe.c",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| expectation(placement),
 };
 
@@ -67,10 +67,10 @@ impl Side for Half {
         Ok(write_byte(&self.writer, 1)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         Ok(match read_byte(&self.reader)? {
-            Received::Byte(_) => Turn::Mine,
-            Received::Closed | Received::WouldBlock => Turn::Over,
+            ReadOutcome::Byte(_) => Wakeup::Go,
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Wakeup::Stop,
         })
     }
 }

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Side, Turn, answer, handoffs_per_lap, make_round_trips, switched_once};
+use super::{Side, Wakeup, answer, handoffs_per_lap, make_round_trips, switched_once};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     register,
 };
 use crate::sys::SysError;
-use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::futex::{FutexScope, wait, wake};
 use crate::sys::shared::Shared;
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -26,7 +26,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "futex(2), \"Private futexes\"; mmap(2), MAP_SHARED; fork(2)",
     lap: handoffs_per_lap,
-    demand: |_| Demand { descriptors: 0, threads: 1, processes: 1 },
+    resources: |_| Resources { descriptors: 0, threads: 1, processes: 1 },
     expects: |_, placement| {
         let calls =
             Expectation::nothing().call("futex:wake", Bound::Exactly(1.0)).call("futex:wait", Bound::Between(1.0, 1.1));
@@ -44,23 +44,23 @@ impl Mechanism for ProcessFutex {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let table = Arc::new(Table::new()?);
+        let table = Arc::new(SharedWords::new()?);
         let mut partner = Half { table: Arc::clone(&table), own: 1 };
         crew.fork(1, &[], |ready| {
             ready.signal();
             answer(&mut partner).is_ok()
         })?;
-        // One that could not take its seat would let the driver wait for ever.
+        // One that could not take its CPU mask would let the driver wait for ever.
         crew.await_ready()?;
-        let mut driver = Driver(Half { table, own: 0 });
+        let mut driver = ParentHalf(Half { table, own: 0 });
         // The first round trip shows that the child waits.
         make_round_trips(&mut driver, super::ROUND_TRIP)?;
         Ok(Box::new(move |ops: u64| Batch::timed(|| make_round_trips(&mut driver, ops))))
     }
 }
 
-/// Two words, 128 bytes apart: a cache line each, as the baton's are.
-type Table = Shared<[AtomicU32; 64]>;
+/// Two words, 128 bytes apart: a cache line each, as the turn flags' are.
+type SharedWords = Shared<[AtomicU32; 64]>;
 const APART: usize = 32;
 
 const NOT_YET: u32 = 0;
@@ -68,7 +68,7 @@ const TURN: u32 = 1;
 const OVER: u32 = 2;
 
 struct Half {
-    table: Arc<Table>,
+    table: Arc<SharedWords>,
     own: usize,
 }
 
@@ -76,20 +76,20 @@ impl Half {
     fn give(&self, turn: u32) -> Result<(), SysError> {
         let other = &self.table[(1 - self.own) * APART];
         other.store(turn, Ordering::Release);
-        wake(other, 1, Scope::Shared).map(|_| ())
+        wake(other, 1, FutexScope::Shared).map(|_| ())
     }
 
-    fn take(&self) -> Result<Turn, SysError> {
+    fn take(&self) -> Result<Wakeup, SysError> {
         let own = &self.table[self.own * APART];
         loop {
-            wait(own, NOT_YET, Scope::Shared, None)?;
+            wait(own, NOT_YET, FutexScope::Shared, None)?;
             match own.load(Ordering::Acquire) {
                 NOT_YET => {}
                 TURN => {
                     own.store(NOT_YET, Ordering::Relaxed);
-                    return Ok(Turn::Mine);
+                    return Ok(Wakeup::Go);
                 }
-                _ => return Ok(Turn::Over),
+                _ => return Ok(Wakeup::Stop),
             }
         }
     }
@@ -100,25 +100,25 @@ impl Side for Half {
         Ok(self.give(TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         Ok(self.take()?)
     }
 }
 
 /// The parent's half, whose end is the child's.
-struct Driver(Half);
+struct ParentHalf(Half);
 
-impl Side for Driver {
+impl Side for ParentHalf {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.0.hand_over()
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         self.0.await_turn()
     }
 }
 
-impl Drop for Driver {
+impl Drop for ParentHalf {
     fn drop(&mut self) {
         // A child that cannot hear it is killed when its time is up.
         let _ = self.0.give(OVER);

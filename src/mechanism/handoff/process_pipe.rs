@@ -7,11 +7,11 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::pipe::expectation;
-use super::{Side, Turn, answer, handoffs_per_lap, make_round_trips};
+use super::{Side, Wakeup, answer, handoffs_per_lap, make_round_trips};
 use crate::mechanism::{
-    Batch, Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
+    Batch, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register,
 };
-use crate::sys::channel::{Received, pipe, read_byte, write_byte};
+use crate::sys::channel::{ReadOutcome, pipe, read_byte, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/process_pipe",
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "pipe(7), fork(2); Linux tools/perf/bench/sched-pipe.c",
     lap: handoffs_per_lap,
-    demand: |_| Demand { descriptors: 4, threads: 1, processes: 1 },
+    resources: |_| Resources { descriptors: 4, threads: 1, processes: 1 },
     expects: |_, placement| expectation(placement),
 };
 
@@ -63,10 +63,10 @@ impl Side for Half {
         Ok(write_byte(&self.writer, 1)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         Ok(match read_byte(&self.reader)? {
-            Received::Byte(_) => Turn::Mine,
-            Received::Closed | Received::WouldBlock => Turn::Over,
+            ReadOutcome::Byte(_) => Wakeup::Go,
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Wakeup::Stop,
         })
     }
 }

@@ -7,7 +7,7 @@
 //! deadline one slice back, which lets the other run only while it is eligible. With `--policy fifo` (where permitted)
 //! it is certain: the caller goes behind the others of its priority, and a yield is a switch every time.
 
-use super::{demand, handoffs_per_lap, slept_between_batches, take_turns_awake};
+use super::{handoffs_per_lap, resources, slept_between_batches, take_turns_awake};
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -20,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "sched_yield(2); Linux kernel/sched/fair.c, yield_task_fair",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, _| {
         // Who yields stays runnable, so the kernel books its switch as involuntary.
         slept_between_batches()

@@ -8,8 +8,8 @@ use std::sync::mpsc;
 
 use super::{ROUND_TRIP, handoffs_per_lap, switched_once};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks,
-    Unit, register,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Resources,
+    Tasks, Unit, register,
 };
 use crate::sys::seccomp::{Listener, ask, supervise_current_thread};
 
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["seccomp with SECCOMP_RET_USER_NOTIF (Linux 5.0)"],
     source: "seccomp_unotify(2)",
     lap: handoffs_per_lap,
-    demand: |_| Demand { descriptors: 1, threads: 2, processes: 0 },
+    resources: |_| Resources { descriptors: 1, threads: 2, processes: 0 },
     expects: |_, placement| {
         let calls = Expectation::nothing().call("getppid", Bound::Exactly(0.5)).call("ioctl", Bound::Exactly(1.0));
         match placement {
@@ -53,7 +53,7 @@ impl Mechanism for SeccompNotify {
         })?;
         let listener = supervise_current_thread()?;
         hand_over.send(listener).map_err(|_| Failure::Corrupted("the supervisor ended".into()))?;
-        Ok(Box::new(Asker { asked: 0 }))
+        Ok(Box::new(NotifyingTask { asked: 0 }))
     }
 }
 
@@ -70,11 +70,11 @@ fn supervise(listener: &Listener) -> Result<(), Failure> {
     }
 }
 
-struct Asker {
+struct NotifyingTask {
     asked: u64,
 }
 
-impl Operation for Asker {
+impl Operation for NotifyingTask {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         Batch::timed(|| {
             let round_trips = ops / ROUND_TRIP;
@@ -90,7 +90,7 @@ impl Operation for Asker {
     }
 }
 
-impl Drop for Asker {
+impl Drop for NotifyingTask {
     fn drop(&mut self) {
         // ENOSYS when the supervisor is gone already.
         let _ = ask(OVER);

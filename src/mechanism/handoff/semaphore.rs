@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "sem_overview(7); glibc nptl/sem_waitcommon.c",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         // Nobody is woken who does not wait, and nobody waits who finds the count above 0.
         let calls =
@@ -62,10 +62,10 @@ impl Side for Half {
         Ok(self.table.came[1 - self.own].post()?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         self.table.came[self.own].wait()?;
         // The post before the wait orders it: sem_post(3) synchronizes memory.
-        Ok(if self.table.over.load(Ordering::Relaxed) { Turn::Over } else { Turn::Mine })
+        Ok(if self.table.over.load(Ordering::Relaxed) { Wakeup::Stop } else { Wakeup::Go })
     }
 }
 

@@ -6,11 +6,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
-use crate::sys::signal::{Receiver, take};
+use crate::sys::signal::{SignalReceiver, take};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/signal",
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "signal(7), rt_tgsigqueueinfo(2), sigwaitinfo(2)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         let calls = Expectation::nothing()
             .call("rt_tgsigqueueinfo", Bound::Exactly(1.0))
@@ -45,9 +45,9 @@ impl Mechanism for Signal {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let names = Arc::new(Names::default());
+        let names = Arc::new(Receivers::default());
         // Blocked here before the partner exists, it is blocked there from the start.
-        let _ = names[0].set(Receiver::current_thread()?);
+        let _ = names[0].set(SignalReceiver::current_thread()?);
         let driver = Half { names: Arc::clone(&names), own: 0 };
         let operation = take_turns(crew, driver, Half { names, own: 1 })?;
         // Until the partner has entered its name there is nobody to send to.
@@ -56,13 +56,13 @@ impl Mechanism for Signal {
     }
 }
 
-type Names = [OnceLock<Receiver>; 2];
+type Receivers = [OnceLock<SignalReceiver>; 2];
 
 const TURN: i32 = 1;
 const OVER: i32 = 2;
 
 struct Half {
-    names: Arc<Names>,
+    names: Arc<Receivers>,
     own: usize,
 }
 
@@ -77,7 +77,7 @@ impl Half {
 
 impl Side for Half {
     fn arrive(&mut self) -> Result<(), Failure> {
-        let _ = self.names[self.own].set(Receiver::current_thread()?);
+        let _ = self.names[self.own].set(SignalReceiver::current_thread()?);
         Ok(())
     }
 
@@ -85,8 +85,8 @@ impl Side for Half {
         self.send(TURN)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
-        Ok(if take()? == TURN { Turn::Mine } else { Turn::Over })
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+        Ok(if take()? == TURN { Wakeup::Go } else { Wakeup::Stop })
     }
 }
 

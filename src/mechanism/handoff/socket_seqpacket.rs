@@ -5,8 +5,8 @@
 //! message either way, and no merging of what was written (net/unix/af_unix.c, `unix_seqpacket_recvmsg`).
 //! Distortions: a message of one byte, which a stream would not have merged either.
 
-use super::socketpair::{Half, through_a_socket};
-use super::{demand, handoffs_per_lap, take_turns};
+use super::socketpair::{StreamHalf, through_a_socket};
+use super::{handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "unix(7), SOCK_SEQPACKET; socketpair(2)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| match placement {
         // As on the stream: the reader may preempt the writer, which then runs once more before it sleeps.
         Placement::SameCpu => through_a_socket(placement).switches(Bound::Between(1.0, 2.1)),
@@ -41,6 +41,6 @@ impl Mechanism for SocketSeqpacket {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let ends = seqpacket_pair()?;
-        take_turns(crew, Half(ends.reader), Half(ends.writer))
+        take_turns(crew, StreamHalf(ends.reader), StreamHalf(ends.writer))
     }
 }

@@ -6,11 +6,11 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
-use crate::sys::channel::{Received, read_byte, socket_pair, write_byte};
+use crate::sys::channel::{ReadOutcome, read_byte, socket_pair, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/socketpair",
@@ -22,10 +22,10 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "socketpair(2), unix(7)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| match placement {
-        // One sleep a handoff, and preemptions besides, where the reader wakes and finds the writer not done with it: up to
-        // three in ten on Linux 6.18, one each time on 7.2 (emulated).
+        // One sleep a handoff, and preemptions besides, where the reader wakes and finds the writer not done with it:
+        // up to three in ten on Linux 6.18, one each time on 7.2 (emulated).
         Placement::SameCpu => through_a_socket(placement).switches(Bound::Between(1.0, 2.1)),
         _ => through_a_socket(placement),
     },
@@ -42,7 +42,7 @@ impl Mechanism for Socketpair {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let ends = socket_pair(false)?;
-        take_turns(crew, Half(ends.reader), Half(ends.writer))
+        take_turns(crew, StreamHalf(ends.reader), StreamHalf(ends.writer))
     }
 }
 
@@ -57,17 +57,17 @@ pub(super) fn through_a_socket(placement: Placement) -> Expectation {
 }
 
 /// One end of a stream; closing it ends the other's turn.
-pub(super) struct Half(pub(super) OwnedFd);
+pub(super) struct StreamHalf(pub(super) OwnedFd);
 
-impl Side for Half {
+impl Side for StreamHalf {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(write_byte(&self.0, 1)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         Ok(match read_byte(&self.0)? {
-            Received::Byte(_) => Turn::Mine,
-            Received::Closed | Received::WouldBlock => Turn::Over,
+            ReadOutcome::Byte(_) => Wakeup::Go,
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Wakeup::Stop,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Two tasks spin on a cache line each: the floor, below every kernel.
 //!
 //! Timed: the way of one cache line from core to core. Not timed: waking the partner, which sleeps between batches.
-//! Distortions: both CPUs are busy all the time, which is the price; a hypervisor that takes one of them away stops both. `spin_loop` is PAUSE on x86, which yields the core's
-//! shared resources to the other hardware thread and costs up to 140 cycles (Intel optimization manual, "Pause latency
-//! in Skylake"), so it is part of what is measured, as it is of every real spin lock.
+//! Distortions: both CPUs are busy all the time, which is the price; a hypervisor that takes one of them away stops
+//! both. `spin_loop` is PAUSE on x86, which yields the core's shared resources to the other hardware thread and costs
+//! up to 140 cycles (Intel optimization manual, "Pause latency in Skylake"), so it is part of what is measured, as it
+//! is of every real spin lock.
 
-use super::{demand, handoffs_per_lap, slept_between_batches, take_turns_awake};
+use super::{handoffs_per_lap, resources, slept_between_batches, take_turns_awake};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -20,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["two CPUs that this process may use"],
     source: "Intel 64 and IA-32 Architectures Optimization Reference Manual, PAUSE; Arm ARM, ISB and YIELD",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, _| slept_between_batches().voluntary(Bound::AtMost(0.01)).wakeups(Bound::AtMost(0.01)),
 };
 
@@ -34,7 +35,7 @@ impl Mechanism for Spin {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let cpus = crew.seating().cpus().len();
+        let cpus = crew.assignment().cpus().len();
         if cpus < 2 {
             let observed = format!("{cpus} CPU");
             return Err(

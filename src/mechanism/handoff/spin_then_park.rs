@@ -8,13 +8,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::baton::Baton;
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::turn_flags::TurnFlags;
+use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
     register,
 };
-use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::futex::{FutexScope, wait, wake};
 
 const SPIN: Parameter = Parameter {
     name: "spin",
@@ -32,7 +32,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "futex(2); Karlin, Li, Manasse and Owicki, \"Empirical studies of competitive spinning\", SOSP 1991",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, _| {
         Expectation::nothing()
             .call("futex:wake", Bound::AtMost(1.0))
@@ -53,21 +53,21 @@ impl Mechanism for SpinThenPark {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let budget = Duration::from_nanos(parameters.number(SPIN.name));
-        let (driver, partner) = Baton::pair();
-        take_turns(crew, Half { baton: driver, budget }, Half { baton: partner, budget })
+        let (driver, partner) = TurnFlags::pair();
+        take_turns(crew, Half { flags: driver, budget }, Half { flags: partner, budget })
     }
 }
 
 struct Half {
-    baton: Baton,
+    flags: TurnFlags,
     budget: Duration,
 }
 
 impl Half {
-    fn spin(&self) -> Option<Turn> {
+    fn spin(&self) -> Option<Wakeup> {
         let start = Instant::now();
         loop {
-            if let Some(turn) = self.baton.take() {
+            if let Some(turn) = self.flags.take() {
                 return Some(turn);
             }
             if start.elapsed() >= self.budget {
@@ -80,22 +80,22 @@ impl Half {
 
 impl Side for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
-        if self.baton.pass_to_sleeper() {
-            wake(self.baton.other(), 1, Scope::Private)?;
+        if self.flags.pass_to_sleeper() {
+            wake(self.flags.other(), 1, FutexScope::Private)?;
         }
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         if let Some(turn) = self.spin() {
             return Ok(turn);
         }
-        let parked = self.baton.park();
+        let parked = self.flags.park();
         loop {
             if let Some(asleep) = parked {
-                wait(self.baton.own(), asleep, Scope::Private, None)?;
+                wait(self.flags.own(), asleep, FutexScope::Private, None)?;
             }
-            if let Some(turn) = self.baton.take() {
+            if let Some(turn) = self.flags.take() {
                 return Ok(turn);
             }
         }
@@ -104,8 +104,8 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.baton.drop_for_good();
+        self.flags.drop_for_good();
         // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
-        let _ = wake(self.baton.other(), 1, Scope::Private);
+        let _ = wake(self.flags.other(), 1, FutexScope::Private);
     }
 }

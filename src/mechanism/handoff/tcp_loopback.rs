@@ -7,8 +7,8 @@
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use super::socketpair::{Half, through_a_socket};
-use super::{demand, handoffs_per_lap, take_turns};
+use super::socketpair::{StreamHalf, through_a_socket};
+use super::{handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::SysError;
 
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["a loopback interface"],
     source: "tcp(7), TCP_NODELAY; RFC 896",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         // TCP_NODELAY on both ends, and the listener's SO_REUSEADDR, which the standard library sets.
         through_a_socket(placement).set_up("setsockopt", Bound::Exactly(3.0))
@@ -47,6 +47,6 @@ impl Mechanism for TcpLoopback {
         for end in [&driver, &partner] {
             end.set_nodelay(true).map_err(failed("setsockopt TCP_NODELAY"))?;
         }
-        take_turns(crew, Half(driver.into()), Half(partner.into()))
+        take_turns(crew, StreamHalf(driver.into()), StreamHalf(partner.into()))
     }
 }

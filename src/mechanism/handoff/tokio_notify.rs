@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use super::{ROUND_TRIP, handoffs_per_lap};
 use crate::mechanism::workers::Workers;
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
-    Tasks, Unit, register,
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
+    Resources, Tasks, Unit, register,
 };
 
 pub(super) const FLAVOUR: Parameter = Parameter {
@@ -38,7 +38,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/tokio, sync::Notify; runtime, \"Multi-threaded runtime\"",
     lap: handoffs_per_lap,
-    demand: |_| Demand { descriptors: 8, threads: 1 + WORKERS as u64, processes: 0 },
+    resources: |_| Resources { descriptors: 8, threads: 1 + WORKERS as u64, processes: 0 },
     expects: |parameters, _| match parameters.word(FLAVOUR.name) {
         SAME_THREAD => Expectation::nothing(),
         _ => Expectation::nothing()
@@ -116,17 +116,17 @@ async fn drive(table: Arc<Table>, ops: u64) -> Batch {
     Batch::since(start, done)
 }
 
-/// Worker k in seat k; both tell whether they got there before the first task runs.
+/// Worker k in CPU mask k; both tell whether they got there before the first task runs.
 pub(super) fn two_workers(crew: &Crew) -> Result<Runtime, Failure> {
     let names = Arc::new(Mutex::new(vec![crew.name(2), crew.name(1)]));
-    let seats = Workers::of(crew, WORKERS)?;
-    let seats_of_workers = Arc::clone(&seats);
+    let masks = Workers::of(crew, WORKERS)?;
+    let seats_of_workers = Arc::clone(&masks);
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name_fn(move || names.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default())
         .on_thread_start(move || seats_of_workers.take_seat())
         .build()
         .map_err(|error| Failure::library("tokio", error))?;
-    seats.await_all()?;
+    masks.await_all()?;
     Ok(runtime)
 }

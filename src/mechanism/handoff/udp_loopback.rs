@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use super::socketpair::through_a_socket;
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::SysError;
-use crate::sys::channel::{Received, read_byte, write_byte};
+use crate::sys::channel::{ReadOutcome, read_byte, write_byte};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/udp_loopback",
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["a loopback interface"],
     source: "udp(7)",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| through_a_socket(placement),
 };
 
@@ -58,10 +58,10 @@ impl Side for Half {
         Ok(write_byte(&self.0, TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         Ok(match read_byte(&self.0)? {
-            Received::Byte(TURN) => Turn::Mine,
-            _ => Turn::Over,
+            ReadOutcome::Byte(TURN) => Wakeup::Go,
+            _ => Wakeup::Stop,
         })
     }
 }

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::errno::Errno;
 
 use super::uring_msg_ring::{ENTRIES, knows};
-use super::{Side, Turn, demand, handoffs_per_lap, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
     Unsupported, register,
 };
 use crate::sys::SysError;
-use crate::sys::bare_ring::{Arrival, BareRing, Request};
+use crate::sys::bare_ring::{Arrival, BareRing, RingOp};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/uring_futex",
@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with IORING_OP_FUTEX_WAIT (Linux 6.7)"],
     source: "io_uring_enter(2), IORING_OP_FUTEX_WAIT and IORING_OP_FUTEX_WAKE",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         let calls = Expectation::nothing().call("io_uring_enter", Bound::Between(1.0, 1.1));
         let seen = calls.voluntary(Bound::AtMost(1.1)).wakeups(Bound::AtMost(1.1));
@@ -50,7 +50,7 @@ impl Mechanism for UringFutex {
     }
 
     fn probe(&self) -> Result<(), Unsupported> {
-        knows(Request::Futex, "IORING_OP_FUTEX_WAIT (Linux 6.7)")
+        knows(RingOp::Futex, "IORING_OP_FUTEX_WAIT (Linux 6.7)")
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
@@ -90,15 +90,15 @@ impl Half {
         self.ring.push_futex_wake(self.other, WAKE)
     }
 
-    fn take(&self) -> Option<Turn> {
+    fn take(&self) -> Option<Wakeup> {
         let own = self.ring.word(self.own);
         match own.load(Ordering::Acquire) {
             NOT_YET => None,
             TURN => {
                 own.store(NOT_YET, Ordering::Relaxed);
-                Some(Turn::Mine)
+                Some(Wakeup::Go)
             }
-            _ => Some(Turn::Over),
+            _ => Some(Wakeup::Stop),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Side for Half {
         Ok(self.give(TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         loop {
             self.ring.push_futex_wait(self.own, NOT_YET, WAIT)?;
             self.ring.submit_and_wait(1)?;

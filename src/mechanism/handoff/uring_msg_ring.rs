@@ -5,12 +5,12 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Turn, demand, handoffs_per_lap, switched_once, take_turns};
+use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
 use crate::sys::SysError;
-use crate::sys::bare_ring::{Arrival, BareRing, Request};
+use crate::sys::bare_ring::{Arrival, BareRing, RingOp};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/uring_msg_ring",
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with IORING_OP_MSG_RING (Linux 5.18)"],
     source: "io_uring_enter(2), IORING_OP_MSG_RING",
     lap: handoffs_per_lap,
-    demand,
+    resources,
     expects: |_, placement| {
         let calls = Expectation::nothing().call("io_uring_enter", Bound::Exactly(1.0));
         switched_once(calls, placement)
@@ -39,7 +39,7 @@ impl Mechanism for UringMsgRing {
     }
 
     fn probe(&self) -> Result<(), Unsupported> {
-        knows(Request::Message, "IORING_OP_MSG_RING (Linux 5.18)")
+        knows(RingOp::Message, "IORING_OP_MSG_RING (Linux 5.18)")
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
@@ -52,7 +52,7 @@ impl Mechanism for UringMsgRing {
 pub(super) const ENTRIES: u32 = 4;
 
 /// Whether this kernel has io_uring, lets this process use it, and knows `request`.
-pub(super) fn knows(request: Request, words: &str) -> Result<(), Unsupported> {
+pub(super) fn knows(request: RingOp, words: &str) -> Result<(), Unsupported> {
     let missing = |observed: String, remedy: &str| Unsupported::new(format!("io_uring with {words}"), observed, remedy);
     match request.is_known() {
         Ok(true) => Ok(()),
@@ -86,12 +86,12 @@ impl Side for Half {
         Ok(self.queue(TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Turn, Failure> {
+    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
         loop {
             self.ring.submit_and_wait(1)?;
             match self.ring.arrival() {
-                Some(Arrival { tag: TURN, .. }) => return Ok(Turn::Mine),
-                Some(Arrival { tag: OVER, .. }) => return Ok(Turn::Over),
+                Some(Arrival { tag: TURN, .. }) => return Ok(Wakeup::Go),
+                Some(Arrival { tag: OVER, .. }) => return Ok(Wakeup::Stop),
                 Some(Arrival { result, .. }) => {
                     let errno = nix::errno::Errno::from_raw(-result);
                     return Err(SysError::new("IORING_OP_MSG_RING", errno).into());

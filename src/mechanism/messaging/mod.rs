@@ -14,16 +14,18 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use self::track::{Member, Track};
-use super::{Batch, Bound, Demand, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Placement};
+use self::lap_barrier::{LapBarrier, LapGuard};
+use super::{
+    Batch, Bound, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Placement, Resources,
+};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_whole, socket_pair, write_whole};
 use crate::units::Quantity;
 
+mod lap_barrier;
 mod one_thread;
 mod process;
 mod thread;
-mod track;
 
 /// The group.
 pub const GROUP: Group = Group {
@@ -70,7 +72,7 @@ const SOURCE: &str = "hackbench(8) of rt-tests; Linux tools/perf/bench/sched-mes
 
 /// Who sends how much, as the parameters say.
 #[derive(Debug, Clone, Copy)]
-struct Plan {
+struct MessagePattern {
     groups: usize,
     fan: usize,
     loops: u64,
@@ -78,7 +80,7 @@ struct Plan {
     pipes: bool,
 }
 
-impl Plan {
+impl MessagePattern {
     fn of(parameters: &Parameters) -> Self {
         Self {
             groups: parameters.size(GROUPS.name),
@@ -139,10 +141,10 @@ fn verify(lap: u32, message: &[u8]) -> Result<(), Failure> {
 }
 
 /// A sender's life. Allocates nothing: a forked task may live it.
-fn send(track: &Track, writers: &[OwnedFd], message: &mut [u8], loops: u64) -> Result<(), Failure> {
-    let _member = Member(track);
+fn send(barrier: &LapBarrier, writers: &[OwnedFd], message: &mut [u8], loops: u64) -> Result<(), Failure> {
+    let _member = LapGuard(barrier);
     let mut lap = 0;
-    while let Some(next) = track.await_lap(lap)? {
+    while let Some(next) = barrier.await_lap(lap)? {
         lap = next;
         message.fill(token(lap));
         for _ in 0..loops {
@@ -155,14 +157,14 @@ fn send(track: &Track, writers: &[OwnedFd], message: &mut [u8], loops: u64) -> R
 }
 
 /// A receiver's life, until all its senders are gone. Allocates nothing, unless it fails.
-fn receive(track: &Track, reader: &OwnedFd, message: &mut [u8], messages: u64) -> Result<(), Failure> {
-    let _member = Member(track);
+fn receive(barrier: &LapBarrier, reader: &OwnedFd, message: &mut [u8], messages: u64) -> Result<(), Failure> {
+    let _member = LapGuard(barrier);
     let (mut lap, mut left) = (1, messages);
     while read_whole(reader, message)? {
         verify(lap, message)?;
         left -= 1;
         if left == 0 {
-            track.arrive(lap)?;
+            barrier.arrive(lap)?;
             (lap, left) = (lap + 1, messages);
         }
     }
@@ -170,51 +172,51 @@ fn receive(track: &Track, reader: &OwnedFd, message: &mut [u8], messages: u64) -
 }
 
 /// The driver's part. Made before the first task is, so that dropping it ends whatever tasks there are.
-struct Lead {
-    track: Arc<Track>,
-    plan: Plan,
+struct DriverSide {
+    barrier: Arc<LapBarrier>,
+    plan: MessagePattern,
     lap: u32,
 }
 
-impl Lead {
-    fn new(plan: Plan) -> Result<Self, Failure> {
-        Ok(Self { track: Arc::new(Track::new()?), plan, lap: 0 })
+impl DriverSide {
+    fn new(plan: MessagePattern) -> Result<Self, Failure> {
+        Ok(Self { barrier: Arc::new(LapBarrier::new()?), plan, lap: 0 })
     }
 }
 
-impl Operation for Lead {
+impl Operation for DriverSide {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         let messages = self.plan.messages();
         Batch::timed(|| {
             for _ in 0..ops / messages {
                 self.lap += 1;
-                self.track.run_lap(self.lap, self.plan.receivers())?;
+                self.barrier.run_lap(self.lap, self.plan.receivers())?;
             }
             Ok(ops / messages * messages)
         })
     }
 }
 
-impl Drop for Lead {
+impl Drop for DriverSide {
     fn drop(&mut self) {
-        self.track.close();
+        self.barrier.close();
     }
 }
 
 fn messages_per_lap(parameters: &Parameters) -> u64 {
-    Plan::of(parameters).messages()
+    MessagePattern::of(parameters).messages()
 }
 
 fn tasks(parameters: &Parameters) -> u64 {
-    2 * Plan::of(parameters).receivers() as u64 + 1
+    2 * MessagePattern::of(parameters).receivers() as u64 + 1
 }
 
 fn descriptors(parameters: &Parameters) -> u64 {
-    2 * Plan::of(parameters).receivers() as u64 + 8
+    2 * MessagePattern::of(parameters).receivers() as u64 + 8
 }
 
-fn demand_of_one_thread(parameters: &Parameters) -> Demand {
-    Demand { descriptors: descriptors(parameters), threads: 1, processes: 0 }
+fn resources_of_one_thread(parameters: &Parameters) -> Resources {
+    Resources { descriptors: descriptors(parameters), threads: 1, processes: 0 }
 }
 
 fn read_and_write() -> Expectation {
@@ -224,7 +226,7 @@ fn read_and_write() -> Expectation {
 /// What a message does when its sender and its receiver block: who waits how often is the scheduler's choice, which
 /// lets senders fill a channel before its receiver runs, or wakes it for each message.
 fn exchanged(parameters: &Parameters, placement: Placement) -> Expectation {
-    let plan = Plan::of(parameters);
+    let plan = MessagePattern::of(parameters);
     // Each sender waits for the lap and the driver for its end; the driver wakes the senders and the last receiver it.
     let laps = 1.0 / plan.messages() as f64;
     let calls = read_and_write()

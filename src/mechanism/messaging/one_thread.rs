@@ -1,11 +1,13 @@
-//! One thread sends every message and receives it at once: the copying in and out of the kernel, and nobody to wake. The
-//! baseline of the group.
+//! One thread sends every message and receives it at once: the copying in and out of the kernel, and nobody to wake.
+//! The baseline of the group.
 //!
 //! Timed: a write and a read per message, to the channels of all receivers in turn. Not timed: opening the channels.
 //! Distortions: each message is read by the thread, and so the CPU, that has just written it, from a channel that holds
 //! nothing else.
 
-use super::{PARAMETERS, Plan, SOURCE, demand_of_one_thread, messages_per_lap, read_and_write, token, verify};
+use super::{
+    MessagePattern, PARAMETERS, SOURCE, messages_per_lap, read_and_write, resources_of_one_thread, token, verify,
+};
 use crate::mechanism::{Batch, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::channel::{read_whole, write_whole};
 
@@ -19,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: SOURCE,
     lap: messages_per_lap,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |_, _| read_and_write(),
 };
 
@@ -33,7 +35,7 @@ impl Mechanism for OneThread {
     }
 
     fn set_up(&self, parameters: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let plan = Plan::of(parameters);
+        let plan = MessagePattern::of(parameters);
         let groups = (0..plan.groups).map(|_| plan.channels()).collect::<Result<Vec<_>, _>>()?;
         let (mut message, mut lap) = (plan.message(), 0_u32);
         Ok(Box::new(move |ops: u64| {

@@ -1,13 +1,13 @@
 //! Senders and receivers as processes: what hackbench does by default.
 //!
-//! Timed: as for `messaging/thread`, and wherever a switch is between two processes, that of the address space. Not timed:
-//! forking the processes, closing in each of them the channels that are not its own.
+//! Timed: as for `messaging/thread`, and wherever a switch is between two processes, that of the address space. Not
+//! timed: forking the processes, closing in each of them the channels that are not its own.
 //! Distortions: as there, and: the processes are copies of this one and share its code and read-only pages.
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::{Lead, PARAMETERS, Plan, SOURCE, exchanged, messages_per_lap, receive, send, tasks};
-use crate::mechanism::{Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use super::{DriverSide, MessagePattern, PARAMETERS, SOURCE, exchanged, messages_per_lap, receive, send, tasks};
+use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "messaging/process",
@@ -19,8 +19,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: SOURCE,
     lap: messages_per_lap,
-    demand: |parameters| Demand {
-        descriptors: 2 * Plan::of(parameters).fan as u64 + 16,
+    resources: |parameters| Resources {
+        descriptors: 2 * MessagePattern::of(parameters).fan as u64 + 16,
         threads: 1,
         processes: tasks(parameters),
     },
@@ -37,9 +37,9 @@ impl Mechanism for Process {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let plan = Plan::of(parameters);
-        let lead = Lead::new(plan)?;
-        let track = &lead.track;
+        let plan = MessagePattern::of(parameters);
+        let lead = DriverSide::new(plan)?;
+        let barrier = &lead.barrier;
         let mut message = plan.message();
         for group in 0..plan.groups {
             // Dropped here at the end of each turn: receivers end when the last sender of their group is gone.
@@ -48,11 +48,11 @@ impl Mechanism for Process {
             for (index, reader) in readers.iter().enumerate() {
                 crew.fork(plan.receiver(group, index), &[reader.as_raw_fd()], |ready| {
                     ready.signal();
-                    receive(track, reader, &mut message, plan.messages_for_one()).is_ok()
+                    receive(barrier, reader, &mut message, plan.messages_for_one()).is_ok()
                 })?;
                 crew.fork(plan.sender(group, index), &kept, |ready| {
                     ready.signal();
-                    send(track, &writers, &mut message, plan.loops).is_ok()
+                    send(barrier, &writers, &mut message, plan.loops).is_ok()
                 })?;
             }
         }

@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
-use super::{Lead, PARAMETERS, Plan, SOURCE, descriptors, exchanged, messages_per_lap, receive, send, tasks};
-use crate::mechanism::{Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
+use super::{
+    DriverSide, MessagePattern, PARAMETERS, SOURCE, descriptors, exchanged, messages_per_lap, receive, send, tasks,
+};
+use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "messaging/thread",
@@ -20,7 +22,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: SOURCE,
     lap: messages_per_lap,
-    demand: |parameters| Demand { descriptors: descriptors(parameters), threads: tasks(parameters), processes: 0 },
+    resources: |parameters| Resources {
+        descriptors: descriptors(parameters),
+        threads: tasks(parameters),
+        processes: 0,
+    },
     expects: exchanged,
 };
 
@@ -34,23 +40,23 @@ impl Mechanism for Thread {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let plan = Plan::of(parameters);
-        let lead = Lead::new(plan)?;
+        let plan = MessagePattern::of(parameters);
+        let lead = DriverSide::new(plan)?;
         for group in 0..plan.groups {
             let (readers, writers) = plan.channels()?;
             // Of the senders alone: receivers end when the last of these is gone.
             let writers = Arc::new(writers);
             for (index, reader) in readers.into_iter().enumerate() {
-                let (track, mut message) = (Arc::clone(&lead.track), plan.message());
+                let (barrier, mut message) = (Arc::clone(&lead.barrier), plan.message());
                 crew.spawn(plan.receiver(group, index), move |ready| {
                     ready.signal();
-                    receive(&track, &reader, &mut message, plan.messages_for_one())
+                    receive(&barrier, &reader, &mut message, plan.messages_for_one())
                 })?;
-                let (track, mut message) = (Arc::clone(&lead.track), plan.message());
+                let (barrier, mut message) = (Arc::clone(&lead.barrier), plan.message());
                 let writers = Arc::clone(&writers);
                 crew.spawn(plan.sender(group, index), move |ready| {
                     ready.signal();
-                    send(&track, &writers, &mut message, plan.loops)
+                    send(&barrier, &writers, &mut message, plan.loops)
                 })?;
             }
         }

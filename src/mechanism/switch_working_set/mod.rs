@@ -1,15 +1,15 @@
 //! Handoffs between tasks that each use memory of their own: what a switch costs after it is over.
 //!
-//! A ring over pipes: task `i` of `n` reads pipe `i`, touches its working set, and writes pipe `i + 1` (modulo `n`). The
-//! driver is task 0. A lap is `n` handoffs: `n` writes, `n` reads, and each task's set touched once.
+//! A ring over pipes: task `i` of `n` reads pipe `i`, touches its working set, and writes pipe `i + 1` (modulo `n`).
+//! The driver is task 0. A lap is `n` handoffs: `n` writes, `n` reads, and each task's set touched once.
 //!
 //! The baseline makes the same calls and touches as much in one task, without a switch. What it leaves of a handoff is
 //! the whole cost of a switch: the direct one, which a set of 0 bytes shows alone, and the indirect one, the caches and
 //! TLB entries that the other tasks took meanwhile. How it is told apart depends on what the one task touches:
 //!
 //! - `sets=one`: always the same set, so that it is hot, whatever the number of tasks. All that is not hot is then the
-//!   switch's doing. This is what lmbench's lat_ctx subtracts (lat_ctx(8): "the overhead is measured using hot caches"),
-//!   and what Li, Ding and Shen do, whose one process makes "the same amount of array accesses as each of the two
+//!   switch's doing. This is what lmbench's lat_ctx subtracts (lat_ctx(8): "the overhead is measured using hot
+//!   caches"), and what Li, Ding and Shen do, whose one process makes "the same amount of array accesses as each of the two
 //!   communicating processes" (*Quantifying the cost of context switch*, ExpCS 2007).
 //! - `sets=every`: the sets of all tasks in turn. This one task misses its caches too, once the sets together outgrow
 //!   them: what it takes beyond `sets=one` is the price of using so much memory, and no way of switching avoids it.
@@ -21,9 +21,11 @@
 use std::hint::black_box;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use super::{Batch, Bound, Demand, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Placement};
+use super::{
+    Batch, Bound, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Placement, Resources,
+};
 use crate::crew::Unsupported;
-use crate::sys::channel::{Ends, Received, pipe, read_byte, write_byte};
+use crate::sys::channel::{Ends, ReadOutcome, pipe, read_byte, write_byte};
 use crate::units::Quantity;
 
 mod process;
@@ -81,26 +83,26 @@ fn check_memory(parameters: &Parameters) -> Result<(), Unsupported> {
 /// The memory of one task.
 #[derive(Debug)]
 struct WorkingSet {
-    lines: Box<[Line]>,
-    touch: fn(&mut [Line]),
+    lines: Box<[CacheLine]>,
+    touch: fn(&mut [CacheLine]),
 }
 
 /// A cache line of x86 and of most arm64 processors; where lines are longer, each is touched twice.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
-struct Line([u64; 8]);
+struct CacheLine([u64; 8]);
 
 impl WorkingSet {
     /// Allocated and written to, so that every line has a page of its own. Whoever uses it makes it, on its own memory
     /// node, and while [`SmallPages`](crate::sys::heap::SmallPages) are held.
     fn new(parameters: &Parameters) -> Self {
-        let lines = vec![Line([1; 8]); parameters.size(TOUCH.name).div_ceil(size_of::<Line>())];
+        let lines = vec![CacheLine([1; 8]); parameters.size(TOUCH.name).div_ceil(size_of::<CacheLine>())];
         let touch = match parameters.word(ACCESS.name) {
             WRITE => write_a_word,
             READ_ALL => {
-                |lines: &mut [Line]| read(lines, |line| line.0.iter().fold(0, |sum, word| word.wrapping_add(sum)))
+                |lines: &mut [CacheLine]| read(lines, |line| line.0.iter().fold(0, |sum, word| word.wrapping_add(sum)))
             }
-            _ => |lines: &mut [Line]| read(lines, |line| line.0[0]),
+            _ => |lines: &mut [CacheLine]| read(lines, |line| line.0[0]),
         };
         Self { lines: lines.into_boxed_slice(), touch }
     }
@@ -117,7 +119,7 @@ impl WorkingSet {
     }
 }
 
-fn write_a_word(lines: &mut [Line]) {
+fn write_a_word(lines: &mut [CacheLine]) {
     for line in black_box(lines) {
         line.0[0] = line.0[0].wrapping_add(1);
     }
@@ -125,23 +127,23 @@ fn write_a_word(lines: &mut [Line]) {
 
 /// `black_box` on the way in and out: the memory may have changed, and the sum is wanted.
 #[inline]
-fn read(lines: &mut [Line], of: impl Fn(&Line) -> u64) {
+fn read(lines: &mut [CacheLine], of: impl Fn(&CacheLine) -> u64) {
     black_box(black_box(lines).iter().fold(0_u64, |sum, line| sum.wrapping_add(of(line))));
 }
 
 /// A task's ends of two pipes.
 #[derive(Debug)]
-struct Place {
+struct TaskPipes {
     reader: OwnedFd,
     writer: OwnedFd,
 }
 
 /// The places of a ring, by task.
-fn places(parameters: &Parameters) -> Result<Vec<Place>, Failure> {
+fn places(parameters: &Parameters) -> Result<Vec<TaskPipes>, Failure> {
     let (readers, mut writers): (Vec<_>, Vec<_>) = pipes(parameters)?.into_iter().map(|c| (c.reader, c.writer)).unzip();
     // Task i writes pipe i + 1.
     writers.rotate_left(1);
-    Ok(readers.into_iter().zip(writers).map(|(reader, writer)| Place { reader, writer }).collect())
+    Ok(readers.into_iter().zip(writers).map(|(reader, writer)| TaskPipes { reader, writer }).collect())
 }
 
 fn pipes(parameters: &Parameters) -> Result<Vec<Ends>, Failure> {
@@ -149,14 +151,14 @@ fn pipes(parameters: &Parameters) -> Result<Vec<Ends>, Failure> {
     Ok(opened?)
 }
 
-impl Place {
+impl TaskPipes {
     fn descriptors(&self) -> [RawFd; 2] {
         [self.reader.as_raw_fd(), self.writer.as_raw_fd()]
     }
 
     /// Takes turns until the task before has closed its end.
     fn take_turns(&self, set: &mut WorkingSet) -> Result<(), Failure> {
-        while let Received::Byte(byte) = read_byte(&self.reader)? {
+        while let ReadOutcome::Byte(byte) = read_byte(&self.reader)? {
             set.touch();
             write_byte(&self.writer, byte)?;
         }
@@ -164,8 +166,8 @@ impl Place {
     }
 }
 
-/// The driver's part, once the other tasks are seated.
-fn lead(place: Place, parameters: &Parameters) -> Box<dyn Operation> {
+/// The driver's part, once the other tasks are placed.
+fn lead(place: TaskPipes, parameters: &Parameters) -> Box<dyn Operation> {
     let tasks = parameters.number(TASKS.name);
     let mut set = WorkingSet::new(parameters);
     Box::new(move |ops: u64| {
@@ -186,9 +188,9 @@ fn token(lap: u64) -> u8 {
     (lap % 251) as u8
 }
 
-fn verify(lap: u64, received: Received) -> Result<(), Failure> {
+fn verify(lap: u64, received: ReadOutcome) -> Result<(), Failure> {
     match received {
-        Received::Byte(byte) if byte == token(lap) => Ok(()),
+        ReadOutcome::Byte(byte) if byte == token(lap) => Ok(()),
         other => Err(Failure::Corrupted(format!("lap {lap} sent byte {} and {other:?} came round", token(lap)))),
     }
 }
@@ -201,8 +203,8 @@ fn descriptors(parameters: &Parameters) -> u64 {
     2 * parameters.number(TASKS.name) + 8
 }
 
-fn demand_of_one_thread(parameters: &Parameters) -> Demand {
-    Demand { descriptors: descriptors(parameters), threads: 1, processes: 0 }
+fn resources_of_one_thread(parameters: &Parameters) -> Resources {
+    Resources { descriptors: descriptors(parameters), threads: 1, processes: 0 }
 }
 
 /// The pipe calls of a handoff.

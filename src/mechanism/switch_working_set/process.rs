@@ -8,7 +8,7 @@
 
 use super::{ACCESS, TASKS, TOUCH, WorkingSet, check_memory, descriptors, handoffs_per_lap, lead, places, switched};
 use crate::mechanism::{
-    Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, Unsupported, register,
 };
 use crate::sys::heap::SmallPages;
 
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "lat_ctx(8) of lmbench; Li, Ding and Shen, \"Quantifying the cost of context switch\", ExpCS 2007",
     lap: handoffs_per_lap,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: descriptors(parameters) + 8,
         threads: 1,
         processes: parameters.number(TASKS.name),
@@ -48,8 +48,8 @@ impl Mechanism for Process {
         let _small = SmallPages::hold().ok();
         let mut places = places(parameters)?;
         let driver = places.remove(0);
-        // Each place is dropped here as soon as its process has it; the next ones then copy fewer descriptors. So is its
-        // set, which a forked task could not allocate.
+        // Each place is dropped here as soon as its process has it; the next ones then copy fewer descriptors. So is
+        // its set, which a forked task could not allocate.
         for (index, place) in places.into_iter().enumerate() {
             let mut set = WorkingSet::new(parameters);
             crew.fork(index + 1, &place.descriptors(), |ready| {

@@ -1,7 +1,7 @@
 //! A ring of threads, each with a working set: the switch within one address space.
 //!
-//! Timed: per handoff one write that wakes, one read that blocks, the switch, and the touching of the set of whoever gets
-//! the turn. Not timed: creating the threads, allocating and first touching their sets.
+//! Timed: per handoff one write that wakes, one read that blocks, the switch, and the touching of the set of whoever
+//! gets the turn. Not timed: creating the threads, allocating and first touching their sets.
 //! Distortions: the sets are touched in order, line after line, which hardware prefetches; a program that follows
 //! pointers loses more. Where the tasks have CPUs of their own they do not take each other's inner caches. The sets lie
 //! in pages of the base size whatever the machine's setting (PR_SET_THP_DISABLE during set-up): a program whose memory
@@ -10,7 +10,7 @@
 
 use super::{ACCESS, TASKS, TOUCH, WorkingSet, check_memory, descriptors, handoffs_per_lap, lead, places, switched};
 use crate::mechanism::{
-    Crew, Demand, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
+    Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, Unsupported, register,
 };
 use crate::sys::heap::SmallPages;
 
@@ -24,7 +24,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "lat_ctx(8) of lmbench; Li, Ding and Shen, \"Quantifying the cost of context switch\", ExpCS 2007",
     lap: handoffs_per_lap,
-    demand: |parameters| Demand {
+    resources: |parameters| Resources {
         descriptors: descriptors(parameters),
         threads: parameters.number(TASKS.name),
         processes: 0,

@@ -8,7 +8,7 @@
 //! uses all of it.
 
 use super::{
-    ACCESS, TASKS, TOUCH, WorkingSet, check_memory, demand_of_one_thread, handoffs_per_lap, pipes, read_and_write,
+    ACCESS, TASKS, TOUCH, WorkingSet, check_memory, handoffs_per_lap, pipes, read_and_write, resources_of_one_thread,
     token, verify,
 };
 use crate::mechanism::{
@@ -34,7 +34,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "lat_ctx(8) of lmbench; Li, Ding and Shen, \"Quantifying the cost of context switch\", ExpCS 2007",
     lap: handoffs_per_lap,
-    demand: demand_of_one_thread,
+    resources: resources_of_one_thread,
     expects: |_, _| read_and_write(),
 };
 

@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use super::{demand, one_at_a_time, repeat};
+use super::{one_at_a_time, repeat, resources};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
     register,
@@ -32,7 +32,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "clock_gettime(2), vdso(7)",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |parameters, _| match parameters.word(PATH.name) {
         VDSO => Expectation::nothing(),
         _ => Expectation::nothing().call("clock_gettime", Bound::Exactly(1.0)),

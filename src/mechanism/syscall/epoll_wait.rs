@@ -1,12 +1,12 @@
 //! epoll_wait(2) that finds nothing and does not wait: how an event loop looks whether there is work.
 //!
-//! Timed: looking the set up and finding its list of ready descriptors empty. Distortions: the set holds one descriptor,
-//! which is not ready; what is registered costs nothing while it is not ready.
+//! Timed: looking the set up and finding its list of ready descriptors empty. Distortions: the set holds one
+//! descriptor, which is not ready; what is registered costs nothing while it is not ready.
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{demand, one_at_a_time, repeat};
+use super::{one_at_a_time, repeat, resources};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll_wait(2)",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("epoll_wait", Bound::Exactly(1.0)),
 };
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{demand, one_at_a_time, repeat};
+use super::{one_at_a_time, repeat, resources};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -23,7 +23,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "eventfd(2), EFD_SEMAPHORE",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("read", Bound::Exactly(1.0)),
 };
 

@@ -5,11 +5,11 @@
 
 use std::sync::atomic::AtomicU32;
 
-use super::{demand, one_at_a_time, repeat};
+use super::{one_at_a_time, repeat, resources};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
-use crate::sys::futex::{Scope, wake};
+use crate::sys::futex::{FutexScope, wake};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "syscall/futex_wake",
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "futex(2), FUTEX_WAKE",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("futex:wake", Bound::Exactly(1.0)),
 };
 
@@ -36,7 +36,7 @@ impl Mechanism for FutexWake {
 
     fn set_up(&self, _: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let word = AtomicU32::new(0);
-        Ok(repeat(move || match wake(&word, 1, Scope::Private)? {
+        Ok(repeat(move || match wake(&word, 1, FutexScope::Private)? {
             0 => Ok(()),
             woken => Err(Failure::Corrupted(format!("{woken} waiters where none waits"))),
         }))

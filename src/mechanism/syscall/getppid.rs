@@ -1,9 +1,9 @@
 //! getppid(2): a call that does next to nothing, so that its cost is the way in and out.
 //!
-//! Timed: the entry, the mitigations that run on it, two loads, the exit. Distortions: a filter (seccomp) or a tracer on
-//! this process is part of it, as it is of every call of a service in a container.
+//! Timed: the entry, the mitigations that run on it, two loads, the exit. Distortions: a filter (seccomp) or a tracer
+//! on this process is part of it, as it is of every call of a service in a container.
 
-use super::{demand, one_at_a_time, repeat};
+use super::{one_at_a_time, repeat, resources};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -18,7 +18,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "getppid(2)",
     lap: one_at_a_time,
-    demand,
+    resources,
     expects: |_, _| Expectation::nothing().call("getppid", Bound::Exactly(1.0)),
 };
 

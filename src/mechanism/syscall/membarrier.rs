@@ -10,9 +10,9 @@
 use std::sync::Arc;
 
 use super::{one_at_a_time, repeat};
-use crate::mechanism::shift::{self, Foreman, Shift};
+use crate::mechanism::batch_gate::{self, BatchGate, GateOwner};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit,
+    Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     Unsupported, register,
 };
 use crate::sys::membarrier::{private_expedited, register_private_expedited};
@@ -27,10 +27,10 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["MEMBARRIER_CMD_PRIVATE_EXPEDITED (Linux 4.14)", "two CPUs that this process may use"],
     source: "membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED",
     lap: one_at_a_time,
-    demand: |_| Demand { descriptors: 0, threads: 2, processes: 0 },
+    resources: |_| Resources { descriptors: 0, threads: 2, processes: 0 },
     expects: |_, _| {
         // The partner sleeps between batches.
-        let once = Expectation::nothing().per_batch(Expectation::OTHER_CALLS, shift::CALLS);
+        let once = Expectation::nothing().per_batch(Expectation::OTHER_CALLS, batch_gate::CALLS);
         once.call("membarrier", Bound::Exactly(1.0))
     },
 };
@@ -45,7 +45,7 @@ impl Mechanism for Membarrier {
     }
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let cpus = crew.seating().cpus().len();
+        let cpus = crew.assignment().cpus().len();
         if cpus < 2 {
             let remedy = "allow this process a second CPU (taskset, cpuset)";
             return Err(Unsupported::new("two CPUs", format!("{cpus} CPU"), remedy).into());
@@ -57,8 +57,8 @@ impl Mechanism for Membarrier {
                 "Linux 4.14 or later with CONFIG_MEMBARRIER",
             )
         })?;
-        let shift = Arc::new(Shift::default());
-        let partners = Arc::clone(&shift);
+        let gate = Arc::new(BatchGate::default());
+        let partners = Arc::clone(&gate);
         crew.spawn(1, move |ready| {
             ready.signal();
             while partners.await_next()? {
@@ -69,13 +69,13 @@ impl Mechanism for Membarrier {
             }
             Ok(())
         })?;
-        let foreman = Foreman(shift);
+        let owner = GateOwner(gate);
         let mut calls = repeat(|| Ok(private_expedited()?));
         Ok(Box::new(move |ops: u64| -> Result<Batch, Failure> {
-            foreman.begin()?;
+            owner.begin()?;
             let batch = calls.run(ops);
-            foreman.close();
-            foreman.await_gone()?;
+            owner.close();
+            owner.await_gone()?;
             batch
         }))
     }

@@ -3,7 +3,7 @@
 //! One task makes the same call over and over; nobody waits and nobody is woken. What an operation of another group
 //! costs beyond its calls is switching.
 
-use super::{Batch, Demand, Failure, Group, Operation, Parameters};
+use super::{Batch, Failure, Group, Operation, Parameters, Resources};
 use crate::units::Quantity;
 
 mod clock_gettime;
@@ -41,6 +41,6 @@ fn one_at_a_time(_: &Parameters) -> u64 {
     1
 }
 
-fn demand(_: &Parameters) -> Demand {
-    Demand { descriptors: 4, threads: 1, processes: 0 }
+fn resources(_: &Parameters) -> Resources {
+    Resources { descriptors: 4, threads: 1, processes: 0 }
 }

@@ -1,4 +1,5 @@
-//! A timer that is set: timerfd_settime(2), for a time at which nothing else is due before or long after something else.
+//! A timer that is set: timerfd_settime(2), for a time at which nothing else is due before or long after something
+//! else.
 //!
 //! Timed: the call. With `expires=soon` the timer becomes the CPU's next event, and the kernel programs the CPU's timer
 //! anew (hrtimer_reprogram in kernel/time/hrtimer.c); with `expires=late` it does not. The difference is the cost of
@@ -13,8 +14,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::{one_at_a_time, repeat};
 use crate::mechanism::{
-    Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
-    Unit, register,
+    Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Resources,
+    Tasks, Unit, register,
 };
 use crate::sys::SysError;
 
@@ -34,7 +35,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "timerfd_settime(2); hrtimer_reprogram in kernel/time/hrtimer.c",
     lap: one_at_a_time,
-    demand: |_| Demand { descriptors: 1, threads: 1, processes: 0 },
+    resources: |_| Resources { descriptors: 1, threads: 1, processes: 0 },
     expects: |_, _| Expectation::nothing().call("timerfd_settime", Bound::Exactly(1.0)),
 };
 

@@ -3,7 +3,7 @@
 //! Timed: filling the queue, the call, taking each request and posting its completion, reading the completions. An
 //! operation is a request; with `batch` requests a call, the call is shared. Distortions: none known.
 
-use super::demand;
+use super::resources;
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks,
     Unit, Unsupported, register,
@@ -26,7 +26,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring (Linux 5.1)"],
     source: "io_uring_enter(2), IORING_OP_NOP",
     lap: |parameters| parameters.number(BATCH.name),
-    demand,
+    resources,
     expects: |parameters, _| {
         let each = 1.0 / parameters.number(BATCH.name) as f64;
         Expectation::nothing().call("io_uring_enter", Bound::Exactly(each))

@@ -2,17 +2,18 @@
 //!
 //! The time of an operation here is a lateness, not a duration of work: a sample holds the sum of what all its wakeups
 //! were late, so the figure is the mean lateness of a wakeup, and the time asleep is no part of it. Means hide what
-//! matters of a latency; the distribution over all samples is among the findings.
+//! matters of a latency; the distribution over all samples is among the metrics.
 //!
-//! The moments of a batch of timers lie on a grid that is fixed when it begins, one each `pause_us`, and do not move when
-//! a sleep ends late: whoever stands still over several of them is late for each. A moment that has passed already costs
-//! a call that returns at once, and counts from its time. (`timer_epoll` with `call = epoll_wait` tells why it does not.)
+//! The moments of a batch of timers lie on a grid that is fixed when it begins, one each `pause_us`, and do not move
+//! when a sleep ends late: whoever stands still over several of them is late for each. A moment that has passed already
+//! costs a call that returns at once, and counts from its time. (`timer_epoll` with `call = epoll_wait` tells why it
+//! does not.)
 
-use super::neighbour::{self, LOAD, Neighbours, Where};
+use super::background_load::{self, BackgroundLoad, LOAD, LoadedCpus};
 use super::{
-    Batch, Bound, Crew, Demand, Domain, Expectation, Failure, Finding, Group, Operation, Parameter, Parameters,
+    Batch, Bound, Crew, Domain, Expectation, Failure, Group, Metric, Operation, Parameter, Parameters, Resources,
 };
-use crate::crew::Values;
+use crate::crew::ValueHistogram;
 use crate::sys::timer::{monotonic, set_slack};
 use crate::units::{Nanos, Ops, Quantity};
 
@@ -66,23 +67,23 @@ impl<F: FnMut(Nanos) -> Result<(), Failure>> Sleep for Until<F> {
 struct Sleeper<S> {
     way: S,
     pause: Nanos,
-    neighbours: Neighbours,
-    lateness: Values,
+    background: BackgroundLoad,
+    lateness: ValueHistogram,
 }
 
 /// Sets up a sleeping driver, on whose thread this runs.
 fn sleeper(parameters: &Parameters, crew: &mut Crew, way: impl Sleep + 'static) -> Result<Box<dyn Operation>, Failure> {
-    let neighbours = Neighbours::spawn(parameters, crew, 1, Where::Everywhere)?;
+    let background = BackgroundLoad::spawn(parameters, crew, 1, LoadedCpus::Everywhere)?;
     // After the neighbours, who would inherit it. 0 is the slack that the thread started with.
     set_slack(Nanos(u64::from(parameters.word(SLACK.name) != DEFAULT)))?;
     let pause = Nanos(parameters.number(PAUSE.name) * 1000);
-    Ok(Box::new(Sleeper { way, pause, neighbours, lateness: Values::new() }))
+    Ok(Box::new(Sleeper { way, pause, background, lateness: ValueHistogram::new() }))
 }
 
 impl<S: Sleep> Operation for Sleeper<S> {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        let Self { way, pause, neighbours, lateness } = self;
-        neighbours.beside(|| {
+        let Self { way, pause, background, lateness } = self;
+        background.beside(|| {
             let (mut due, mut sum) = (monotonic(), 0);
             for _ in 0..ops {
                 // From the moment, not from its end: a late one does not put off those that follow.
@@ -97,20 +98,20 @@ impl<S: Sleep> Operation for Sleeper<S> {
         })
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        Ok(vec![Finding::latencies("lateness", std::mem::take(&mut self.lateness))])
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        Ok(vec![Metric::latencies("lateness", std::mem::take(&mut self.lateness))])
     }
 }
 
-fn demand(parameters: &Parameters) -> Demand {
-    Demand { descriptors: 4, threads: 1 + neighbour::most(parameters), processes: 0 }
+fn resources(parameters: &Parameters) -> Resources {
+    Resources { descriptors: 4, threads: 1 + background_load::most(parameters), processes: 0 }
 }
 
 /// One sleep, which is one voluntary switch and one wakeup, unless the moment passes before the task is off its CPU. A
 /// neighbour sleeps and is woken once a batch.
 fn one_sleep(parameters: &Parameters) -> Expectation {
     let seen = Expectation::nothing().voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0));
-    if neighbour::wanted(parameters) { seen.others(Bound::AtMost(0.1)) } else { seen }
+    if background_load::wanted(parameters) { seen.others(Bound::AtMost(0.1)) } else { seen }
 }
 
 #[cfg(test)]
@@ -128,7 +129,8 @@ mod tests {
             let stall = if sleeps == 50 { 40 * MS } else { 0 };
             Ok(sleep_until(Nanos(moment.0 + stall))?)
         });
-        let mut sleeper = Sleeper { way, pause: Nanos(MS), neighbours: Neighbours::default(), lateness: Values::new() };
+        let mut sleeper =
+            Sleeper { way, pause: Nanos(MS), background: BackgroundLoad::default(), lateness: ValueHistogram::new() };
         let batch = sleeper.run(100).unwrap();
         assert_eq!(sleeper.lateness.count(), 100);
         // 40 ms, 39 … 11 ms: 30 of the 100. One after the other, as the way alone sees them, one sleep was late.

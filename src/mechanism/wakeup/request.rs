@@ -2,27 +2,27 @@
 //!
 //! The driver sends each request at a time fixed before the batch (independent arrivals, [`Arrivals`]) by a futex that
 //! the worker sleeps on; the worker takes whatever was sent, in order. Timed: from the time at which the request was
-//! meant to be sent to the end of its service; the figure is the mean of that. Among the findings are the distributions
+//! meant to be sent to the end of its service; the figure is the mean of that. Among the metrics are the distributions
 //! of this response time, of the wakeup (sent until taken) and of the service alone, and how well the driver kept its
 //! schedule. Not timed: the gaps.
 //! Distortions: the driver is a task of this machine too. Beside another CPU it looks on for the last 150 µs before a
 //! request; on the worker's CPU it sleeps, with a slack of 1 ns, and its own lateness is in the response time and shown
-//! as schedule slip. With `load = busy` its CPU has no neighbour where seats differ. `stall_ms` stops the worker once in
-//! every thousand requests, to show that an open loop does not leave out those that had to wait:
+//! as schedule slip. With `load = busy` its CPU has no neighbour where CPU masks differ. `stall_ms` stops the worker
+//! once in every thousand requests, to show that an open loop does not leave out those that had to wait:
 //! `--set stall_ms=100 --set period_us=1000 --sample-size 10`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::LOAD;
-use crate::mechanism::labour::{Labour, Pace};
-use crate::mechanism::neighbour::{self, Neighbours, Where};
-use crate::mechanism::open_loop::{self, Arrivals, Book, Ledger, Monotonic, requests_in_20_ms, send_all};
+use crate::mechanism::background_load::{self, BackgroundLoad, LoadedCpus};
+use crate::mechanism::cpu_work::{Calibration, CpuWork};
+use crate::mechanism::open_loop::{self, Arrivals, Monotonic, RequestLog, RequestTotals, requests_in_20_ms, send_all};
 use crate::mechanism::{
-    Batch, Bound, Crew, Demand, Descriptor, Domain, Expectation, Failure, Finding, Mechanism, Operation, Parameter,
-    Parameters, Tasks, Unit, register,
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Metric, Operation, Parameter, Parameters,
+    Resources, Tasks, Unit, register,
 };
-use crate::sys::futex::{Scope, wait, wake};
+use crate::sys::futex::{FutexScope, wait, wake};
 use crate::sys::timer::{monotonic, set_slack, sleep_until};
 use crate::units::{Nanos, Ops};
 
@@ -64,9 +64,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
         0 => requests_in_20_ms(parameters.number(PERIOD.name)),
         _ => STALL_EVERY.into(),
     },
-    demand: |parameters| Demand { descriptors: 0, threads: 2 + neighbour::most(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 0, threads: 2 + background_load::most(parameters), processes: 0 },
     expects: |parameters, _| {
-        let others = if neighbour::wanted(parameters) { Bound::AtMost(0.1) } else { Bound::Exactly(0.0) };
+        let others = if background_load::wanted(parameters) { Bound::AtMost(0.1) } else { Bound::Exactly(0.0) };
         // The worker's stall is a sleep too, one in a thousand.
         Expectation::nothing()
             .call("futex:wake", Bound::Between(1.0, 1.1))
@@ -89,34 +89,35 @@ impl Mechanism for Request {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let post = Arc::<Post>::default();
-        let book = Book::new();
+        let post = Arc::<RequestCounters>::default();
+        let log = RequestLog::new();
         let worker = Worker {
             post: Arc::clone(&post),
-            book: Arc::clone(&book),
-            labour: Pace::measured().labour(Nanos(parameters.number(SERVICE.name) * 1000)),
+            log: Arc::clone(&log),
+            work: Calibration::measured().work(Nanos(parameters.number(SERVICE.name) * 1000)),
             stall: Nanos(parameters.number(STALL.name) * 1_000_000),
         };
         // Before whatever can fail: dropped, it tells the worker to end.
-        let post = Sender(post);
+        let post = RequestSender(post);
         crew.spawn(1, move |ready| {
             ready.signal();
             worker.serve()
         })?;
-        let neighbours = Neighbours::spawn(parameters, crew, 2, Where::BesideTheOthers)?;
-        // After the others, who would inherit it. The worker's waits have no timeout: a slack could only delay the driver.
+        let background = BackgroundLoad::spawn(parameters, crew, 2, LoadedCpus::BesideTheOthers)?;
+        // After the others, who would inherit it. The worker's waits have no timeout: a slack could only delay the
+        // driver.
         set_slack(Nanos(1))?;
         let period = Nanos(parameters.number(PERIOD.name) * 1000);
-        let room = crew.seating().cpus().len() > 1;
+        let room = crew.assignment().cpus().len() > 1;
         let clock = Monotonic { awake: if room { AWAKE } else { Nanos(0) } };
-        let (arrivals, ledger) = (Arrivals::every(period), Ledger::new(period));
-        Ok(Box::new(Driver { post, book, neighbours, clock, arrivals, ledger, next: 0 }))
+        let (arrivals, totals) = (Arrivals::every(period), RequestTotals::new(period));
+        Ok(Box::new(Requester { post, log, background, clock, arrivals, totals, next: 0 }))
     }
 }
 
 /// Counts of requests, which go round after 2³².
 #[derive(Debug, Default)]
-struct Post {
+struct RequestCounters {
     sent: AtomicU32,
     done: AtomicU32,
     /// The worker wakes the driver when it has done this many.
@@ -125,9 +126,9 @@ struct Post {
 }
 
 struct Worker {
-    post: Arc<Post>,
-    book: Arc<Book>,
-    labour: Labour,
+    post: Arc<RequestCounters>,
+    log: Arc<RequestLog>,
+    work: CpuWork,
     stall: Nanos,
 }
 
@@ -141,7 +142,7 @@ impl Worker {
                 return Ok(());
             }
             if sent == next {
-                wait(&self.post.sent, next, Scope::Private, None)?;
+                wait(&self.post.sent, next, FutexScope::Private, None)?;
                 continue;
             }
             self.answer(next)?;
@@ -150,53 +151,53 @@ impl Worker {
     }
 
     fn answer(&self, request: u32) -> Result<(), Failure> {
-        self.book.take(request, monotonic());
-        self.labour.perform();
+        self.log.take(request, monotonic());
+        self.work.perform();
         if self.stall.0 > 0 && request % STALL_EVERY == STALL_EVERY / 2 {
             sleep_until(Nanos(monotonic().0 + self.stall.0))?;
         }
-        self.book.finish(request, monotonic());
+        self.log.finish(request, monotonic());
         let done = request.wrapping_add(1);
         self.post.done.store(done, Ordering::Release);
         if done == self.post.due.load(Ordering::Relaxed) {
-            wake(&self.post.done, 1, Scope::Private)?;
+            wake(&self.post.done, 1, FutexScope::Private)?;
         }
         Ok(())
     }
 }
 
 /// The driver's hold on the post: dropping it ends the worker.
-struct Sender(Arc<Post>);
+struct RequestSender(Arc<RequestCounters>);
 
-impl Sender {
+impl RequestSender {
     fn send(&self, request: u32) -> Result<(), Failure> {
         self.0.sent.store(request.wrapping_add(1), Ordering::Release);
-        wake(&self.0.sent, 1, Scope::Private)?;
+        wake(&self.0.sent, 1, FutexScope::Private)?;
         Ok(())
     }
 }
 
-impl Drop for Sender {
+impl Drop for RequestSender {
     fn drop(&mut self) {
         self.0.over.store(1, Ordering::Relaxed);
         // The word must differ from what the worker waits on; it looks for the end before it serves anything.
         self.0.sent.fetch_add(1, Ordering::Release);
         // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
-        let _ = wake(&self.0.sent, 1, Scope::Private);
+        let _ = wake(&self.0.sent, 1, FutexScope::Private);
     }
 }
 
-struct Driver {
-    post: Sender,
-    book: Arc<Book>,
-    neighbours: Neighbours,
+struct Requester {
+    post: RequestSender,
+    log: Arc<RequestLog>,
+    background: BackgroundLoad,
     clock: Monotonic,
     arrivals: Arrivals,
-    ledger: Ledger,
+    totals: RequestTotals,
     next: u32,
 }
 
-impl Driver {
+impl Requester {
     /// Sends `count` requests and waits for the last to be done; returns the sum of their response times.
     fn request(&mut self, count: u64) -> Result<Nanos, Failure> {
         let (post, first) = (&self.post.0, self.next);
@@ -206,24 +207,24 @@ impl Driver {
         let arrivals = self.arrivals.next(count);
         // Not before they are drawn: that takes as long as several gaps.
         let start = monotonic();
-        send_all(&self.clock, &self.book, first, (start, &arrivals), |request| self.post.send(request))?;
+        send_all(&self.clock, &self.log, first, (start, &arrivals), |request| self.post.send(request))?;
         loop {
             let done = post.done.load(Ordering::Acquire);
             if done == due {
                 break;
             }
-            wait(&post.done, done, Scope::Private, None)?;
+            wait(&post.done, done, FutexScope::Private, None)?;
         }
         self.next = due;
-        Ok(self.ledger.enter(&self.book, first, count))
+        Ok(self.totals.enter(&self.log, first, count))
     }
 }
 
-impl Operation for Driver {
+impl Operation for Requester {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         // Out of the way of the borrow, and back.
-        let neighbours = std::mem::take(&mut self.neighbours);
-        let batch = neighbours.beside(|| {
+        let background = std::mem::take(&mut self.background);
+        let batch = background.beside(|| {
             let (mut left, mut sum) = (ops, 0);
             while left > 0 {
                 let count = left.min(open_loop::MOST);
@@ -232,11 +233,11 @@ impl Operation for Driver {
             }
             Ok(Batch { ops: Ops(ops), elapsed: Nanos(sum) })
         });
-        self.neighbours = neighbours;
+        self.background = background;
         batch
     }
 
-    fn findings(&mut self) -> Result<Vec<Finding>, Failure> {
-        Ok(self.ledger.findings("wakeup"))
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        Ok(self.totals.metrics("wakeup"))
     }
 }

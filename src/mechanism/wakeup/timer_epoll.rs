@@ -2,15 +2,15 @@
 //!
 //! Timed: as for `timer_nanosleep`. The timeout is relative, so the call's way into the kernel, from the reading of the
 //! clock before it until the kernel's own, is part of the lateness. Not timed: the time asleep.
-//! Distortions: the slack of such a wait is a thousandth of the timeout and at least the task's (`select_estimate_accuracy`
-//! in fs/select.c). With `call = epoll_wait` the pause is rounded up to whole milliseconds first, which is no lateness
-//! here: event loops that keep timers that way are late by that much more. For the same reason these moments lie on no
-//! grid, which such timeouts would leave at once: each sleep begins when the one before has ended (a closed loop), and
-//! nothing shows the moments that would have passed while the task stood still.
+//! Distortions: the slack of such a wait is a thousandth of the timeout and at least the task's
+//! (`select_estimate_accuracy` in fs/select.c). With `call = epoll_wait` the pause is rounded up to whole milliseconds
+//! first, which is no lateness here: event loops that keep timers that way are late by that much more. For the same
+//! reason these moments lie on no grid, which such timeouts would leave at once: each sleep begins when the one before
+//! has ended (a closed loop), and nothing shows the moments that would have passed while the task stood still.
 
 use std::time::Duration;
 
-use super::{LOAD, PAUSE, SLACK, Sleep, demand, one_sleep, sleeper};
+use super::{LOAD, PAUSE, SLACK, Sleep, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, Unsupported,
@@ -36,7 +36,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["epoll_pwait2 (Linux 5.11), or call=epoll_wait"],
     source: "epoll_wait(2); Linux fs/select.c, select_estimate_accuracy",
     lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
-    demand,
+    resources,
     expects: |parameters, _| one_sleep(parameters).call("epoll_wait", Bound::Exactly(1.0)),
 };
 

@@ -6,7 +6,7 @@
 //! Distortions: with the default slack the kernel ends the sleep up to 50 µs late on purpose (time(7)). A CPU that
 //! sleeps with the task adds the way out of its idle state.
 
-use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
+use super::{LOAD, PAUSE, SLACK, Until, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::sleep_until;
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "clock_nanosleep(2); time(7), \"Sleeping and timer slack\"; cyclictest(8)",
     lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
-    demand,
+    resources,
     expects: |parameters, _| one_sleep(parameters).call("clock_nanosleep", Bound::Exactly(1.0)),
 };
 

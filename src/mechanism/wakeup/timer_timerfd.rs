@@ -1,10 +1,10 @@
 //! A timerfd, set to an absolute time and read: the sleep that an event loop can wait for beside other descriptors.
 //!
 //! Timed: as for `timer_nanosleep`. Not timed: setting the timer.
-//! Distortions: the kernel gives these timers no slack, whatever the task's is (`timerfd_setup` in fs/timerfd.c), so the
-//! parameter `slack` changes nothing here: that is the finding.
+//! Distortions: the kernel gives these timers no slack, whatever the task's is (`timerfd_setup` in fs/timerfd.c), so
+//! the parameter `slack` changes nothing here: that is the finding.
 
-use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
+use super::{LOAD, PAUSE, SLACK, Until, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::Alarm;
@@ -19,7 +19,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "timerfd_create(2); Linux fs/timerfd.c",
     lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
-    demand,
+    resources,
     expects: |parameters, _| {
         let calls = one_sleep(parameters).call("timerfd_settime", Bound::Exactly(1.0));
         calls.call("read", Bound::Exactly(1.0))

@@ -4,7 +4,7 @@
 //! Distortions: `IORING_OP_TIMEOUT` starts its timer without slack (io_uring/timeout.c), so the parameter `slack`
 //! changes nothing here, as for a timerfd.
 
-use super::{LOAD, PAUSE, SLACK, Until, demand, one_sleep, sleeper};
+use super::{LOAD, PAUSE, SLACK, Until, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &["io_uring with absolute timeouts (Linux 5.5)"],
     source: "io_uring_enter(2), IORING_OP_TIMEOUT",
     lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
-    demand,
+    resources,
     expects: |parameters, _| one_sleep(parameters).call("io_uring_enter", Bound::Exactly(1.0)),
 };
 

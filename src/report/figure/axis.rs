@@ -11,7 +11,7 @@ const LOG_FROM: f64 = 20.0;
 const HIDDEN_BEYOND: f64 = 10.0;
 
 /// How a value is written at a tick.
-pub(super) type Write = fn(f64) -> String;
+pub(super) type TickFormat = fn(f64) -> String;
 
 /// A scale between two pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,8 +34,9 @@ impl Axis {
         Self::linear(low.min(0.0), high.max(0.0), from, to)
     }
 
-    /// As [`Axis::covering`], for estimates with their intervals `(low, estimate, high)`. It holds every estimate, and of an
-    /// interval what lies within ten times the least and the most of them: a wider one would leave no room for the others.
+    /// As [`Axis::covering`], for estimates with their intervals `(low, estimate, high)`. It holds every estimate, and
+    /// of an interval what lies within ten times the least and the most of them: a wider one would leave no room for
+    /// the others.
     pub(super) fn covering_intervals(
         intervals: impl Iterator<Item = (f64, f64, f64)> + Clone,
         from: f64,
@@ -141,7 +142,7 @@ impl Axis {
 
     /// Vertical lines at the ticks from `top` to `bottom`, labelled below; above as well where a reader would have to
     /// look far.
-    pub(super) fn across(&self, top: f64, bottom: f64, write: Write) -> Markup {
+    pub(super) fn across(&self, top: f64, bottom: f64, write: TickFormat) -> Markup {
         let tall = Self::is_tall(top, bottom);
         html! {
             @for tick in self.ticks() {
@@ -154,7 +155,7 @@ impl Axis {
     }
 
     /// Horizontal lines at the ticks from `left` to `right`, labelled at the left.
-    pub(super) fn upwards(&self, left: f64, right: f64, write: Write) -> Markup {
+    pub(super) fn upwards(&self, left: f64, right: f64, write: TickFormat) -> Markup {
         html! {
             @for tick in self.ticks() {
                 @let y = self.at(tick);

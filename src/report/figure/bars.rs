@@ -23,12 +23,12 @@ pub struct Bar {
     /// What is particular about it.
     pub detail: String,
     /// From left to right. They add up to the whole; some may be negative.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Segment>,
 }
 
 /// A part.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct Segment {
     /// What it is.
     pub name: String,
     /// Its colour.
@@ -50,7 +50,7 @@ impl Bar {
         [sum(|nanos| *nanos < 0.0), sum(|nanos| *nanos > 0.0)]
     }
 
-    fn negatives(&self) -> impl Iterator<Item = &Part> {
+    fn negatives(&self) -> impl Iterator<Item = &Segment> {
         self.parts.iter().filter(|part| part.nanos < 0.0)
     }
 }

@@ -109,7 +109,7 @@ fn band_text(band: &Band, y: f64, frame: Frame, rule: bool) -> Markup {
 }
 
 fn row_marks(row: &Dot, quantity: Quantity, axis: &Axis, label_at: f64, (middle, width): (f64, f64)) -> Markup {
-    let told = |value| text::amount(quantity, value);
+    let formatted = |value| text::amount(quantity, value);
     let colour = series(row.series);
     let (low, at, high) = (axis.at(row.interval.low), axis.at(row.interval.estimate), axis.at(row.interval.high));
     let ends = [(low, row.interval.low), (high, row.interval.high)];
@@ -125,10 +125,10 @@ fn row_marks(row: &Dot, quantity: Quantity, axis: &Axis, label_at: f64, (middle,
             }
         }
         circle class={ @if row.within_only { "hollow " } (colour) } cx=(px(at)) cy=(y) r="4.5" {
-            title { (told(row.interval.low)) " to " (told(row.interval.high)) }
+            title { (formatted(row.interval.low)) " to " (formatted(row.interval.high)) }
         }
         text class={ "value end" @if row.differs { " bad strong" } } x=(px(width)) y=(px(middle + 4.0)) {
-            (told(row.interval.estimate)) @if row.differs { " †" } @if row.void { " ‡" }
+            (formatted(row.interval.estimate)) @if row.differs { " †" } @if row.void { " ‡" }
         }
     }
 }

@@ -17,12 +17,12 @@ pub struct Lines {
     /// What kind of number that is.
     pub quantity: Quantity,
     /// The curves.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineSeries>,
 }
 
 /// One curve.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
+pub struct LineSeries {
     /// What it is of.
     pub label: String,
     /// Its points, by rising `x`.
@@ -92,7 +92,7 @@ pub(super) fn amount(value: f64) -> String {
     }
 }
 
-fn curve(line: &Line, index: usize, quantity: Quantity, x: &Axis, y: &Axis) -> Markup {
+fn curve(line: &LineSeries, index: usize, quantity: Quantity, x: &Axis, y: &Axis) -> Markup {
     let colour = series(index);
     let path: Vec<String> = line.points.iter().map(|p| format!("{},{}", px(x.at(p.x)), px(y.at(p.y)))).collect();
     html! {
@@ -129,7 +129,7 @@ mod tests {
 
     fn curves() -> Lines {
         let point = |x: f64, y: f64| Point { x, y, low: y * 0.9, high: y * 1.1 };
-        let line = |label: &str, factor: f64| Line {
+        let line = |label: &str, factor: f64| LineSeries {
             label: label.into(),
             points: [10.0, 100.0, 1000.0].map(|x| point(x, factor * x)).to_vec(),
         };

@@ -16,11 +16,11 @@ mod traces;
 
 use maud::{Markup, html};
 
-pub use bars::{Bar, Bars, Part};
+pub use bars::{Bar, Bars, Segment};
 pub use dots::{Band, Dot, Dots};
 pub use grid::{Grid, GridRow};
 pub use heat::Heat;
-pub use lines::{Line, Lines, Point};
+pub use lines::{LineSeries, Lines, Point};
 pub use percentiles::{PercentileCurve, Percentiles};
 pub use stack::Stack;
 pub use strips::{Strip, Strips, Whisker};

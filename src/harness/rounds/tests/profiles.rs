@@ -24,7 +24,7 @@ set = { tasks = 64, transport = "socketpair" }
     assert_eq!(profile.timing.measure, Duration::from_millis(1500));
     assert_eq!((profile.timing.warm_up, profile.timing.samples), (Duration::from_millis(200), 40));
     let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
-    let ids: Vec<String> = planned.iter().map(crate::harness::Planned::id).collect();
+    let ids: Vec<String> = planned.iter().map(crate::harness::PlannedBenchmark::id).collect();
     assert_eq!(ids, ["handoff/futex/same-cpu", "brigade/thread/same-cpu/tasks=64,transport=socketpair,idle=poll"]);
     let default = crate::harness::Choice { idle: Some(Idle::Default), ..Default::default() };
     let overruled = profile.plan(&default, |id| id.starts_with("brigade")).unwrap();
@@ -97,7 +97,7 @@ fn the_named_profiles_plan_what_they_say() {
     assert!(all.len() > quick.len());
     let one_thread = Profile::named("one-thread").unwrap();
     let ids: Vec<_> = one_thread.plan(&crate::harness::Choice::default(), |_| true).unwrap();
-    let ids: BTreeSet<String> = ids.iter().map(crate::harness::Planned::id).collect();
+    let ids: BTreeSet<String> = ids.iter().map(crate::harness::PlannedBenchmark::id).collect();
     // Each [[benchmarks]] adds what the ones before do not have.
     assert_eq!(ids.len(), 25, "{ids:#?}");
     for id in [
@@ -108,7 +108,7 @@ fn the_named_profiles_plan_what_they_say() {
         assert!(ids.contains(id), "{id}");
     }
     let sweep = Profile::named("working-set").unwrap().plan(&crate::harness::Choice::default(), |_| true).unwrap();
-    let ids: Vec<String> = sweep.iter().map(crate::harness::Planned::id).collect();
+    let ids: Vec<String> = sweep.iter().map(crate::harness::PlannedBenchmark::id).collect();
     for id in ["thread/same-cpu/tasks=96,touch=4194304", "process/same-llc", "touching/same-cpu/sets=every,touch=0"] {
         assert!(ids.contains(&format!("switch_working_set/{id}")), "{id}: {ids:?}");
     }

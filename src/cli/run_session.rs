@@ -1,0 +1,213 @@
+//! A run from its plan to its record: what `run` and `compare --paired` share.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::options::UsageError;
+use super::progress::ProgressDisplay;
+use crate::harness::now_ms;
+use crate::harness::rounds::{
+    Conclusion, Job, PlanLock, ProcessRunner, Programs, RunObserver, RunPlan, RunProgress, RunState, Signals, identify,
+    run_rounds, supports_interleaving,
+};
+use crate::host::moment::Moment;
+use crate::host::{Host, Root};
+use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordError, RecordWriter, Run, read};
+
+/// A run that can be measured.
+#[derive(Debug)]
+pub(super) struct RunSession {
+    /// What was asked.
+    pub(super) plan: RunPlan,
+    /// Where it lies.
+    pub(super) folder: PathBuf,
+    _held: PlanLock,
+    host_id: String,
+    writers: Vec<RecordWriter>,
+    state: RunState,
+}
+
+/// What a command line that measures comes to. Nothing was written yet.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// A new run in this folder.
+    Begin(Box<RunPlan>, PathBuf),
+    /// Going on with the run in this folder.
+    Resume(PathBuf),
+}
+
+impl RunSession {
+    /// Begins a run or goes on with one.
+    pub(super) fn start(start: Start) -> anyhow::Result<Self> {
+        match start {
+            Start::Begin(plan, folder) => Self::begin(*plan, folder),
+            Start::Resume(folder) => Self::resume(folder),
+        }
+    }
+
+    /// Begins a run in `folder`.
+    fn begin(mut plan: RunPlan, folder: PathBuf) -> anyhow::Result<Self> {
+        // Before the plan, so that a program that is none leaves no run behind.
+        let builds = builds(&plan, &folder).inspect_err(|_| {
+            // Fails when it holds something, which is then somebody's.
+            let _ = std::fs::remove_dir(&folder);
+        })?;
+        // Programs of before turns measure their sides one after the other.
+        let supports = |program: &PathBuf| is_here(program) || supports_interleaving(program, &folder);
+        plan.interleaved &= plan.programs.0.iter().all(supports);
+        let held = plan.begin(&folder)?;
+        Self::open(plan, folder, held, builds)
+    }
+
+    /// Goes on with the run in `folder`.
+    fn resume(folder: PathBuf) -> anyhow::Result<Self> {
+        let (plan, held) = RunPlan::resume(&folder)?;
+        let builds = builds(&plan, &folder)?;
+        Self::open(plan, folder, held, builds)
+    }
+
+    fn open(plan: RunPlan, folder: PathBuf, held: PlanLock, builds: Vec<Build>) -> anyhow::Result<Self> {
+        let host = Host::observe(&Root::default());
+        let host_id = host.id();
+        let mut state = RunState::default();
+        let mut writers = Vec::new();
+        for (side, (path, build)) in plan.folders(&folder).iter().zip(builds).enumerate() {
+            let mut writer = RecordWriter::open(path)?;
+            let before = if writer.is_new() { Run::default() } else { read(path)? };
+            check_same(&before, &host, &build, &folder)?;
+            if before.hosts.is_empty() {
+                writer.append(&Line::Host(Box::new(host_line(plan.argv.clone(), &host, build))))?;
+            }
+            for line in &before.benchmarks {
+                state.add(side, line);
+            }
+            let known = |line: &&BenchmarkLine| before.benchmarks.iter().any(|before| before.id == line.id);
+            for line in plan.unsupported.iter().filter(|line| !known(line)) {
+                writer.append(&Line::Benchmark(Box::new(line.clone())))?;
+            }
+            writers.push(writer);
+        }
+        Ok(Self { plan, folder, _held: held, host_id, writers, state })
+    }
+
+    /// Measures what is not in the record yet.
+    pub(super) fn go_on(&mut self) -> anyhow::Result<Conclusion> {
+        let signals = Signals::take_over()?;
+        let progress = ProgressDisplay::new(&self.plan);
+        let ticking = progress.clone();
+        let stopping = progress.clone();
+        let mut processes = ProcessRunner::new(
+            &self.plan,
+            &self.folder,
+            &self.host_id,
+            signals,
+            move || ticking.tick(),
+            move || stopping.say("stopping after this benchmark; Ctrl-C again stops at once"),
+        );
+        let mut recorder = RecordingObserver { writers: &mut self.writers, progress: &progress };
+        let conclusion = run_rounds(&self.plan, &mut self.state, &mut processes, &mut recorder);
+        progress.clear();
+        Ok(conclusion?)
+    }
+
+    /// The records, by side.
+    pub(super) fn runs(&self) -> Result<Vec<Run>, RecordError> {
+        self.plan.folders(&self.folder).iter().map(|folder| read(folder)).collect()
+    }
+}
+
+fn is_here(program: &Path) -> bool {
+    program == Programs::default().0[0]
+}
+
+/// The builds that measure, by side.
+fn builds(plan: &RunPlan, folder: &Path) -> anyhow::Result<Vec<Build>> {
+    let build = |program: &PathBuf| -> anyhow::Result<Build> {
+        if is_here(program) {
+            return Ok(Build::current());
+        }
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        identify(program, folder).map_err(|reason| UsageError::Unknown(reason).into())
+    };
+    plan.programs.0.iter().take(plan.sides()).map(build).collect()
+}
+
+/// What a record says of where and by what it was measured.
+pub(super) fn host_line(argv: Vec<String>, host: &Host, build: Build) -> HostLine {
+    HostLine {
+        id: host.id(),
+        host: host.clone().for_the_record(),
+        moment: Moment::observe(&Root::default()),
+        build,
+        argv,
+        started_ms: now_ms(),
+    }
+}
+
+/// Rounds of two machines, or of two builds, are no rounds of one benchmark.
+///
+/// # Errors
+/// When `before` was measured on another machine, or by another build.
+pub(super) fn check_same(before: &Run, host: &Host, build: &Build, folder: &Path) -> Result<(), UsageError> {
+    let Some(host_id) = before.hosts.first() else { return Ok(()) };
+    let differs = |what: &str| {
+        let folder = folder.display();
+        Err(UsageError::Unknown(format!(
+            "{folder}: {what} since the run began, so its rounds would not mix; begin a new run"
+        )))
+    };
+    if host_id.id != host.id() {
+        return differs("this machine's hardware, kernel or settings are not what they were");
+    }
+    if host_id.build != *build {
+        return differs("the program is not the build that it was");
+    }
+    Ok(())
+}
+
+struct RecordingObserver<'a> {
+    writers: &'a mut [RecordWriter],
+    progress: &'a ProgressDisplay,
+}
+
+impl RunObserver for RecordingObserver<'_> {
+    fn begins(&mut self, jobs: &[Job<'_>], progress: &RunProgress) {
+        self.progress.begins(jobs, progress);
+    }
+
+    fn done(&mut self, job: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError> {
+        match &line.outcome {
+            Outcome::Failed(reason) => self.progress.say(&format!("{}: FAILED: {reason}", line.id)),
+            Outcome::Unsupported(reason) => self.progress.say(&format!("{}: unsupported: {reason}", line.id)),
+            Outcome::Measured(_) => {}
+        }
+        self.writers[job.entry.side].append(&Line::Benchmark(Box::new(line.clone())))
+    }
+
+    fn discarded(&mut self, job: &Job<'_>, why: &[String]) {
+        self.progress.say(&format!("{}: once more: {}", job.entry.id, why.join(", ")));
+    }
+}
+
+/// A share as people write it: `1%`, `0.5 %`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let number = text.trim().strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    let share = number.map(|percent| percent / 100.0).filter(|share| share.is_finite() && *share >= 0.0);
+    share.ok_or_else(|| format!("`{text}` is no share; write 1% or 0.5%"))
+}
+
+/// A share that is more than nothing.
+pub(super) fn positive_share(text: &str) -> Result<f64, String> {
+    share(text).and_then(|share| if share > 0.0 { Ok(share) } else { Err("it must be more than 0%".into()) })
+}
+
+/// A seed for this run: the time is different every time, and the plan keeps it.
+pub(super) fn fresh_seed() -> u64 {
+    now_ms()
+}
+
+/// The absolute path of a program, so that a run can go on from another directory.
+pub(super) fn absolute(program: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::canonicalize(program).with_context(|| program.display().to_string())
+}

@@ -1,0 +1,249 @@
+//! The forked tasks of a crew.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+use super::{CpuMask, Failure, lock};
+use crate::sys::SysError;
+use crate::sys::affinity::mask;
+use crate::sys::channel::{Ends, ReadOutcome, pipe, read_byte, write_byte};
+use crate::sys::process::{
+    close_copy, die_with_parent, end_by, fork_running, keep_only, prepare_name, take_name, wait_until,
+};
+
+/// The forked tasks that are alive, which the driver's owner looks at as well.
+pub(super) type ChildPids = Arc<Mutex<Vec<Pid>>>;
+
+/// A forked task did what it was there for.
+const FINE: i32 = 0;
+/// Its body said that it failed.
+const FAILED: i32 = 1;
+/// It is not on the CPUs of its CPU mask.
+const MISPLACED: i32 = 2;
+
+#[derive(Debug)]
+pub(super) struct ForkedTasks {
+    children: ChildPids,
+    /// A byte for each that is ready. Both ends stay open here until all are.
+    ready: Option<Ends>,
+    forked: usize,
+}
+
+/// What a forked task tells its crew.
+#[derive(Debug)]
+pub struct ReadyProcess<'a>(BorrowedFd<'a>);
+
+impl ReadyProcess<'_> {
+    /// The task holds all it needs; its next step is to wait for work. Called once.
+    pub fn signal(&self) {
+        // When nobody reads any more, the crew has given up and the task is told to end.
+        let _ = write_byte(self.0, 1);
+        close_copy(self.0);
+    }
+}
+
+impl ForkedTasks {
+    pub(super) fn new(children: ChildPids) -> Self {
+        Self { children, ready: None, forked: 0 }
+    }
+
+    pub(super) fn fork(
+        &mut self,
+        name: &str,
+        cpu_mask: &CpuMask,
+        kept: &[RawFd],
+        body: impl FnOnce(&ReadyProcess<'_>) -> bool,
+    ) -> Result<(), Failure> {
+        let ready = match &mut self.ready {
+            Some(ready) => ready,
+            none => none.insert(pipe(true)?),
+        };
+        // All that needs memory is made before the fork.
+        let (name, mask) = (prepare_name(name), mask(&cpu_mask.cpus)?);
+        let mut kept: Vec<RawFd> = kept.iter().copied().chain([ready.writer.as_raw_fd()]).collect();
+        kept.sort_unstable();
+        let parent = Pid::this();
+        let child = fork_running(|| {
+            let watched = die_with_parent(parent);
+            take_name(&name);
+            keep_only(&kept);
+            if !confine(&mask) {
+                return MISPLACED;
+            }
+            if !watched {
+                return FAILED;
+            }
+            if body(&ReadyProcess(ready.writer.as_fd())) { FINE } else { FAILED }
+        });
+        let child = child.map_err(|error| Failure::of_one_more("processes", self.forked as u64, error))?;
+        lock(&self.children).push(child);
+        self.forked += 1;
+        Ok(())
+    }
+
+    /// Waits until every forked task is ready, or one has ended.
+    pub(super) fn await_ready(&mut self, deadline: Instant, timeout: Duration) -> Result<(), Failure> {
+        // Dropped at the end, so that the pipe is gone before the first batch.
+        let Some(ready) = self.ready.take() else { return Ok(()) };
+        let mut left = self.forked;
+        while left > 0 {
+            match read_byte(&ready.reader)? {
+                ReadOutcome::Byte(_) => left -= 1,
+                ReadOutcome::Closed | ReadOutcome::WouldBlock => {
+                    self.none_has_ended()?;
+                    if Instant::now() >= deadline {
+                        let what = format!("{left} of {} processes getting ready", self.forked);
+                        return Err(Failure::TimedOut { what, after: timeout });
+                    }
+                    await_byte(&ready)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn none_has_ended(&self) -> Result<(), Failure> {
+        let mut children = lock(&self.children);
+        for index in 0..children.len() {
+            if let Some(status) = wait_until(children[index], Instant::now())? {
+                let child = children.swap_remove(index);
+                return judge(child, status).and(Err(Failure::Ended {
+                    task: format!("process {child}"),
+                    reason: "it returned before it was ready".into(),
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for every forked task to end, since they have been told to, and kills those that do not.
+    pub(super) fn shut_down(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let children = std::mem::take(&mut *lock(&self.children));
+        let mut outcome = Ok(());
+        for child in children {
+            let ended = match wait_until(child, deadline) {
+                Ok(Some(status)) => judge(child, status),
+                Ok(None) => {
+                    end_by(child, deadline);
+                    Err(Failure::Ended { task: format!("process {child}"), reason: "it had to be killed".into() })
+                }
+                Err(error) => Err(error.into()),
+            };
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
+
+impl Drop for ForkedTasks {
+    fn drop(&mut self) {
+        // Nobody is left after `shut_down`.
+        for child in std::mem::take(&mut *lock(&self.children)) {
+            end_by(child, Instant::now());
+        }
+    }
+}
+
+fn await_byte(ready: &Ends) -> Result<(), SysError> {
+    let mut watched = [PollFd::new(ready.reader.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut watched, PollTimeout::from(50_u8)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(SysError::new("poll", errno)),
+    }
+}
+
+fn judge(child: Pid, status: WaitStatus) -> Result<(), Failure> {
+    let reason = match status {
+        WaitStatus::Exited(_, FINE) => return Ok(()),
+        WaitStatus::Exited(_, MISPLACED) => "it could not be moved to its CPUs".into(),
+        WaitStatus::Exited(_, FAILED) => "its channels failed".into(),
+        other => format!("{other:?}"),
+    };
+    Err(Failure::Ended { task: format!("process {child}"), reason })
+}
+
+/// Moves the calling task and reads the mask back, without allocating.
+fn confine(mask: &CpuSet) -> bool {
+    let this = Pid::from_raw(0);
+    sched_setaffinity(this, mask).is_ok() && sched_getaffinity(this).is_ok_and(|got| got == *mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::{Batch, CpuAssignment, Crew, Driver, InstanceConfig, Operation, Placement, Policy};
+    use crate::sys::affinity::allowed_cpus;
+    use crate::sys::usage::ResourceUsage;
+
+    fn start(
+        set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
+    ) -> Result<Driver, Failure> {
+        let assignment = CpuAssignment::in_turn(Placement::OnePerCpu, &allowed_cpus().unwrap());
+        let config = InstanceConfig {
+            id: "test/fork".into(),
+            assignment,
+            policy: Policy::default(),
+            timeout: Duration::from_secs(10),
+            marked: false,
+        };
+        Driver::start(config, || Ok(()), set_up)
+    }
+
+    /// An operation that does nothing and holds the writing end that keeps its process alive.
+    fn holding(there: Ends) -> Box<dyn Operation> {
+        Box::new(move |ops| Batch::timed(|| Ok(if there.writer.as_raw_fd() > 0 { ops } else { 0 })))
+    }
+
+    #[test]
+    fn a_forked_task_is_seated_named_accounted_and_ended() {
+        let set_up = |crew: &mut Crew| {
+            let there = pipe(false)?;
+            let reader = there.reader.as_raw_fd();
+            crew.fork(1, &[reader], |ready| {
+                ready.signal();
+                // Its copy of the writing end is closed, so this ends when the operation is dropped.
+                matches!(read_byte(&there.reader), Ok(ReadOutcome::Closed))
+            })?;
+            Ok(holding(there))
+        };
+        let mut driver = start(set_up).unwrap();
+        driver.run(1).unwrap();
+        let children = driver.processes();
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", children[0])).unwrap();
+        assert_eq!(name.trim(), format!("{}1", driver.prefix()));
+        let cpus = allowed_cpus().unwrap();
+        let mask = sched_getaffinity(children[0]).unwrap();
+        assert!(mask.is_set(cpus[1 % cpus.len()].0).unwrap());
+        assert!(driver.usage().unwrap().cpu() >= ResourceUsage::of_process(children[0]).unwrap().cpu());
+        driver.stop().unwrap();
+        assert!(!std::path::Path::new(&format!("/proc/{}", children[0])).exists());
+    }
+
+    #[test]
+    fn a_forked_task_that_fails_says_so() {
+        let early = |crew: &mut Crew| {
+            crew.fork(1, &[], |_| false)?;
+            Ok(holding(pipe(false)?))
+        };
+        let failure = start(early).unwrap_err().to_string();
+        assert!(failure.contains("its channels failed"), "{failure}");
+
+        let late = |crew: &mut Crew| {
+            let there = pipe(false)?;
+            crew.fork(1, &[there.reader.as_raw_fd()], |ready| {
+                ready.signal();
+                read_byte(&there.reader).is_err()
+            })?;
+            Ok(holding(there))
+        };
+        let failure = start(late).unwrap().stop().unwrap_err().to_string();
+        assert!(failure.contains("its channels failed"), "{failure}");
+    }
+}

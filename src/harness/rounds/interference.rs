@@ -1,0 +1,52 @@
+//! Whether something else ran on the machine while a benchmark was measured.
+
+use crate::host::moment::Moment;
+use crate::record::Noise;
+
+/// `/proc/stat` counts in hundredths of a second on every architecture that Rust's standard library supports
+/// (`USER_HZ`, include/asm-generic/param.h).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Below this a tick more or less decides: nothing is said.
+const SHORTEST_SECONDS: f64 = 0.5;
+
+/// Of one CPU. Ticks sample what a CPU does: over three seconds of a CPU that is busy half of the time they are off by
+/// some three hundredths of it.
+const MOST_OTHERS: f64 = 0.10;
+
+/// Of all CPU time: one sample in a hundred then has lost its CPU for a while.
+const MOST_STEAL: f64 = 0.01;
+
+/// What else the machine did, in words; empty when it was quiet or when that is not known.
+///
+/// Processes that took turns are judged together, by the longest of their stretches of time, which contains the others:
+/// what one of them used is not foreign to the other.
+///
+/// Load averages are evidence of neither: they remember the benchmark before. Involuntary switches are in the record
+/// but not judged, because a woken task that preempts its waker makes them too; what others take in CPU time, they take
+/// by preempting.
+pub fn interference(together: &[&Noise]) -> Vec<String> {
+    let mut found = Vec::new();
+    let Some(noise) = together.iter().max_by_key(|noise| noise.lasted) else { return found };
+    let Some(seconds) = noise.lasted.map(|lasted| lasted.0 as f64 / 1e9).filter(|s| *s >= SHORTEST_SECONDS) else {
+        return found;
+    };
+    if let Some(share) = Moment::steal_share(&noise.start, &noise.end).filter(|share| *share > MOST_STEAL) {
+        found.push(format!("{:.1} % of CPU time was stolen by the hypervisor", share * 100.0));
+    }
+    if let Some(others) = others(noise, own_cpu(together), seconds).filter(|others| *others > MOST_OTHERS) {
+        found.push(format!("other processes used {:.0} % of a CPU", others * 100.0));
+    }
+    found
+}
+
+fn own_cpu(together: &[&Noise]) -> Option<f64> {
+    together.iter().map(|noise| Some(noise.own_cpu?.0 as f64 / 1e9)).sum()
+}
+
+/// CPUs that other processes and interrupts kept busy.
+fn others(noise: &Noise, own: Option<f64>, seconds: f64) -> Option<f64> {
+    let busy = |moment: &Moment| moment.ticks?.busy;
+    let ticks = busy(&noise.end)?.checked_sub(busy(&noise.start)?)?;
+    Some((ticks as f64 / TICKS_PER_SECOND - own?) / seconds)
+}

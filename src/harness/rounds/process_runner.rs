@@ -1,0 +1,232 @@
+//! The runner that starts a fresh process for each benchmark of each round.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{MeasureRequest, RoundTask, TurnOrder};
+use super::round_process::RoundProcess;
+use super::{Job, JobOutcome, RunPlan, Runner, Signals};
+use crate::harness::adapter::{line, now_ms};
+use crate::harness::{PlannedBenchmark, Timing};
+use crate::record::{BenchmarkLine, Build, Outcome, RunConditions};
+
+/// How often [`ProcessRunner`] calls its tick while it waits.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The programs that measure, by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Programs(pub [PathBuf; 2]);
+
+impl Default for Programs {
+    /// The one that is running, on both sides.
+    fn default() -> Self {
+        // The link is resolved by the kernel at exec, so it works even when the file was replaced meanwhile.
+        Self(["/proc/self/exe".into(), "/proc/self/exe".into()])
+    }
+}
+
+/// Starts processes, waits for them with a deadline, and hears who asks to stop.
+pub struct ProcessRunner<'a> {
+    folder: PathBuf,
+    plan: &'a RunPlan,
+    host_id: String,
+    signals: Signals,
+    tick: Box<dyn FnMut() + 'a>,
+    /// Is told once that somebody asked to stop.
+    stopping: Box<dyn FnMut() + 'a>,
+    told: bool,
+}
+
+impl<'a> ProcessRunner<'a> {
+    /// For the run in `folder`. `tick` is called every second of waiting; `stopping` when the first Ctrl-C came.
+    pub fn new(
+        plan: &'a RunPlan,
+        folder: &Path,
+        host_id: &str,
+        signals: Signals,
+        tick: impl FnMut() + 'a,
+        stopping: impl FnMut() + 'a,
+    ) -> Self {
+        Self {
+            folder: folder.into(),
+            plan,
+            host_id: host_id.into(),
+            signals,
+            tick: Box::new(tick),
+            stopping: Box::new(stopping),
+            told: false,
+        }
+    }
+
+    fn measure(&self, job: &Job<'_>, turn: Option<TurnOrder>) -> RoundTask {
+        RoundTask::Measure(Box::new(request(self.plan, &self.folder, &self.host_id, job, turn)))
+    }
+
+    /// Starts a process for each job; two take turns.
+    fn start(&self, jobs: &[Job<'_>]) -> Result<Vec<RoundProcess>, String> {
+        let program = |job: &Job<'_>| self.plan.programs.0[job.entry.side % 2].as_path();
+        let [first, second] = jobs else {
+            let alone = |job: &Job<'_>| RoundProcess::new(program(job), self.measure(job, None), &self.folder, 0, None);
+            return jobs.iter().map(alone).collect();
+        };
+        // No end stays here: when one process is gone, the other must see the end of the file.
+        let ends = UnixStream::pair().map_err(|error| format!("socketpair: {error}"))?;
+        let beside = |job: &Job<'_>, turn: TurnOrder, slot: usize, end: UnixStream| {
+            let what = self.measure(job, Some(turn));
+            RoundProcess::new(program(job), what, &self.folder, slot, Some(OwnedFd::from(end)))
+        };
+        let first = beside(first, TurnOrder::First, 0, ends.0)?;
+        Ok(vec![first, beside(second, TurnOrder::Second, 1, ends.1)?])
+    }
+
+    /// Waits for the answers; nothing when a second Ctrl-C came. When one of two says that there is nothing measured,
+    /// the other is ended: by itself it is no side of a pair.
+    fn answers(&mut self, mut started: Vec<RoundProcess>) -> Option<Vec<Result<BenchmarkLine, String>>> {
+        let timeout = self.plan.timeout * u32::try_from(started.len()).unwrap_or(1);
+        let deadline = Instant::now() + timeout;
+        let mut answers: Vec<Option<Result<BenchmarkLine, String>>> = started.iter().map(|_| None).collect();
+        loop {
+            for (process, answer) in started.iter_mut().zip(&mut answers) {
+                *answer = answer.take().or_else(|| process.answer());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let hung = || format!("it had not ended after {timeout:?} and was killed; --timeout gives it longer");
+            let failed = answers.iter().flatten().find_map(reason).map(|reason| format!("the other side: {reason}"));
+            let given_up = failed.or_else(|| left.is_zero().then(hung));
+            if let Some(reason) = given_up {
+                return Some(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect());
+            }
+            if answers.iter().all(Option::is_some) {
+                return Some(answers.into_iter().flatten().collect());
+            }
+            if self.signals.count() > 1 {
+                return None;
+            }
+            if let Err(error) = self.signals.wait(left.min(TICK)) {
+                return Some(answers.into_iter().map(|answer| answer.unwrap_or(Err(error.to_string()))).collect());
+            }
+            if self.signals.count() > 0 && !std::mem::replace(&mut self.told, true) {
+                (self.stopping)();
+            }
+            (self.tick)();
+        }
+    }
+}
+
+/// What a process is asked for: `job` of the plan.
+fn request(plan: &RunPlan, folder: &Path, host_id: &str, job: &Job<'_>, turn: Option<TurnOrder>) -> MeasureRequest {
+    MeasureRequest {
+        chosen: job.entry.spec.clone(),
+        timing: plan.timing,
+        scale: plan.scale,
+        round: job.round,
+        host_id: host_id.into(),
+        events: plan.events.clone(),
+        counters: plan.counters,
+        audit: job.audit,
+        criterion: folder.join(["criterion", "criterion-b"][job.entry.side % 2]),
+        turn,
+    }
+}
+
+/// Why there is nothing measured.
+fn reason(answer: &Result<BenchmarkLine, String>) -> Option<String> {
+    match answer {
+        Ok(line) => line.outcome.reason(),
+        Err(reason) => Some(reason.clone()),
+    }
+}
+
+impl Runner for ProcessRunner<'_> {
+    fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome {
+        let (began, started_ms) = (Instant::now(), now_ms());
+        let answers = match self.start(jobs) {
+            Ok(started) => self.answers(started),
+            Err(reason) => Some(jobs.iter().map(|_| Err(reason.clone())).collect()),
+        };
+        let Some(answers) = answers else { return JobOutcome::Stopped };
+        // Two that take turns take their time together.
+        let each = began.elapsed() / u32::try_from(jobs.len()).unwrap_or(1).max(1);
+        let took_ms = u64::try_from(each.as_millis()).unwrap_or(u64::MAX);
+        let mut lines = Vec::new();
+        for (job, answer) in jobs.iter().zip(answers) {
+            let failed = |reason| {
+                // The benchmarks come from this program's own plan.
+                let planned = PlannedBenchmark::Ready(job.entry.spec.benchmark()?);
+                Some(line(&planned, job.round, &self.host_id, started_ms, Outcome::Failed(reason)))
+            };
+            let Some(mut line) = answer.map_or_else(failed, Some) else { return JobOutcome::Stopped };
+            line.conditions = Some(RunConditions { took_ms, interleaved: jobs.len() > 1, ..RunConditions::default() });
+            lines.push(line);
+        }
+        JobOutcome::Done(lines)
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        let _ = self.signals.wait(Duration::ZERO);
+        self.signals.count() > 0
+    }
+}
+
+/// Asks `program` which build it is, for the machine line of its record. Its answer passes through `folder`.
+///
+/// # Errors
+/// Why it did not answer: it is no switchcost, or one of before rounds.
+pub fn identify(program: &Path, folder: &Path) -> Result<Build, String> {
+    let build = RoundProcess::new(program, RoundTask::Introduce, folder, 0, None).and_then(RoundProcess::wait);
+    build.map_err(|reason| format!("{} does not answer as a switchcost does: {reason}", program.display()))
+}
+
+/// Whether `program` can take turns with another process. Its answer passes through `folder`.
+pub fn supports_interleaving(program: &Path, folder: &Path) -> bool {
+    RoundProcess::new(program, RoundTask::Turns, folder, 0, None).and_then(RoundProcess::wait) == Ok(true)
+}
+
+/// How long a benchmark that was never measured may take in a round.
+pub(super) fn predicted(timing: &Timing) -> Duration {
+    // One counted sample follows three bare ones; starting, set-up, analysis and audit take about a second.
+    timing.warm_up + timing.measure * 4 / 3 + Duration::from_secs(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::rounds::request::settings;
+    use crate::harness::{Mode, SweepSampling};
+    use crate::pmu::{Event, EventSet};
+
+    const PLAN: &str = r#"{
+        "schema": 1, "argv": [], "rounds": 5, "until": null, "budget": null,
+        "patience": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "in_turns": true,
+        "timing": { "warm_up": { "secs": 3, "nanos": 0 }, "measure": { "secs": 4, "nanos": 0 }, "samples": 33 },
+        "events": "ref-cycles", "counters": true, "audit": true, "programs": ["a", "b"], "unsupported": [],
+        "entries": [{ "id": "handoff/pipe/same-cpu", "side": 1, "pair": 0, "chosen": {
+            "mechanism": "handoff/pipe", "parameters": {}, "placement": "same-cpu", "cpus": [0], "idle": "spinner",
+            "policy": { "class": "batch", "slice_us": 500 } } }]
+    }"#;
+
+    #[test]
+    fn the_request_holds_what_the_plan_asks_for() {
+        let mut plan: RunPlan = serde_json::from_str(PLAN).unwrap();
+        let scale = SweepSampling { samples: 9, ..SweepSampling::default() };
+        plan.scale = Some(scale);
+        let entry = plan.entries[0].clone();
+        let job = Job { entry: &entry, round: 4, audit: true };
+        let asks = |plan: &RunPlan, job: &Job<'_>| request(plan, Path::new("run"), "id", job, Some(TurnOrder::Second));
+        let full = asks(&plan, &job);
+        assert_eq!((&full.chosen, full.timing, full.scale), (&entry.spec, plan.timing, Some(scale)));
+        assert_eq!((full.round, full.host_id.as_str(), full.turn), (4, "id", Some(TurnOrder::Second)));
+        assert_eq!(full.criterion, Path::new("run/criterion-b"), "the sides' files lie apart");
+        let told = settings(&full).unwrap();
+        let events = EventSet::default().with_events(&Event::parse_list("ref-cycles").unwrap());
+        assert_eq!((told.counters, told.mode, told.round), (Some(events), Mode::Measure, 4));
+        assert!(told.auditor.is_some() && told.host_id == "id");
+        plan.counters = false;
+        let bare = settings(&asks(&plan, &Job { audit: false, ..job })).unwrap();
+        assert!(bare.counters.is_none() && bare.auditor.is_none());
+    }
+}

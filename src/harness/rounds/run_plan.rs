@@ -1,0 +1,276 @@
+//! What a run was asked for, kept beside its record.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::Programs;
+use crate::harness::{Benchmark, BenchmarkSpec, SweepSampling, Timing};
+use crate::record::{BenchmarkLine, SCHEMA};
+
+/// The name of the file in a run's folder.
+pub const PLAN_FILE: &str = "plan.json";
+
+/// What a run was asked for. Everything that decides what is measured is in here, so that a run that goes on is the
+/// run that was begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunPlan {
+    /// The version of the record's schema.
+    pub schema: u32,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// How many rounds.
+    pub rounds: u32,
+    /// Rounds are added until every interval, of a pair that of its ratio, is at most this wide on either side: 0.01
+    /// for
+    /// ± 1 %.
+    pub until: Option<f64>,
+    /// How long all of it may take.
+    pub budget: Option<Duration>,
+    /// How long a benchmark may take before it is given up.
+    #[serde(rename = "patience")]
+    pub timeout: Duration,
+    /// How long each benchmark is measured in a round.
+    pub timing: Timing,
+    /// How each benchmark of a sweep is measured, in place of `timing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<SweepSampling>,
+    /// Decides every order that is drawn.
+    pub seed: u64,
+    /// Events to count besides the default ones, by perf's names.
+    pub events: Option<String>,
+    /// Whether counted samples are taken.
+    pub counters: bool,
+    /// Whether each benchmark is audited once.
+    pub audit: bool,
+    /// Whether a measurement with interference is made again.
+    pub strict: bool,
+    /// Whether the sides of a pair take turns within a round, where they can.
+    #[serde(rename = "in_turns", default)]
+    pub interleaved: bool,
+    /// The programs that measure, by side; both are the one that was started unless two programs are compared.
+    pub programs: Programs,
+    /// What is measured.
+    pub entries: Vec<PlanEntry>,
+    /// What cannot be, whatever is tried.
+    pub unsupported: Vec<BenchmarkLine>,
+}
+
+/// One benchmark that is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanEntry {
+    /// Its id.
+    pub id: String,
+    /// What another process must know of it.
+    #[serde(rename = "chosen")]
+    pub spec: BenchmarkSpec,
+    /// 0, or 1 for the second side of a paired comparison; each side has its own record.
+    pub side: usize,
+    /// Entries with the same number are measured next to each other.
+    pub pair: usize,
+}
+
+impl PlanEntry {
+    /// A benchmark of a run that compares nothing; `number` is its place in the plan.
+    pub fn single(number: usize, benchmark: &Benchmark) -> Self {
+        Self { id: benchmark.id(), spec: benchmark.spec(), side: 0, pair: number }
+    }
+}
+
+impl RunPlan {
+    /// How many records the run has: one, or one for each side of a comparison.
+    pub fn sides(&self) -> usize {
+        self.entries.iter().map(|entry| entry.side + 1).max().unwrap_or(1)
+    }
+
+    /// The folders of the records of the run in `folder`, by side.
+    pub fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+        if self.sides() == 1 { vec![folder.into()] } else { vec![folder.join("a"), folder.join("b")] }
+    }
+}
+
+/// Why a plan could not be kept or found.
+#[derive(Debug, thiserror::Error)]
+pub enum RunPlanError {
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// There is no run to go on with.
+    #[error("{path}: no run to resume there; `switchcost run` begins one")]
+    NoRun {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is a run already.
+    #[error("{path}: a run is there already; go on with it by --resume, or name another folder")]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is a record that no run made.
+    #[error("{path}: records of another command are there; name another folder")]
+    Records {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is a comparison of two sides, each of which has a record of its own.
+    #[error("{path}: a paired comparison is there; name another folder")]
+    Sides {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file is no plan of this version.
+    #[error("{path}: not a plan of this switchcost: {reason}")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process works on the run.
+    #[error("{path}: another switchcost is measuring this run")]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A plan that no other process can take up while this is held.
+#[derive(Debug)]
+pub struct PlanLock {
+    _lock: Flock<File>,
+}
+
+impl RunPlan {
+    /// Keeps the plan of a new run in `folder`.
+    ///
+    /// # Errors
+    /// When a run is there already, or what the file system says.
+    pub fn begin(&self, folder: &Path) -> Result<PlanLock, RunPlanError> {
+        let path = folder.join(PLAN_FILE);
+        let failed = |source| RunPlanError::Io { path: path.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        if path.exists() {
+            return Err(RunPlanError::Exists { path: folder.into() });
+        }
+        // A command that failed before it had anything to write may leave an empty one.
+        if folder.join(crate::record::FILE).metadata().is_ok_and(|record| record.len() > 0) {
+            return Err(RunPlanError::Records { path: folder.into() });
+        }
+        // Under its name only when whole: a kill leaves a plan or none.
+        let draft = folder.join("plan.json.new");
+        let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.into()))?;
+        let mut file = File::create(&draft).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&draft, &path).map_err(failed)?;
+        lock(&path)
+    }
+
+    /// Takes up the plan of the run in `folder`.
+    ///
+    /// # Errors
+    /// When there is none, it is not of this version, or another process works on it.
+    pub fn resume(folder: &Path) -> Result<(Self, PlanLock), RunPlanError> {
+        let path = folder.join(PLAN_FILE);
+        let mut text = String::new();
+        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(RunPlanError::NoRun { path: folder.into() });
+            }
+            other => other.map_err(|source| RunPlanError::Io { path: path.clone(), source })?,
+        };
+        let plan = Self::parse(&text, &path)?;
+        Ok((plan, lock(&path)?))
+    }
+
+    /// Reads the text of a plan called `path`.
+    ///
+    /// # Errors
+    /// When it is none of this version, or asks for what no command line can ask for: it is damaged.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, RunPlanError> {
+        let broken = |reason: String| RunPlanError::Broken { path: path.into(), reason };
+        // The version first: another one may have other fields.
+        let version: PlanVersion = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        if version.schema != u64::from(SCHEMA) {
+            return Err(broken(format!("schema {}, and this one writes schema {SCHEMA}", version.schema)));
+        }
+        let plan: Self = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        plan.check().map_err(broken)?;
+        Ok(plan)
+    }
+
+    /// That every number is one that the command line can have asked for, and that every benchmark is one of this
+    /// program.
+    fn check(&self) -> Result<(), String> {
+        let scale = self.scale.map(|scale| (scale.measure, scale.samples as usize));
+        let times = [Some(self.timeout), Some(self.timing.warm_up), Some(self.timing.measure)];
+        let times = times.into_iter().chain([self.budget, scale.map(|(measure, _)| measure)]).flatten();
+        if let Some(time) = times.max().filter(|time| *time > LONGEST_TIME) {
+            return Err(format!("a time of {time:?}"));
+        }
+        if self.rounds == 0 {
+            return Err("0 rounds".into());
+        }
+        if let Some(share) = self.until.filter(|share| !share.is_finite() || *share <= 0.0) {
+            return Err(format!("until {share}"));
+        }
+        let samples = scale.map_or(self.timing.samples, |(_, samples)| samples);
+        if !(1..=MOST_SAMPLES).contains(&samples) {
+            return Err(format!("{samples} samples"));
+        }
+        for entry in &self.entries {
+            if entry.side > 1 {
+                return Err(format!("{}: side {}, and there are 0 and 1", entry.id, entry.side));
+            }
+            entry.spec.check().map_err(|reason| format!("{}: {reason}", entry.id))?;
+        }
+        Ok(())
+    }
+}
+
+/// The timeout of a sweep of the largest brigades is days; a plan adds a few of these up.
+const LONGEST_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What --samples takes at most.
+const MOST_SAMPLES: usize = 100_000;
+
+/// What the plans of all versions have.
+#[derive(Deserialize)]
+struct PlanVersion {
+    schema: u64,
+}
+
+/// Keeps other processes from measuring the run in `folder`, for a command that adds to its record; `None` where there
+/// is none.
+///
+/// # Errors
+/// When another process works on it, or it is a paired comparison, whose sides have records of their own.
+pub fn lock_run(folder: &Path) -> Result<Option<PlanLock>, RunPlanError> {
+    if !folder.join(PLAN_FILE).exists() {
+        return Ok(None);
+    }
+    let (plan, held) = RunPlan::resume(folder)?;
+    if plan.sides() > 1 { Err(RunPlanError::Sides { path: folder.into() }) } else { Ok(Some(held)) }
+}
+
+fn lock(path: &Path) -> Result<PlanLock, RunPlanError> {
+    let failed = |source| RunPlanError::Io { path: path.into(), source };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(PlanLock { _lock: lock }),
+        Err((_, Errno::EWOULDBLOCK)) => Err(RunPlanError::Busy { path: path.into() }),
+        Err((_, errno)) => Err(failed(errno.into())),
+    }
+}

@@ -1,0 +1,70 @@
+//! Work of the program that takes a known time on a CPU of one's own, however long it takes when others want the
+//! CPU too.
+//!
+//! It is a number of steps and no look at the clock: a task that works until a time is up has nothing left to do when
+//! it comes back from being preempted, and so would pass over just the delay that is looked for.
+
+use std::hint::black_box;
+
+use super::open_loop::scramble;
+use crate::sys::timer::monotonic;
+use crate::units::Nanos;
+
+/// How many steps a microsecond takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Calibration {
+    steps_per_us: u64,
+}
+
+impl Calibration {
+    /// Finds it out on the CPU of the calling thread: the fastest of several tries, which no interrupt hit.
+    pub(super) fn measured() -> Self {
+        const STEPS: u64 = 20_000;
+        const TRIES: u32 = 20;
+        let timed = |_| {
+            let start = monotonic();
+            CpuWork(STEPS).perform();
+            monotonic().0 - start.0
+        };
+        let nanos = (0..TRIES).map(timed).min().unwrap_or(1).max(1);
+        Self { steps_per_us: (STEPS * 1000 / nanos).max(1) }
+    }
+
+    /// What takes this long.
+    pub(super) fn work(self, time: Nanos) -> CpuWork {
+        CpuWork((self.steps_per_us * time.0).div_ceil(1000))
+    }
+}
+
+/// Steps that each need the one before, so that no two overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CpuWork(u64);
+
+impl CpuWork {
+    /// One of so many equal parts.
+    pub(super) fn part(self, of: u64) -> Self {
+        Self(self.0.div_ceil(of))
+    }
+
+    /// Does it once.
+    pub(super) fn perform(self) {
+        let mut state = 1;
+        for _ in 0..self.0 {
+            // Kept from the compiler, which could take several steps of a linear recurrence at once.
+            state = black_box(scramble(state));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twice_the_time_is_twice_the_steps() {
+        let calibration = Calibration { steps_per_us: 250 };
+        assert_eq!(calibration.work(Nanos(2_000)), CpuWork(500));
+        assert_eq!(calibration.work(Nanos(1)), CpuWork(1));
+        assert!(Calibration::measured().steps_per_us > 0);
+    }
+}

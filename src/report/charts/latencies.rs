@@ -1,0 +1,163 @@
+//! How latencies are distributed, where benchmarks found that out.
+
+use super::scaling::{AmountSeries, curves};
+use super::{ChartInput, named};
+use crate::crew::{Distribution, Metric, Placement};
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, LineSeries, Lines, PercentileCurve, Percentiles, Point};
+use crate::report::pooling::pooled_rounds;
+use crate::report::run_view::BenchmarkView;
+use crate::report::text;
+use crate::units::Quantity;
+
+/// Curves have a point at each tenth of a decade of the values that are beyond it.
+const POINTS_A_DECADE: f64 = 10.0;
+
+/// A benchmark, and its distributions of times.
+type BenchmarkLatencies<'a> = (&'a BenchmarkView<'a>, Vec<Distribution>);
+
+/// One figure for each placement and for each latency that mechanisms tell first of all; the others are in its data.
+pub(in crate::report) fn latencies(input: ChartInput) -> Vec<Figure> {
+    let benchmarks = input.apart_from_curves();
+    let all: Vec<BenchmarkLatencies> =
+        benchmarks.into_iter().map(|benchmark| (benchmark, distributions(benchmark))).collect();
+    let mut figures: Vec<(String, Placement, Vec<&BenchmarkLatencies>)> = Vec::new();
+    for formatted in &all {
+        let Some(first) = formatted.1.first() else { continue };
+        let placement = formatted.0.line().setting.placement;
+        match figures.iter_mut().find(|(of, at, _)| *of == first.of && *at == placement) {
+            Some((.., together)) => together.push(formatted),
+            None => figures.push((first.of.clone(), placement, vec![formatted])),
+        }
+    }
+    figures.iter().map(|(of, placement, together)| figure(input, of, *placement, together)).collect()
+}
+
+/// The 99th percentile of the same latencies over each number that takes several values in a placement.
+pub(in crate::report) fn tails(input: ChartInput) -> Vec<Figure> {
+    curves(input).iter().filter_map(|(parameter, placement, lines)| tail(input, parameter, placement, lines)).collect()
+}
+
+fn tail(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSeries]) -> Option<Figure> {
+    let of = curves
+        .iter()
+        .flat_map(|(_, points)| points)
+        .find_map(|(_, benchmark)| distributions(benchmark).into_iter().next());
+    let of = of?.of;
+    let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
+        if benchmark.summary.void {
+            return None;
+        }
+        let pooled = distributions(benchmark).into_iter().find(|pooled| pooled.of == of)?;
+        let y = pooled.values.quantile(0.99) as f64;
+        Some(Point { x: *amount as f64, y, low: y, high: y })
+    };
+    let line = |(label, points): &AmountSeries| LineSeries {
+        label: label.clone(),
+        points: points.iter().filter_map(point).collect(),
+    };
+    let lines: Vec<LineSeries> = curves.iter().map(line).filter(|line: &LineSeries| line.points.len() > 1).collect();
+    let highest = |line: &&LineSeries| line.points.iter().map(|point| point.y).fold(0.0, f64::max);
+    let worst = lines.iter().max_by(|a, b| highest(a).total_cmp(&highest(b)))?;
+    let void = curves.iter().flat_map(|(_, points)| points).filter(|(_, benchmark)| benchmark.summary.void).count();
+    let key = (void > 0).then(|| format!("{} left out: the generator was late itself.", text::count(void, "point")));
+    let says = format!(
+        "99 % of {of} with {} is at most {} at the worst {parameter}.",
+        worst.label,
+        text::nanos(highest(&worst))
+    );
+    let mut csv = Csv::new(&["curve", parameter, "p99_ns"]);
+    for line in &lines {
+        for point in &line.points {
+            csv.row([line.label.clone(), number(point.x), number(point.y)]);
+        }
+    }
+    Some(Figure {
+        id: input.anchor(&format!("tail-{}-{}", text::slug(parameter), text::slug(placement))),
+        title: input.title(&format!("99th percentile of {of} over {parameter}, {placement}")),
+        says,
+        key,
+        picture: Box::new(Lines {
+            across: parameter.into(),
+            upwards: format!("p99 of {of}"),
+            quantity: Quantity::Nanoseconds,
+            lines,
+        }),
+        csv: csv.into_text(),
+    })
+}
+
+/// Those that hold any value.
+fn distributions(benchmark: &BenchmarkView) -> Vec<Distribution> {
+    let times = |metric| match metric {
+        Metric::Distribution(pooled) if pooled.quantity == Quantity::Nanoseconds && pooled.values.count() > 0 => {
+            Some(pooled)
+        }
+        _ => None,
+    };
+    pooled_rounds(&benchmark.rounds).into_iter().filter_map(times).collect()
+}
+
+fn figure(input: ChartInput, of: &str, placement: Placement, together: &[&BenchmarkLatencies]) -> Figure {
+    let label = |benchmark: &BenchmarkView| {
+        benchmark.chosen().map_or_else(|| benchmark.name().into(), |chosen| format!("{} {chosen}", benchmark.name()))
+    };
+    let curve = |formatted: &&BenchmarkLatencies| PercentileCurve {
+        label: label(formatted.0),
+        points: points(&formatted.1[0]),
+    };
+    Figure {
+        id: input.anchor(&format!("latency-{}-{}", text::slug(of), text::slug(placement.name()))),
+        title: input.title(&format!("Percentiles of {of}, {placement}")),
+        says: says(of, together),
+        key: Some(
+            "Each curve says what time so many percent of all values do not exceed; all rounds together. It ends where \
+             one value is left."
+                .into(),
+        ),
+        picture: Box::new(Percentiles { upwards: of.into(), curves: together.iter().map(curve).collect() }),
+        csv: csv(together),
+    }
+}
+
+/// Up to the share beyond which one value lies.
+fn points(distribution: &Distribution) -> Vec<(f64, f64)> {
+    let values = &distribution.values;
+    let steps = ((values.count() as f64).log10() * POINTS_A_DECADE).floor() as u32;
+    let share = |step: u32| 1.0 - 10f64.powf(-f64::from(step) / POINTS_A_DECADE);
+    (0..=steps).map(share).map(|share| (share, values.quantile(share) as f64)).collect()
+}
+
+/// The least and the most at the 99th percentile.
+fn says(of: &str, together: &[&BenchmarkLatencies]) -> String {
+    let p99 = |formatted: &&&BenchmarkLatencies| formatted.1[0].values.quantile(0.99);
+    let together: Vec<&BenchmarkLatencies> =
+        together.iter().filter(|formatted| !formatted.0.summary.void).copied().collect();
+    let (Some(least), Some(most)) = (together.iter().min_by_key(p99), together.iter().max_by_key(p99)) else {
+        return String::new();
+    };
+    let shown = |formatted: &&BenchmarkLatencies| text::nanos(p99(&formatted) as f64);
+    if least.0.line().id == most.0.line().id {
+        let median = text::nanos(least.1[0].values.quantile(0.5) as f64);
+        return format!("Half of {}'s {of} is at most {median}, 99 % at most {}.", named(least.0), shown(least));
+    }
+    format!(
+        "99 % of {of} is at most {} with {}, and {} with {}.",
+        shown(least),
+        named(least.0),
+        shown(most),
+        named(most.0)
+    )
+}
+
+fn csv(together: &[&BenchmarkLatencies]) -> String {
+    let mut csv = Csv::new(&["id", "of", "percentile", "ns"]);
+    for (benchmark, distributions) in together {
+        for distribution in distributions {
+            for (share, nanos) in points(distribution) {
+                csv.row([benchmark.line().id.clone(), distribution.of.clone(), number(100.0 * share), number(nanos)]);
+            }
+        }
+    }
+    csv.into_text()
+}

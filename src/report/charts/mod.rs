@@ -1,0 +1,108 @@
+//! From a run to the figures of its report: each file selects the data of one kind of picture and says what it shows.
+
+mod costs;
+mod decomposition;
+mod latencies;
+mod pairs;
+mod parts;
+mod recovery;
+mod scaling;
+mod scatter;
+mod side_by_side;
+mod submission;
+mod switches;
+
+pub(super) use costs::costs;
+pub(super) use decomposition::decomposition;
+pub(super) use latencies::{latencies, tails};
+pub(super) use pairs::{Map, pairs};
+pub(super) use parts::added_up;
+pub(super) use recovery::recovery;
+pub(super) use scaling::scaling;
+pub(super) use scatter::scatter;
+pub(super) use side_by_side::side_by_side;
+pub(super) use submission::submission;
+pub(super) use switches::switches;
+
+use super::run_view::{BenchmarkView, RunView};
+use crate::stats::Basis;
+use crate::units::Quantity;
+
+/// A group's benchmarks in one run, and how its figures are called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChartInput<'a> {
+    /// The group.
+    pub(super) group: &'a str,
+    /// The benchmarks, in their order.
+    pub(super) benchmarks: &'a [&'a BenchmarkView<'a>],
+    /// The run's name, where there are several.
+    pub(super) run: Option<&'a str>,
+}
+
+impl<'a> ChartInput<'a> {
+    /// The anchor of a figure: `cost-brigade`, `cost-brigade-a`.
+    pub(super) fn anchor(&self, kind: &str) -> String {
+        let of_run = self.run.map(|run| format!("-{}", super::text::slug(run))).unwrap_or_default();
+        format!("{kind}-{}{of_run}", super::text::slug(self.group))
+    }
+
+    /// A title, with the run where there are several.
+    pub(super) fn title(&self, text: &str) -> String {
+        self.run.map_or_else(|| text.into(), |run| format!("{text}, run {run}"))
+    }
+
+    /// What was measured of each operation.
+    fn quantity(&self) -> Quantity {
+        quantity(self.benchmarks)
+    }
+
+    /// What one operation is called.
+    fn unit(&self) -> &'static str {
+        unit(self.benchmarks)
+    }
+}
+
+fn unit(benchmarks: &[&BenchmarkView]) -> &'static str {
+    benchmarks.first().map_or("operation", |benchmark| benchmark.line().unit.name())
+}
+
+fn quantity(benchmarks: &[&BenchmarkView]) -> Quantity {
+    benchmarks.first().map_or(Quantity::default(), |benchmark| benchmark.quantity())
+}
+
+fn is_within_only(benchmark: &BenchmarkView) -> bool {
+    benchmark.summary.nanos.basis == Basis::WithinRunOnly
+}
+
+/// A benchmark in a sentence: `thread unpinned`.
+fn named(benchmark: &BenchmarkView) -> String {
+    format!("{} {}", benchmark.name(), benchmark.detail())
+}
+
+/// How marks are read that do not say so themselves, as far as they occur.
+fn key(benchmarks: &[&BenchmarkView], views: usize) -> Option<String> {
+    let single = benchmarks.iter().any(|benchmark| is_within_only(benchmark));
+    let differs = benchmarks.iter().any(|benchmark| benchmark.summary.audit == "DIFFERS");
+    let mut key = Vec::new();
+    if single {
+        key.push("Hollow dots with dashed lines: one round, so the interval leaves out how far processes differ.");
+    }
+    if benchmarks.iter().any(|benchmark| !benchmark.is_known()) {
+        key.push("A line without a cap at its end goes on beyond the scale.");
+    }
+    if differs {
+        key.push("†: the audit found something else than the mechanism says it does.");
+    }
+    if benchmarks.iter().any(|benchmark| benchmark.summary.void) {
+        key.push("‡: void, as the generator was late itself.");
+    }
+    if views > 1 {
+        key.push("Letters are the runs, described at the top.");
+    }
+    (!key.is_empty()).then(|| key.join(" "))
+}
+
+/// The benchmarks of all studies in a group.
+fn all_of_group<'a>(views: &'a [RunView<'a>], group: &str) -> Vec<&'a BenchmarkView<'a>> {
+    views.iter().flat_map(|view| view.of_group(group)).collect()
+}

@@ -1,0 +1,66 @@
+//! Where the time of a handoff between two CPUs goes, added up from parts that were measured apart.
+
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Bar, Bars, Figure, Segment};
+use crate::report::parts::{HandoffParts, parts};
+use crate::report::run_view::{BenchmarkView, RunView};
+use crate::report::text;
+
+/// The colour of the remainder, after those of the parts.
+const REMAINDER: usize = 7;
+
+/// The figure; `None` where no handoff has all its parts.
+pub(in crate::report) fn added_up(view: &RunView, title: &str, id: String) -> Option<Figure> {
+    let benchmarks: Vec<&BenchmarkView> = view.in_placements().collect();
+    let all = parts(&benchmarks);
+    let says = says(all.first()?);
+    Some(Figure {
+        id,
+        title: title.into(),
+        says,
+        key: Some(
+            "Each part was measured by itself: the call with nobody to wake, the handoff to a CPU that polls, an interrupt \
+             to a busy CPU and back, a call to a sleeping CPU less one to a busy CPU, and programming the CPU's timer. The remainder is what they leave of the whole."
+                .into(),
+        ),
+        picture: Box::new(Bars { axis: "time per handoff".into(), rows: all.iter().map(bar).collect() }),
+        csv: csv(&all),
+    })
+}
+
+fn bar(parts: &HandoffParts) -> Bar {
+    let known = parts.parts.iter().enumerate().map(|(index, part)| Segment {
+        name: part.name.into(),
+        series: index,
+        nanos: part.nanos,
+        sure: part.nanos.abs() > part.reach,
+    });
+    let (nanos, reach) = (parts.remainder(), parts.parts.iter().map(|part| part.reach).fold(parts.reach, f64::hypot));
+    let remainder = Segment { name: "remainder".into(), series: REMAINDER, nanos, sure: nanos.abs() > reach };
+    let (label, detail) = parts.name.split_once(' ').unwrap_or((&parts.name, ""));
+    Bar { label: label.into(), detail: detail.into(), parts: known.chain([remainder]).collect() }
+}
+
+fn says(parts: &HandoffParts) -> String {
+    let of_whole = |nanos: f64| format!("{} ({})", text::nanos(nanos), text::percent(nanos / parts.whole));
+    let named: Vec<String> = parts.parts.iter().map(|part| format!("{} {}", part.name, of_whole(part.nanos))).collect();
+    format!(
+        "Of the {} of {}, {}; {} is left over.",
+        text::nanos(parts.whole),
+        parts.name,
+        text::list(&named),
+        of_whole(parts.remainder())
+    )
+}
+
+fn csv(all: &[HandoffParts]) -> String {
+    let mut csv = Csv::new(&["id", "part", "ns", "reach_95", "from"]);
+    for parts in all {
+        for part in &parts.parts {
+            csv.row([parts.id.clone(), part.name.into(), number(part.nanos), number(part.reach), part.from.clone()]);
+        }
+        csv.row([parts.id.clone(), "remainder".into(), number(parts.remainder()), String::new(), String::new()]);
+        csv.row([parts.id.clone(), "whole".into(), number(parts.whole), number(parts.reach), parts.id.clone()]);
+    }
+    csv.into_text()
+}

@@ -1,0 +1,197 @@
+//! How a cost grows with an amount: every number that a run has several values of.
+
+use std::collections::BTreeMap;
+
+use super::ChartInput;
+use crate::crew::Metric;
+use crate::mechanism::Value;
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, LineSeries, Lines, Picture, Point, Stack};
+use crate::report::run_view::BenchmarkView;
+use crate::report::text;
+use crate::units::Quantity;
+
+/// Amounts, and what was measured at each.
+pub(super) type AmountPoints<'a> = Vec<(u64, &'a BenchmarkView<'a>)>;
+
+/// A label, and its points.
+pub(super) type AmountSeries<'a> = (String, AmountPoints<'a>);
+
+/// The value of `parameter` in a benchmark, if it is a number.
+fn amount(benchmark: &BenchmarkView, parameter: &str) -> Option<u64> {
+    let value = benchmark.line().setting.parameters.iter().find(|(name, _)| *name == parameter)?.1;
+    match value {
+        Value::Number(amount) => Some(*amount),
+        Value::Word(_) => None,
+    }
+}
+
+impl<'a> ChartInput<'a> {
+    /// The benchmarks without those that differ from another one by a number alone: as points of a curve they are
+    /// told from one another, as rows of every picture they hide what else there is.
+    pub(super) fn apart_from_curves(&self) -> Vec<&'a BenchmarkView<'a>> {
+        let default = |benchmark: &BenchmarkView, parameter: &str| {
+            self.benchmarks.iter().any(|other| {
+                let (a, b) = (&benchmark.line().setting, &other.line().setting);
+                other.line().mechanism == benchmark.line().mechanism
+                    && (a.placement, a.idle) == (b.placement, b.idle)
+                    && label(other, parameter) == label(benchmark, parameter)
+                    && is_default(other, parameter)
+            })
+        };
+        let on_a_curve = |benchmark: &&&BenchmarkView| {
+            let chosen = benchmark.chosen().unwrap_or_default().split(',');
+            let mut numbers =
+                chosen.filter_map(|pair| pair.split('=').next()).filter(|name| amount(benchmark, name).is_some());
+            numbers.any(|parameter| default(benchmark, parameter))
+        };
+        self.benchmarks.iter().filter(|benchmark| !on_a_curve(benchmark)).copied().collect()
+    }
+}
+
+/// Ids name what differs from the default.
+fn is_default(benchmark: &BenchmarkView, parameter: &str) -> bool {
+    !benchmark.chosen().unwrap_or_default().split(',').any(|pair| pair.split('=').next() == Some(parameter))
+}
+
+/// One figure for each placement and number that takes several values there.
+pub(in crate::report) fn scaling(input: ChartInput) -> Vec<Figure> {
+    let figures = curves(input).into_iter();
+    figures.map(|(parameter, placement, lines)| figure(input, parameter, placement, &lines)).collect()
+}
+
+/// The numbers that take several values in a placement, and the curves over each.
+pub(super) fn curves<'a>(input: ChartInput<'a>) -> Vec<(&'a str, &'a str, Vec<AmountSeries<'a>>)> {
+    let mut curves: BTreeMap<(&str, &str), BTreeMap<String, AmountPoints>> = BTreeMap::new();
+    for benchmark in input.benchmarks {
+        let setting = &benchmark.line().setting;
+        for (name, value) in setting.parameters.iter() {
+            let Value::Number(amount) = value else { continue };
+            let curve = curves.entry((name, setting.placement.name())).or_default();
+            curve.entry(label(benchmark, name)).or_default().push((*amount, benchmark));
+        }
+    }
+    let several = curves.into_iter().filter_map(|((parameter, placement), lines)| {
+        let lines: Vec<AmountSeries> = lines.into_iter().filter_map(curve).collect();
+        (!lines.is_empty()).then_some((parameter, placement, lines))
+    });
+    several.collect()
+}
+
+/// The mechanism, and what else differs from the defaults.
+fn label(benchmark: &BenchmarkView, varied: &str) -> String {
+    let others = benchmark
+        .chosen()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(varied));
+    let others: Vec<&str> = others.collect();
+    if others.is_empty() { benchmark.name().into() } else { format!("{} {}", benchmark.name(), others.join(",")) }
+}
+
+/// By rising amount; one amount is no curve.
+fn curve<'a>((label, mut points): AmountSeries<'a>) -> Option<AmountSeries<'a>> {
+    points.sort_by_key(|(amount, _)| *amount);
+    points.dedup_by_key(|(amount, _)| *amount);
+    (points.len() > 1).then_some((label, points))
+}
+
+fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSeries]) -> Figure {
+    let (unit, quantity) = (input.unit(), input.quantity());
+    let noun = text::noun(quantity);
+    let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
+        let interval = benchmark.summary.nanos.interval;
+        Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
+    };
+    let line = |(label, points): &AmountSeries| LineSeries {
+        label: label.clone(),
+        points: points.iter().map(point).collect(),
+    };
+    let times = Lines {
+        across: parameter.into(),
+        upwards: format!("{noun} per {unit}"),
+        quantity,
+        lines: lines.iter().map(line).collect(),
+    };
+    let memory = memory(parameter, lines);
+    let (what, picture): (String, Box<dyn Picture>) = match memory {
+        None => (format!("{} per {unit}", text::capitalised(noun)), Box::new(times)),
+        Some(memory) => (
+            format!("Time per {unit} and memory per task"),
+            Box::new(Stack { pictures: vec![Box::new(times), Box::new(memory)] }),
+        ),
+    };
+    Figure {
+        id: input.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
+        title: input.title(&format!("{what} over {parameter}, {placement}")),
+        says: says(parameter, unit, lines),
+        key: None,
+        picture,
+        csv: csv(parameter, lines),
+    }
+}
+
+/// What a task holds at each amount, where that was found out: by kind of one curve, in all of several.
+fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
+    let [all, kinds @ ..] = &Metric::MEMORY_PER_TASK;
+    let line = |label: String, name: &str, points: &AmountPoints| {
+        let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
+            let bytes = benchmark.figure(name)?;
+            Some(Point { x: *amount as f64, y: bytes, low: bytes, high: bytes })
+        };
+        let points: Vec<Point> = points.iter().filter_map(point).collect();
+        (!points.is_empty()).then_some(LineSeries { label, points })
+    };
+    let short = |name: &str| name.trim_end_matches(" per task").to_string();
+    let lines: Vec<LineSeries> = match lines {
+        [(_, points)] => {
+            let kinds = kinds.iter().filter_map(|kind| line(short(kind), kind, points));
+            line("all memory".into(), all, points).into_iter().chain(kinds).collect()
+        }
+        several => several.iter().filter_map(|(label, points)| line(label.clone(), all, points)).collect(),
+    };
+    let upwards = "memory per task".into();
+    (!lines.is_empty()).then(|| Lines { across: parameter.into(), upwards, quantity: Quantity::Bytes, lines })
+}
+
+/// The curve that climbs most.
+fn says(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
+    let climb = |points: &[(u64, &BenchmarkView)]| match (points.first(), points.last()) {
+        (Some((_, first)), Some((_, last))) => last.nanos() / first.nanos(),
+        _ => 1.0,
+    };
+    let steepest = lines.iter().max_by(|a, b| climb(&a.1).total_cmp(&climb(&b.1)));
+    let Some((label, points)) = steepest else { return String::new() };
+    let ((from, first), (to, last)) = (points[0], points[points.len() - 1]);
+    let change = format!("{} to {}", first.formatted(first.nanos()), last.formatted(last.nanos()));
+    let factor = climb(points);
+    let verb = match lines.len() {
+        1 => "",
+        _ if factor > 1.0 => " climbs most",
+        _ => " falls least",
+    };
+    format!("{label}{verb}: from {from} to {to} {parameter} a {unit} goes from {change}, {}.", text::times(factor))
+}
+
+fn csv(parameter: &str, lines: &[AmountSeries]) -> String {
+    let benchmarks = || lines.iter().flat_map(|(_, points)| points).map(|(_, benchmark)| benchmark);
+    let quantity = benchmarks().map(|benchmark| benchmark.quantity()).next();
+    let figure = text::column(quantity.unwrap_or_default());
+    let names: Vec<&str> = Metric::MEMORY_PER_TASK
+        .into_iter()
+        .filter(|name| benchmarks().any(|benchmark| benchmark.figure(name).is_some()))
+        .collect();
+    let mut header = vec!["curve", parameter, figure, "low_95", "high_95", "id"];
+    header.extend(&names);
+    let mut csv = Csv::new(&header);
+    for (label, points) in lines {
+        for (amount, benchmark) in points {
+            let interval = benchmark.summary.nanos.interval;
+            let figures = [interval.estimate, interval.low, interval.high].map(number);
+            let start = [label.clone(), amount.to_string()];
+            let memory = names.iter().map(|name| benchmark.figure(name).map_or_else(String::new, number));
+            csv.row(start.into_iter().chain(figures).chain([benchmark.line().id.clone()]).chain(memory));
+        }
+    }
+    csv.into_text()
+}

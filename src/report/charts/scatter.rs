@@ -1,0 +1,126 @@
+//! How samples scatter within a round, and rounds among themselves.
+
+use super::{ChartInput, named};
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Figure, Strip, Strips, Whisker};
+use crate::report::run_view::BenchmarkView;
+use crate::report::text;
+use crate::stats::{Modes, median, modes, quantile};
+
+/// The figure; `None` where nothing was measured.
+pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
+    let benchmarks = &input.apart_from_curves();
+    let rows: Vec<Strip> = benchmarks.iter().map(|benchmark| strip(benchmark)).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let triangles = rows.iter().any(|row| !row.modes.is_empty());
+    let mut key = "One strip a round: thin line from the 5th to the 95th percentile of its samples, box between the \
+                   quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the only round's samples. \
+                   What lies beyond 0.1× or 10× is drawn at the edge."
+        .to_string();
+    key.push_str(&left_out(benchmarks));
+    if triangles {
+        key.push_str(" Triangles mark modes.");
+    }
+    Some(Figure {
+        id: input.anchor("rounds"),
+        title: input.title("How samples and rounds scatter"),
+        says: says(benchmarks),
+        key: Some(key),
+        picture: Box::new(Strips { rows }),
+        csv: csv(benchmarks),
+    })
+}
+
+fn strip(benchmark: &BenchmarkView) -> Strip {
+    let figure = benchmark.nanos();
+    let several = modes_of(benchmark).filter(|modes| modes.count > 1);
+    let spread = benchmark.summary.nanos.between_round_cv.or(benchmark.summary.nanos.within_round_cv);
+    Strip {
+        label: benchmark.name().into(),
+        detail: benchmark.detail(),
+        series: benchmark.colour(),
+        rounds: benchmark.counting().iter().filter_map(|round| whisker(round, figure)).collect(),
+        modes: several.map(|modes| modes.centres.iter().map(|centre| centre / figure).collect()).unwrap_or_default(),
+        value: spread.map_or("–".into(), text::percent),
+    }
+}
+
+/// What is not drawn because a CPU was slow, in a sentence; empty where everything is.
+fn left_out(benchmarks: &[&BenchmarkView]) -> String {
+    if benchmarks.iter().all(|benchmark| benchmark.summary.set_aside == 0.0) {
+        return String::new();
+    }
+    let rounds = benchmarks.iter().flat_map(|benchmark| benchmark.counting()).filter(|round| round.is_empty()).count();
+    let rounds =
+        if rounds > 0 { format!(" and {} with too few others", text::count(rounds, "round")) } else { String::new() };
+    format!(" Left out: samples during which a CPU ran slower than at its best{rounds}.")
+}
+
+fn whisker(round: &[f64], figure: f64) -> Option<Whisker> {
+    let at = |share: f64| quantile(round, share).map(|value| value / figure).filter(|ratio| *ratio > 0.0);
+    Some(Whisker { low: at(0.05)?, lower: at(0.25)?, median: at(0.5)?, upper: at(0.75)?, high: at(0.95)? })
+}
+
+/// The modes of the rounds where there are enough of them to tell, else of the samples.
+fn modes_of(benchmark: &BenchmarkView) -> Option<Modes> {
+    let samples = benchmark.counting();
+    let medians: Vec<f64> = samples.iter().filter_map(|round| median(round)).collect();
+    let of_rounds = modes(&medians).filter(|modes| modes.count > 1);
+    of_rounds.or_else(|| modes(&samples.concat()))
+}
+
+fn says(benchmarks: &[&BenchmarkView]) -> String {
+    let several: Vec<String> = benchmarks
+        .iter()
+        .filter_map(|benchmark| {
+            let modes = modes_of(benchmark).filter(|modes| modes.count > 1)?;
+            let centres: Vec<String> = modes.centres.iter().map(|centre| benchmark.formatted(*centre)).collect();
+            Some(format!("{} has {} modes ({})", named(benchmark), modes.count, text::list(&centres)))
+        })
+        .collect();
+    let scatter = |benchmark: &&&BenchmarkView| benchmark.summary.nanos.between_round_cv;
+    let widest = benchmarks
+        .iter()
+        .filter(|benchmark| scatter(benchmark).is_some())
+        .max_by(|a, b| scatter(a).unwrap_or_default().total_cmp(&scatter(b).unwrap_or_default()));
+    let spread = match widest {
+        Some(benchmark) => format!(
+            "Medians of the rounds vary most for {}, by {}",
+            named(benchmark),
+            text::percent(scatter(&benchmark).unwrap_or_default())
+        ),
+        None => "Each rests on one round, so only the scatter within one process is known".into(),
+    };
+    match several.as_slice() {
+        [] => format!("{spread}; no benchmark shows more than one mode."),
+        [first] => format!("{spread}; {first}, which one figure does not describe."),
+        [first, ..] => format!("{spread}; {} benchmarks show several modes: {first}, for one.", several.len()),
+    }
+}
+
+fn csv(benchmarks: &[&BenchmarkView]) -> String {
+    let mut csv = Csv::new(&[
+        "id",
+        "round",
+        "samples",
+        "counting",
+        "min_ns",
+        "p5_ns",
+        "p25_ns",
+        "median_ns",
+        "p75_ns",
+        "p95_ns",
+        "max_ns",
+    ]);
+    for benchmark in benchmarks {
+        for (index, (all, round)) in benchmark.rounds.iter().zip(benchmark.counting()).enumerate() {
+            let quantiles = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0]
+                .map(|share| quantile(round, share).map(number).unwrap_or_default());
+            let numbers = [index, all.samples.len(), round.len()].map(|number| number.to_string());
+            csv.row([benchmark.line().id.clone()].into_iter().chain(numbers).chain(quantiles));
+        }
+    }
+    csv.into_text()
+}

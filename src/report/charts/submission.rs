@@ -1,0 +1,105 @@
+//! Who asks for something and is kept by asking: reads taken apart into submission and what follows it.
+
+use super::{ChartInput, named};
+use crate::crew::{Metric, ValueHistogram};
+use crate::report::csv::{Csv, number};
+use crate::report::figure::{Bar, Bars, Figure, Segment};
+use crate::report::run_view::BenchmarkView;
+use crate::report::text;
+
+/// What mechanisms call the two parts.
+const SUBMISSION: &str = "submission";
+const COMPLETION: &str = "completion";
+
+/// The figure; `None` where no benchmark tells the two apart.
+pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
+    let rows: Vec<SubmissionRow> =
+        input.benchmarks.iter().filter_map(|benchmark| SubmissionRow::of(benchmark)).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let unit = input.unit();
+    Some(Figure {
+        id: input.anchor("submission"),
+        title: input.title(&format!("How long a {unit} keeps whoever asks for it")),
+        says: says(&rows),
+        key: Some(format!(
+            "Medians over every {unit} (of submission over every call, which may submit several), so they need not add up to the \
+             median time of a {unit}. While submission lasts, an event loop serves nobody else; what follows it can pass while \
+             others are served."
+        )),
+        picture: Box::new(Bars {
+            axis: format!("median time per {unit}"),
+            rows: rows.iter().map(SubmissionRow::bar).collect(),
+        }),
+        csv: csv(&rows),
+    })
+}
+
+struct SubmissionRow<'a> {
+    benchmark: &'a BenchmarkView<'a>,
+    submission: u64,
+    /// Nothing where submitting is all there is.
+    completion: u64,
+}
+
+impl<'a> SubmissionRow<'a> {
+    fn of(benchmark: &'a BenchmarkView<'a>) -> Option<Self> {
+        let submission = median(benchmark, SUBMISSION)?;
+        Some(Self { benchmark, submission, completion: median(benchmark, COMPLETION).unwrap_or(0) })
+    }
+
+    fn share(&self) -> f64 {
+        self.submission as f64 / (self.submission + self.completion).max(1) as f64
+    }
+
+    fn bar(&self) -> Bar {
+        let part =
+            |name: &str, series, nanos: u64| Segment { name: name.into(), series, nanos: nanos as f64, sure: true };
+        let parts = [part("kept in submission", 1, self.submission), part("until completion", 0, self.completion)];
+        Bar {
+            label: self.benchmark.name().into(),
+            detail: self.benchmark.detail(),
+            parts: parts.into_iter().filter(|part| part.nanos > 0.0).collect(),
+        }
+    }
+}
+
+/// Over all values of all rounds.
+fn median(benchmark: &BenchmarkView, of: &str) -> Option<u64> {
+    let mut all = ValueHistogram::new();
+    for metric in benchmark.rounds.iter().flat_map(|round| &round.metrics) {
+        if let Metric::Distribution(pooled) = metric
+            && pooled.of == of
+        {
+            all.add(&pooled.values);
+        }
+    }
+    (all.count() > 0).then(|| all.quantile(0.5))
+}
+
+/// The least kept among those with something to wait for, and the most.
+fn says(rows: &[SubmissionRow]) -> String {
+    let by_share = |a: &&SubmissionRow, b: &&SubmissionRow| a.share().total_cmp(&b.share());
+    let two_parts = || rows.iter().filter(|row| row.completion > 0);
+    let formatted = |row: &SubmissionRow| format!("{} for {}", named(row.benchmark), text::percent(row.share()));
+    match (two_parts().min_by(by_share), two_parts().max_by(by_share)) {
+        (Some(least), Some(most)) if least.benchmark.line().id != most.benchmark.line().id => {
+            format!("Of a typical one, submission keeps {} and {}.", formatted(least), formatted(most))
+        }
+        _ => "Submission is all there is: whoever asks waits.".into(),
+    }
+}
+
+fn csv(rows: &[SubmissionRow]) -> String {
+    let mut csv = Csv::new(&["id", "submission_p50_ns", "completion_p50_ns", "share_in_submission"]);
+    for row in rows {
+        csv.row([
+            row.benchmark.line().id.clone(),
+            row.submission.to_string(),
+            row.completion.to_string(),
+            number(row.share()),
+        ]);
+    }
+    csv.into_text()
+}

@@ -1,0 +1,206 @@
+//! The report before it is set: what stands in it and in which order, for the page and for Markdown alike.
+
+use super::charts::{
+    ChartInput, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, submission,
+    switches, tails,
+};
+use super::figure::Figure;
+use super::missing::{Gap, Problem, differences, failures, gaps};
+use super::run_view::{BenchmarkView, Catalogue, RunView, groups};
+use super::{host, text};
+use crate::host::noise::{NoiseWarning, warnings};
+use crate::record::{Outcome, Run};
+
+/// A whole report.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    /// The runs.
+    pub(super) views: Vec<RunView<'a>>,
+    /// What groups and mechanisms are about.
+    pub(super) catalogue: &'a Catalogue,
+    /// One for each group.
+    pub(super) sections: Vec<Section>,
+}
+
+/// A group.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Its name.
+    pub(super) group: String,
+    /// Its question.
+    pub(super) question: String,
+    /// Its figures, and the commands that each came from.
+    pub(super) figures: Vec<(Figure, Vec<String>)>,
+}
+
+impl<'a> Report<'a> {
+    /// Sorts out `runs`.
+    pub(super) fn new(runs: &'a [Run], catalogue: &'a Catalogue) -> Self {
+        let several = runs.len() > 1;
+        let name = |index: usize| if several { letter(index) } else { String::new() };
+        let views: Vec<RunView> = runs.iter().enumerate().map(|(index, run)| RunView::new(name(index), run)).collect();
+        let section = |group: String| Section {
+            question: catalogue.question(&group).into(),
+            figures: figures(&group, &views),
+            group,
+        };
+        let sections = groups(&views, catalogue).into_iter().map(section).collect();
+        Self { sections, views, catalogue }
+    }
+
+    /// What the report is about, in a line.
+    pub(super) fn title(&self) -> String {
+        match self.views.as_slice() {
+            [only] => match only.run.hosts.first() {
+                Some(host) => host::short(&host.host),
+                None => "a machine that the record does not describe".into(),
+            },
+            several => format!("{} runs side by side", several.len()),
+        }
+    }
+
+    /// How many benchmarks rest on one round, and how many there are; without pairs of CPUs, which are measured once.
+    pub(super) fn single_rounds(&self) -> (usize, usize) {
+        let benchmarks = || self.views.iter().flat_map(|view| view.in_placements());
+        (benchmarks().filter(|benchmark| benchmark.summary.rests_on_one_round()).count(), benchmarks().count())
+    }
+
+    /// The warning that goes with single rounds, where there are any.
+    pub(super) fn single_rounds_warning(&self) -> Option<String> {
+        let what = match self.single_rounds() {
+            (0, _) => return None,
+            (single, all) if single == all => "Every benchmark rests on one round".into(),
+            (1, all) => format!("1 of {all} benchmarks rests on one round"),
+            (single, all) => format!("{single} of {all} benchmarks rest on one round"),
+        };
+        Some(format!("{what}: the interval holds within that process only, and leaves out how far processes differ."))
+    }
+
+    /// What would tell how far processes differ: a command and what it does. Where one of several rounds counts, asking
+    /// for five would be no help.
+    pub(super) fn single_rounds_remedy(&self) -> (&'static str, &'static str) {
+        let mut benchmarks = self.views.iter().flat_map(|view| view.in_placements());
+        if benchmarks.any(|benchmark| benchmark.summary.rests_on_one_round() && benchmark.summary.rounds > 1) {
+            return (
+                "switchcost run --strict",
+                "tries rounds again in which the CPU was slow; more rounds help as well.",
+            );
+        }
+        ("switchcost run --rounds 5", "measures that.")
+    }
+
+    /// All figures.
+    pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.sections.iter().flat_map(|section| section.figures.iter().map(|(figure, _)| figure))
+    }
+}
+
+impl RunView<'_> {
+    /// The run in a few words: ` A` where it has a name.
+    pub(super) fn suffix(&self) -> String {
+        if self.name.is_empty() { String::new() } else { format!(", run {}", self.name) }
+    }
+
+    /// The part of an anchor or a file name that tells this run's from the others'.
+    pub(super) fn anchor(&self, kind: &str) -> String {
+        if self.name.is_empty() { kind.into() } else { format!("{kind}-{}", text::slug(&self.name)) }
+    }
+
+    /// The run's own gaps, failures and audit differences.
+    pub(super) fn gaps(&self) -> Vec<Gap> {
+        gaps(self)
+    }
+
+    /// Benchmarks that should have run and did not.
+    pub(super) fn failures(&self) -> Vec<Problem> {
+        failures(self)
+    }
+
+    /// What audits found otherwise than descriptors say.
+    pub(super) fn differences(&self) -> Vec<Problem> {
+        differences(self)
+    }
+
+    /// What makes the machine noisy, as found when the run began.
+    pub(super) fn warnings(&self) -> Vec<NoiseWarning> {
+        self.run.hosts.first().map(|host| warnings(&host.host, &host.moment)).unwrap_or_default()
+    }
+
+    /// How many benchmarks cannot run on the machine.
+    pub(super) fn unsupported(&self) -> usize {
+        let mut ids: Vec<&str> = self
+            .run
+            .benchmarks
+            .iter()
+            .filter(|line| matches!(line.outcome, Outcome::Unsupported(_)) && line.pair().is_none())
+            .map(|line| line.id.as_str())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len()
+    }
+
+    /// How many benchmarks have this verdict of the audit, at whichever attempt.
+    pub(super) fn audited(&self, verdict: &str) -> usize {
+        self.in_placements().filter(|benchmark| benchmark.summary.audit.split(' ').next() == Some(verdict)).count()
+    }
+
+    /// How many benchmarks nobody asked an audit for.
+    pub(super) fn not_audited(&self) -> usize {
+        let asked_for = |benchmark: &&BenchmarkView| benchmark.rounds.iter().any(|round| round.audit.was_made());
+        self.in_placements().filter(|benchmark| !asked_for(benchmark)).count()
+    }
+
+    /// Processor, kernel and the time of the run.
+    pub(super) fn described(&self) -> String {
+        match self.run.hosts.first() {
+            Some(host) => format!("{}, {}", host::short(&host.host), host::when(host.started_ms)),
+            None => "a machine that the record does not describe".into(),
+        }
+    }
+}
+
+fn figures(group: &str, views: &[RunView]) -> Vec<(Figure, Vec<String>)> {
+    let mut figures = Vec::new();
+    let several = views.len() > 1;
+    if several {
+        let mut commands: Vec<String> = views.iter().flat_map(|view| view.commands_of(group)).collect();
+        commands.dedup();
+        figures.extend(side_by_side(group, views).map(|figure| (figure, commands)));
+    }
+    for view in views {
+        let benchmarks: Vec<&BenchmarkView> = view.of_group(group);
+        let run = several.then_some(view.name.as_str());
+        let input = ChartInput { group, benchmarks: &benchmarks, run };
+        // Side by side shows the same dots.
+        let costs = if several { None } else { costs(input) };
+        let switches = switches(input);
+        // The same curves before the subtraction would hide what is left of them after it.
+        let scaling = if switches.is_empty() { scaling(input) } else { Vec::new() };
+        let of_study = costs
+            .into_iter()
+            .chain(decomposition(input))
+            .chain(latencies(input))
+            .chain(switches)
+            .chain(submission(input))
+            .chain(scaling)
+            .chain(tails(input))
+            .chain(recovery(input))
+            .chain(scatter(input));
+        figures.extend(of_study.map(|figure| (figure, view.commands_of(group))));
+        let maps = pairs(ChartInput { benchmarks: &view.pairs_of(group), ..input });
+        figures.extend(maps.into_iter().map(|figure| (figure, view.commands_of_maps())));
+        if group == "handoff" {
+            let title = input.title("Where the time of a handoff between CPUs goes");
+            let figure = added_up(view, &title, input.anchor("added-up"));
+            figures.extend(figure.map(|figure| (figure, view.commands_of_benchmarks())));
+        }
+    }
+    figures
+}
+
+/// `A` to `Z`, then `A2` and so on.
+fn letter(index: usize) -> String {
+    let letter = char::from(b'A' + (index % 26) as u8);
+    if index < 26 { letter.into() } else { format!("{letter}{}", index / 26 + 1) }
+}

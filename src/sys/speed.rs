@@ -1,0 +1,67 @@
+//! The speed of the calling thread's CPU at the moment, by a fixed stretch of work.
+//!
+//! On a shared machine a neighbour that the guest cannot see, on the other hardware thread of the core, slows a CPU for
+//! tenths of seconds at a time, and no clock, steal counter or load average tells. On a 2-CPU virtual machine a chain
+//! of dependent multiplications took 2 % longer meanwhile, while entering the kernel, and with it every mechanism that
+//! does so, took 30 % longer: so the work is entries into the kernel. Frequency changes and throttling show as well.
+
+use std::time::Instant;
+
+use crate::units::Nanos;
+
+/// Some ten microseconds: a thousand readings of the clock's step, and over before the next tick.
+const CALLS: u32 = 64;
+
+/// Of which one may be spoilt by an interrupt, and the first finds the caches as whatever ran before left them.
+const STRETCHES: usize = 4;
+
+/// How long the fixed stretch of work took, of several in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpeedProbe {
+    /// The shortest: what the CPU does with warm caches. Comparable on one CPU under one kernel, whatever ran before.
+    pub min: Nanos,
+    /// The longest. It shows what is over too soon for the shortest to be hit, and what others left in the caches. It
+    /// depends on what ran before: comparable within one benchmark only.
+    pub max: Nanos,
+}
+
+impl SpeedProbe {
+    /// The slower of both in either respect.
+    #[must_use]
+    pub fn slower(self, other: Self) -> Self {
+        Self { min: self.min.max(other.min), max: self.max.max(other.max) }
+    }
+}
+
+/// Times a fixed number of getppid(2) calls, several times in a row.
+pub fn probe_speed() -> SpeedProbe {
+    let stretch = |_| {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            // SAFETY: getppid takes no argument, touches no memory of the caller's and cannot fail.
+            unsafe { libc::syscall(libc::SYS_getppid) };
+        }
+        // Tens of microseconds.
+        Nanos(start.elapsed().as_nanos() as u64)
+    };
+    let stretches = [(); STRETCHES].map(stretch);
+    let min = stretches.iter().copied().min().unwrap_or_default();
+    SpeedProbe { min, max: stretches.iter().copied().max().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_takes_time_and_none_takes_longer_than_the_longest() {
+        let probe = probe_speed();
+        assert!(probe.min > Nanos(0) && probe.max >= probe.min);
+    }
+
+    #[test]
+    fn the_slower_of_two_is_so_in_both_respects() {
+        let of = |min, max| SpeedProbe { min: Nanos(min), max: Nanos(max) };
+        assert_eq!(of(10, 20).slower(of(11, 15)), of(11, 20));
+    }
+}

@@ -1,0 +1,209 @@
+//! One word per thing: no two types share a name, no retired word comes back, no line is too long to read.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+/// What was renamed, and what it is called now. As a type or a function's name it would be a second word for one thing.
+const RETIRED: &[(&str, &str)] = &[
+    (r"\b(Asked|AskedError)\b", "RunPlan, RunPlanError"),
+    (r"\b(Standing|Known|Started|Taken|Ran|Outlook)\b\s*[{(<;]", "RunState, BenchmarkState, RoundProcess, BareSample"),
+    (r"\b(Witness|Keeper|Recorder)\b", "RunObserver, BenchOutput, RecordingObserver"),
+    (r"\b(Roster|Recruiter|Seating|Seat)\b", "InstanceConfig, Spawner, CpuAssignment, CpuMask"),
+    (r"\b(Labour|Foreman|Baton)\b", "CpuWork, GateOwner, TurnFlags, BackgroundLoad"),
+    (r"\b(Finding|MachineLine|Circumstances)\b", "Metric, HostLine, RunConditions or RefusalContext"),
+    (r"\b(Outline|Study|Bench|Subject)\b\s*[{<:]", "Report, RunView, BenchmarkView, ChartInput"),
+    (r"\b(roster|recruiter|seating|foreman)\b", "config, spawner, assignment, owner"),
+    (r"\b(best_pace|longest_paces|ratio_in_turns)\b", "fastest_probe, max_probes, interleaved_ratio"),
+    (r"\bforeign load\b", "interference"),
+];
+
+/// Files whose text may name what was retired: this list, and the forms that records of version 1 have.
+const MAY_NAME_RETIRED: &[&str] = &["tests/names.rs", "src/record/schema.rs", "src/harness/rounds/run_plan.rs"];
+
+/// Old words that messages and tests still hold; the record's second version and the documents' pass end them.
+const WORDS_LEFT: usize = 0;
+
+/// Names of files that rooms share, because what is in them is the same thing seen from each room.
+const SHARED_FILES: &[&str] = &[
+    "mod",
+    "tests",
+    // A verb of the command line is named as what it runs.
+    "audit",
+    "compare",
+    "host",
+    "limits",
+    "matrix",
+    "report",
+    "sweep",
+    // Counters, the kernel and memory as each room sees them.
+    "counters",
+    "kernel",
+    "memory",
+    "names",
+    "placement",
+    "rounds",
+    "topology",
+    "table",
+    "process",
+    "parts",
+    "pairs",
+    "clock",
+    "poll",
+    "signal",
+    "benchmark",
+];
+
+/// Lines that rustfmt leaves beyond 120 columns: long strings and templates. It may only fall.
+const LONG_LINES: usize = 87;
+
+/// Doc comments of public items of at most three words. It may only fall.
+const SHORT_DOCS: usize = 63;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root().join(folder)).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let relative = path.strip_prefix(root()).unwrap().to_path_buf();
+        if path.is_dir() {
+            found.extend(files(relative.to_str().unwrap(), extension));
+        } else if path.extension().is_some_and(|it| it == extension) {
+            found.push(relative);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn is_test(path: &Path) -> bool {
+    path.iter().any(|part| part == "tests") || path.file_stem().is_some_and(|stem| stem == "tests")
+}
+
+fn fail(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// The types that a file declares before its tests, each with its line and whether other files can see it.
+fn types(text: &str) -> Vec<(String, usize, bool)> {
+    let declaration = Regex::new(r"^(pub(?:\([a-z ]+\))? )?(?:struct|enum|trait|type|union) ([A-Z]\w*)").unwrap();
+    let program = text.lines().take_while(|line| !line.starts_with("mod tests {"));
+    let found = program.enumerate().filter_map(|(index, line)| {
+        let found = declaration.captures(line)?;
+        Some((found[2].to_string(), index + 1, found.get(1).is_some()))
+    });
+    found.collect()
+}
+
+/// Mechanisms of a group are alternatives, each in a file: what only that file sees may be named as in its siblings.
+fn is_private_to_a_mechanism(path: &Path, public: bool) -> bool {
+    !public && path.starts_with("src/mechanism") && path.iter().count() == 4 && !path.ends_with("mod.rs")
+}
+
+#[test]
+fn no_two_types_share_a_name() {
+    let mut declared: BTreeMap<String, Vec<(PathBuf, usize, bool)>> = BTreeMap::new();
+    for path in files("src", "rs").into_iter().filter(|path| !is_test(path)) {
+        for (name, line, public) in types(&read(&path)) {
+            declared.entry(name).or_default().push((path.clone(), line, public));
+        }
+    }
+    assert!(declared.len() > 300, "only {} types were found", declared.len());
+    let mut complaints = Vec::new();
+    for (name, places) in declared.iter().filter(|(_, places)| places.len() > 1) {
+        if !places.iter().all(|(path, _, public)| is_private_to_a_mechanism(path, *public)) {
+            let places = places.iter().map(|(path, line, _)| format!("{}:{line}", path.display()));
+            complaints.push(format!("{name}: {}", places.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    fail(&complaints);
+}
+
+#[test]
+fn retired_words_stay_retired() {
+    let retired: Vec<(Regex, &str)> = RETIRED.iter().map(|(word, now)| (Regex::new(word).unwrap(), *now)).collect();
+    let mut complaints = Vec::new();
+    for path in ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")) {
+        if MAY_NAME_RETIRED.iter().any(|may| path == Path::new(may)) {
+            continue;
+        }
+        for (index, line) in read(&path).lines().enumerate() {
+            for (_, now) in retired.iter().filter(|(word, _)| word.is_match(line)) {
+                complaints.push(format!("{}:{}: now {now}: {}", path.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    if complaints.len() > WORDS_LEFT {
+        fail(&complaints);
+    }
+}
+
+#[test]
+fn lines_fit_in_120_columns() {
+    const COLUMNS: usize = 120;
+    let mut complaints = Vec::new();
+    for path in ["src", "tests", "benches", "scripts"].into_iter().flat_map(|folder| files(folder, "rs")) {
+        for (index, line) in read(&path).lines().enumerate() {
+            if line.chars().count() > COLUMNS {
+                complaints.push(format!("{}:{}: {} columns", path.display(), index + 1, line.chars().count()));
+            }
+        }
+    }
+    for path in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(PathBuf::from) {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
+        let mut code = false;
+        for (index, line) in text.lines().enumerate() {
+            code ^= line.starts_with("```");
+            let free = code || line.starts_with('|') || line.starts_with("<!--") || line.contains("](");
+            if !free && line.chars().count() > COLUMNS {
+                complaints.push(format!("{}:{}: {} columns", path.display(), index + 1, line.chars().count()));
+            }
+        }
+    }
+    assert!(complaints.len() <= LONG_LINES, "{} of at most {LONG_LINES}:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// `/// Where it lies.` says what the name says already.
+#[test]
+fn short_docs_become_no_more() {
+    let item = Regex::new(r"^\s*pub (?:const |unsafe )*(?:struct|enum|trait|type|fn|const|static|mod) ").unwrap();
+    let mut short = Vec::new();
+    for path in files("src", "rs").into_iter().filter(|path| !is_test(path)) {
+        let text = read(&path);
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, _) in lines.iter().enumerate().filter(|(_, line)| item.is_match(line)) {
+            let above = lines[..index].iter().rev().skip_while(|line| line.trim().starts_with("#["));
+            let docs: Vec<&str> = above.map_while(|line| line.trim().strip_prefix("///")).collect();
+            let words = docs.iter().flat_map(|line| line.split_whitespace()).count();
+            if !docs.is_empty() && words <= 3 {
+                short.push(format!("{}:{}: {}", path.display(), index + 1, docs[0].trim()));
+            }
+        }
+    }
+    assert!(short.len() <= SHORT_DOCS, "{} of at most {SHORT_DOCS}:\n{}", short.len(), short.join("\n"));
+}
+
+#[test]
+fn no_two_rooms_have_a_file_of_one_name_for_different_things() {
+    let mut rooms: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in files("src", "rs").into_iter().filter(|path| !is_test(path)) {
+        let mechanism = path.starts_with("src/mechanism") && path.iter().count() == 4;
+        let Some(room) = path.iter().nth(1).filter(|_| path.iter().count() > 2 && !mechanism) else { continue };
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
+        let place = rooms.entry(stem).or_default();
+        if !place.iter().any(|known| room == known.as_str()) {
+            place.push(room.to_str().unwrap().into());
+        }
+    }
+    let twice = rooms.iter().filter(|(stem, rooms)| rooms.len() > 1 && !SHARED_FILES.contains(&stem.as_str()));
+    fail(&twice.map(|(stem, rooms)| format!("{stem}.rs in {}", rooms.join(", "))).collect::<Vec<_>>());
+}
