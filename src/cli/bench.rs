@@ -421,6 +421,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_criterion_would_panic_on_are_refused() {
+        let refused = |line: &str| check_numbers(&words(line)).unwrap_err().to_string();
+        assert!(check_numbers(&words("--sample-size 10 --nresamples=1000 --noise-threshold 0.05")).is_ok());
+        for line in ["--sample-size 10.5", "--sample-size=10.5", "--sample-size 9", "--nresamples 1e3", "--sample-size"]
+        {
+            assert!(refused(line).contains("whole"), "{line}: {}", refused(line));
+        }
+        for line in ["--confidence-level 1", "--warm-up-time 0", "--measurement-time NaN", "--noise-threshold=-1"] {
+            assert!(refused(line).contains("it is a number"), "{line}: {}", refused(line));
+        }
+    }
+
+    #[test]
     fn an_unknown_event_is_bad_usage() {
         let error = event_set(Some("cache-mises")).unwrap_err().to_string();
         assert!(error.contains("cache-mises") && error.lines().count() == 1, "{error}");

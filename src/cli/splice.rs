@@ -139,6 +139,26 @@ mod tests {
         assert_eq!(put(&once, "numbers", "| a |").unwrap(), once);
     }
 
+    /// Every cell in its column, from the newest of the dated folders that hold a table.
+    #[test]
+    fn the_figures_are_those_of_the_newest_report_cell_by_cell() {
+        let reports = tempfile::tempdir().unwrap();
+        let table = "| mechanism | unpinned | same-cpu |\n| --- | ---: | ---: |\n| `a` | 1 | 2 |\n| `b` | 3 | 4 |";
+        for (folder, text) in [("2026-01-02-x", Some("| old |")), ("2026-03-01-x", Some(table)), ("2026-04-01-x", None)]
+        {
+            fs::create_dir(reports.path().join(folder)).unwrap();
+            if let Some(text) = text {
+                fs::write(reports.path().join(folder).join(NUMBERS), format!("{text}\n\n")).unwrap();
+            }
+        }
+        fs::create_dir(reports.path().join("undated")).unwrap();
+        fs::write(reports.path().join("undated").join(NUMBERS), "| undated |").unwrap();
+        let splice = Splice { page: "README.md".into(), reports: reports.path().into(), check: false };
+        let newest = reports.path().join("2026-03-01-x");
+        let expected = format!("{table}\nThe whole report: [{0}]({0}/report.md).", newest.display());
+        assert_eq!(splice.numbers().unwrap(), expected);
+    }
+
     #[test]
     fn broken_markers_are_refused() {
         for page in ["<!-- switchcost:x -->", "<!-- /switchcost:x --> <!-- switchcost:x -->"] {

@@ -92,6 +92,17 @@ mod tests {
         assert_eq!((summaries.len(), summaries[0].ops, summaries[0].per_op), (1, 2000, 500_000.0));
     }
 
+    /// A meter that began again between two readings tells nothing, and takes nothing off what others told.
+    #[test]
+    fn a_meter_that_runs_backwards_takes_no_energy_back() {
+        let mut metering = Metering::start();
+        let batch = Batch { ops: Ops(1000), elapsed: Nanos(5_000_000) };
+        metering.add(&at(10.0), &at(10.5), batch);
+        metering.add(&at(65_535.5), &at(0.25), batch);
+        let (summaries, _) = metering.conclude();
+        assert_eq!((summaries[0].ops, summaries[0].per_op, summaries[0].count), (2000, 250_000.0, 500_000_000));
+    }
+
     #[test]
     fn without_meters_it_is_told_why() {
         let (summaries, not_metered) = EnergyMetering::start().conclude();

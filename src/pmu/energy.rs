@@ -115,17 +115,29 @@ impl Meter {
     }
 
     fn read(&mut self) -> Result<EnergyReading, PmuError> {
-        let mut count = 0;
-        for counter in &mut self.counters {
-            count += counter.read().map_err(|error| PmuError::counter(&self.event, "read", &error))?;
-        }
-        Ok(EnergyReading { event: self.event.clone(), joules: count as f64 * self.joules_per_count })
+        let read = |counter: &mut Counter| counter.read();
+        let counts = self.counters.iter_mut().map(read).collect::<Result<Vec<u64>, _>>();
+        let counts = counts.map_err(|error| PmuError::counter(&self.event, "read", &error))?;
+        Ok(EnergyReading { event: self.event.clone(), joules: joules(&counts, self.joules_per_count) })
     }
+}
+
+/// All packages together. Added up as floating-point numbers, whose sum cannot overflow.
+fn joules(counts: &[u64], joules_per_count: f64) -> f64 {
+    counts.iter().map(|count| *count as f64 * joules_per_count).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_are_added_up_in_joules() {
+        let joules_per_count = 2_f64.powi(-32);
+        assert_eq!(joules(&[], joules_per_count), 0.0);
+        assert_eq!(joules(&[1 << 31, 1 << 32], joules_per_count), 1.5);
+        assert_eq!(joules(&[u64::MAX, u64::MAX], joules_per_count), 2_f64.powi(33));
+    }
 
     #[test]
     fn a_machine_without_meters_says_so() {

@@ -112,7 +112,13 @@ mod tests {
             let file = DataFile::create(&std::env::temp_dir(), MARKED).unwrap();
             let setup = RingSetup { sqpoll, ..RingSetup::default() };
             let blocks = Arc::new(Blocks::new(MARKED, 4));
-            let Ok(mut ring) = FileRing::new(4, setup, file.descriptor(), blocks) else { continue };
+            let mut ring = match FileRing::new(4, setup, file.descriptor(), blocks) {
+                Ok(ring) => ring,
+                Err(error) => {
+                    println!("not checked: sqpoll={sqpoll}: {error}");
+                    continue;
+                }
+            };
             assert_eq!(ring.ring.submission().capacity(), room, "sqpoll={sqpoll}");
         }
     }
@@ -124,7 +130,13 @@ mod tests {
             let blocks = Arc::new(Blocks::new(MARKED, 3));
             let setup = RingSetup { sqpoll, ..RingSetup::default() };
             // A machine may give out no rings, or none with a kernel thread.
-            let Ok(mut ring) = FileRing::new(3, setup, file.descriptor(), Arc::clone(&blocks)) else { continue };
+            let mut ring = match FileRing::new(3, setup, file.descriptor(), Arc::clone(&blocks)) {
+                Ok(ring) => ring,
+                Err(error) => {
+                    println!("not checked: sqpoll={sqpoll}: {error}");
+                    continue;
+                }
+            };
             for wave in [[1, 2, 3], [15, 0, 7]] {
                 let offsets = wave.map(|block| block * MARKED as u64);
                 ring.submit(&offsets).unwrap();

@@ -151,6 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_text_and_no_markup() {
+        for frame in [Frame::WIDE, Frame::NARROW] {
+            let mut curves = curves();
+            curves.lines[0].label = "<nasty>&\"'".into();
+            curves.lines[1].label = "b".into();
+            let text = curves.draw(frame).body.into_string();
+            assert!(!text.contains("<nasty") && text.contains("&lt;nasty&gt;&amp;&quot;'"), "{text}");
+        }
+    }
+
+    #[test]
     fn labels_do_not_cover_one_another() {
         let placed = spread(vec![100.0, 20.0, 101.0, 99.0]);
         let mut sorted = placed.clone();
