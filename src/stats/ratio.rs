@@ -181,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_side_without_scatter_a_single_round_keeps_its_own_interval() {
+        let scattered = [vec![3.0, 3.1, 3.3, 4.0, 3.2, 6.0, 3.05]];
+        let constant = [vec![2.0; 7]];
+        let own = rounds_interval(&scattered, 0.95, 0).unwrap().interval;
+        assert!(own.low < own.estimate && own.estimate < own.high, "{own:?}");
+        let close = |got: f64, want: f64| assert!((got / want - 1.0).abs() < 1e-9, "{got} for {want}");
+        let above = ratio_interval(&scattered, &constant, false, 0.95, 0).unwrap().interval;
+        close(above.low, own.low / 2.0);
+        close(above.estimate, own.estimate / 2.0);
+        close(above.high, own.high / 2.0);
+        // The second side is resampled with the next seed.
+        let own = rounds_interval(&scattered, 0.95, 1).unwrap().interval;
+        let below = ratio_interval(&constant, &scattered, false, 0.95, 0).unwrap().interval;
+        close(below.low, 2.0 / own.high);
+        close(below.estimate, 2.0 / own.estimate);
+        close(below.high, 2.0 / own.low);
+    }
+
+    #[test]
     fn what_cannot_be_compared_is_none() {
         assert_eq!(ratio_interval(&rounds(&[1.0, 2.0]), &rounds(&[1.0]), true, 0.95, 0), None);
         assert_eq!(ratio_interval(&[], &rounds(&[1.0]), false, 0.95, 0), None);

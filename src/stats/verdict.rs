@@ -80,6 +80,13 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_that_touches_the_edge_is_not_equivalence() {
+        assert_eq!(verdict(0.5, 1.1, 1.0), Verdict::NoVerdict);
+        assert_eq!(verdict(0.9, 2.0, 1.0), Verdict::NoVerdict);
+        assert_eq!(verdict(0.51, 1.99, 1.0), Verdict::Equivalent);
+    }
+
+    #[test]
     fn one_round_decides_nothing() {
         let interval = Interval { low: 0.1, estimate: 0.2, high: 0.3, confidence: 0.95 };
         let basis = Basis::WithinRunOnly;
