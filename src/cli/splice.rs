@@ -153,7 +153,7 @@ mod tests {
         }
         fs::create_dir(reports.path().join("undated")).unwrap();
         fs::write(reports.path().join("undated").join(NUMBERS), "| undated |").unwrap();
-        let splice = Splice { page: "README.md".into(), reports: reports.path().into(), check: false };
+        let splice = SpliceArgs { page: "README.md".into(), reports: reports.path().into(), check: false };
         let newest = reports.path().join("2026-03-01-x");
         let expected = format!("{table}\nThe whole report: [{0}]({0}/report.md).", newest.display());
         assert_eq!(splice.numbers().unwrap(), expected);

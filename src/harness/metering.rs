@@ -95,7 +95,7 @@ mod tests {
     /// A meter that began again between two readings tells nothing, and takes nothing off what others told.
     #[test]
     fn a_meter_that_runs_backwards_takes_no_energy_back() {
-        let mut metering = Metering::start();
+        let mut metering = EnergyMetering::start();
         let batch = Batch { ops: Ops(1000), elapsed: Nanos(5_000_000) };
         metering.add(&at(10.0), &at(10.5), batch);
         metering.add(&at(65_535.5), &at(0.25), batch);
