@@ -25,6 +25,14 @@ fn one_read_one_write() -> Expectation {
 }
 
 #[test]
+fn a_heap_that_grows_with_a_batch_is_no_call_of_an_operation_and_one_that_grows_each_time_is() {
+    let seldom = calls(&[("read", 1.0), ("write", 1.0), ("mprotect", 0.02)], &[]);
+    assert_eq!(judged(&one_read_one_write(), &seldom).verdict(), "ok");
+    let each_time = calls(&[("read", 1.0), ("write", 1.0), ("mprotect", 1.0)], &[]);
+    assert_eq!(differences(&judged(&one_read_one_write(), &each_time)), ["other calls"]);
+}
+
+#[test]
 fn calls_as_expected_agree() {
     let record = judged(&one_read_one_write(), &calls(&[("read", 1.0), ("write", 1.0), ("close", 0.0)], &[]));
     assert_eq!((record.verdict(), record.calls_per_op()), ("ok", Some(2.0)));
