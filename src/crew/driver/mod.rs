@@ -240,7 +240,7 @@ impl Driver {
         }
     }
 
-    /// How fast the driver's CPU runs at the moment: see [`probe`]. `None` where the driver may run on several CPUs,
+    /// How fast the driver's CPU runs at the moment: see [`probe_speed`]. `None` where the driver may run on several CPUs,
     /// which need not be equally fast.
     ///
     /// # Errors
