@@ -24,10 +24,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::tokio_notify::{FLAVOUR, SAME_THREAD, two_workers};
+use super::tokio_notify::{FLAVOUR, SAME_THREAD, by_flavour, two_workers};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Metric, Operation, Parameter, Parameters,
-    Resources, Tasks, Unit, register,
+    Batch, Crew, Descriptor, Domain, Failure, Mechanism, Metric, Operation, Parameter, Parameters, Resources, Tasks,
+    Unit, register,
 };
 use crate::units::Quantity;
 
@@ -60,16 +60,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "docs.rs/tokio, sync::Mutex, \"Which kind of mutex should you use?\"; doc.rust-lang.org, std::sync::Mutex",
     lap: |parameters| if is_contended(parameters) { parameters.number(TASKS.name) } else { 1 },
     resources: |_| Resources { descriptors: 8, threads: 3, processes: 0 },
-    expects: |parameters, _| match parameters.word(FLAVOUR.name) {
-        SAME_THREAD => Expectation::nothing(),
-        _ => Expectation::nothing()
-            .call("futex:wait", Bound::Depends)
-            .call("futex:wake", Bound::Depends)
-            .call("epoll_wait", Bound::Depends)
-            .others(Bound::AtMost(1.0))
-            .voluntary(Bound::Depends)
-            .wakeups(Bound::Depends),
-    },
+    expects: |parameters, _| by_flavour(parameters),
 };
 
 /// What the share of real handoffs is called.

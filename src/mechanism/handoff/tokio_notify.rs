@@ -39,7 +39,12 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "docs.rs/tokio, sync::Notify; runtime, \"Multi-threaded runtime\"",
     lap: handoffs_per_lap,
     resources: |_| Resources { descriptors: 8, threads: 1 + WORKERS as u64, processes: 0 },
-    expects: |parameters, _| match parameters.word(FLAVOUR.name) {
+    expects: |parameters, _| by_flavour(parameters),
+};
+
+/// Tasks that share a thread call nothing; when workers sleep and are woken is the runtime's affair.
+pub(super) fn by_flavour(parameters: &Parameters) -> Expectation {
+    match parameters.word(FLAVOUR.name) {
         SAME_THREAD => Expectation::nothing(),
         _ => Expectation::nothing()
             .call("futex:wait", Bound::Depends)
@@ -48,8 +53,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
             .others(Bound::AtMost(1.0))
             .voluntary(Bound::Depends)
             .wakeups(Bound::Depends),
-    },
-};
+    }
+}
 
 struct TokioNotify;
 
