@@ -57,7 +57,7 @@ const SHARED_FILES: &[&str] = &[
 ];
 
 /// Lines that rustfmt leaves beyond 120 columns: long strings and templates. It may only fall.
-const LONG_LINES: usize = 92;
+const LONG_LINES: usize = 89;
 
 /// Doc comments of public items of at most three words. It may only fall.
 const SHORT_DOCS: usize = 63;
