@@ -190,8 +190,8 @@ impl Comparison {
         let batch = pairs.lasted / u32::try_from(pairs.harness.len()).unwrap_or(u32::MAX).max(1);
         let planted = pairs.interval(PLANTED).map_or(Verdict::Open, |planted| judge(&planted));
         format!(
-            "{}, batches of {batch:.1?}: {:.1} ns/op in the harness, {:.1} by hand: ratio {:.3}, {:.3} to {:.3} over {} \
-             pairs; a tenth more would be {}",
+            "{}, batches of {batch:.1?}: {:.1} ns/op in the harness, {:.1} by hand: ratio {:.3}, {:.3} to {:.3} over \
+             {} pairs; a tenth more would be {}",
             self.mechanism,
             median(&pairs.harness),
             median(&pairs.by_hand),

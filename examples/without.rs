@@ -1,8 +1,8 @@
 //! Runs a command as on a machine that lacks something: `cargo run --example without -- io_uring cargo test`.
 //!
-//! The first word names what is refused, by a seccomp filter that the command and all that it starts inherit: `io_uring`
-//! (io_uring_setup(2) answers `ENOSYS`, as before Linux 5.1) or `ptrace` (ptrace(2) answers `EPERM`, as in a container
-//! whose profile forbids it). It needs no privilege.
+//! The first word names what is refused, by a seccomp filter that the command and all that it starts inherit:
+//! `io_uring` (io_uring_setup(2) answers `ENOSYS`, as before Linux 5.1) or `ptrace` (ptrace(2) answers `EPERM`, as in a
+//! container whose profile forbids it). It needs no privilege.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};

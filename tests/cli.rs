@@ -68,16 +68,22 @@ fn list_takes_the_ids_of_benchmarks_too() {
 fn list_tells_what_can_be_set() {
     let one = fine(&["list", "^brigade/one_thread$"]);
     // Everything but the last lines, which are this machine's.
-    assert_snapshot!(one.split("      source").next().unwrap().trim_end(), @r"
+    assert_snapshot!(one.split("      source").next().unwrap().trim_end(), @"
     brigade [hop]  What does it cost to pass a byte along a line of tasks?
       brigade/one_thread
-          isolates   the input and output of a hop alone: one thread writes and reads every channel itself, nobody is woken
-          --set      tasks = 500, from 2 to 10000000  (tasks in the brigade, the driver included, and channels between them)
-          --set      transport = pipe | socketpair  (the channels: pipe(2), or socketpair(2) of UNIX stream sockets as in the classic experiment)
-          --set      bytes_in_flight = 1, from 1 to 64  (tokens that go round at once, of `payload` bytes each; a lap is over when all have come round)
+          isolates   the input and output of a hop alone: one thread writes and reads every channel itself, nobody is \
+                     woken
+          --set      tasks = 500, from 2 to 10000000  (tasks in the brigade, the driver included, and channels \
+                     between them)
+          --set      transport = pipe | socketpair  (the channels: pipe(2), or socketpair(2) of UNIX stream sockets \
+                     as in the classic experiment)
+          --set      bytes_in_flight = 1, from 1 to 64  (tokens that go round at once, of `payload` bytes each; a lap \
+                     is over when all have come round)
           --set      payload = 1, from 1 to 65536  (bytes of a token, copied in and out of the kernel at every hop)
-          --set      work = 0, from 0 to 100000000  (work of the program per hop, in steps of one multiplication and one addition that wait for each other)
-          --set      touch = 0, from 0 to 67108864  (bytes of memory of its own that a task reads and writes per hop, a word of every 64 bytes)
+          --set      work = 0, from 0 to 100000000  (work of the program per hop, in steps of one multiplication and \
+                     one addition that wait for each other)
+          --set      touch = 0, from 0 to 67108864  (bytes of memory of its own that a task reads and writes per hop, \
+                     a word of every 64 bytes)
     ");
 }
 
@@ -140,12 +146,19 @@ fn show_prints_a_record_again() {
 
 #[test]
 fn unknown_words_are_told_with_those_that_there_are() {
-    assert_snapshot!(refused(&["list", "brigadier"]), @"switchcost: no benchmark's id matches `brigadier`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
-    assert_snapshot!(refused(&["audit", "nothing/like/this"]), @"switchcost: no benchmark's id matches `nothing/like/this`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
-    assert_snapshot!(refused(&["audit", "brigade/(thread"]), @"switchcost: `brigade/(thread` is no regular expression: unclosed group");
-    assert_snapshot!(refused(&["audit", "--placement", "same_cpu"]), @"switchcost: no placement is called `same_cpu`; there are unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu");
-    assert_snapshot!(refused(&["audit", "--idle", "busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, not `busy`");
-    assert_snapshot!(refused(&["audit", "--set", "idle=busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, not `busy`");
+    assert_snapshot!(refused(&["list", "brigadier"]), @"switchcost: no benchmark's id matches `brigadier`; \
+                                                        `switchcost list` prints the mechanisms, ids read \
+                                                        brigade/thread/same-cpu");
+    assert_snapshot!(refused(&["audit", "nothing/like/this"]), @"switchcost: no benchmark's id matches \
+        `nothing/like/this`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu");
+    assert_snapshot!(refused(&["audit", "brigade/(thread"]), @"switchcost: `brigade/(thread` is no regular \
+        expression: unclosed group");
+    assert_snapshot!(refused(&["audit", "--placement", "same_cpu"]), @"switchcost: no placement is called `same_cpu`; \
+        there are unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu");
+    assert_snapshot!(refused(&["audit", "--idle", "busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, not \
+        `busy`");
+    assert_snapshot!(refused(&["audit", "--set", "idle=busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, \
+        not `busy`");
     let parameter = refused(&["audit", "--set", "task=8"]);
     assert!(parameter.starts_with("switchcost: no mechanism has a parameter `task`; there are "), "{parameter}");
     assert!(parameter.contains("tasks") && parameter.contains("transport"), "{parameter}");
@@ -153,11 +166,16 @@ fn unknown_words_are_told_with_those_that_there_are() {
 
 #[test]
 fn values_out_of_range_are_told_with_the_range() {
-    assert_snapshot!(refused(&["audit", "--set", "tasks=1"]), @"switchcost: tasks=1: tasks is a whole number from 2 to 10000000");
-    assert_snapshot!(refused(&["audit", "--set", "tasks=1e3"]), @"switchcost: tasks=1e3: tasks is a whole number from 2 to 10000000");
-    assert_snapshot!(refused(&["audit", "--set", "tasks=99999999999999999999"]), @"switchcost: tasks=99999999999999999999: tasks is a whole number from 2 to 10000000");
-    assert_snapshot!(refused(&["audit", "--set", "transport=fifo"]), @"switchcost: transport=fifo: transport is one of pipe, socketpair");
-    assert_snapshot!(refused(&["audit", "--set", "tasks"]), @"switchcost: `tasks` sets nothing: write --set NAME=VALUE, such as --set tasks=64");
+    assert_snapshot!(refused(&["audit", "--set", "tasks=1"]), @"switchcost: tasks=1: tasks is a whole number from 2 \
+        to 10000000");
+    assert_snapshot!(refused(&["audit", "--set", "tasks=1e3"]), @"switchcost: tasks=1e3: tasks is a whole number from \
+        2 to 10000000");
+    assert_snapshot!(refused(&["audit", "--set", "tasks=99999999999999999999"]), @"switchcost: \
+        tasks=99999999999999999999: tasks is a whole number from 2 to 10000000");
+    assert_snapshot!(refused(&["audit", "--set", "transport=fifo"]), @"switchcost: transport=fifo: transport is one \
+        of pipe, socketpair");
+    assert_snapshot!(refused(&["audit", "--set", "tasks"]), @"switchcost: `tasks` sets nothing: write --set \
+        NAME=VALUE, such as --set tasks=64");
 }
 
 #[test]

@@ -194,7 +194,8 @@ const PLAN: &str = r#"{
     "schema": 1, "argv": ["switchcost"], "rounds": 5, "until": 0.01, "budget": { "secs": 600, "nanos": 0 },
     "patience": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "in_turns": true,
     "timing": { "warm_up": { "secs": 3, "nanos": 0 }, "measure": { "secs": 4, "nanos": 0 }, "samples": 33 },
-    "events": null, "counters": true, "audit": true, "programs": ["/proc/self/exe", "/proc/self/exe"], "unsupported": [],
+    "events": null, "counters": true, "audit": true, "programs": ["/proc/self/exe", "/proc/self/exe"],
+    "unsupported": [],
     "entries": [{ "id": "handoff/pipe/same-cpu", "side": 0, "pair": 0, "chosen": { "mechanism": "handoff/pipe",
         "parameters": {}, "placement": "same-cpu", "cpus": [0], "idle": "default",
         "policy": { "class": "other", "slice_us": null } } }]
@@ -304,7 +305,9 @@ proptest! {
     }
 
     #[test]
-    fn lists_of_cpus_are_short_and_mean_what_they_print(text in "([0-9]{1,30}|[0-9]{1,6}|-|,|:|/|\\+| |0-8191|\\PC){0,12}") {
+    fn lists_of_cpus_are_short_and_mean_what_they_print(
+        text in "([0-9]{1,30}|[0-9]{1,6}|-|,|:|/|\\+| |0-8191|\\PC){0,12}"
+    ) {
         if let Some(cpus) = parse_cpu_list(&text) {
             prop_assert!(cpus.len() <= 8192);
             prop_assert_eq!(cpu_list(&parse_cpu_list(&cpu_list(&cpus)).unwrap()), cpu_list(&cpus));

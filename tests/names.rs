@@ -56,11 +56,8 @@ const SHARED_FILES: &[&str] = &[
     "benchmark",
 ];
 
-/// Lines that rustfmt leaves beyond 120 columns: long strings and templates. It may only fall.
-const LONG_LINES: usize = 89;
-
 /// Doc comments of public items of at most three words. It may only fall.
-const SHORT_DOCS: usize = 63;
+const SHORT_DOCS: usize = 39;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -151,14 +148,15 @@ fn retired_words_stay_retired() {
 fn lines_fit_in_120_columns() {
     const COLUMNS: usize = 120;
     let mut complaints = Vec::new();
-    for path in ["src", "tests", "benches", "scripts"].into_iter().flat_map(|folder| files(folder, "rs")) {
+    for path in ["src", "tests", "benches", "examples", "scripts"].into_iter().flat_map(|folder| files(folder, "rs")) {
         for (index, line) in read(&path).lines().enumerate() {
             if line.chars().count() > COLUMNS {
                 complaints.push(format!("{}:{}: {} columns", path.display(), index + 1, line.chars().count()));
             }
         }
     }
-    for path in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(PathBuf::from) {
+    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    for path in pages.into_iter().chain(["docs", "src", "tests"].into_iter().flat_map(|folder| files(folder, "md"))) {
         let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
         let mut code = false;
         for (index, line) in text.lines().enumerate() {
@@ -169,7 +167,7 @@ fn lines_fit_in_120_columns() {
             }
         }
     }
-    assert!(complaints.len() <= LONG_LINES, "{} of at most {LONG_LINES}:\n{}", complaints.len(), complaints.join("\n"));
+    fail(&complaints);
 }
 
 /// `/// Where it lies.` says what the name says already.

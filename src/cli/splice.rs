@@ -78,8 +78,29 @@ impl SpliceArgs {
         let newest = tables.pop().with_context(|| format!("no report in {}: {}", self.reports.display(), HOW))?;
         let table = fs::read_to_string(&newest).with_context(|| format!("reading {}", newest.display()))?;
         let folder = newest.parent().unwrap_or(Path::new(""));
+        let table = table.lines().map(wrapped).collect::<Vec<_>>().join("\n");
         Ok(format!("{}\nThe whole report: [{1}]({1}/report.md).", table.trim_end(), folder.display()))
     }
+}
+
+/// A sentence on lines of at most 120 columns, as the README's other lines; a table's row is one line.
+fn wrapped(line: &str) -> String {
+    const COLUMNS: usize = 120;
+    if line.starts_with('|') {
+        return line.into();
+    }
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        let last = lines.len() - 1;
+        if lines[last].is_empty() {
+            lines[last].push_str(word);
+        } else if lines[last].chars().count() + 1 + word.chars().count() <= COLUMNS {
+            lines[last].extend([" ", word]);
+        } else {
+            lines.push(word.into());
+        }
+    }
+    lines.join("\n")
 }
 
 const HOW: &str = "`switchcost report RUN --out reports/<date>-<host>` makes one";
@@ -157,6 +178,15 @@ mod tests {
         let newest = reports.path().join("2026-03-01-x");
         let expected = format!("{table}\nThe whole report: [{0}]({0}/report.md).", newest.display());
         assert_eq!(splice.numbers().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_sentence_is_wrapped_and_a_row_is_not() {
+        let words = ["word"; 30].join(" ");
+        let (first, second) = (["word"; 24].join(" "), ["word"; 6].join(" "));
+        assert_eq!(wrapped(&words), format!("{first}\n{second}"));
+        let row = format!("| {words} |");
+        assert_eq!((wrapped(&row), wrapped("")), (row, String::new()));
     }
 
     #[test]

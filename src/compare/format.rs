@@ -52,7 +52,7 @@ pub fn table(comparison: &Comparison) -> String {
     text
 }
 
-/// For a page.
+/// The comparison as Markdown: the facts that differ between the hosts, then a table of the ratios.
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = String::new();
     for (run, name) in comparison.runs.iter().enumerate() {
@@ -179,8 +179,8 @@ fn notes(comparison: &Comparison) -> Vec<String> {
 /// One line for each row, with a header.
 pub fn csv(comparison: &Comparison) -> String {
     let mut text = String::from(
-        "benchmark,other_benchmark,run,unit,first_ns,first_low,first_high,other_ns,other_low,other_high,ratio,ratio_low,\
-         ratio_high,first_rounds,other_rounds,verdict\n",
+        "benchmark,other_benchmark,run,unit,first_ns,first_low,first_high,other_ns,other_low,other_high,ratio,\
+         ratio_low,ratio_high,first_rounds,other_rounds,verdict\n",
     );
     for row in &comparison.rows {
         let run = comparison.runs.get(row.run).map_or("", String::as_str);
@@ -205,7 +205,8 @@ fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.clone() }
 }
 
-/// Everything, for programs.
+/// The whole comparison as one JSON object, for programs: every row with its intervals, in nanoseconds or bytes per
+/// operation.
 pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
     serde_json::to_string_pretty(comparison)
 }

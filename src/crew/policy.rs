@@ -97,7 +97,10 @@ pub const SLICES_US: std::ops::RangeInclusive<u64> = 100..=100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchSlice {
     /// Shorter or longer than the kernel keeps.
-    #[error("slice_us={0}: slice_us is a whole number from {least} to {most}", least = SLICES_US.start(), most = SLICES_US.end())]
+    #[error(
+        "slice_us={0}: slice_us is a whole number from {least} to {most}",
+        least = SLICES_US.start(), most = SLICES_US.end()
+    )]
     OutOfRange(u64),
     /// Of a class that has none.
     #[error("policy={0} has no slice; slice_us goes with other, batch and idle")]

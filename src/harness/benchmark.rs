@@ -91,7 +91,7 @@ impl Benchmark {
         group(self.descriptor().group()).map_or(Quantity::default(), |group| group.measures)
     }
 
-    /// The mechanism's descriptor.
+    /// What the mechanism says of itself: unit, parameters, baseline, and what an audit expects.
     pub fn descriptor(&self) -> &'static Descriptor {
         self.mechanism.descriptor()
     }

@@ -62,7 +62,7 @@ pub enum PlannedBenchmark {
 }
 
 impl PlannedBenchmark {
-    /// The benchmark's id.
+    /// The id that records and filters use, such as `handoff/pipe/same-cpu`.
     pub fn id(&self) -> String {
         match self {
             Self::Ready(benchmark) => benchmark.id(),
@@ -70,7 +70,7 @@ impl PlannedBenchmark {
         }
     }
 
-    /// What was chosen.
+    /// Placement, CPUs, idle, policy and parameters, of a benchmark that cannot run here as well.
     pub fn setting(&self) -> Setting {
         match self {
             Self::Ready(benchmark) => benchmark.setting(),
@@ -78,7 +78,7 @@ impl PlannedBenchmark {
         }
     }
 
-    /// The mechanism.
+    /// The registry's entry of the mechanism, which exists even where the benchmark cannot run.
     pub fn mechanism(&self) -> &'static dyn Mechanism {
         match self {
             Self::Ready(benchmark) => benchmark.mechanism,

@@ -78,7 +78,7 @@ impl Session {
         })
     }
 
-    /// The benchmark.
+    /// The benchmark whose instances this session holds.
     pub fn benchmark(&self) -> &Benchmark {
         &self.benchmark
     }

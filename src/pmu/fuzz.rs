@@ -7,7 +7,8 @@ use super::sysfs::{Field, Pmu, Term};
 use crate::pmu::SysRoot;
 
 fn text() -> impl Strategy<Value = String> {
-    let names = "(cycles|cs|L1-dcache|LLC|cpu/|event=|umask=0x|config:|config1:|sched:|r|:u|:k|,|/|=|0x|-|[0-9a-f]{1,20}|\\PC){0,8}";
+    let names = "(cycles|cs|L1-dcache|LLC|cpu/|event=|umask=0x|config:|config1:|sched:|r|:u|:k|,|/|=|0x|-|\
+                 [0-9a-f]{1,20}|\\PC){0,8}";
     prop_oneof![
         names,
         "\\PC{0,60}",
@@ -30,11 +31,14 @@ proptest! {
     }
 
     #[test]
-    fn files_of_a_pmu_hold_anything(file in 0..6_usize, bytes in prop::collection::vec(any::<u8>(), 0..60), text in text()) {
+    fn files_of_a_pmu_hold_anything(
+        file in 0..6_usize, bytes in prop::collection::vec(any::<u8>(), 0..60), text in text()
+    ) {
         let tree = tempfile::tempdir().unwrap();
         let pmu = tree.path().join("sys/bus/event_source/devices/cpu");
         let whole = [
-            ("type", "4"), ("cpumask", "0-1"), ("format/event", "config:0-7,32-35"), ("events/ticks", "event=0x3c,umask=0x1"),
+            ("type", "4"), ("cpumask", "0-1"), ("format/event", "config:0-7,32-35"),
+            ("events/ticks", "event=0x3c,umask=0x1"),
             ("events/ticks.scale", "1e-3"), ("events/ticks.unit", "s"),
         ];
         for (name, content) in whole {

@@ -44,7 +44,10 @@ use crate::sys::SysError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PmuError {
     /// No event has this name on any machine.
-    #[error("unknown event '{name}'{}; `perf list` and /sys/bus/event_source/devices show what there is", suggestion(.nearest))]
+    #[error(
+        "unknown event '{name}'{}; `perf list` and /sys/bus/event_source/devices show what there is",
+        suggestion(.nearest)
+    )]
     UnknownEvent {
         /// The name as it was given.
         name: String,

@@ -128,7 +128,8 @@ fn alerts(report: &Report) -> Markup {
         @if !differ.is_empty() {
             section.alert.bad #audit {
                 h2 { "Audits that differ" }
-                p { "These benchmarks did something else per operation than their mechanism says. Do not compare them before that is understood." }
+                p { "These benchmarks did something else per operation than their mechanism says. Do not compare them \
+                     before that is understood." }
                 (troubles(&differ))
             }
         }
@@ -161,17 +162,35 @@ fn reading(report: &Report) -> Markup {
         section #reading {
             h2 { "How to read it" }
             ul.reading {
-                li { b { "Time" } " is per operation, from samples without counters: the median of the rounds' medians, with a 95 % interval. Where two intervals overlap, the order of the two is not established." }
-                li { b { "Counts" } " come from samples of their own, because counting slows what it counts; " i { "counting" } " says by how much." }
-                li { b { "Audit" } " compares system calls and switches per operation with what the mechanism says it does: " b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where it could not be made." }
+                li {
+                    b { "Time" }
+                    " is per operation, from samples without counters: the median of the rounds' medians, with a 95 % \
+                     interval. Where two intervals overlap, the order of the two is not established."
+                }
+                li {
+                    b { "Counts" }
+                    " come from samples of their own, because counting slows what it counts; "
+                    i { "counting" }
+                    " says by how much."
+                }
+                li {
+                    b { "Audit" }
+                    " compares system calls and switches per operation with what the mechanism says it does: "
+                    b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where it could not be made."
+                }
                 @if screened {
                     li {
-                        b { "Set aside" } " is what was measured while a CPU ran slower than at its best; " i { "rounds" }
+                        b { "Set aside" }
+                        " is what was measured while a CPU ran slower than at its best; "
+                        i { "rounds" }
                         " says how many count, and of how many where some do not."
                     }
                 }
                 @if shown.contains(&"unpinned") && shown.len() > 1 {
-                    li { b { "Placement" } " says where the tasks may run. " i { "same-cpu" } " is the switch alone; across CPUs a wakeup has to reach another CPU, which often sleeps." }
+                    li {
+                        b { "Placement" } " says where the tasks may run. " i { "same-cpu" }
+                        " is the switch alone; across CPUs a wakeup has to reach another CPU, which often sleeps."
+                    }
                 }
             }
         }
@@ -183,7 +202,9 @@ fn group(section: &Section, report: &Report) -> Markup {
     html! {
         section.group #(anchor) {
             h2 { span.kicker { (section.group) } (section.question) }
-            @if section.figures.is_empty() { p { "Nothing of this group could be measured; " a href="#missing" { "why" } "." } }
+            @if section.figures.is_empty() {
+                p { "Nothing of this group could be measured; " a href="#missing" { "why" } "." }
+            }
             @for (figure, commands) in &section.figures { (show(figure, commands)) }
             @for view in &report.views {
                 @let benchmarks = view.of_group(&section.group);
@@ -220,7 +241,10 @@ fn commands_list(commands: &[String]) -> Markup {
             [only] => code { (only) }
             [first, rest @ ..] => {
                 code { (first) }
-                details { summary { "and " (text::count(rest.len(), "other command")) } ul { @for command in rest { li { code { (command) } } } } }
+                details {
+                    summary { "and " (text::count(rest.len(), "other command")) }
+                    ul { @for command in rest { li { code { (command) } } } }
+                }
             }
         }
     }
@@ -250,7 +274,9 @@ fn tables(group: &str, view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup 
             div.scroll tabindex="0" role="region" aria-label=(format!("Times and counts per {unit}")) {
                 table {
                     thead { tr {
-                        th { "benchmark" } th.num { (text::noun(benchmarks[0].quantity())) small { "95 % interval" } } th.num { "CPU time" }
+                        th { "benchmark" }
+                        th.num { (text::noun(benchmarks[0].quantity())) small { "95 % interval" } }
+                        th.num { "CPU time" }
                         th.num { "switches" small { "vol. + invol." } } th { "system calls" } th { "audit" }
                         th.num { "counting" } th.num { "rounds" }
                     } }
@@ -337,7 +363,11 @@ fn glossary(section: &Section, report: &Report) -> Markup {
         @if !known.is_empty() {
             details {
                 summary { "What each mechanism isolates" }
-                dl { @for (id, isolates) in known { dt { (id.strip_prefix(&prefix).unwrap_or(id)) } dd { (isolates) } } }
+                dl {
+                    @for (id, isolates) in known {
+                        dt { (id.strip_prefix(&prefix).unwrap_or(id)) } dd { (isolates) }
+                    }
+                }
             }
         }
     }
@@ -379,7 +409,8 @@ fn hosts(report: &Report) -> Markup {
                     @if several { thead { tr { th {} @for view in &report.views { th { (view.name) } } } } }
                     tbody {
                         @for (index, name) in names.iter().enumerate() {
-                            @let values: Vec<&str> = facts.iter().map(|facts| facts.get(index).map_or("–", |(_, value)| value.as_str())).collect();
+                            @let cells = facts.iter().map(|facts| facts.get(index).map(|(_, value)| value.as_str()));
+                            @let values: Vec<&str> = cells.map(|cell| cell.unwrap_or("–")).collect();
                             tr.apart[values.windows(2).any(|pair| pair[0] != pair[1])] {
                                 th scope="row" { (name) }
                                 @for value in values { td { (value) } }
@@ -395,7 +426,10 @@ fn hosts(report: &Report) -> Markup {
                     h3 #(view.anchor("noise")) { "What makes it noisy" (view.suffix()) }
                     ul.noise {
                         @for warning in warnings {
-                            li { b { (text::capitalised(&warning.what)) } ": " (warning.why) ". " span.remedy { "Remedy: " (warning.remedy) "." } }
+                            li {
+                                b { (text::capitalised(&warning.what)) } ": " (warning.why) ". "
+                                span.remedy { "Remedy: " (warning.remedy) "." }
+                            }
                         }
                     }
                 }
@@ -420,7 +454,10 @@ fn origin(report: &Report) -> Markup {
                     }
                 }
             }
-            p { "The pictures lie beside this page in " code { "figures/" } ", the data in " code { "data/" } ", a version for repositories in " code { "report.md" } "." }
+            p {
+                "The pictures lie beside this page in " code { "figures/" } ", the data in " code { "data/" }
+                ", a version for repositories in " code { "report.md" } "."
+            }
         }
     }
 }

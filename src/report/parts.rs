@@ -4,7 +4,7 @@
 //! | part | measured as |
 //! | --- | --- |
 //! | the call itself | syscall/futex_wake: a wake-up with nobody to wake |
-//! | waking and switching in | the handoff while the other CPU polls for work (`idle=poll`), less the call: neither interrupt nor sleep |
+//! | waking and switching in | the handoff to a CPU that polls (`idle=poll`), less the call: no interrupt, no sleep |
 //! | the interrupt | syscall/membarrier: from CPU to CPU and back, to a CPU that is busy |
 //! | leaving idle | syscall/remote_call to a CPU that sleeps, less that to one that is kept busy: no task is woken |
 //! | restarting the tick | syscall/timerfd_settime that programs the CPU's timer, less one that does not |

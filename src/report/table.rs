@@ -199,7 +199,8 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     if disturbed > 0 {
         let all = measured.len();
         notes.push(format!(
-            "{disturbed} of {all} measurements were disturbed: something else ran, or their CPU was slow; `--strict` tries again"
+            "{disturbed} of {all} measurements were disturbed: something else ran, or their CPU was slow; `--strict` \
+             tries again"
         ));
     }
     notes.extend(single_rounds(&summaries));

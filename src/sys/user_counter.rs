@@ -192,7 +192,10 @@ fn register(index: u32) -> u64 {
     // SAFETY: the kernel named the register and lets user code read it (CR4.PCE) while the event counts on this CPU and
     // its page is mapped; LFENCE is part of SSE2.
     unsafe {
-        std::arch::asm!("lfence", "rdpmc", "lfence", in("ecx") index, out("eax") low, out("edx") high, options(nostack));
+        std::arch::asm!(
+            "lfence", "rdpmc", "lfence",
+            in("ecx") index, out("eax") low, out("edx") high, options(nostack)
+        );
     }
     u64::from(high) << 32 | u64::from(low)
 }

@@ -25,10 +25,15 @@ fn matrix() -> Vec<Row> {
         row("cpus", &format!("--cpus {cpu}"))
             .gives(
                 "/refused",
-                json!(format!("handoff/spin needs two CPUs, and there is only CPU {cpu}; a wider mask helps (taskset, cpuset, --cpus)")),
+                json!(format!(
+                    "handoff/spin needs two CPUs, and there is only CPU {cpu}; a wider mask helps (taskset, \
+                               cpuset, --cpus)"
+                )),
             )
             .changes("*"),
-        row("ordered", "--ordered").gives("/pairs/1", json!(format!("{}+{cpu}", allowed_cpus().unwrap().get(1).unwrap_or(&cpu)))).changes("/pairs*"),
+        row("ordered", "--ordered")
+            .gives("/pairs/1", json!(format!("{}+{cpu}", allowed_cpus().unwrap().get(1).unwrap_or(&cpu))))
+            .changes("/pairs*"),
         row("rounds", "--rounds 5").gives("/rounds", json!(5)),
         row("sample_ms", "--sample-ms 7").gives("/sample", json!(7_000_000)),
         row("idle", "--idle spinner").gives("/idle", json!("spinner")),

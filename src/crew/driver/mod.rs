@@ -240,8 +240,8 @@ impl Driver {
         }
     }
 
-    /// How fast the driver's CPU runs at the moment: see [`probe_speed`]. `None` where the driver may run on several CPUs,
-    /// which need not be equally fast.
+    /// How fast the driver's CPU runs at the moment: see [`probe_speed`]. `None` where the driver may run on several
+    /// CPUs, which need not be equally fast.
     ///
     /// # Errors
     /// The configuration's timeout.

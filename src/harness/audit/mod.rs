@@ -142,7 +142,7 @@ impl Auditor {
         Self::with_program("/proc/self/exe")
     }
 
-    /// With another program.
+    /// An auditor whose child processes run `program`, for tests and for benchmarks of another build.
     pub fn with_program(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), timeout: TIMEOUT, attempts: MOST_ATTEMPTS }
     }
@@ -259,9 +259,9 @@ fn edges(benchmark: &Benchmark, ops: u64) -> f64 {
 /// two is the host's business, not the mechanism's. Judged only where a mechanism names it.
 const VDSO: &str = "clock_gettime";
 
-/// Whether calls of `name` at this rate are the allocator's upkeep: it grows and trims the heap of a thread when a longer
-/// batch needs more of it (malloc(3), mallopt(3)), a few times a batch. Whatever allocates for each operation calls far
-/// more often, and is judged.
+/// Whether calls of `name` at this rate are the allocator's upkeep: it grows and trims the heap of a thread when a
+/// longer batch needs more of it (malloc(3), mallopt(3)), a few times a batch. Whatever allocates for each operation
+/// calls far more often, and is judged.
 fn is_upkeep(name: &str, rate: f64) -> bool {
     const ALLOCATOR: [&str; 5] = ["brk", "mmap", "munmap", "mprotect", "madvise"];
     ALLOCATOR.contains(&name) && rate.abs() <= 0.05

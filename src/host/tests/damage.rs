@@ -121,10 +121,14 @@ fn damage() -> impl Strategy<Value = Damage> {
 
 /// The files of /proc/cpuinfo as other architectures write them (arch/*/kernel, `show_cpuinfo`).
 const CPUINFO: [&str; 4] = [
-    "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdc_zicsr\nmmu\t\t: sv48\nuarch\t\t: sifive,u74-mc\nmvendorid\t: 0x489\n\n",
-    "vendor_id       : IBM/S390\n# processors    : 2\nbogomips per cpu: 3241.00\nprocessor 0: version = 00,  identification = 0133E8,  machine = 2964\n",
-    "processor\t: 0\ncpu\t\t: POWER9, altivec supported\nclock\t\t: 2300.000000MHz\nrevision\t: 2.2 (pvr 004e 1202)\n\n",
-    "system type\t\t: generic-loongson-machine\nprocessor\t\t: 0\npackage\t\t\t: 0\nCPU Family\t\t: Loongson-64bit\nModel Name\t\t: 3A5000\nCPU MHz\t\t\t: 2500.00\n\n",
+    "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdc_zicsr\nmmu\t\t: sv48\nuarch\t\t: sifive,u74-mc\n\
+     mvendorid\t: 0x489\n\n",
+    "vendor_id       : IBM/S390\n# processors    : 2\nbogomips per cpu: 3241.00\n\
+     processor 0: version = 00,  identification = 0133E8,  machine = 2964\n",
+    "processor\t: 0\ncpu\t\t: POWER9, altivec supported\nclock\t\t: 2300.000000MHz\n\
+     revision\t: 2.2 (pvr 004e 1202)\n\n",
+    "system type\t\t: generic-loongson-machine\nprocessor\t\t: 0\npackage\t\t\t: 0\nCPU Family\t\t: Loongson-64bit\n\
+     Model Name\t\t: 3A5000\nCPU MHz\t\t\t: 2500.00\n\n",
 ];
 
 #[test]

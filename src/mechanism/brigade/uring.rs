@@ -33,7 +33,8 @@ const READ: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring",
-    isolates: "one io_uring_enter a hop, a write and a read submitted in it: completion instead of readiness, in one thread",
+    isolates: "one io_uring_enter a hop, a write and a read submitted in it: completion instead of readiness, in one \
+               thread",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
     parameters: &[TASKS, TRANSPORT, TASKRUN, SQPOLL, FILES, READ, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],

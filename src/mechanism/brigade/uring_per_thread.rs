@@ -20,7 +20,8 @@ use crate::sys::uring::{LinkFlag, Ring, RingSetup, Slots};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring_per_thread",
-    isolates: "a blocking thread per task, each in its own ring: input and output in one system call, the switch as before",
+    isolates: "a blocking thread per task, each in its own ring: input and output in one system call, the switch as \
+               before",
     unit: Unit::Hop,
     tasks: Tasks::Several,
     parameters: &[TASKS, TRANSPORT, TASKRUN, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],

@@ -32,7 +32,8 @@ const HASH: &str = "hash";
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/futex_contended",
-    isolates: "futex calls of two CPUs that meet: at the kernel's hash table alone, or at one lock that goes to and fro",
+    isolates: "futex calls of two CPUs that meet: at the kernel's hash table alone, or at one lock that goes to and \
+               fro",
     unit: Unit::Handoff,
     tasks: Tasks::Simultaneous,
     parameters: &[WHAT],

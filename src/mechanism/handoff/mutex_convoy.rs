@@ -30,7 +30,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     parameters: &[TASKS],
     baseline: "handoff/futex",
     requirements: &[],
-    source: "Blasgen, Gray, Mitoma and Price, \"The convoy phenomenon\", Operating Systems Review 13(2), 1979; futex(2)",
+    source: "Blasgen, Gray, Mitoma and Price, \"The convoy phenomenon\", Operating Systems Review 13(2), 1979; \
+             futex(2)",
     lap: |parameters| parameters.number(TASKS.name),
     resources: |parameters| Resources { descriptors: 0, threads: parameters.number(TASKS.name), processes: 0 },
     expects: |_, placement| {

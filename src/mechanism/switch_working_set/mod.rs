@@ -9,8 +9,8 @@
 //!
 //! - `sets=one`: always the same set, so that it is hot, whatever the number of tasks. All that is not hot is then the
 //!   switch's doing. This is what lmbench's lat_ctx subtracts (lat_ctx(8): "the overhead is measured using hot
-//!   caches"), and what Li, Ding and Shen do, whose one process makes "the same amount of array accesses as each of the two
-//!   communicating processes" (*Quantifying the cost of context switch*, ExpCS 2007).
+//!   caches"), and what Li, Ding and Shen do, whose one process makes "the same amount of array accesses as each of the
+//!   two communicating processes" (*Quantifying the cost of context switch*, ExpCS 2007).
 //! - `sets=every`: the sets of all tasks in turn. This one task misses its caches too, once the sets together outgrow
 //!   them: what it takes beyond `sets=one` is the price of using so much memory, and no way of switching avoids it.
 //!

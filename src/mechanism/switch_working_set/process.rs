@@ -14,7 +14,8 @@ use crate::sys::heap::SmallPages;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "switch_working_set/process",
-    isolates: "a handoff between processes that each touch memory of their own: the address space changes with the task",
+    isolates: "a handoff between processes that each touch memory of their own: the address space changes with the \
+               task",
     unit: Unit::Handoff,
     tasks: Tasks::Several,
     parameters: &[TASKS, TOUCH, ACCESS],

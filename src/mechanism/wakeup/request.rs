@@ -53,7 +53,8 @@ const AWAKE: Nanos = Nanos(150_000);
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "wakeup/request",
-    isolates: "a message to a sleeping worker, from the time it was meant to be sent: what schbench asks, in an open loop",
+    isolates: "a message to a sleeping worker, from the time it was meant to be sent: what schbench asks, in an open \
+               loop",
     unit: Unit::Request,
     tasks: Tasks::Several,
     parameters: &[PERIOD, SERVICE, STALL, LOAD],

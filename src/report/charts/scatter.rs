@@ -16,8 +16,8 @@ pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
     }
     let triangles = rows.iter().any(|row| !row.modes.is_empty());
     let mut key = "One strip a round: thin line from the 5th to the 95th percentile of its samples, box between the \
-                   quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the only round's samples. \
-                   What lies beyond 0.1× or 10× is drawn at the edge."
+                   quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the \
+                   only round's samples. What lies beyond 0.1× or 10× is drawn at the edge."
         .to_string();
     key.push_str(&left_out(benchmarks));
     if triangles {

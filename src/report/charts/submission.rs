@@ -24,9 +24,9 @@ pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
         title: input.title(&format!("How long a {unit} keeps whoever asks for it")),
         says: says(&rows),
         key: Some(format!(
-            "Medians over every {unit} (of submission over every call, which may submit several), so they need not add up to the \
-             median time of a {unit}. While submission lasts, an event loop serves nobody else; what follows it can pass while \
-             others are served."
+            "Medians over every {unit} (of submission over every call, which may submit several), so they need not add \
+             up to the median time of a {unit}. While submission lasts, an event loop serves nobody else; what follows \
+             it can pass while others are served."
         )),
         picture: Box::new(Bars {
             axis: format!("median time per {unit}"),

@@ -148,8 +148,9 @@ impl PointSet {
 
 /// How the curves are read, and how many points are not drawn.
 fn formatted(measured: &[&BenchmarkView], left_out: usize) -> String {
-    let reading = "A handoff less the same pipe calls and the same touching by one task with one hot set, as lat_ctx and \
-                   Li, Ding and Shen subtract. \u{201c}One task\u{201d} uses the sets of all tasks in turn without any switch.";
+    let reading = "A handoff less the same pipe calls and the same touching by one task with one hot set, as lat_ctx \
+                   and Li, Ding and Shen subtract. \u{201c}One task\u{201d} uses the sets of all tasks in turn without \
+                   any switch.";
     let left_out = match left_out {
         0 => String::new(),
         some => format!(

@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::{Drawing, Frame, Picture, legend, px, series, width_of};
 use crate::report::text;
 
-/// The picture.
+/// Stacked bars, one a row, on a common axis; bars too short for it get a second axis below.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
     /// What the axis measures.
@@ -26,7 +26,7 @@ pub struct Bar {
     pub parts: Vec<Segment>,
 }
 
-/// A part.
+/// One part of a bar: its name, its length and whether the data tell it from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
     /// What it is.
@@ -112,7 +112,9 @@ fn rows(rows: &[&Bar], axis: &Axis, top: f64, frame: Frame) -> (Markup, f64) {
         for part in row.negatives() {
             y += LINE;
             marks.push(html! {
-                text.small.soft x=(px(axis.at(0.0) + 4.0)) y=(px(y - 2.0)) { (part.name) ": " (text::nanos(part.nanos)) }
+                text.small.soft x=(px(axis.at(0.0) + 4.0)) y=(px(y - 2.0)) {
+                    (part.name) ": " (text::nanos(part.nanos))
+                }
             });
         }
         let beside = if frame.narrow { 0.0 } else { start + 2.0 * LINE + 2.0 };

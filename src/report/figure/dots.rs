@@ -8,7 +8,7 @@ use crate::report::text;
 use crate::stats::Interval;
 use crate::units::Quantity;
 
-/// The picture.
+/// Estimates as dots with their intervals, one a line, in bands on a common axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dots {
     /// What the axis measures: `time per hop`.
@@ -30,7 +30,7 @@ pub struct Band {
     pub rows: Vec<Dot>,
 }
 
-/// One estimate.
+/// One line: an estimate, its interval and how it is marked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dot {
     /// What it is of.
@@ -118,10 +118,12 @@ fn row_marks(row: &Dot, quantity: Quantity, axis: &Axis, label_at: f64, (middle,
         text.soft x=(px(label_at)) y=(px(middle + 4.0)) { (row.label) }
         // An interval narrower than its dot would vanish behind it; the caps keep it visible.
         @if high - low > 1.0 {
-            line class={ "stroke " (colour) @if row.within_only { " dashed" } } x1=(px(low)) x2=(px(high)) y1=(y) y2=(y) {}
+            line class={ "stroke " (colour) @if row.within_only { " dashed" } }
+                x1=(px(low)) x2=(px(high)) y1=(y) y2=(y) {}
             // An end without a cap lies beyond the scale.
             @for (end, _) in ends.into_iter().filter(|(_, value)| axis.holds(*value)) {
-                line class={ "stroke thin " (colour) } x1=(px(end)) x2=(px(end)) y1=(px(middle - 4.0)) y2=(px(middle + 4.0)) {}
+                line class={ "stroke thin " (colour) } x1=(px(end)) x2=(px(end))
+                    y1=(px(middle - 4.0)) y2=(px(middle + 4.0)) {}
             }
         }
         circle class={ @if row.within_only { "hollow " } (colour) } cx=(px(at)) cy=(y) r="4.5" {

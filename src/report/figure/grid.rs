@@ -5,7 +5,7 @@ use maud::html;
 use super::{Drawing, Frame, Picture, px, width_of};
 use crate::report::text;
 
-/// The picture.
+/// A table of times, each cell shaded by its logarithm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     /// What the columns are.
@@ -16,7 +16,7 @@ pub struct Grid {
     pub rows: Vec<GridRow>,
 }
 
-/// A row.
+/// One row of the table: a label and a value for each column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridRow {
     /// What it is of.
@@ -58,15 +58,20 @@ impl Picture for Grid {
                     @let x = left + column as f64 * cell;
                     @match value {
                         Some(value) => {
-                            rect.s0 x=(px(x + 1.0)) y=(px(y + 1.0)) width=(px(cell - 2.0)) height=(px(HEIGHT - 2.0)) rx="2"
+                            rect.s0 x=(px(x + 1.0)) y=(px(y + 1.0))
+                                width=(px(cell - 2.0)) height=(px(HEIGHT - 2.0)) rx="2"
                                 fill-opacity=(format!("{:.2}", shade(*value))) { title { (text::nanos(*value)) } }
                             @if cell >= WRITTEN {
-                                text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0)) y=(px(y + HEIGHT / 2.0 + 4.0)) {
+                                text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0))
+                                    y=(px(y + HEIGHT / 2.0 + 4.0)) {
                                     (text::nanos(*value))
                                 }
                             }
                         }
-                        None => rect.track x=(px(x + 1.0)) y=(px(y + 1.0)) width=(px(cell - 2.0)) height=(px(HEIGHT - 2.0)) rx="2" {}
+                        None => {
+                            rect.track x=(px(x + 1.0)) y=(px(y + 1.0))
+                                width=(px(cell - 2.0)) height=(px(HEIGHT - 2.0)) rx="2" {}
+                        }
                     }
                 }
             }

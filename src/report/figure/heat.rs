@@ -5,7 +5,7 @@ use maud::html;
 use super::{Drawing, Frame, Picture, px, width_of};
 use crate::report::text;
 
-/// The picture.
+/// A square map with a cell for each ordered pair, shaded by the logarithm of its cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heat {
     /// What the rows and columns are: `CPU`.
@@ -63,7 +63,8 @@ impl Picture for Heat {
                                 rx=(px(2.0 * gap))
                                 fill-opacity=(format!("{:.2}", shade(*value))) { title { (text::nanos(*value)) } }
                             @if written {
-                                text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0)) y=(px(y + height / 2.0 + 4.0)) {
+                                text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0))
+                                    y=(px(y + height / 2.0 + 4.0)) {
                                     (text::nanos(*value))
                                 }
                             }

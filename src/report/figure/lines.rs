@@ -7,7 +7,7 @@ use super::{Drawing, Frame, Picture, legend, px, series, width_of};
 use crate::report::text;
 use crate::units::Quantity;
 
-/// The picture.
+/// Curves of few points, each with a mark and its interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lines {
     /// What the horizontal axis measures.
@@ -20,7 +20,7 @@ pub struct Lines {
     pub lines: Vec<LineSeries>,
 }
 
-/// One curve.
+/// One curve: its label and its points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineSeries {
     /// What it is of.
@@ -100,7 +100,8 @@ fn curve(line: &LineSeries, index: usize, quantity: Quantity, x: &Axis, y: &Axis
         @for point in &line.points {
             @let at = px(x.at(point.x));
             @if point.high > point.low {
-                line class={ "stroke thin " (colour) } x1=(at) x2=(at) y1=(px(y.at(point.low))) y2=(px(y.at(point.high))) {}
+                line class={ "stroke thin " (colour) } x1=(at) x2=(at)
+                    y1=(px(y.at(point.low))) y2=(px(y.at(point.high))) {}
             }
             circle class=(colour) cx=(at) cy=(px(y.at(point.y))) r="3.5" {
                 title { (line.label) ": " (text::amount(quantity, point.y)) " at " (amount(point.x)) }

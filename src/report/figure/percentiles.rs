@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::{Drawing, Frame, Picture, SERIES, legend, px, series};
 use crate::report::text;
 
-/// The picture.
+/// Percentile curves on an axis that stretches with each further nine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Percentiles {
     /// What the vertical axis measures, in nanoseconds.
@@ -15,7 +15,7 @@ pub struct Percentiles {
     pub curves: Vec<PercentileCurve>,
 }
 
-/// One curve.
+/// The percentiles of one benchmark, with its label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PercentileCurve {
     /// What it is of.

@@ -4,7 +4,7 @@ use maud::html;
 
 use super::{Drawing, Frame, Picture, px};
 
-/// The picture.
+/// Pictures drawn one below the other in one frame.
 #[derive(Debug)]
 pub struct Stack {
     /// From the top.

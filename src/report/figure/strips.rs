@@ -6,14 +6,14 @@ use super::axis::Axis;
 use super::{Drawing, Frame, Picture, px, series, width_of};
 use crate::report::text;
 
-/// The picture.
+/// The scatter of benchmarks' samples, a strip for each round, on one axis of multiples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strips {
     /// From top to bottom.
     pub rows: Vec<Strip>,
 }
 
-/// One benchmark.
+/// The rounds of one benchmark, with its label and the figure at the right.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strip {
     /// Which.
@@ -84,7 +84,9 @@ impl Picture for Strips {
             @let one = px(axis.at(1.0));
             line.zero x1=(one) x2=(one) y1=(px(top)) y2=(px(bottom)) {}
             @for mark in marks { (mark) }
-            text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { "samples as multiples of the benchmark's figure" }
+            text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) {
+                "samples as multiples of the benchmark's figure"
+            }
         };
         Drawing { height: bottom + 44.0, body }
     }
@@ -110,14 +112,18 @@ fn rounds(row: &Strip, axis: &Axis, top: f64) -> Markup {
         @for (index, round) in row.rounds.iter().enumerate() {
             @let middle = top + (index as f64 + 0.5) * ROUND;
             @let (lower, upper) = (axis.at(round.lower), axis.at(round.upper));
-            line class={ "stroke thin " (colour) } x1=(px(axis.at(round.low))) x2=(px(axis.at(round.high))) y1=(px(middle)) y2=(px(middle)) {}
-            rect class={ "unsure " (colour) } x=(px(lower)) y=(px(middle - 2.5)) width=(px((upper - lower).max(1.0))) height="5" {}
+            line class={ "stroke thin " (colour) } x1=(px(axis.at(round.low))) x2=(px(axis.at(round.high)))
+                y1=(px(middle)) y2=(px(middle)) {}
+            rect class={ "unsure " (colour) } x=(px(lower)) y=(px(middle - 2.5))
+                width=(px((upper - lower).max(1.0))) height="5" {}
             rect class=(colour) x=(px(axis.at(round.median) - 1.5)) y=(px(middle - 3.0)) width="3" height="6" {}
         }
         @let below = top + row.rounds.len() as f64 * ROUND + 1.0;
         @for mode in &row.modes {
             @let x = axis.at(*mode);
-            path class=(colour) d=(format!("M{} {}l-5 8h10z", px(x), px(below))) { title { "a mode at " (times(*mode)) } }
+            path class=(colour) d=(format!("M{} {}l-5 8h10z", px(x), px(below))) {
+                title { "a mode at " (times(*mode)) }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Drawing, Frame, Picture, SERIES, legend, px, series, width_of};
 use crate::report::text;
 use crate::units::Quantity;
 
-/// The picture.
+/// Curves of many points each, drawn without marks and intervals.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traces {
     /// What the horizontal axis measures.
@@ -21,7 +21,7 @@ pub struct Traces {
     pub traces: Vec<Trace>,
 }
 
-/// One curve.
+/// One curve: its label and its points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
     /// What it is of.
