@@ -197,17 +197,18 @@ impl Auditor {
     }
 
     fn watch_calls(&self, benchmark: &Benchmark) -> Result<(CallRates, u64), AuditFailure> {
-        // Each traced call stops its thread twice, some 20 µs: a few hundred are enough, since they do not vary. A lap of
-        // what is measured in bytes creates and ends tasks, and waits for the kernel to free what they left, twice for
-        // up to 40 ms.
+        // Each traced call stops its thread twice, some 20 µs: a few hundred are enough, since they do not vary. A lap
+        // of what is measured in bytes creates and ends tasks, and waits for the kernel to free what they left, twice
+        // for up to 40 ms.
         let first = benchmark.whole_laps(if benchmark.measures().is_time() { 64 } else { 16 });
         let request = self.request(benchmark, AuditPass::Calls, [first, 3 * first]);
         Ok((tracer::watch(self.command(&request), request.batches)?, 2 * first))
     }
 
     fn watch_switches(&self, benchmark: &Benchmark) -> Result<(SwitchCounts, u64), AuditFailure> {
-        // Where nothing is judged only the record wants them, and a lap of those may take its time, as in `watch_calls`.
-        // Three hundred in the first batch and 900 more in the second: the slack of `judge_switches` is then 2.4 %.
+        // Where nothing is judged only the record wants them, and a lap of those may take its time, as in
+        // `watch_calls`. Three hundred in the first batch and 900 more in the second: the slack of `judge_switches` is
+        // then 2.4 %.
         let expected = expected(benchmark);
         let judged = [expected.voluntary, expected.switches, expected.wakeups].iter().any(|b| *b != Bound::Depends);
         let first = benchmark.whole_laps(if judged { 300 } else { 16 });
