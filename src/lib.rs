@@ -1,13 +1,24 @@
 //! switchcost measures what each way of passing control between tasks costs on the machine it runs on.
 //!
-//! The rooms, and who may call whom (arrows point one way; `tests/architecture.rs` checks them):
+//! An arrow points from the room that calls to the room that is called; there are no others (`tests/architecture.rs`
+//! checks them). `ARCHITECTURE.md` says what each room does and what is always true of it.
 //!
 //! ```text
-//! units <- sys <- crew <- mechanism <- harness -> record
-//!          sys <- pmu, host <- harness
-//!          stats <- harness
-//!          record, stats <- compare, report
-//!          everything <- cli <- main
+//! main       ->  cli
+//! cli        ->  every room below
+//!
+//! report     ->  record, stats, terms, units
+//! compare    ->  record, stats, units
+//! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
+//! mechanism  ->  crew, sys, terms, units
+//! crew       ->  sys, terms, units
+//! host       ->  terms, units
+//! pmu        ->  sys, terms, units
+//! sys        ->  terms, units
+//! record     ->  terms, units
+//! stats      ->  (nothing)
+//! terms      ->  units
+//! units      ->  (nothing)
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -22,4 +33,5 @@ pub mod record;
 pub mod report;
 pub mod stats;
 pub mod sys;
+pub mod terms;
 pub mod units;

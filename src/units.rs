@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 
-/// A number of operations; what one operation is, the mechanism's [`Unit`](crate::mechanism::Unit) says.
+/// A number of operations; what one operation is, the mechanism's [`Unit`](crate::terms::Unit) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ops(pub u64);

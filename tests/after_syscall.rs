@@ -5,10 +5,10 @@
 //! that it could not check.
 #![allow(clippy::unwrap_used)]
 
-use switchcost::crew::{Failure, Metric};
+use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, Session, plan};
-use switchcost::mechanism::Placement;
 use switchcost::pmu::EventSet;
+use switchcost::terms::{Metric, Placement};
 
 /// Enough for a median that no interrupt moves.
 const TRIALS: u64 = 300;

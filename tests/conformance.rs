@@ -16,10 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use patience::timeout;
 use switchcost::crew::Failure;
 use switchcost::harness::{Auditor, Benchmark, Choice, MOST_ATTEMPTS, PlannedBenchmark, plan};
-use switchcost::mechanism::{
-    Bound, Descriptor, Domain, Expectation, GROUPS, Mechanism, Parameters, Placement, Tasks, Value, registry,
-};
+use switchcost::mechanism::{Bound, Descriptor, Expectation, GROUPS, Mechanism, Tasks, registry};
 use switchcost::record::{AuditCheck, AuditRecord};
+use switchcost::terms::{Domain, Parameters, Placement, Value};
 use trial::floor::Floor;
 use trial::{Belongings, SMALL, settings};
 
@@ -73,7 +72,7 @@ fn descriptors_are_sane() {
         assert_eq!(baseline.unit, descriptor.unit, "{id}: the baseline has another unit");
         assert!(Placement::ALL.iter().any(|placement| descriptor.fits(*placement)), "{id} fits no placement");
         check_parameters(*mechanism);
-        for parameters in settings(descriptor).iter().chain([&Parameters::defaults(descriptor)]) {
+        for parameters in settings(descriptor).iter().chain([&descriptor.defaults()]) {
             check_choice(descriptor, parameters);
         }
     }
@@ -84,7 +83,7 @@ fn descriptors_are_sane() {
 
 fn check_parameters(mechanism: &dyn Mechanism) {
     let descriptor = mechanism.descriptor();
-    let (id, defaults) = (descriptor.id, Parameters::defaults(descriptor));
+    let (id, defaults) = (descriptor.id, descriptor.defaults());
     let mut names = BTreeSet::from(["idle", "placement"]);
     for parameter in descriptor.parameters {
         let name = parameter.name;

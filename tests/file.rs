@@ -8,8 +8,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use switchcost::crew::{Failure, Metric, ValueHistogram};
+use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
+use switchcost::terms::{Metric, ValueHistogram};
 use syscalls::Sysno;
 
 /// The benchmark of that id.

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use switchcost::crew::{Curve, Metric};
 use switchcost::harness::{Choice, PlannedBenchmark, plan};
 use switchcost::sys::channel::{Ends, pipe, read_byte};
 use switchcost::sys::memory_usage::{MemoryReader, MemoryUsage};
 use switchcost::sys::process::{close_copy, end_by, fork_running};
+use switchcost::terms::{Curve, Metric};
 
 /// The curves of one lap of a benchmark.
 fn curves(id: &str, set: &[(&str, &str)]) -> Vec<Curve> {

@@ -22,9 +22,9 @@ use nix::unistd::Pid;
 use patience::timeout;
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
-use switchcost::mechanism::Value;
 use switchcost::sys::mark;
 use switchcost::sys::ptrace::{SyscallEntry, TraceEvent, Tracee};
+use switchcost::terms::Value;
 use syscalls::{Errno, Sysno};
 use trial::{Belongings, TOKIO_WORKERS, settings};
 

@@ -5,8 +5,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use switchcost::crew::{Metric, ValueHistogram};
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
+use switchcost::terms::{Metric, ValueHistogram};
 
 fn benchmark(id: &str, parameters: &[(&str, &str)]) -> Benchmark {
     let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();

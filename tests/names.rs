@@ -43,6 +43,13 @@ const SHARED_FILES: &[&str] = &[
     "kernel",
     "memory",
     "names",
+    // What `terms` holds of the host, and `host` observes.
+    "cgroup",
+    "moment",
+    "power",
+    "privileges",
+    "processor",
+    "virtualization",
     "placement",
     "rounds",
     "topology",

@@ -19,12 +19,13 @@ use std::process::{Command, Stdio};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use patience::timeout;
-use switchcost::crew::{Class, Failure, Policy};
+use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
-use switchcost::mechanism::{CpuAssignment, Parameters, Placement, Tasks};
+use switchcost::mechanism::{CpuAssignment, Tasks};
 use switchcost::sys::affinity::allowed_cpus;
 use switchcost::sys::ptrace::{SyscallEntry, TraceEvent, Tracee};
 use switchcost::sys::{mark, sched};
+use switchcost::terms::{Class, Parameters, Placement, Policy};
 use switchcost::units::CpuId;
 use trial::{TOKIO_WORKERS, settings};
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proptest::prelude::*;
-use switchcost::mechanism::Placement;
 use switchcost::record::{FILE, Line, Outcome, RecordError, RecordWriter, Run, Sample, read};
+use switchcost::terms::Placement;
 use switchcost::units::{Nanos, Ops};
 use tempfile::TempDir;
 

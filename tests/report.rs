@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use switchcost::crew::{Curve, CurveAxis, Metric, Placement, ValueHistogram};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
 use switchcost::report::{Catalogue, PAGE, ReportFile, files, pairs_tables};
+use switchcost::terms::{Curve, CurveAxis, Metric, Placement, ValueHistogram};
 use switchcost::units::{CpuId, Nanos, Quantity};
 
 #[path = "report/marked.rs"]

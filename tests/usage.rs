@@ -5,12 +5,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::unistd::{SysconfVar, sysconf};
-use switchcost::crew::{Batch, CpuAssignment, Crew, Failure, Idle, Operation, Placement, Policy};
+use switchcost::crew::{Batch, CpuAssignment, Crew, Failure, Operation};
 use switchcost::harness::{Benchmark, Session};
-use switchcost::mechanism::{Descriptor, Expectation, Mechanism, Parameters, Resources, Tasks, Unit};
+use switchcost::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
 use switchcost::pmu::EventSet;
 use switchcost::sys::affinity::allowed_cpus;
 use switchcost::sys::memory::ResidentBytes;
+use switchcost::terms::{Idle, Parameters, Placement, Policy, Unit};
 
 /// Pages that a batch of the bare instance touches for the first time.
 const PAGES: u64 = 256;
@@ -56,7 +57,7 @@ impl Mechanism for Faults {
 fn usage_is_that_of_the_batch_of_the_bare_instance() {
     let benchmark = Benchmark {
         mechanism: &Faults,
-        parameters: Parameters::defaults(&DESCRIPTOR),
+        parameters: DESCRIPTOR.defaults(),
         assignment: CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap()),
         idle: Idle::Default,
         policy: Policy::default(),

@@ -7,9 +7,8 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use switchcost::host::limits::{Demand, Limits};
-use switchcost::host::moment::Moment;
-use switchcost::host::noise::warnings;
-use switchcost::host::{Host, Root};
+use switchcost::host::Root;
+use switchcost::terms::{Host, Moment, noise::warnings};
 use tempfile::TempDir;
 
 struct Tree {

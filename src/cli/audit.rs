@@ -8,9 +8,9 @@ use clap::Args;
 use super::FAILED;
 use super::options::{Filter, SettingArgs};
 use super::progress::Steps;
-use crate::crew::Unsupported;
 use crate::harness::{Auditor, PlannedBenchmark, plan};
 use crate::record::AuditRecord;
+use crate::terms::Unsupported;
 
 /// Check that mechanisms make the system calls, switches and wakeups that they say they make
 #[derive(Debug, Args)]

@@ -16,11 +16,11 @@ use crate::harness::{
     Auditor, BenchmarkObserver, MeasureOptions, Mode, PlannedBenchmark, Timing, answer_audit_request, measure, now_ms,
     plan,
 };
-use crate::host::moment::Moment;
-use crate::host::{Host, Root};
+use crate::host::Root;
 use crate::mechanism::group;
 use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter};
 use crate::report::{NOT_COUNTED, counter_tables, group_table, metrics_tables, notes};
+use crate::terms::{Host, Moment};
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";

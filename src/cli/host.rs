@@ -5,10 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::host::moment::Moment;
-use crate::host::noise::warnings;
-use crate::host::virtualization::Virtualization;
-use crate::host::{Host, Root};
+use crate::host::Root;
+use crate::terms::{Host, Moment, host::Virtualization, noise::warnings};
 use crate::units::{CpuId, cpu_list};
 
 /// Print this machine as the record keeps it, with warnings about what makes it noisy

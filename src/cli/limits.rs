@@ -11,8 +11,9 @@ use super::options::{UsageError, meant};
 use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks};
 use crate::host::Root;
 use crate::host::limits::{self, LimitCheck, Resource};
-use crate::mechanism::{Mechanism, Parameters, Value, find};
+use crate::mechanism::{Mechanism, find};
 use crate::sys::limits::raise_descriptors;
+use crate::terms::{Parameters, Value};
 
 /// Say whether N tasks fit this machine: each limit with its value, where it was read, and the command that raises it
 #[derive(Debug, Args)]
@@ -120,7 +121,7 @@ fn with_tasks(mechanism: &dyn Mechanism, tasks: u64) -> Result<Parameters, Usage
     let parameter =
         count_of(descriptor).ok_or_else(|| UsageError::Unknown(PlanError::NoCount(descriptor.id).to_string()))?;
     let value: Value = parameter.parse(&tasks.to_string()).map_err(|error| UsageError::Unknown(error.to_string()))?;
-    Ok(Parameters::defaults(descriptor).with(parameter, value))
+    Ok(descriptor.defaults().with(parameter, value))
 }
 
 fn table(judgements: &[LimitCheck]) -> Table {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::options::{Filter, UsageError};
-use crate::mechanism::{Domain, GROUPS, Mechanism, registry};
+use crate::mechanism::{GROUPS, Mechanism, registry};
+use crate::terms::Domain;
 
 /// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
 #[derive(Debug, Args)]

@@ -12,14 +12,14 @@ use clap::Args;
 use super::options::{SettingArgs, UsageError, meant};
 use super::run_session::{check_same, host_line};
 use super::{FAILED, folder};
-use crate::crew::Placement;
 use crate::harness::rounds::{PlanLock, Signals, lock_run};
 use crate::harness::{MatrixSampling, matrix, pairs};
-use crate::host::{Host, Root};
-use crate::mechanism::{Mechanism, Parameters, find};
+use crate::host::Root;
+use crate::mechanism::{Mechanism, find};
 use crate::record::{BenchmarkLine, Build, Line, Outcome, RecordError, RecordWriter, Run, read};
 use crate::report::{ReportFile, pairs_files, pairs_tables, summarize};
 use crate::sys::affinity::allowed_cpus;
+use crate::terms::{Host, Placement};
 use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
 
 /// Measure the handoff between every pair of CPUs, as numbers and as a heat map
@@ -73,7 +73,7 @@ impl MatrixArgs {
         let mechanism = self.mechanism()?;
         let cpus = self.cpus()?;
         let id = mechanism.descriptor().id;
-        if !mechanism.tasks(&Parameters::defaults(mechanism.descriptor())).fit(Placement::OnePerCpu) {
+        if !mechanism.tasks(&mechanism.descriptor().defaults()).fit(Placement::OnePerCpu) {
             let reason = format!("the tasks of {id} share a thread, and with it a CPU: there are no pairs to measure");
             return Err(UsageError::Unknown(reason).into());
         }

@@ -3,10 +3,10 @@
 use clap::Args;
 use regex::Regex;
 
-use crate::crew::{Class, Idle, Placement, Policy};
 use crate::harness::{Choice, PlannedBenchmark};
 use crate::mechanism::{Descriptor, registry};
 use crate::pmu::{Event, EventSet, PmuError};
+use crate::terms::{Class, Idle, Placement, Policy};
 
 /// Bad usage: one line with the remedy, exit status 2.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ impl SettingArgs {
             Some(parameters.remove(index).1)
         };
         let class = taken("policy").or_else(|| self.policy.clone()).map(|word| {
-            word.parse::<Class>().map_err(|error: crate::crew::UnknownClass| UsageError::Unknown(error.to_string()))
+            word.parse::<Class>().map_err(|error: crate::terms::UnknownClass| UsageError::Unknown(error.to_string()))
         });
         let class = class.transpose()?;
         let slice_us = match taken("slice_us") {

@@ -12,8 +12,9 @@ use super::run_session::{RunSession, Start, fresh_seed, positive_share};
 use super::{FAILED, folder, show};
 use crate::harness::rounds::{Conclusion, PlanEntry, Profile, Programs, RunPlan, RunPlanError, duration};
 use crate::harness::{PlannedBenchmark, now_ms};
-use crate::host::{Host, Root};
+use crate::host::Root;
 use crate::record::{BenchmarkLine, Outcome, SCHEMA};
+use crate::terms::Host;
 
 /// Measure benchmarks in several rounds, each benchmark of each round in a fresh process, in random order
 #[derive(Debug, Args)]

@@ -11,9 +11,9 @@ use crate::harness::rounds::{
     Conclusion, Job, PlanLock, ProcessRunner, Programs, RunObserver, RunPlan, RunProgress, RunState, Signals, identify,
     run_rounds, supports_interleaving,
 };
-use crate::host::moment::Moment;
-use crate::host::{Host, Root};
+use crate::host::Root;
 use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordError, RecordWriter, Run, read};
+use crate::terms::{Host, Moment};
 
 /// A run that can be measured.
 #[derive(Debug)]

@@ -13,13 +13,13 @@ use super::options::{SettingArgs, UsageError};
 use super::run::{has_failures, tell};
 use super::run_session::{RunSession, Start, fresh_seed};
 use super::{FAILED, folder, show};
-use crate::crew::Placement;
 use crate::harness::rounds::{Conclusion, PlanEntry, Programs, RunPlan, duration};
 use crate::harness::{Choice, PlannedBenchmark, SweepSampling, TaskSweep, Timing, count_of, now_ms, plan_counts};
-use crate::host::{Host, Root};
-use crate::mechanism::{Domain, Mechanism, Parameter};
+use crate::host::Root;
+use crate::mechanism::Mechanism;
 use crate::record::{BenchmarkLine, Outcome, Run, SCHEMA};
 use crate::report::scaling_files;
+use crate::terms::{Domain, Host, Parameter, Placement};
 
 /// Measure mechanisms over the number of tasks, up to what fits: cost per operation and memory per task, with a plot
 #[derive(Debug, Args)]

@@ -1,16 +1,14 @@
 //! Comparisons of records made by hand.
 
 use super::*;
-use crate::crew::{Idle, Placement, Policy};
-use crate::host::moment::Moment;
-use crate::host::{Host, Root};
-use crate::mechanism::{Parameters, Unit, find};
+use crate::host::Root;
+use crate::mechanism::find;
 use crate::record::{AuditRecord, Build, CountedSamples, HostLine, Noise, RunConditions, Sample, Setting};
-use crate::sys::usage::ResourceUsage;
+use crate::terms::{Host, Idle, Moment, Placement, Policy, ResourceUsage, Unit};
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
-    let parameters = Parameters::defaults(find("handoff/futex").unwrap().descriptor());
+    let parameters = find("handoff/futex").unwrap().descriptor().defaults();
     let measured = Measured {
         samples: (0..5).map(|i| Sample(Ops(10), Nanos(10 * nanos + i))).collect(),
         usage: ResourceUsage::default(),
@@ -103,7 +101,7 @@ fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
 fn what_is_void_gets_no_verdict() {
     let slower = FLAT.map(|nanos| nanos * 2);
     let (a, mut b) = (run("a", &[("fairness/tokio/x", &FLAT)]), run("b", &[("fairness/tokio/x", &slower)]));
-    let late = crate::crew::Metric::scalar(crate::crew::Metric::BOTTLENECK, Quantity::Share, 0.0);
+    let late = crate::terms::Metric::scalar(crate::terms::Metric::BOTTLENECK, Quantity::Share, 0.0);
     for round in [0, 4] {
         let Outcome::Measured(measured) = &mut b.1.benchmarks[round].outcome else { panic!("it was measured") };
         measured.metrics = vec![late.clone()];

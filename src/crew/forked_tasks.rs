@@ -178,9 +178,10 @@ fn confine(mask: &CpuSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Batch, CpuAssignment, Crew, Driver, InstanceConfig, Operation, Placement, Policy};
+    use crate::crew::{Batch, CpuAssignment, Crew, Driver, InstanceConfig, Operation};
     use crate::sys::affinity::allowed_cpus;
-    use crate::sys::usage::ResourceUsage;
+    use crate::sys::usage;
+    use crate::terms::{Placement, Policy};
 
     fn start(
         set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
@@ -221,7 +222,7 @@ mod tests {
         let cpus = allowed_cpus().unwrap();
         let mask = sched_getaffinity(children[0]).unwrap();
         assert!(mask.is_set(cpus[1 % cpus.len()].0).unwrap());
-        assert!(driver.usage().unwrap().cpu() >= ResourceUsage::of_process(children[0]).unwrap().cpu());
+        assert!(driver.usage().unwrap().cpu() >= usage::of_process(children[0]).unwrap().cpu());
         driver.stop().unwrap();
         assert!(!std::path::Path::new(&format!("/proc/{}", children[0])).exists());
     }

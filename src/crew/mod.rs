@@ -7,13 +7,12 @@
 //! whatever is attached to that thread before set-up (counters with `inherit`, an affinity mask) reaches them
 //! all, and never reaches the main thread, which only asks and waits.
 
+mod cpu_assignment;
 mod driver;
 mod failure;
 mod forked_tasks;
-mod idle;
-mod metric;
-mod placement;
-mod policy;
+mod idle_guard;
+mod scheduling;
 
 use std::any::Any;
 use std::os::fd::RawFd;
@@ -21,19 +20,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use cpu_assignment::{CpuAssignment, CpuMask};
 pub use driver::{Batch, Driver, InstanceConfig, Operation};
-pub use failure::{Failure, Unsupported};
+pub use failure::Failure;
 pub use forked_tasks::ReadyProcess;
-pub use idle::{Idle, IdleGuard, UnknownIdle};
-pub use metric::{Curve, CurveAxis, Distribution, Metric, Scalar, ValueHistogram};
-pub use placement::{CpuAssignment, CpuMask, Placement, UnknownPlacement};
-pub use policy::{Class, NoSuchSlice, Policy, SLICES_US, UnknownClass};
+pub use idle_guard::IdleGuard;
 
 use forked_tasks::{ChildPids, ForkedTasks};
+use scheduling::adopt;
 
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::process::name_current_thread;
 use crate::sys::thread::{LEAST_STACK, Pthread};
+use crate::terms::Policy;
 
 /// Stacks of the tasks that mechanisms spawn. They hold a loop over system calls; the standard library's 2 MiB
 /// would make 100,000 of them 200 GiB of address space.
@@ -252,7 +251,7 @@ impl Spawner {
             let ready = Ready { monitor: Arc::clone(&monitor) };
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&cpu_mask.cpus)?;
-                policy.adopt()?;
+                adopt(policy)?;
                 body(&ready)
             }));
             let failure = match outcome {

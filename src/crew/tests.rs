@@ -8,6 +8,7 @@ use super::*;
 use crate::sys::affinity::{allowed_cpus, mask};
 use crate::sys::channel::{pipe, read_byte};
 use crate::sys::sched;
+use crate::terms::{Class, Placement};
 use crate::units::CpuId;
 
 /// How many tasks there are beside the driver.

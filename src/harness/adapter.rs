@@ -368,7 +368,7 @@ mod fixed_time;
 mod tests {
     use super::*;
     use crate::crew::Batch;
-    use crate::sys::usage::ResourceUsage;
+    use crate::terms::ResourceUsage;
     use crate::units::{Nanos, Ops};
 
     fn sample(ops: u64, nanos: u64) -> BareSample {

@@ -1,9 +1,9 @@
 //! A sample as it was taken, and what a record keeps of many.
 
-use crate::crew::{Batch, Metric};
+use crate::crew::Batch;
 use crate::record::{AuditRecord, CountedSamples, Measured, Noise, Sample};
 use crate::sys::speed::SpeedProbe;
-use crate::sys::usage::ResourceUsage;
+use crate::terms::{Metric, ResourceUsage};
 
 /// One bare sample, and what the kernel accounted meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

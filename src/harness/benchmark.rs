@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crew::{CpuAssignment, Crew, Driver, Failure, Idle, InstanceConfig, Operation, Placement, Policy, TIMEOUT};
-use crate::mechanism::{Descriptor, Mechanism, Parameters, find, group};
+use crate::crew::{CpuAssignment, Crew, Driver, Failure, InstanceConfig, Operation, TIMEOUT};
+use crate::mechanism::{Descriptor, Mechanism, find, group};
 use crate::record::Setting;
+use crate::terms::{Idle, Parameters, Placement, Policy};
 use crate::units::{CpuId, Quantity};
 
 /// For each thread or process on top of [`TIMEOUT`]: creating one takes a tenth of it.
@@ -194,7 +195,8 @@ pub(super) fn id(
     idle: Idle,
     policy: Policy,
 ) -> String {
-    let parameters = Some(parameters.differing_from_defaults(descriptor)).filter(|differing| !differing.is_empty());
+    let parameters =
+        Some(parameters.differing_from_defaults(descriptor.parameters)).filter(|differing| !differing.is_empty());
     let idle = (idle != Idle::default()).then(|| format!("idle={idle}"));
     let differing: Vec<String> = parameters.into_iter().chain(idle).chain(policy.differing_from_default()).collect();
     let base = format!("{}/{placement}", descriptor.id);
@@ -204,7 +206,8 @@ pub(super) fn id(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mechanism::{Domain, Expectation, Parameter, Resources, Tasks, Unit, Value};
+    use crate::mechanism::{Expectation, Resources, Tasks};
+    use crate::terms::{Domain, Parameter, Unit, Value};
 
     const TASKS: Parameter =
         Parameter { name: "tasks", meaning: "tasks", domain: Domain::Number { default: 500, min: 2, max: 1000 } };
@@ -227,7 +230,7 @@ mod tests {
 
     #[test]
     fn ids_name_what_differs_from_the_defaults() {
-        let defaults = Parameters::defaults(&FAKE);
+        let defaults = FAKE.defaults();
         assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Default, Policy::default()), "fake/one/same-cpu");
         assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Poll, Policy::default()), "fake/one/same-cpu/idle=poll");
         let small = defaults.with(&TASKS, Value::Number(64)).with(&NOTIFY, Value::Word("after".into()));
@@ -245,7 +248,7 @@ mod tests {
 
     #[test]
     fn only_whole_laps_are_run() {
-        let defaults = Parameters::defaults(&FAKE);
+        let defaults = FAKE.defaults();
         for (asked, run) in [(0, 500), (1, 500), (500, 500), (501, 1000), (1000, 1000)] {
             assert_eq!(FAKE.whole_laps(&defaults, asked), run, "{asked}");
         }

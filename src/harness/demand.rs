@@ -1,9 +1,10 @@
 //! What benchmarks take from the limits of the machine, foretold from their descriptors.
 
-use crate::crew::{Failure, Unsupported};
+use crate::crew::Failure;
 use crate::host::Root;
 use crate::host::limits::{Demand, Limits, Obstacle};
-use crate::mechanism::{Descriptor, Domain, Mechanism, Parameter, Parameters, Value};
+use crate::mechanism::{Descriptor, Mechanism};
+use crate::terms::{Domain, Parameter, Parameters, Unsupported, Value};
 
 use super::Benchmark;
 
@@ -153,10 +154,11 @@ fn remedies(obstacles: &[Obstacle]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{CpuAssignment, Idle, Placement, Policy};
+    use crate::crew::CpuAssignment;
     use crate::mechanism::find;
     use crate::sys::SysError;
     use crate::sys::affinity::allowed_cpus;
+    use crate::terms::{Idle, Placement, Policy};
     use nix::errno::Errno;
 
     fn limits() -> Limits {
@@ -166,7 +168,7 @@ mod tests {
 
     fn most(id: &str, instances: u64) -> Option<u64> {
         let mechanism = find(id).unwrap();
-        most_tasks(mechanism, &Parameters::defaults(mechanism.descriptor()), &limits(), instances)
+        most_tasks(mechanism, &mechanism.descriptor().defaults(), &limits(), instances)
     }
 
     #[test]
@@ -177,7 +179,7 @@ mod tests {
         assert!((400..512).contains(&most), "{most}");
         let parameter = count_of(mechanism.descriptor()).unwrap();
         let at = |tasks| {
-            let parameters = Parameters::defaults(mechanism.descriptor()).with(parameter, Value::Number(tasks));
+            let parameters = mechanism.descriptor().defaults().with(parameter, Value::Number(tasks));
             limits().obstacles(demand(mechanism, &parameters, 1)).len()
         };
         assert_eq!(at(most), 0);
@@ -198,7 +200,7 @@ mod tests {
         let fork = find("creation/fork").unwrap();
         let with = |name: &str, number| {
             let parameter = fork.descriptor().parameter(name).unwrap();
-            demand(fork, &Parameters::defaults(fork.descriptor()).with(parameter, Value::Number(number)), INSTANCES)
+            demand(fork, &fork.descriptor().defaults().with(parameter, Value::Number(number)), INSTANCES)
         };
         assert_eq!((with("maps", 70_000).maps, with("maps", 0).maps), (140_000, 0));
         assert_eq!(with("resident", 1 << 40).bytes - with("resident", 0).bytes, 2 << 40);
@@ -208,7 +210,7 @@ mod tests {
     fn a_limit_met_half_way_tells_how_far_it_went() {
         let mechanism = find("brigade/thread").unwrap();
         let parameter = count_of(mechanism.descriptor()).unwrap();
-        let parameters = Parameters::defaults(mechanism.descriptor()).with(parameter, Value::Number(10_000_000));
+        let parameters = mechanism.descriptor().defaults().with(parameter, Value::Number(10_000_000));
         let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
         let benchmark = Benchmark { mechanism, parameters, assignment, idle: Idle::Default, policy: Policy::default() };
         let failure = Failure::of_one_more("threads", 32_411, SysError::new("clone3", Errno::EAGAIN));

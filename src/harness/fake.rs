@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::unistd::Pid;
 
 use super::Benchmark;
-use crate::crew::{Batch, CpuAssignment, Crew, Driver, Failure, Idle, Metric, Operation, Placement, Policy};
-use crate::mechanism::{Descriptor, Expectation, Mechanism, Parameters, Resources, Tasks, Unit};
+use crate::crew::{Batch, CpuAssignment, Crew, Driver, Failure, Operation};
+use crate::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
 use crate::sys::affinity::allowed_cpus;
 use crate::sys::speed::SpeedProbe;
+use crate::terms::{Idle, Metric, Parameters, Placement, Policy, Unit};
 use crate::units::{Nanos, Ops, Quantity};
 
 /// What an operation of the first instance, the bare one, is said to take.
@@ -102,7 +103,7 @@ impl FixedTime {
     /// A benchmark of it, on one CPU.
     pub(super) fn benchmark(&'static self) -> Benchmark {
         let assignment = CpuAssignment::in_turn(Placement::SameCpu, &allowed_cpus().unwrap()[..1]);
-        let parameters = Parameters::defaults(&DESCRIPTOR);
+        let parameters = DESCRIPTOR.defaults();
         let mechanism: &'static &'static Self = Box::leak(Box::new(self));
         Benchmark { mechanism, parameters, assignment, idle: Idle::Default, policy: Policy::default() }
     }

@@ -4,10 +4,11 @@ use super::adapter::line;
 use super::bare_sample::{measured, slower};
 use super::noise_probe::NoiseProbe;
 use super::{BareSample, Benchmark, PlannedBenchmark, now_ms};
-use crate::crew::{CpuAssignment, Failure, Idle, Placement, Policy};
-use crate::mechanism::{Mechanism, Parameters};
+use crate::crew::{CpuAssignment, Failure, IdleGuard};
+use crate::mechanism::Mechanism;
 use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Noise, Outcome};
 use crate::stats::Prng;
+use crate::terms::{Idle, Placement, Policy};
 use crate::units::{CpuId, Nanos};
 
 /// How long to look at each pair.
@@ -25,7 +26,7 @@ pub struct MatrixSampling {
 
 /// The pairs of `cpus`: each once, or in both orders; a CPU with itself where `mechanism` runs on one CPU.
 pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(CpuId, CpuId)> {
-    let alone = mechanism.tasks(&Parameters::defaults(mechanism.descriptor())).fit(Placement::SameCpu);
+    let alone = mechanism.tasks(&mechanism.descriptor().defaults()).fit(Placement::SameCpu);
     let all = cpus.iter().flat_map(|&a| cpus.iter().map(move |&b| (a, b)));
     all.filter(|(a, b)| a < b || (ordered && a > b) || (alone && a == b)).collect()
 }
@@ -91,7 +92,7 @@ impl PairSession {
             true => CpuAssignment::in_turn(Placement::SameCpu, &[a]),
             false => CpuAssignment::in_turn(Placement::OnePerCpu, &[a, b]),
         };
-        let parameters = Parameters::defaults(mechanism.descriptor());
+        let parameters = mechanism.descriptor().defaults();
         let benchmark = Benchmark { mechanism, parameters, assignment, idle: sampling.idle, policy: sampling.policy };
         Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
@@ -109,7 +110,7 @@ impl PairSession {
     /// A sample with an instance of its own.
     fn take(&self, sample: Nanos) -> Result<BareSample, Failure> {
         let benchmark = &self.benchmark;
-        let _idle = benchmark.idle.hold(&benchmark.assignment.cpus())?;
+        let _idle = IdleGuard::hold(benchmark.idle, &benchmark.assignment.cpus())?;
         let mut driver = benchmark.start(|| Ok(()))?;
         let first = driver.run(benchmark.whole_laps(FIRST))?;
         let per_op = first.elapsed.per(first.ops).unwrap_or(1.0).max(1.0);
@@ -147,8 +148,8 @@ impl PairSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::Idle;
     use crate::mechanism::find;
+    use crate::terms::Idle;
 
     #[test]
     fn a_pair_stands_once_or_in_both_orders_and_alone_where_that_makes_sense() {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::crew::Batch;
-use crate::pmu::{CounterSummary, Energy, EnergyReading, NotCounted};
+use crate::pmu::{Energy, EnergyReading};
+use crate::terms::{CounterSummary, NotCounted};
 
 /// What a summary of energy is in: an operation takes billionths of a joule.
 const UNIT: &str = "nJ";

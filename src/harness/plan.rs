@@ -1,14 +1,17 @@
 //! From what a user chose to the benchmarks that answer it on this machine.
 
-use crate::crew::{CpuAssignment, Idle, Placement, Policy, Unsupported};
+use crate::crew::CpuAssignment;
+use crate::host::Root;
 use crate::host::limits::{Limits, Obstacle};
-use crate::host::topology::{Relation, Topology};
-use crate::host::{Host, Root};
-use crate::mechanism::{Mechanism, Parameter, ParameterError, Parameters, registry};
+use crate::mechanism::{Mechanism, registry};
 use crate::record::{BenchmarkLine, Outcome, Setting};
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
 use crate::sys::limits::raise_descriptors;
+use crate::terms::{
+    Host, Idle, Parameter, ParameterError, Parameters, Placement, Policy, Unsupported,
+    host::{Relation, Topology},
+};
 use crate::units::CpuId;
 
 use super::Benchmark;
@@ -158,7 +161,7 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
             Ok(parameters) => parameters,
             Err(error) => {
                 // A value that a mechanism does not take matters where the mechanism is wanted.
-                let defaults = Parameters::defaults(descriptor);
+                let defaults = descriptor.defaults();
                 let id = |placement: &Placement| id(descriptor, placement.name(), &defaults, idle, policy);
                 if placements.iter().any(|placement| descriptor.fits(*placement) && wanted(&id(placement))) {
                     return Err(error.into());
@@ -250,7 +253,7 @@ fn check_names(choice: &Choice) -> Result<(), PlanError> {
 
 fn parameters(choice: &Choice, mechanism: &dyn Mechanism) -> Result<Parameters, ParameterError> {
     let descriptor = mechanism.descriptor();
-    choice.parameters.iter().try_fold(Parameters::defaults(descriptor), |parameters, (name, value)| {
+    choice.parameters.iter().try_fold(descriptor.defaults(), |parameters, (name, value)| {
         match descriptor.parameter(name) {
             Some(parameter) => Ok(parameters.with(parameter, parameter.parse(value)?)),
             None => Ok(parameters),

@@ -8,10 +8,11 @@ use nix::unistd::Pid;
 use super::Benchmark;
 use super::bare_sample::{BareSample, slower};
 use super::metering::EnergyMetering;
-use crate::crew::{Driver, Failure, IdleGuard, Metric, Unsupported};
-use crate::pmu::{Counters, EventSet, NotCounted, Tally};
+use crate::crew::{Driver, Failure, IdleGuard};
+use crate::pmu::{Counters, EventSet, Tally};
 use crate::record::{CountedSamples, Sample};
 use crate::sys::speed::SpeedProbe;
+use crate::terms::{Metric, NotCounted, Unsupported};
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
 /// into the figures that are shown.
@@ -59,7 +60,7 @@ impl Session {
     /// # Errors
     /// `Unsupported` when it cannot run here, or whatever went wrong.
     pub fn open(benchmark: &Benchmark, plan: Option<&EventSet>) -> Result<Self, Failure> {
-        let idle = benchmark.idle.hold(&benchmark.assignment.cpus())?;
+        let idle = IdleGuard::hold(benchmark.idle, &benchmark.assignment.cpus())?;
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
@@ -298,9 +299,10 @@ mod fixed_time;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Batch, CpuAssignment, Crew, Idle, Operation, Placement, Policy};
-    use crate::mechanism::{Descriptor, Expectation, Mechanism, Parameters, Resources, Tasks, Unit};
+    use crate::crew::{Batch, CpuAssignment, Crew, Operation};
+    use crate::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
     use crate::sys::affinity::allowed_cpus;
+    use crate::terms::{Idle, Parameters, Placement, Policy, Unit};
 
     static DESCRIPTOR: Descriptor = Descriptor {
         id: "fake/counter",
@@ -339,7 +341,7 @@ mod tests {
         let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
         Benchmark {
             mechanism,
-            parameters: Parameters::defaults(&DESCRIPTOR),
+            parameters: DESCRIPTOR.defaults(),
             assignment,
             idle: Idle::Default,
             policy: Policy::default(),

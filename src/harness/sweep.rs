@@ -13,10 +13,10 @@ use super::bare_sample::measured;
 use super::demand::{INSTANCES_OF_A_SWEEP, count_of, limit_reached};
 use super::noise_probe::NoiseProbe;
 use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Session, now_ms};
-use crate::crew::{Failure, Metric};
-use crate::mechanism::{Domain, Value};
+use crate::crew::Failure;
 use crate::record::{AuditGap, AuditRecord, BenchmarkLine, Outcome};
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
+use crate::terms::{Domain, Metric, Value};
 use crate::units::Quantity;
 
 /// How the benchmarks of a sweep are measured.

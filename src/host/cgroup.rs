@@ -3,10 +3,8 @@
 //! A limit of any ancestor binds, so every level up to the mount point is read. Where the mount shows only a
 //! part of the hierarchy, as in a container, what lies above it limits too and cannot be seen.
 
-use serde::{Deserialize, Serialize};
-
-use super::privileges::RlimitValue;
 use super::root::{FactReader, Root};
+use crate::terms::host::{CgroupLevel, CgroupVersion, Quota, RlimitValue};
 use crate::units::{CpuId, parse_cpu_list};
 
 /// Version 1 writes "no limit" as the largest multiple of the page size in an `i64`.
@@ -14,61 +12,7 @@ const V1_UNLIMITED: u64 = 1 << 62;
 
 const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
-/// Which of the two interfaces a group belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CgroupVersion {
-    /// One hierarchy for each controller.
-    V1,
-    /// One hierarchy for all.
-    V2,
-}
-
-/// One control group. `None` means that this group does not have the setting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CgroupLevel {
-    /// The interface.
-    pub version: CgroupVersion,
-    /// Its directory.
-    pub path: String,
-    /// How much CPU time its tasks may use together.
-    pub cpu_quota: Option<Quota>,
-    /// The CPUs its tasks may use.
-    #[serde(with = "super::kernel_list::optional")]
-    pub cpus: Option<Vec<CpuId>>,
-    /// How many tasks it may hold.
-    pub pids_max: Option<RlimitValue>,
-    /// How many bytes of memory it may use.
-    pub memory_max: Option<RlimitValue>,
-}
-
-/// A bound on CPU time (CFS bandwidth control): `microseconds` in every period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quota {
-    /// CPU time per period, over all CPUs, in microseconds.
-    pub microseconds: RlimitValue,
-    /// The period in microseconds.
-    pub period_us: u64,
-}
-
 impl CgroupLevel {
-    /// The file of this group that holds the bound of its tasks.
-    pub fn pids_file(&self) -> String {
-        format!("{}/pids.max", self.path)
-    }
-
-    /// The file of this group that holds the bound of its memory.
-    pub fn memory_file(&self) -> String {
-        let name = self.version.choose("memory.limit_in_bytes", "memory.max");
-        format!("{}/{name}", self.path)
-    }
-
-    /// The file of this group that holds the bound of its CPU time.
-    pub fn quota_file(&self) -> String {
-        let name = self.version.choose("cpu.cfs_quota_us", "cpu.max");
-        format!("{}/{name}", self.path)
-    }
-
     /// Tasks in the group and those below it now.
     pub(super) fn pids_current(&self, root: &Root) -> Option<u64> {
         root.value(&format!("{}/pids.current", self.path)).ok()
@@ -109,14 +53,7 @@ impl CgroupLevel {
     }
 }
 
-impl CgroupVersion {
-    fn choose<T>(self, v1: T, v2: T) -> T {
-        match self {
-            CgroupVersion::V1 => v1,
-            CgroupVersion::V2 => v2,
-        }
-    }
-}
+impl CgroupVersion {}
 
 /// Where a hierarchy is mounted.
 struct Mount<'a> {

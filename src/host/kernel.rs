@@ -2,83 +2,15 @@
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
-use serde::{Deserialize, Serialize};
-
 use super::root::{FactReader, Root};
+use crate::terms::host::{ClockSource, Kernel, Preemption, PreemptionModel, boot_parameter};
+use flate2::read::GzDecoder;
 
 /// More than any kernel configuration takes (about 300 KiB): a damaged file cannot fill the memory.
 const LONGEST_CONFIG: u64 = 16 << 20;
 
 const PREEMPT_SWITCH: &str = "/sys/kernel/debug/sched/preempt";
 const CONFIG_GZ: &str = "/proc/config.gz";
-
-/// The kernel that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Kernel {
-    /// `uname -r`.
-    pub release: Option<String>,
-    /// `uname -v`: build number, SMP and preemption, date.
-    pub version: Option<String>,
-    /// `uname -m`.
-    pub architecture: Option<String>,
-    /// The boot parameters that are the kernel's own: without the program it starts first, and what that is handed.
-    pub command_line: Option<String>,
-    /// When a running task can be made to yield inside the kernel.
-    pub preemption: Option<Preemption>,
-    /// The scheduler tick in Hz (`CONFIG_HZ`).
-    pub tick_hz: Option<u32>,
-}
-
-/// The preemption model and how it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preemption {
-    /// The model.
-    pub model: PreemptionModel,
-    /// Where it was read.
-    pub path: String,
-}
-
-/// Linux's preemption models (`kernel/Kconfig.preempt`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PreemptionModel {
-    /// Kernel code is left only when it returns or sleeps.
-    None,
-    /// And at explicit points.
-    Voluntary,
-    /// And everywhere outside critical sections.
-    Full,
-    /// As `Full` for real-time tasks; others wait for the next tick (since 6.12).
-    Lazy,
-    /// As `Full`, with spin locks that sleep (`PREEMPT_RT`).
-    RealTime,
-    /// Chosen at boot or later, and what was chosen is not readable.
-    Dynamic,
-}
-
-impl PreemptionModel {
-    /// In words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Voluntary => "voluntary",
-            Self::Full => "full",
-            Self::Lazy => "lazy",
-            Self::RealTime => "real-time",
-            Self::Dynamic => "dynamic, choice not readable",
-        }
-    }
-}
-
-/// Where the kernel takes the time from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ClockSource {
-    /// The source in use: `tsc`, `kvm-clock`, `arch_sys_counter` …
-    pub source: Option<String>,
-    /// The sources it could be.
-    pub available: Vec<String>,
-}
 
 impl Kernel {
     pub(super) fn observe(facts: &mut FactReader<'_>) -> Self {
@@ -107,11 +39,6 @@ impl Kernel {
             command_line,
             preemption,
         }
-    }
-
-    /// The value of the boot parameter `name=value`; of several the last, which is the one that counts.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        parameter(self.command_line.as_deref()?, name)
     }
 }
 
@@ -187,7 +114,7 @@ fn preemption(root: &Root, command_line: &str, config: Option<&KernelConfig>, ve
     if version.split_whitespace().any(|word| word == "PREEMPT_RT") {
         return found(PreemptionModel::RealTime, "/proc/sys/kernel/version");
     }
-    if let Some(model) = parameter(command_line, "preempt").and_then(model_named) {
+    if let Some(model) = boot_parameter(command_line, "preempt").and_then(model_named) {
         return found(model, "/proc/cmdline");
     }
     if let Some((config, model)) = config.and_then(|config| Some((config, model_built(config)?))) {
@@ -220,11 +147,6 @@ fn model_built(config: &KernelConfig) -> Option<PreemptionModel> {
         ("CONFIG_PREEMPT", PreemptionModel::Full),
     ];
     options.into_iter().find(|(option, _)| config.is_set(option)).map(|(_, model)| model)
-}
-
-fn parameter<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
-    let value = |word: &'a str| word.strip_prefix(name)?.strip_prefix('=');
-    command_line.split_whitespace().filter_map(value).next_back()
 }
 
 /// What stands between the first `open` and the next `close`: how the kernel marks the choice in force.

@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::{self, CgroupLevel};
+use super::cgroup;
 use super::memory;
 use super::moment;
-use super::privileges::{self, Privileges, Rlimit, RlimitValue};
-use super::root::{FactReader, Root, UnreadFact};
+use super::privileges;
+use super::root::{FactReader, Root};
 use super::sysctl_path;
+use crate::terms::host::{CgroupLevel, Privileges, Rlimit, RlimitValue, UnreadFact};
 use crate::units::parse_cpu_list;
 
 /// Mappings of one thread of a crew: its stack and the guard below it. A `std::thread` has two more, its signal stack

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use crate::terms::host::UnreadFact;
 
 /// The directory under which `/proc`, `/sys` and `/boot` are looked for: `/` on a machine, a fixture tree in
 /// a test.
@@ -32,18 +32,6 @@ pub enum HostError {
         /// The beginning of what was there.
         found: String,
     },
-}
-
-/// One fact about the host that could not be had, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnreadFact {
-    /// The fact, in words: `scaling governor`.
-    pub what: String,
-    /// Where it was looked for, as an absolute path on the measured machine. Of several CPUs, the first that
-    /// lacks it.
-    pub path: String,
-    /// Why it is not there.
-    pub reason: String,
 }
 
 impl Default for Root {

@@ -1,10 +1,7 @@
 //! Whether the machine is a virtual one, and how that is known.
 
-use serde::{Deserialize, Serialize};
-
-use super::kernel::{ClockSource, Kernel};
-use super::processor::Processor;
 use super::root::FactReader;
+use crate::terms::host::{ClockSource, Kernel, Processor, Virtualization};
 
 /// What the firmware calls machines that are virtual, and the hypervisor that is under them.
 const FIRMWARE: [(&str, &str); 14] = [
@@ -23,20 +20,6 @@ const FIRMWARE: [(&str, &str); 14] = [
     ("Parallels", "Parallels"),
     ("Virtual Machine", "Hyper-V"),
 ];
-
-/// Whether this is a virtual machine.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Virtualization {
-    /// The hypervisor, when one of the signs names it.
-    pub hypervisor: Option<String>,
-    /// Every sign of a hypervisor that was seen. Empty: none, which on arm64 proves less than on x86, where the
-    /// CPU itself says it.
-    pub evidence: Vec<String>,
-    /// The maker in the firmware's tables (DMI).
-    pub system_vendor: Option<String>,
-    /// The product in the firmware's tables (DMI); in a cloud often the instance type.
-    pub product: Option<String>,
-}
 
 struct Clue {
     evidence: String,
@@ -71,11 +54,6 @@ impl Virtualization {
             system_vendor,
             product,
         }
-    }
-
-    /// Whether anything says that this is a virtual machine.
-    pub fn is_virtual(&self) -> bool {
-        !self.evidence.is_empty()
     }
 }
 

@@ -4,54 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Parameter, Parameters, Placement};
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// One byte moved from one channel of a brigade to the next, by the task between them.
-    Hop,
-    /// One task makes another run, one way.
-    Handoff,
-    /// A task created, run and reaped.
-    Task,
-    /// A message, sent and received.
-    Message,
-    /// One call into the kernel, or into what stands for it.
-    Call,
-    /// A sleeping task runs again.
-    Wakeup,
-    /// A message sent at its time and answered.
-    Request,
-    /// A block of a file read.
-    Read,
-    /// The blocks of user code behind a call, which is no part of them.
-    Trial,
-}
-
-impl Unit {
-    /// The word for one of them.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hop => "hop",
-            Self::Handoff => "handoff",
-            Self::Task => "task",
-            Self::Message => "message",
-            Self::Call => "call",
-            Self::Wakeup => "wakeup",
-            Self::Request => "request",
-            Self::Read => "read",
-            Self::Trial => "trial",
-        }
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
+use crate::terms::{Parameter, Parameters, Placement, Unit};
 
 /// How many tasks take part, as far as placements are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,6 +215,11 @@ impl Descriptor {
     /// The parameter called `name`.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+
+    /// Its parameters, each with its default.
+    pub fn defaults(&self) -> Parameters {
+        Parameters::defaults(self.parameters)
     }
 
     /// The least whole number of laps that holds `ops`, in operations.

@@ -9,7 +9,6 @@ mod batch_gate;
 mod cpu_work;
 mod descriptor;
 mod open_loop;
-mod parameter;
 mod reactor;
 mod scheduler;
 mod workers;
@@ -28,10 +27,11 @@ pub mod wakeup;
 
 use std::sync::OnceLock;
 
-pub use descriptor::{Bound, Descriptor, Expectation, Resources, Tasks, Unit};
-pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
+pub use descriptor::{Bound, Descriptor, Expectation, Resources, Tasks};
 
-pub use crate::crew::{Batch, CpuAssignment, Crew, Failure, Metric, Operation, Placement, Spawner, Unsupported};
+// What a mechanism's file names, under one roof; other rooms name each word where it lives.
+pub use crate::crew::{Batch, CpuAssignment, Crew, Failure, Operation, Spawner};
+pub use crate::terms::{Domain, Metric, Parameter, ParameterError, Parameters, Placement, Unit, Unsupported, Value};
 use crate::units::Quantity;
 
 /// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.

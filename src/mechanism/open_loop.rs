@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Failure, Metric};
-use crate::crew::ValueHistogram;
 use crate::sys::timer::{monotonic, sleep_until};
+use crate::terms::ValueHistogram;
 use crate::units::{Nanos, Quantity};
 
 /// The clock by which requests are sent.

@@ -7,7 +7,8 @@ use perf_event::Counter;
 use super::opener::{KernelCalls, Opener};
 use super::refusal::silent;
 use super::trial::{Arrangement, TrialOutcome, arrange, judge};
-use super::{Event, EventScale, EventSet, NotCounted, PmuError, SysRoot, Tally, workload};
+use super::{Event, EventScale, EventSet, PmuError, SysRoot, Tally, workload};
+use crate::terms::NotCounted;
 
 /// The open events of a [`EventSet`] on the thread that opened them and everything it creates afterwards.
 ///

@@ -4,7 +4,8 @@ use perf_event::Counter;
 
 use super::refusal::{Reach, RefusalContext, errno_of, explain};
 use super::sysfs::Pmu;
-use super::{EventScale, NotCounted, PmuError, SysRoot};
+use super::{EventScale, PmuError, SysRoot};
+use crate::terms::NotCounted;
 use crate::units::CpuId;
 
 /// The PMU of the RAPL meters on Intel and AMD (arch/x86/events/rapl.c).

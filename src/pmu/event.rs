@@ -8,7 +8,8 @@ use perf_event::events::{Cache, Hardware, Raw, Software, Tracepoint};
 use serde::{Deserialize, Serialize};
 
 use super::sysfs::{self, Term};
-use super::{NotCounted, PmuError, SysRoot, names, tracepoint};
+use super::{PmuError, SysRoot, names, tracepoint};
+use crate::terms::NotCounted;
 
 /// An event that can be counted, named as perf names it.
 ///

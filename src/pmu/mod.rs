@@ -6,7 +6,7 @@
 //! timed region.
 //!
 //! Nothing here fails because a machine counts less than another: what cannot be counted becomes a
-//! [`NotCounted`] with the reason and the remedy, never a zero.
+//! [`NotCounted`](crate::terms::NotCounted) with the reason and the remedy, never a zero.
 //!
 //! [`Energy`] and [`Wakeups`] count whole processors, so they stand beside the per-task [`Counters`].
 
@@ -34,13 +34,13 @@ pub use counters::{CounterReading, Counters, Delta, Snapshot};
 pub use energy::{Energy, EnergyReading};
 pub use event::{Event, EventScale};
 pub use event_set::{EventSet, HARDWARE_EVENTS_PER_SET};
-pub use refusal::NotCounted;
-pub use tally::{CounterSummary, EventCost, Tally};
+pub use tally::{EventCost, Tally};
 pub use tracepoint::Wakeups;
 
 use crate::sys::SysError;
 
-/// What can go wrong in this room. An event that a machine cannot count is not among it: see [`NotCounted`].
+/// What can go wrong in this room. An event that a machine cannot count is not among it: see
+/// [`NotCounted`](crate::terms::NotCounted).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PmuError {
     /// No event has this name on any machine.

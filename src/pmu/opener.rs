@@ -10,7 +10,8 @@ use super::counters::{OpenEvent, try_together};
 use super::event::{EventScope, ResolvedEvent};
 use super::refusal::{Reach, RefusalContext, errno_of, explain, modes_not_told_apart, silent};
 use super::trial::TrialOutcome;
-use super::{Event, NotCounted, SysRoot};
+use super::{Event, SysRoot};
+use crate::terms::NotCounted;
 
 /// What opens events and counts with them; tests put a kernel with another PMU in its place.
 #[derive(Clone, Copy)]

@@ -1,35 +1,11 @@
 //! Why the kernel would not count, and what the user can do.
 
-use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
 
 use super::Event;
-
-/// An event that was asked for and is not counted. A result: it is recorded and shown, it is not an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotCounted {
-    /// The event, as records spell it.
-    pub event: String,
-    /// Why, in a sentence without full stop.
-    pub reason: String,
-    /// What would help, in a sentence without full stop.
-    pub remedy: String,
-}
-
-impl fmt::Display for NotCounted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} not counted: {} ({})", self.event, self.reason, self.remedy)
-    }
-}
-
-impl NotCounted {
-    pub(super) fn new(event: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { event: event.into(), reason: reason.into(), remedy: remedy.into() }
-    }
-}
+use crate::terms::NotCounted;
 
 /// An event that opens and is said to run, and misses work that no working counter misses.
 pub(super) fn silent(event: impl Into<String>) -> NotCounted {

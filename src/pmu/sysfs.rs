@@ -13,7 +13,8 @@ use std::str::FromStr;
 use perf_event::Builder;
 use perf_event::events::Raw;
 
-use super::{EventScale, NotCounted, SysRoot};
+use super::{EventScale, SysRoot};
+use crate::terms::NotCounted;
 
 /// One term between the slashes: `event=0xc0`, a flag (`edge`) or the name of an event the PMU describes.
 #[derive(Debug, Clone, PartialEq, Eq)]

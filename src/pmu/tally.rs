@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::refusal::free_a_counter;
-use super::{Delta, EventScale, NotCounted};
+use super::{Delta, EventScale};
+use crate::terms::{CounterSummary, NotCounted};
 use crate::units::Ops;
 
 /// Below this share of running to enabled time a count is called an estimate. A scheduling hiccup costs less
@@ -40,27 +39,6 @@ pub struct EventCost {
     pub running_share: f64,
     /// Whether the event ran so little (under 99 %) that `per_op` assumes the rest was like what was seen.
     pub estimated: bool,
-}
-
-/// One event's part of a record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CounterSummary {
-    /// The event, as records spell it.
-    pub event: String,
-    /// See [`EventCost::per_op`].
-    pub per_op: f64,
-    /// The raw sum, neither scaled nor in the event's unit.
-    pub count: u64,
-    /// Operations done while the event was enabled.
-    pub ops: u64,
-    /// Time enabled, summed over the counted tasks while they ran, in nanoseconds.
-    pub enabled_ns: u64,
-    /// Time the event had a counter, in nanoseconds; at most `enabled_ns`.
-    pub running_ns: u64,
-    /// See [`EventCost::estimated`].
-    pub estimated: bool,
-    /// The unit of `per_op`; `None` for a plain number of events.
-    pub unit: Option<String>,
 }
 
 impl Tally {

@@ -8,8 +8,9 @@ use perf_event::events::Tracepoint;
 use perf_event::{Builder, Counter};
 
 use super::refusal::{Reach, RefusalContext, errno_of, explain};
-use super::{NotCounted, PmuError, SysRoot};
+use super::{PmuError, SysRoot};
 use crate::sys::{perf, tracefs};
+use crate::terms::NotCounted;
 use crate::units::{CpuId, parse_cpu_list};
 
 /// Where tracefs is mounted: its own place, and where it was before Linux 4.1 and debugfs still shows it.

@@ -8,7 +8,6 @@ mod read;
 mod schema;
 mod store;
 
-pub use crate::pmu::CounterSummary;
 pub use read::{Run, Salvage, read, salvage, salvage_from};
 pub use schema::{
     AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,

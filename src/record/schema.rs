@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crew::{Idle, Metric, Placement, Policy, Unsupported};
-use crate::host::Host;
-use crate::host::moment::Moment;
-use crate::mechanism::{Parameters, Unit};
-use crate::pmu::{CounterSummary, NotCounted};
-use crate::sys::usage::ResourceUsage;
+use crate::terms::{
+    CounterSummary, Host, Idle, Metric, Moment, NotCounted, Parameters, Placement, Policy, ResourceUsage, Unit,
+    Unsupported,
+};
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 /// The version of the schema. It rises with every change that a reader of the last one would misread.

@@ -8,8 +8,8 @@ use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
 use super::run_view::{BenchmarkView, Catalogue, RunView, groups};
 use super::{host, text};
-use crate::host::noise::{NoiseWarning, warnings};
 use crate::record::{Outcome, Run};
+use crate::terms::noise::{NoiseWarning, warnings};
 
 /// A whole report.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! The second table after a group: what was counted per operation, event by event.
 
-use crate::record::{BenchmarkLine, CounterSummary, Outcome};
+use crate::record::{BenchmarkLine, Outcome};
 use crate::report::table::plain_table;
+use crate::terms::CounterSummary;
 
 /// Columns that fit beside the ids at 120 columns.
 const EVENTS_PER_TABLE: usize = 6;

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::text;
-use crate::host::Host;
 use crate::record::HostLine;
+use crate::terms::Host;
 use crate::units::cpu_list;
 
 /// Names and values; what is not known says so.

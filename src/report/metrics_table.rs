@@ -4,9 +4,9 @@
 use super::pooling::{over_rounds, pooled};
 use super::table::{chosen, figure, plain_table};
 use super::text::nanos;
-use crate::crew::{Curve, Distribution, Metric, Scalar};
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::{CONFIDENCE, slope};
+use crate::terms::{Curve, Distribution, Metric, Scalar};
 use crate::units::Quantity;
 
 /// The columns of [`MetricRows::distributions`]; those from the fourth on are numbers.
@@ -130,7 +130,7 @@ pub(super) fn shown(quantity: Quantity, value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::CurveAxis;
+    use crate::terms::CurveAxis;
 
     #[test]
     fn a_curve_of_memory_is_told_by_its_slope() {

@@ -14,7 +14,7 @@
 use super::run_view::BenchmarkView;
 use super::table::{figure, plain_table};
 use super::text;
-use crate::crew::{Idle, Placement};
+use crate::terms::{Idle, Placement};
 
 /// The other CPU of these is told apart from the first one.
 const APART: [Placement; 4] = [Placement::SmtSibling, Placement::SameLlc, Placement::CrossLlc, Placement::CrossNode];
@@ -153,15 +153,13 @@ pub(super) fn tables(all: &[HandoffParts]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::Policy;
-    use crate::mechanism::{Parameters, Unit};
     use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, Run, Sample, Setting};
     use crate::report::run_view::RunView;
-    use crate::sys::usage::ResourceUsage;
+    use crate::terms::{Parameters, Policy, ResourceUsage, Unit};
     use crate::units::{Nanos, Ops, Quantity};
 
     fn line(mechanism: &str, placement: Placement, idle: Idle, nanos: u64) -> BenchmarkLine {
-        let moment = crate::host::moment::Moment::default();
+        let moment = crate::terms::Moment::default();
         let parameters: Parameters = serde_json::from_str("{}").unwrap();
         BenchmarkLine {
             id: match idle {

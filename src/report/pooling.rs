@@ -1,8 +1,8 @@
 //! What a benchmark found out beyond its time, over all its rounds.
 
-use crate::crew::{Curve, Distribution, Metric, Scalar};
 use crate::record::{BenchmarkLine, Measured, Outcome};
 use crate::stats::{CONFIDENCE, median, rounds_interval};
+use crate::terms::{Curve, Distribution, Metric, Scalar};
 
 use super::summary::SEED;
 
@@ -91,7 +91,7 @@ fn curve(first: &Curve, rounds: &[&Curve]) -> Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{CurveAxis, ValueHistogram};
+    use crate::terms::{CurveAxis, ValueHistogram};
     use crate::units::Quantity;
 
     fn curve_of(points: &[(f64, f64)]) -> Metric {

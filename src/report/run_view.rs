@@ -6,9 +6,9 @@ use super::pooling::pooled;
 use super::summary::{by_id, screened};
 use super::text::natural;
 use super::{Summary, summarize};
-use crate::crew::Metric;
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
 use crate::stats::median;
+use crate::terms::Metric;
 use crate::units::Quantity;
 
 /// What a report says about groups and mechanisms, which records name only.
@@ -245,7 +245,7 @@ impl<'a> BenchmarkView<'a> {
 
     /// The series that its placement is drawn in.
     pub(super) fn colour(&self) -> usize {
-        use crate::crew::Placement;
+        use crate::terms::Placement;
         Placement::ALL.iter().position(|placement| *placement == self.line().setting.placement).unwrap_or(0)
     }
 

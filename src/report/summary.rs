@@ -172,14 +172,12 @@ fn worst(verdicts: impl Iterator<Item = &'static str>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Idle, Placement, Policy};
-    use crate::mechanism::Unit;
-    use crate::record::{AuditRecord, CountedSamples, CounterSummary, Noise, Sample, Setting};
-    use crate::sys::usage::ResourceUsage;
+    use crate::record::{AuditRecord, CountedSamples, Noise, Sample, Setting};
+    use crate::terms::{CounterSummary, Idle, Placement, Policy, ResourceUsage, Unit};
     use crate::units::{Nanos, Ops, Quantity};
 
     fn sample_line() -> BenchmarkLine {
-        let moment = crate::host::moment::Moment::default();
+        let moment = crate::terms::Moment::default();
         BenchmarkLine {
             id: "handoff/pipe/same-cpu".into(),
             mechanism: "handoff/pipe".into(),

@@ -1,8 +1,8 @@
 //! What a report says of figures that rest on less than was measured, and of those that are void.
 
-use switchcost::crew::Metric;
 use switchcost::record::{BenchmarkLine, Outcome, Run};
 use switchcost::report::{PAGE, files, group_table, notes, rounds_table};
+use switchcost::terms::Metric;
 use switchcost::units::{Nanos, Quantity};
 
 use super::{catalogue, reports, run, text};

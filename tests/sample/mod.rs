@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use switchcost::crew::{Class, Curve, CurveAxis, Idle, Metric, Policy, Scalar, Unsupported, ValueHistogram};
-use switchcost::host::moment::{CpuTicks, Moment};
-use switchcost::host::{Host, Root};
-use switchcost::mechanism::{Placement, Unit};
-use switchcost::pmu::{CounterSummary, NotCounted};
+use switchcost::host::Root;
 use switchcost::record::{
     AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
     RunConditions, Sample, Setting,
 };
-use switchcost::sys::usage::ResourceUsage;
+use switchcost::terms::{
+    Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, Moment, NotCounted, Placement, Policy, ResourceUsage,
+    Scalar, Unit, Unsupported, ValueHistogram, host::CpuTicks,
+};
 use switchcost::units::{CpuId, Nanos, Ops, Quantity};
 
 /// The folder of a fixture.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::patience::{await_until, timeout};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use switchcost::mechanism::{Descriptor, Domain, Parameters, Value};
+use switchcost::mechanism::Descriptor;
 use switchcost::sys::process::open_descriptors;
+use switchcost::terms::{Domain, Parameters, Value};
 
 /// Tasks, depths, bytes: enough to tell them apart.
 pub(crate) const SMALL: u64 = 8;
@@ -26,7 +27,7 @@ pub(crate) const TOKIO_WORKERS: [&str; 3] =
 /// 0 by default changed once, and each that may be 0 but is not set to that: 0 often means something else than a
 /// number.
 pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
-    let mut small = Parameters::defaults(descriptor);
+    let mut small = descriptor.defaults();
     for parameter in descriptor.parameters {
         if let Domain::Number { default, min, .. } = parameter.domain {
             small = small.with(parameter, Value::Number(default.min(SMALL).max(min)));

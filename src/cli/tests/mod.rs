@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 
 use super::run_session::Start;
 use super::{Arguments, Verb};
-use crate::crew::Unsupported;
 use crate::harness::PlannedBenchmark;
 use crate::host::Root;
 use crate::host::limits::Limits;
 use crate::record::AuditRecord;
+use crate::terms::Unsupported;
 
 /// One option of one verb.
 struct Row {

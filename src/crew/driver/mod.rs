@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::forked_tasks::ChildPids;
-use super::{CpuAssignment, Crew, Failure, Metric, Policy, lock, panic_text};
+use super::{CpuAssignment, Crew, Failure, adopt, lock, panic_text};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
 use crate::sys::process::name_current_thread;
 use crate::sys::speed::{SpeedProbe, probe_speed};
-use crate::sys::usage::ResourceUsage;
+use crate::sys::usage;
+use crate::terms::{Metric, Policy, ResourceUsage};
 use crate::units::{Nanos, Ops};
 
 /// Drivers run loops of their own and whole runtimes.
@@ -171,7 +172,7 @@ impl Driver {
             name_current_thread(&crew.name(0));
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&assignment.cpu_mask(0).cpus)?;
-                policy.adopt()?;
+                adopt(policy)?;
                 prelude()?;
                 serve(&shared, crew, marked, set_up)
             }));
@@ -279,7 +280,7 @@ impl Driver {
     pub fn usage(&self) -> Result<ResourceUsage, SysError> {
         self.processes()
             .into_iter()
-            .try_fold(ResourceUsage::of_other_threads()?, |sum, child| Ok(sum.plus(ResourceUsage::of_process(child)?)))
+            .try_fold(usage::of_other_threads()?, |sum, child| Ok(sum.plus(usage::of_process(child)?)))
     }
 
     /// Takes the instance down and waits for every task to end.

@@ -1,6 +1,7 @@
 use super::*;
-use crate::crew::{CpuAssignment, Placement, Unsupported};
+use crate::crew::CpuAssignment;
 use crate::sys::affinity::allowed_cpus;
+use crate::terms::{Placement, Unsupported};
 use crate::units::Quantity;
 use std::sync::mpsc;
 

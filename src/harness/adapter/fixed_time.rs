@@ -1,9 +1,9 @@
 //! What Criterion's samples become in a record: with an operation of a fixed time.
 
 use super::*;
-use crate::crew::Metric;
 use crate::harness::fake::{BARE, BATCHES, COUNTED, FixedTime, LAP};
 use crate::record::Measured;
+use crate::terms::Metric;
 
 struct CollectedLines(Vec<BenchmarkLine>);
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::{AuditAnswer, AuditFailure, AuditPass, AuditRequest, REQUEST, SwitchCounts};
-use crate::crew::{Driver, Failure};
+use crate::crew::{Driver, Failure, IdleGuard};
 use crate::harness::Benchmark;
-use crate::pmu::{NotCounted, Wakeups};
+use crate::pmu::Wakeups;
 use crate::record::AuditGap;
 use crate::sys::mark;
 use crate::sys::process::die_with_parent;
+use crate::terms::NotCounted;
 
 /// Set-up is over; what follows is the first batch.
 pub(super) const SET_UP: u64 = 0;
@@ -61,7 +62,7 @@ fn make_calls(request: &AuditRequest) -> Result<(), AuditFailure> {
 }
 
 fn count_switches(request: &AuditRequest) -> Result<SwitchCounts, AuditFailure> {
-    let _idle = request.chosen.idle.hold(&request.chosen.cpus).map_err(Failure::from)?;
+    let _idle = IdleGuard::hold(request.chosen.idle, &request.chosen.cpus).map_err(Failure::from)?;
     let mut driver = benchmark(request)?.start_within(request.timeout)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

@@ -23,9 +23,10 @@ pub use child::answer_audit_request;
 
 use super::Benchmark;
 use super::benchmark::BenchmarkSpec;
-use crate::crew::{Failure, TIMEOUT, Unsupported};
+use crate::crew::{Failure, TIMEOUT};
 use crate::mechanism::{Bound, Expectation, Tasks};
 use crate::record::{AuditCheck, AuditGap, AuditRecord};
+use crate::terms::Unsupported;
 
 /// What helps where system calls cannot be watched.
 const PTRACE: &str = "allow ptrace for one's own children: `sysctl kernel.yama.ptrace_scope=1`, or a container profile \

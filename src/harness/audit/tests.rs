@@ -100,7 +100,7 @@ fn an_audit_expects_what_its_own_placement_does() {
         shown.push((benchmark.assignment.placement(), switches.expected.clone()));
     }
     let of = |wanted| &shown.iter().find(|(placement, _)| *placement == wanted).unwrap().1;
-    let (one, any) = (of(crate::mechanism::Placement::SameCpu), of(crate::mechanism::Placement::Unpinned));
+    let (one, any) = (of(crate::terms::Placement::SameCpu), of(crate::terms::Placement::Unpinned));
     assert_eq!((one.as_str(), any.as_str()), ("exactly 1", "depends on the scheduler"));
 }
 
@@ -153,7 +153,7 @@ fn an_audited_process_tells_whose_fault_it_is() {
     let written = serde_json::to_vec(&AuditAnswer::Err(miscounted.into())).unwrap();
     let trouble = read_answer(&written, "exit status 1").unwrap_err();
     assert_eq!(trouble, AuditFailure::Failed("asked for 8 operations, 7 were done".into()));
-    let unsupported = crate::crew::Unsupported::new("a ring", "none", "a newer kernel");
+    let unsupported = crate::terms::Unsupported::new("a ring", "none", "a newer kernel");
     assert!(matches!(AuditFailure::from(Failure::from(unsupported)), AuditFailure::Unsupported(_)));
     let trouble = read_answer(b"", "by a signal").unwrap_err();
     assert!(matches!(&trouble, AuditFailure::Failed(reason) if reason.contains("by a signal")), "{trouble:?}");

@@ -5,11 +5,13 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::profile::{Pick, Profile};
-use crate::crew::Placement;
 use crate::harness::{Choice, PlanError, Timing};
-use crate::host::topology::{CacheKind, Relation, Topology};
-use crate::host::{Host, Root};
+use crate::host::Root;
 use crate::sys::affinity::allowed_cpus;
+use crate::terms::{
+    Host, Placement,
+    host::{CacheKind, Relation, Topology},
+};
 use crate::units::CpuId;
 
 /// Where the kernel describes no cache: the sizes of many.

@@ -1,7 +1,7 @@
 //! Whether something else ran on the machine while a benchmark was measured.
 
-use crate::host::moment::Moment;
 use crate::record::Noise;
+use crate::terms::Moment;
 
 /// `/proc/stat` counts in hundredths of a second on every architecture that Rust's standard library supports
 /// (`USER_HZ`, include/asm-generic/param.h).

@@ -1,7 +1,7 @@
 //! Which benchmarks can be alive at the same time without one being part of what the other measures.
 
-use crate::crew::Idle;
 use crate::harness::BenchmarkSpec;
+use crate::terms::Idle;
 
 /// Whether `a` and `b` can take turns: while one is measured the other is set up and must take nothing from it.
 pub(super) fn can_interleave(a: &BenchmarkSpec, b: &BenchmarkSpec) -> bool {
@@ -21,13 +21,13 @@ fn lies_still(chosen: &BenchmarkSpec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Placement, Policy};
-    use crate::mechanism::{Parameters, find};
+    use crate::mechanism::find;
+    use crate::terms::{Placement, Policy};
     use crate::units::CpuId;
 
     fn chosen(mechanism: &str, set: &[(&str, &str)], idle: Idle) -> BenchmarkSpec {
         let descriptor = find(mechanism).unwrap().descriptor();
-        let parameters = set.iter().fold(Parameters::defaults(descriptor), |parameters, (name, value)| {
+        let parameters = set.iter().fold(descriptor.defaults(), |parameters, (name, value)| {
             let parameter = descriptor.parameter(name).unwrap();
             parameters.with(parameter, parameter.parse(value).unwrap())
         });

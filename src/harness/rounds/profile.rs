@@ -23,9 +23,8 @@ use regex::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::crew::{Class, Idle, Placement, Policy};
 use crate::harness::{Choice, PlanError, PlannedBenchmark, Timing, plan};
-use crate::mechanism::Value;
+use crate::terms::{Class, Idle, Placement, Policy, Value};
 
 /// The fewest samples that Criterion takes, and the most that `--samples` does.
 const SAMPLES: std::ops::RangeInclusive<usize> = 10..=100_000;

@@ -7,22 +7,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::crew::{Idle, Placement, Policy};
 use crate::harness::{Benchmark, BenchmarkSpec, Timing};
-use crate::host::moment::{CpuTicks, Moment};
-use crate::mechanism::{Parameters, find};
+use crate::mechanism::find;
 use crate::record::{
     AuditCheck, AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, RecordError, RunConditions,
     SCHEMA, Sample,
 };
-use crate::sys::usage::ResourceUsage;
+use crate::terms::{Idle, Moment, Placement, Policy, ResourceUsage, host::CpuTicks};
 use crate::units::{CpuId, Nanos, Ops, Quantity};
 
 fn chosen(mechanism: &str) -> BenchmarkSpec {
     let descriptor = find(mechanism).unwrap().descriptor();
     BenchmarkSpec {
         mechanism: mechanism.into(),
-        parameters: Parameters::defaults(descriptor),
+        parameters: descriptor.defaults(),
         placement: Placement::SameCpu,
         cpus: vec![CpuId(0)],
         idle: Idle::Default,
@@ -211,7 +209,7 @@ fn what_cannot_run_or_keeps_failing_costs_little() {
     let mut fake = Fake {
         outcome: |job, outcome| match job.entry.spec.mechanism.as_str() {
             "handoff/pipe" => Outcome::Failed("hung".into()),
-            "handoff/futex" => Outcome::Unsupported(crate::crew::Unsupported::new("a", "b", "c")),
+            "handoff/futex" => Outcome::Unsupported(crate::terms::Unsupported::new("a", "b", "c")),
             _ => outcome,
         },
         ..Fake::default()

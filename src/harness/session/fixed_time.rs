@@ -1,10 +1,10 @@
 //! What is in a sample, and what is not: with an operation of a fixed time.
 
 use super::*;
-use crate::crew::Idle;
 use crate::harness::fake::{BARE, COUNTED, FixedTime, LAP, Step, looking_at};
-use crate::mechanism::{Parameters, find};
+use crate::mechanism::find;
 use crate::pmu::Event;
+use crate::terms::Idle;
 use crate::units::Nanos;
 
 fn open(fake: &'static FixedTime, plan: Option<&EventSet>) -> Session {
@@ -101,7 +101,7 @@ fn what_was_found_out_before_the_end_of_warming_up_is_forgotten() {
 #[test]
 fn both_tasks_of_a_handoff_are_counted() {
     let mechanism = find("handoff/pipe").unwrap();
-    let parameters = Parameters::defaults(mechanism.descriptor());
+    let parameters = mechanism.descriptor().defaults();
     let benchmark = Benchmark { mechanism, parameters, ..steady().benchmark() };
     let mut session = Session::open(&benchmark, Some(&EventSet::default())).unwrap();
     for _ in 0..BARE_PER_COUNTED {

@@ -1,9 +1,11 @@
 //! What kernels of other architectures than x86 and arm64 say of themselves.
 
 use super::host;
-use crate::host::moment::Moment;
-use crate::host::noise::{NoiseWarning, warnings};
-use crate::host::{Host, Root};
+use crate::host::Root;
+use crate::terms::{
+    Host, Moment,
+    noise::{NoiseWarning, warnings},
+};
 
 /// A machine of which these files are all that is known.
 fn machine(files: &[(&str, &str)]) -> Host {

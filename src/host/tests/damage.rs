@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::{FIXTURES, RELATIONS, descriptors, directory, root};
+use crate::host::Root;
 use crate::host::limits::{Demand, Limits};
-use crate::host::moment::Moment;
-use crate::host::noise::warnings;
-use crate::host::{Host, Root};
+use crate::terms::{Host, Moment, noise::warnings};
 
 /// Everything the room does over one root; what it returns is of no interest, that it returns is.
 fn exercise(root: &Root) -> Host {

@@ -1,9 +1,9 @@
 use super::{FIXTURES, host, pairs, root, unread};
-use crate::host::kernel::PreemptionModel;
-use crate::host::moment::Moment;
-use crate::host::privileges::RlimitValue;
-use crate::host::processor::Silicon;
-use crate::host::{Host, fnv1a};
+use crate::terms::host::fnv1a;
+use crate::terms::{
+    Host, Moment,
+    host::{PreemptionModel, RlimitValue, Silicon},
+};
 
 #[test]
 fn a_bare_metal_server_is_read_whole() {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Barrier};
 use super::{FIXTURES, descriptors, directory, host, root, threads};
 use crate::host::Root;
 use crate::host::limits::{Demand, Limit, Limits, MAPS_PER_ARENA, MAPS_PER_THREAD, Resource};
-use crate::host::privileges::RlimitValue;
 use crate::sys::thread::{LEAST_STACK, Pthread};
+use crate::terms::host::RlimitValue;
 
 /// Limit, value, needed, path and remedy of the first obstacle.
 fn obstacle(name: &str, demand: Demand) -> Option<(String, u64, u64, String, String)> {

@@ -9,9 +9,9 @@ mod topology;
 
 use std::path::{Path, PathBuf};
 
+use crate::host::Root;
 use crate::host::limits::Demand;
-use crate::host::topology::Relation;
-use crate::host::{Host, Root};
+use crate::terms::{Host, host::Relation};
 
 const FIXTURES: [&str; 5] = ["intel-2socket-smt", "amd-two-ccx", "arm64-vm-nocache", "vm-2cpu", "riscv64-virt"];
 

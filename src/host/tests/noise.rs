@@ -1,6 +1,5 @@
 use super::{FIXTURES, host, root};
-use crate::host::moment::Moment;
-use crate::host::noise::warnings;
+use crate::terms::{Moment, noise::warnings};
 
 fn warned(name: &str) -> Vec<String> {
     warnings(&host(name), &Moment::observe(&root(name))).into_iter().map(|warning| warning.what).collect()

@@ -1,5 +1,5 @@
 use super::{FIXTURES, host, pairs, unread};
-use crate::host::topology::{CacheKind, Relation};
+use crate::terms::host::{CacheKind, Relation};
 use crate::units::{CpuId, cpu_list};
 
 #[test]

@@ -8,12 +8,12 @@ use nix::errno::Errno;
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::Stream;
 use super::trials::{BlockClock, curve, walk};
-use crate::crew::CurveAxis;
 use crate::mechanism::{Failure, Metric, Unsupported};
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
 use crate::sys::ticks::{self, TickRate};
 use crate::sys::user_counter::{NOT_READABLE, UserCounter, UserEvent};
+use crate::terms::CurveAxis;
 use crate::units::Quantity;
 
 /// The driver's two registers.

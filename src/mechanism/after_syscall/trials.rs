@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::counted::{self, Registers};
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, STREAM, SplitMix, Stream, WORKING_SET};
-use crate::crew::{Curve, CurveAxis};
 use crate::mechanism::{Batch, Failure, Metric, Operation, Parameters};
 use crate::sys::ticks::{self, TickRate};
+use crate::terms::{Curve, CurveAxis};
 use crate::units::{Nanos, Ops, Quantity};
 
 /// What is done before the timed blocks.

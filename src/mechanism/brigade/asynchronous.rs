@@ -161,7 +161,7 @@ mod tests {
         let set = |parameters: Parameters, name, value| {
             parameters.with(descriptor.parameter(name).unwrap(), Value::Number(value))
         };
-        let parameters = set(set(Parameters::defaults(descriptor), "payload", 3), "bytes_in_flight", 2);
+        let parameters = set(set(descriptor.defaults(), "payload", 3), "bytes_in_flight", 2);
         let mut inbox = Inbox::new(&Load::of(&parameters).unwrap());
         let mut seen = Vec::new();
         for piece in [&[1, 1][..], &[1, 2], &[2, 2, 3, 3], &[3]] {

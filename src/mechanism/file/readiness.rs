@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::reading::{ReadMethod, Wave};
 use super::source::BlockSource;
-use crate::crew::ValueHistogram;
 use crate::mechanism::{Failure, Metric};
 use crate::sys::blocks::Blocks;
+use crate::terms::ValueHistogram;
 use crate::units::Quantity;
 
 /// A way of asking.

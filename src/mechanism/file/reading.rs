@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::source::BlockSource;
-use crate::crew::ValueHistogram;
 use crate::mechanism::{Batch, Failure, Metric, Operation};
+use crate::terms::ValueHistogram;
 use crate::units::{Nanos, Ops, Quantity};
 
 /// A way of reading blocks.
@@ -176,7 +176,7 @@ impl<M: ReadMethod + 'static> Operation for FileReading<M> {
 mod tests {
     use super::*;
 
-    use crate::mechanism::{Parameters, find};
+    use crate::mechanism::find;
 
     /// A wave of fixed times, whose reads are taken one by one or at its end.
     struct Fake {
@@ -204,7 +204,7 @@ mod tests {
         if super::super::source::probe().is_err() {
             return;
         }
-        let parameters = Parameters::defaults(find("file/uring").unwrap().descriptor());
+        let parameters = find("file/uring").unwrap().descriptor().defaults();
         // Medians are of the histogram's own exactness, which is whole below some hundred nanoseconds.
         for (one_by_one, median) in [(false, 40), (true, 20)] {
             let source = BlockSource::open(&parameters, 4).unwrap();
@@ -244,7 +244,7 @@ mod tests {
         if let Err(reason) = super::super::source::probe() {
             return println!("not checked: {reason}");
         }
-        let parameters = Parameters::defaults(find("file/uring").unwrap().descriptor());
+        let parameters = find("file/uring").unwrap().descriptor().defaults();
         let source = BlockSource::open(&parameters, 4).unwrap();
         let mut reading = FileReading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one: false });
         reading.run(4).unwrap();

@@ -277,7 +277,7 @@ mod tests {
 
     fn parameters(set: &[(&str, Value)]) -> Parameters {
         let descriptor = find("file/inline").unwrap().descriptor();
-        set.iter().fold(Parameters::defaults(descriptor), |parameters, (name, value)| {
+        set.iter().fold(descriptor.defaults(), |parameters, (name, value)| {
             parameters.with(descriptor.parameter(name).unwrap(), value.clone())
         })
     }

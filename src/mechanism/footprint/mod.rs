@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::unistd::Pid;
 
 use super::{Batch, Domain, Failure, Group, Operation, Parameter, Parameters};
-use crate::crew::{Curve, CurveAxis, Metric};
 use crate::sys::channel::{Ends, pipe, read_byte, write_byte};
 use crate::sys::futex::{self, wait, wake};
 use crate::sys::heap::{Plug, SmallPages};
 use crate::sys::membarrier;
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
+use crate::terms::{Curve, CurveAxis, Metric};
 use crate::units::{Nanos, Ops, Quantity};
 
 mod may_coroutine;

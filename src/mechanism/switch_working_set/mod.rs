@@ -24,8 +24,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::{
     Batch, Bound, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Placement, Resources,
 };
-use crate::crew::Unsupported;
 use crate::sys::channel::{Ends, ReadOutcome, pipe, read_byte, write_byte};
+use crate::terms::Unsupported;
 use crate::units::Quantity;
 
 mod process;
@@ -239,7 +239,7 @@ mod tests {
     fn parameters(touch: u64, access: &str) -> Parameters {
         let thread = find("switch_working_set/thread").unwrap().descriptor();
         let word = Value::Word(access.into());
-        Parameters::defaults(thread).with(&TOUCH, Value::Number(touch)).with(&ACCESS, word)
+        thread.defaults().with(&TOUCH, Value::Number(touch)).with(&ACCESS, word)
     }
 
     #[test]

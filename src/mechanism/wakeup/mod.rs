@@ -13,8 +13,8 @@ use super::background_load::{self, BackgroundLoad, LOAD, LoadedCpus};
 use super::{
     Batch, Bound, Crew, Domain, Expectation, Failure, Group, Metric, Operation, Parameter, Parameters, Resources,
 };
-use crate::crew::ValueHistogram;
 use crate::sys::timer::{monotonic, set_slack};
+use crate::terms::ValueHistogram;
 use crate::units::{Nanos, Ops, Quantity};
 
 mod request;

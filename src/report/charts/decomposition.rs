@@ -10,12 +10,11 @@
 use std::borrow::Cow;
 
 use super::{ChartInput, named};
-use crate::crew::{Idle, Placement};
-use crate::mechanism::Unit;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Segment};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::terms::{Idle, Placement, Unit};
 
 /// Switches per operation by which a step must exceed the one before to be called a switch.
 const A_SWITCH: f64 = 0.3;

@@ -2,12 +2,12 @@
 
 use super::scaling::{AmountSeries, curves};
 use super::{ChartInput, named};
-use crate::crew::{Distribution, Metric, Placement};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, PercentileCurve, Percentiles, Point};
 use crate::report::pooling::pooled_rounds;
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::terms::{Distribution, Metric, Placement};
 use crate::units::Quantity;
 
 /// Curves have a point at each tenth of a decade of the values that are beyond it.

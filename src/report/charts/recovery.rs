@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ChartInput;
-use crate::crew::{Curve, Metric, Scalar};
-use crate::mechanism::Value;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, Grid, GridRow, Trace, Traces};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::terms::{Curve, Metric, Scalar, Value};
 use crate::units::Quantity;
 
 /// A benchmark, the first number that it found out, and a curve.

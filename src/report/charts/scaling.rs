@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::ChartInput;
-use crate::crew::Metric;
-use crate::mechanism::Value;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Picture, Point, Stack};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::terms::{Metric, Value};
 use crate::units::Quantity;
 
 /// Amounts, and what was measured at each.

@@ -1,11 +1,11 @@
 //! Who asks for something and is kept by asking: reads taken apart into submission and what follows it.
 
 use super::{ChartInput, named};
-use crate::crew::{Metric, ValueHistogram};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Segment};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::terms::{Metric, ValueHistogram};
 
 /// What mechanisms call the two parts.
 const SUBMISSION: &str = "submission";

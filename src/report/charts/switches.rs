@@ -7,12 +7,11 @@
 use std::collections::BTreeSet;
 
 use super::{ChartInput, key};
-use crate::crew::{Idle, Placement};
-use crate::mechanism::Value;
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Point};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::terms::{Idle, Placement, Value};
 use crate::units::Quantity;
 
 const GROUP: &str = "switch_working_set";

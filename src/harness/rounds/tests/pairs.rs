@@ -120,7 +120,7 @@ fn a_pair_that_fails_in_turns_is_measured_one_after_the_other() {
         let outcome: fn(&Job<'_>, Outcome) -> Outcome = match failing {
             0 => |job, outcome| if job.entry.side == 0 { Outcome::Failed("a crash".into()) } else { outcome },
             _ => |job, outcome| match job.entry.side {
-                1 => Outcome::Unsupported(crate::crew::Unsupported::new("a", "b", "c")),
+                1 => Outcome::Unsupported(crate::terms::Unsupported::new("a", "b", "c")),
                 _ => outcome,
             },
         };

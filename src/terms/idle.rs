@@ -3,13 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
-
-use super::Unsupported;
-use crate::sys::dma_latency::PollingIdle;
-use crate::sys::spinner::Spinner;
-use crate::units::CpuId;
 
 /// Whether idle CPUs may sleep. On a virtual machine leaving idle costs more than any choice of mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -25,17 +19,6 @@ pub enum Idle {
     Spinner,
 }
 
-/// Keeps the machine as it was asked to be.
-#[derive(Debug)]
-pub enum IdleGuard {
-    /// Nothing to keep.
-    Nothing,
-    /// The request for polling.
-    Polling(PollingIdle),
-    /// The spinning processes.
-    Spinning(Vec<Spinner>),
-}
-
 impl Idle {
     /// Every choice.
     pub const ALL: [Self; 3] = [Self::Default, Self::Poll, Self::Spinner];
@@ -46,30 +29,6 @@ impl Idle {
             Self::Default => "default",
             Self::Poll => "poll",
             Self::Spinner => "spinner",
-        }
-    }
-
-    /// Puts the machine, or of it `cpus`, in this state until the answer is dropped.
-    ///
-    /// # Errors
-    /// When the machine has no such device or does not let this user hold it; when no process can be made.
-    pub fn hold(self, cpus: &[CpuId]) -> Result<IdleGuard, Unsupported> {
-        match self {
-            Self::Default => Ok(IdleGuard::Nothing),
-            Self::Spinner => {
-                let spinners = cpus.iter().map(|&cpu| Spinner::start(cpu)).collect::<Result<_, _>>();
-                spinners.map(IdleGuard::Spinning).map_err(|error| {
-                    let requirement = "idle=spinner: a process for each CPU of the placement";
-                    Unsupported::new(requirement, error.to_string(), "raise what `switchcost limits` names")
-                })
-            }
-            Self::Poll => PollingIdle::hold().map(IdleGuard::Polling).map_err(|error| {
-                let remedy = match error.errno {
-                    Errno::ENOENT => "mount devtmpfs on /dev, or measure with idle=spinner",
-                    _ => "run as root, or `sudo chmod o+w /dev/cpu_dma_latency`",
-                };
-                Unsupported::new("idle=poll: /dev/cpu_dma_latency open for writing", error.to_string(), remedy)
-            }),
         }
     }
 }

@@ -6,9 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Host;
-use super::moment::Moment;
-use super::privileges::RlimitValue;
+use super::host::{Host, Moment, RlimitValue};
 
 /// Above this load somebody else's work is likely to run beside ours.
 const QUIET_LOAD: f64 = 0.5;
@@ -20,7 +18,7 @@ const FELT_STEAL: f64 = 0.001;
 const DEEP_IDLE_US: u64 = 2;
 
 /// While a 0 written to it is held open, CPUs do not sleep deeply (Documentation/power/pm_qos_interface.rst).
-pub(super) const DMA_LATENCY: &str = "/dev/cpu_dma_latency";
+pub const DMA_LATENCY: &str = "/dev/cpu_dma_latency";
 
 /// One thing that makes measurements on this machine vary or mislead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,9 @@
-//! Where tasks may run: the placements by name, and the CPU masks they come down to on one machine.
+//! Where the tasks of a mechanism may run: the placements by name.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::units::{CpuId, cpu_list};
 
 /// How the tasks of a mechanism lie on the machine's CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,66 +75,6 @@ impl FromStr for Placement {
     }
 }
 
-/// The CPUs one task may run on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CpuMask {
-    /// In rising order, never empty.
-    pub cpus: Vec<CpuId>,
-}
-
-/// A placement on this machine: the CPU masks that tasks take in turn, task k the CPU mask k modulo their number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CpuAssignment {
-    placement: Placement,
-    masks: Vec<CpuMask>,
-}
-
-impl CpuAssignment {
-    /// All tasks anywhere on `cpus`.
-    pub fn shared(placement: Placement, cpus: Vec<CpuId>) -> Self {
-        Self { placement, masks: vec![CpuMask { cpus }] }
-    }
-
-    /// One CPU per CPU mask, taken in turn.
-    pub fn in_turn(placement: Placement, cpus: &[CpuId]) -> Self {
-        Self { placement, masks: cpus.iter().map(|&cpu| CpuMask { cpus: vec![cpu] }).collect() }
-    }
-
-    /// The placement this came from.
-    pub fn placement(&self) -> Placement {
-        self.placement
-    }
-
-    /// Where task number `task` sits; the driver is task 0.
-    pub fn cpu_mask(&self, task: usize) -> &CpuMask {
-        &self.masks[task % self.masks.len()]
-    }
-
-    /// How many CPU masks differ.
-    pub fn masks(&self) -> usize {
-        self.masks.len()
-    }
-
-    /// The CPUs of the CPU masks, in the order of the CPU masks.
-    pub fn in_order(&self) -> Vec<CpuId> {
-        self.masks.iter().flat_map(|cpu_mask| cpu_mask.cpus.iter().copied()).collect()
-    }
-
-    /// All CPUs of all CPU masks, in rising order.
-    pub fn cpus(&self) -> Vec<CpuId> {
-        let mut cpus: Vec<CpuId> = self.masks.iter().flat_map(|cpu_mask| cpu_mask.cpus.iter().copied()).collect();
-        cpus.sort_unstable();
-        cpus.dedup();
-        cpus
-    }
-}
-
-impl fmt::Display for CpuAssignment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on CPU {}", self.placement, cpu_list(&self.cpus()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +86,5 @@ mod tests {
         }
         let error = "same_cpu".parse::<Placement>().unwrap_err().to_string();
         assert!(error.contains("`same_cpu`") && error.contains("same-cpu"), "{error}");
-    }
-
-    #[test]
-    fn tasks_take_seats_in_turn() {
-        let assignment = CpuAssignment::in_turn(Placement::SameLlc, &[CpuId(4), CpuId(2)]);
-        assert_eq!(assignment.cpu_mask(0).cpus, [CpuId(4)]);
-        assert_eq!(assignment.cpu_mask(3).cpus, [CpuId(2)]);
-        assert_eq!(assignment.cpus(), [CpuId(2), CpuId(4)]);
     }
 }

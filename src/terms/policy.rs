@@ -3,12 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-
-use super::{Failure, Unsupported};
-use crate::sys::SysError;
-use crate::sys::sched::{self, Attributes};
 
 /// The policies of sched(7) that a benchmark's tasks may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -42,18 +37,8 @@ impl Class {
         }
     }
 
-    fn number(self) -> u32 {
-        let number = match self {
-            Self::Other => libc::SCHED_OTHER,
-            Self::Batch => libc::SCHED_BATCH,
-            Self::Idle => libc::SCHED_IDLE,
-            Self::Fifo => libc::SCHED_FIFO,
-            Self::Rr => libc::SCHED_RR,
-        };
-        number.unsigned_abs()
-    }
-
-    fn is_real_time(self) -> bool {
+    /// Whether it is one of the real-time classes, which have a priority and no slice.
+    pub fn is_real_time(self) -> bool {
         matches!(self, Self::Fifo | Self::Rr)
     }
 }
@@ -86,9 +71,6 @@ pub struct Policy {
     /// The slice asked of the fair scheduler in microseconds; absent is the kernel's own.
     pub slice_us: Option<u64>,
 }
-
-/// One above the lowest real-time priority: room for somebody else's lowest, far below the kernel's own threads.
-const PRIORITY: u32 = 2;
 
 /// The kernel keeps slices between 0.1 and 100 ms (kernel/sched/syscalls.c, `__setparam_fair`).
 pub const SLICES_US: std::ops::RangeInclusive<u64> = 100..=100_000;
@@ -130,35 +112,6 @@ impl Policy {
         let class = (self.class != Class::default()).then(|| format!("policy={}", self.class));
         class.into_iter().chain(self.slice_us.map(|slice| format!("slice_us={slice}"))).collect()
     }
-
-    /// Schedules the calling thread, and what it creates from now on, by this policy; it is read back.
-    ///
-    /// # Errors
-    /// `Unsupported` when it is not permitted, or the kernel knows no slices.
-    pub(super) fn adopt(self) -> Result<(), Failure> {
-        if self.is_default() {
-            return Ok(());
-        }
-        let priority = if self.class.is_real_time() { PRIORITY } else { 0 };
-        let slice_ns = self.slice_us.unwrap_or(0) * 1000;
-        let asked = Attributes { policy: self.class.number(), priority, slice_ns };
-        let me = Pid::from_raw(0);
-        sched::set(me, asked).map_err(|error| self.refused(&error))?;
-        let got = sched::get(me)?;
-        // Without a wish the kernel tells its own slice.
-        let slice_kept = slice_ns == 0 || got.slice_ns == slice_ns;
-        if (got.policy, got.priority) == (asked.policy, asked.priority) && slice_kept {
-            return Ok(());
-        }
-        let requirement = format!("a slice of {slice_ns} ns for {} (Linux 6.12)", self.class);
-        Err(Unsupported::new(requirement, format!("read back {} ns", got.slice_ns), "boot Linux 6.12 or later").into())
-    }
-
-    fn refused(self, error: &SysError) -> Failure {
-        let requirement = format!("scheduling policy {}", self.class);
-        let remedy = "run as root, or `sudo prlimit --pid $$ --rtprio=2:2` for fifo and rr";
-        Unsupported::new(requirement, error.to_string(), remedy).into()
-    }
 }
 
 #[cfg(test)]
@@ -179,21 +132,5 @@ mod tests {
         }
         let error = "FIFO".parse::<Class>().unwrap_err().to_string();
         assert!(error.contains("`FIFO`") && error.contains("fifo"), "{error}");
-    }
-
-    #[test]
-    fn a_policy_is_adopted_and_inherited() {
-        let policy = Policy { class: Class::Batch, slice_us: None };
-        let adopting = std::thread::spawn(move || {
-            policy.adopt().unwrap();
-            std::thread::spawn(|| sched::get(Pid::from_raw(0)).unwrap().policy).join().unwrap()
-        });
-        assert_eq!(adopting.join().unwrap(), Class::Batch.number());
-    }
-
-    #[test]
-    fn what_is_not_permitted_is_unsupported_and_not_an_error() {
-        let adopted = std::thread::spawn(|| Policy { class: Class::Fifo, slice_us: None }.adopt()).join().unwrap();
-        assert!(matches!(adopted, Ok(()) | Err(Failure::Unsupported(_))), "{adopted:?}");
     }
 }

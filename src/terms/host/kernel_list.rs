@@ -20,14 +20,14 @@ fn parse<E: Error>(text: &str) -> Result<Vec<CpuId>, E> {
 pub(super) mod optional {
     use super::*;
 
-    pub(in crate::host) fn serialize<S: Serializer>(
+    pub(in crate::terms::host) fn serialize<S: Serializer>(
         cpus: &Option<Vec<CpuId>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         cpus.as_deref().map(cpu_list).serialize(serializer)
     }
 
-    pub(in crate::host) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::terms::host) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Vec<CpuId>>, D::Error> {
         Option::<String>::deserialize(deserializer)?.as_deref().map(parse).transpose()

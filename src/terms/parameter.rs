@@ -5,8 +5,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Descriptor;
-
 /// One thing that can be varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
@@ -120,9 +118,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// The defaults of `descriptor`.
-    pub fn defaults(descriptor: &Descriptor) -> Self {
-        let values = descriptor.parameters.iter().map(|p| (p.name.into(), p.domain.default())).collect();
+    /// The defaults of the parameters that a mechanism declares.
+    pub fn defaults(declared: &[Parameter]) -> Self {
+        let values = declared.iter().map(|p| (p.name.into(), p.domain.default())).collect();
         Self { values }
     }
 
@@ -168,10 +166,10 @@ impl Parameters {
         self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// What differs from the defaults of `descriptor`, as it stands in a benchmark's id:
+    /// What differs from the defaults of the parameters that are `declared`, as it stands in a benchmark's id:
     /// `tasks=64,transport=socketpair`.
-    pub fn differing_from_defaults(&self, descriptor: &Descriptor) -> String {
-        let defaults = Self::defaults(descriptor);
+    pub fn differing_from_defaults(&self, declared: &[Parameter]) -> String {
+        let defaults = Self::defaults(declared);
         let differing = self.iter().filter(|(name, value)| defaults.values.get(*name) != Some(value));
         differing.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
     }

@@ -1,0 +1,29 @@
+//! The words that all rooms share: where tasks run, what is counted, what was found out, what the machine is.
+//!
+//! They are data, and pure functions over it. What observes, holds or changes the machine stands in the rooms above:
+//! `src/host/` observes a [`Host`], `src/crew/` holds an [`Idle`] state and adopts a [`Policy`], `src/pmu/` counts what
+//! a [`CounterSummary`] tells, `src/sys/` asks the kernel for a [`ResourceUsage`].
+
+pub mod host;
+pub mod noise;
+
+mod counters;
+mod idle;
+mod metric;
+mod parameter;
+mod placement;
+mod policy;
+mod resource_usage;
+mod unit;
+mod unsupported;
+
+pub use counters::{CounterSummary, NotCounted};
+pub use host::{Host, Moment};
+pub use idle::{Idle, UnknownIdle};
+pub use metric::{Curve, CurveAxis, Distribution, Metric, Scalar, ValueHistogram};
+pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
+pub use placement::{Placement, UnknownPlacement};
+pub use policy::{Class, NoSuchSlice, Policy, SLICES_US, UnknownClass};
+pub use resource_usage::ResourceUsage;
+pub use unit::Unit;
+pub use unsupported::Unsupported;
