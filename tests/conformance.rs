@@ -221,6 +221,39 @@ fn run(benchmark: &Benchmark) -> Result<(), String> {
     driver.stop().map_err(told)
 }
 
+/// Small settings hide what a default outgrows: a queue of submissions shorter than the reads of 500 tasks. Here each
+/// word of each mechanism that has tasks is set up with as many of them as by default.
+#[test]
+fn every_word_can_be_set_up_with_the_default_number_of_tasks() {
+    let planned = plan(&Choice::default(), |id| id.contains("/same-cpu")).unwrap();
+    let mut faults = Vec::new();
+    for planned in planned {
+        let PlannedBenchmark::Ready(benchmark) = planned else { continue };
+        let descriptor = benchmark.descriptor();
+        if descriptor.parameter("tasks").is_none() || descriptor.group() == "footprint" {
+            continue;
+        }
+        let defaults = Parameters::defaults(descriptor.parameters);
+        let words = descriptor.parameters.iter().filter_map(|parameter| match parameter.domain {
+            Domain::Word { words } => Some(words.iter().map(move |word| (parameter, Value::Word((*word).into())))),
+            Domain::Number { .. } => None,
+        });
+        for (parameter, value) in words.flatten() {
+            let set = Benchmark { parameters: defaults.clone().with(parameter, value), ..benchmark.clone() };
+            let done = set.start_within(timeout()).and_then(|mut driver| {
+                driver.run(set.whole_laps(1))?;
+                driver.stop()
+            });
+            match done {
+                Ok(()) => {}
+                Err(Failure::Unsupported(reason)) => println!("{}: unsupported: {reason}", set.id()),
+                Err(failure) => faults.push(format!("{}: {failure}", set.id())),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
 /// Audits take most of their time waiting for tasks to settle, so a few go side by side.
 const AUDITS_AT_ONCE: usize = 6;
 

@@ -307,32 +307,38 @@ impl Ring {
         let entry = entry.user_data(tag).flags(flags);
         if self.ring.params().is_setup_sqpoll() {
             self.staged.push(entry);
+            Ok(())
         } else {
-            self.queue(std::slice::from_ref(&entry))?;
+            self.queue(std::slice::from_ref(&entry))
         }
-        self.in_flight[tag as usize] = true;
-        self.pending += 1;
-        Ok(())
     }
 
-    /// Queues entries whose last step makes all of them visible at once.
+    /// Queues entries whose last step makes all of them visible at once; what is longer than the whole queue becomes
+    /// visible piece by piece, and may hold no chain.
     fn queue(&mut self, entries: &[squeue::Entry]) -> Result<(), SysError> {
-        // SAFETY: an entry points into `slots` or at a provided buffer, which live on the heap as long as the ring:
-        // `drop` waits for every tag in flight first. A descriptor closed meanwhile is the kernel's to refuse.
-        if unsafe { self.ring.submission().push_multiple(entries) }.is_err() {
-            self.make_room()?;
-            // SAFETY: as above.
-            unsafe { self.ring.submission().push_multiple(entries) }
-                .map_err(|_| SysError::new("io_uring submission queue", Errno::EBUSY))?;
+        let room = self.ring.submission().capacity();
+        for piece in entries.chunks(room) {
+            // SAFETY: an entry points into `slots` or at a provided buffer, which live on the heap as long as the ring:
+            // `drop` waits for every tag in flight first. A descriptor closed meanwhile is the kernel's to refuse.
+            while unsafe { self.ring.submission().push_multiple(piece) }.is_err() {
+                self.make_room()?;
+            }
+            for entry in piece {
+                // Only what is queued is ever completed: `drop` would wait for anything else for ever.
+                self.in_flight[entry.get_user_data() as usize] = true;
+            }
+            self.pending += piece.len();
         }
         Ok(())
     }
 
-    /// Lets the kernel take what is queued: at once, or when its thread gets to it (`IORING_ENTER_SQ_WAIT`).
+    /// Lets the kernel take what is queued: at once, or when its thread gets to it. `IORING_ENTER_SQ_WAIT` waits for
+    /// room for one entry only, and the thread that is to make more may need this CPU.
     fn make_room(&mut self) -> Result<(), SysError> {
         self.enter(0)?;
         if self.ring.params().is_setup_sqpoll() {
             self.ring.submitter().squeue_wait().map_err(|error| SysError::from_io("io_uring_enter", &error))?;
+            std::thread::yield_now();
         }
         Ok(())
     }
@@ -404,5 +410,57 @@ impl Drop for Ring {
             }
             while self.completion().is_some() {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::channel::{Ends, pipe};
+
+    /// Where a kernel thread takes the submissions they are staged and queued all at once, and the queue may be
+    /// shorter than what is staged.
+    #[test]
+    fn more_reads_than_the_queue_holds_are_all_done() {
+        const READS: usize = 100;
+        for sqpoll in [false, true] {
+            let slots = Slots { count: READS, bytes: 1 };
+            let mut ring = match Ring::new(8, slots, READS, RingSetup { sqpoll, ..RingSetup::default() }) {
+                Ok(ring) => ring,
+                Err(error) => {
+                    println!("not checked: sqpoll={sqpoll}: {error}");
+                    continue;
+                }
+            };
+            let Ends { reader, writer } = pipe(false).unwrap();
+            for slot in 0..READS {
+                ring.push_read(&reader, slot, slot as u64, LinkFlag::None).unwrap();
+            }
+            ring.submit_and_wait(0).unwrap();
+            nix::unistd::write(&writer, &[7; READS]).unwrap();
+            let mut done = 0;
+            while done < READS {
+                ring.submit_and_wait(1).unwrap();
+                while let Some(completion) = ring.completion() {
+                    assert_eq!(completion.result, 1, "sqpoll={sqpoll}");
+                    done += 1;
+                }
+            }
+            assert!((0..READS).all(|slot| ring.slot(slot) == 7), "sqpoll={sqpoll}");
+        }
+    }
+
+    /// What was staged and never queued is no request that anybody completes.
+    #[test]
+    fn a_ring_that_is_dropped_before_it_queued_its_reads_ends() {
+        let setup = RingSetup { sqpoll: true, ..RingSetup::default() };
+        let Ok(mut ring) = Ring::new(8, Slots { count: 1, bytes: 1 }, 1, setup) else {
+            println!("not checked: this machine has no ring with a kernel thread that submits");
+            return;
+        };
+        let Ends { reader, writer: _writer } = pipe(false).unwrap();
+        ring.push_read(&reader, 0, 0, LinkFlag::None).unwrap();
+        ring.staged.clear();
+        drop(ring);
     }
 }
