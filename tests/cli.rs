@@ -71,17 +71,17 @@ fn list_tells_what_can_be_set() {
     assert_snapshot!(one.split("      source").next().unwrap().trim_end(), @"
     brigade [hop]  What does it cost to pass a byte along a line of tasks?
       brigade/one_thread
-          isolates   the input and output of a hop alone: one thread writes and reads every channel itself, nobody is \
-                     woken
+          isolates   the input and output of a hop alone: one thread writes and reads every channel, and wakes no \
+                     other task
           --set      tasks = 500, from 2 to 10000000  (tasks in the brigade, the driver included, and channels \
                      between them)
           --set      transport = pipe | socketpair  (the channels: pipe(2), or socketpair(2) of UNIX stream sockets \
                      as in the classic experiment)
-          --set      bytes_in_flight = 1, from 1 to 64  (tokens that go round at once, of `payload` bytes each; a lap \
-                     is over when all have come round)
+          --set      bytes_in_flight = 1, from 1 to 64  (tokens under way at once, of `payload` bytes each; a lap \
+                     ends when all of them have gone round)
           --set      payload = 1, from 1 to 65536  (bytes of a token, copied in and out of the kernel at every hop)
-          --set      work = 0, from 0 to 100000000  (work of the program per hop, in steps of one multiplication and \
-                     one addition that wait for each other)
+          --set      work = 0, from 0 to 100000000  (work of the program per hop, in dependent steps of one \
+                     multiplication and one addition)
           --set      touch = 0, from 0 to 67108864  (bytes of memory of its own that a task reads and writes per hop, \
                      a word of every 64 bytes)
     ");

@@ -1,4 +1,4 @@
-//! What regular files do to an event loop: who is kept in submission and who is not, and what poll, select and epoll
+//! What regular files do to an event loop: who is blocked in submission and who is not, and what poll, select and epoll
 //! say.
 //!
 //! No time is looked at: a disk that others use has no order of times. What is looked at is in which system call the

@@ -105,7 +105,7 @@ fn submission_and_completion_become_parts_of_a_bar() {
     let row = text(&files, "data/submission-handoff.csv").lines().nth(1).unwrap();
     assert_eq!(row, "handoff/futex/same-cpu,500,1500,0.25");
     let drawn = text(&files, "figures/submission-handoff.svg");
-    assert!(drawn.contains("kept in submission") && drawn.contains("until completion"));
+    assert!(drawn.contains("blocked in submission") && drawn.contains("until completion"));
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("submission-")));
 }
 
@@ -221,7 +221,7 @@ fn a_switch_is_a_handoff_less_the_same_touching_with_one_hot_set() {
     assert_eq!(of("\"thread, 2 tasks", 5), [0.0, 100.0, 20_000.0]);
     assert_eq!(of("\"one task, 2 sets", 2), [0.0, 200.0, 11_000.0]);
     let svg = text(&files, "figures/switch-thread-same-cpu-switch-working-set.svg");
-    assert!(svg.contains("20.0 µs, is what the caches cost") && svg.contains("one task, 2 sets"), "{svg}");
+    assert!(svg.contains("20.0 µs, is the cost of the caches") && svg.contains("one task, 2 sets"), "{svg}");
     // One size is no curve, and without the baseline there is nothing to take off.
     for gone in [vec!["touch=0", "touch=16384"], vec!["touching"]] {
         let mut less = run.clone();
@@ -376,7 +376,7 @@ fn troubles_are_told_first_and_gaps_with_their_remedy() {
         let differs = text.find("expected exactly 1").unwrap();
         assert!(differs < text.find("What does a byte cost?").unwrap(), "{path}: it stands behind the figures");
         assert!(text.contains("run on a machine with several"), "{path}");
-        assert!(text.contains("within that process only"), "{path}: one round is labelled");
+        assert!(text.contains("for that process only"), "{path}: one round is labelled");
     }
     assert!(text(files, PAGE).contains("&lt;different&gt; caches &amp; "));
     let (_, whole) = &reports()[0];

@@ -59,7 +59,7 @@ pub fn markdown(comparison: &Comparison) -> String {
         text.push_str(&format!("- {}: {}\n", letter(run), code(name)));
     }
     if comparison.differences.is_empty() {
-        text.push_str("\nNothing that is known differs between the machines and the builds.\n");
+        text.push_str("\nThe records show no difference between the machines and the builds.\n");
     } else {
         let letters: Vec<String> = (0..comparison.runs.len()).map(letter).collect();
         text.push_str(&format!("\n| differs | | {} |\n", letters.join(" | ")));
@@ -138,7 +138,7 @@ fn word(verdict: Verdict, measures: Quantity) -> &'static str {
 
 fn differing(comparison: &Comparison) -> String {
     if comparison.differences.is_empty() {
-        return "nothing that is known differs between the machines and the builds\n\n".into();
+        return "the records show no difference between the machines and the builds\n\n".into();
     }
     let mut text = String::from("what differs:\n");
     for group in comparison.differences.chunk_by(|a, b| a.group == b.group) {
@@ -159,12 +159,15 @@ fn differing(comparison: &Comparison) -> String {
 /// What a reader of the rows must know.
 fn notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = vec![format!(
-        "faster, slower: by more than {} %, with the whole interval; equal: within it; –: the data allow no verdict",
+        "faster, slower: the whole interval lies beyond {} %; equal: it lies within; –: the data do not decide",
         comparison.smallest_effect * 100.0
     )];
     if comparison.rows.len() >= 20 {
         let chance = comparison.rows.len() / 20;
-        notes.push(format!("of {} intervals at 95 %, about {chance} miss the truth by chance", comparison.rows.len()));
+        notes.push(format!(
+            "of {} intervals at 95 %, about {chance} do not contain the true value, by chance",
+            comparison.rows.len()
+        ));
     }
     for row in &comparison.rows {
         notes.extend(row.notes.iter().map(|note| format!("{}: {note}", row.id)));

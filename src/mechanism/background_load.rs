@@ -11,8 +11,8 @@ use crate::sys::sched::{self, Attributes};
 /// What else runs on the CPUs of the placement.
 pub(super) const LOAD: Parameter = Parameter {
     name: "load",
-    meaning: "what else runs: nothing, or on each CPU of the placement, but a generator's own, a task that never \
-              sleeps",
+    meaning: "what else runs: nothing, or a task that never sleeps on each CPU of the placement, except the \
+              generator's own CPU",
     domain: Domain::Word { words: &[NONE, BUSY] },
 };
 const NONE: &str = "none";

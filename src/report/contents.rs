@@ -73,7 +73,10 @@ impl<'a> Report<'a> {
             (1, all) => format!("1 of {all} benchmarks rests on one round"),
             (single, all) => format!("{single} of {all} benchmarks rest on one round"),
         };
-        Some(format!("{what}: the interval holds within that process only, and leaves out how far processes differ."))
+        Some(format!(
+            "{what}: its interval holds for that process only, and does not include the scatter between \
+                      processes."
+        ))
     }
 
     /// What would tell how far processes differ: a command and what it does. Where one of several rounds counts, asking
@@ -81,10 +84,7 @@ impl<'a> Report<'a> {
     pub(super) fn single_rounds_remedy(&self) -> (&'static str, &'static str) {
         let mut benchmarks = self.views.iter().flat_map(|view| view.in_placements());
         if benchmarks.any(|benchmark| benchmark.summary.rests_on_one_round() && benchmark.summary.rounds > 1) {
-            return (
-                "switchcost run --strict",
-                "tries rounds again in which the CPU was slow; more rounds help as well.",
-            );
+            return ("switchcost run --strict", "repeats rounds in which the CPU was slow; more rounds help as well.");
         }
         ("switchcost run --rounds 5", "measures that.")
     }

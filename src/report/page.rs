@@ -128,8 +128,8 @@ fn alerts(report: &Report) -> Markup {
         @if !differ.is_empty() {
             section.alert.bad #audit {
                 h2 { "Audits that differ" }
-                p { "These benchmarks did something else per operation than their mechanism says. Do not compare them \
-                     before that is understood." }
+                p { "These benchmarks did not do per operation what their mechanism states. Do not compare them before \
+                     the reason is known." }
                 (troubles(&differ))
             }
         }
@@ -175,15 +175,15 @@ fn reading(report: &Report) -> Markup {
                 }
                 li {
                     b { "Audit" }
-                    " compares system calls and switches per operation with what the mechanism says it does: "
-                    b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where it could not be made."
+                    " compares system calls and switches per operation with what the mechanism states: "
+                    b.ok { "ok" } ", " b.differs { "DIFFERS" } ", or none where no audit could be made."
                 }
                 @if screened {
                     li {
                         b { "Set aside" }
-                        " is what was measured while a CPU ran slower than at its best; "
+                        " is the share of samples during which a CPU ran slower than at its best; "
                         i { "rounds" }
-                        " says how many count, and of how many where some do not."
+                        " says how many rounds count, and of how many where some do not."
                     }
                 }
                 @if shown.contains(&"unpinned") && shown.len() > 1 {
@@ -301,7 +301,8 @@ fn tables(group: &str, view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup 
                             }
                         }
                     }
-                    p.note { "≈: the event had a counter part of the time, and the rest is estimated. –: not counted." }
+                    p.note { "≈: the event was counted for part of the time, and the count is an estimate. –: not \
+                              counted." }
                 }
             }
             p.note { a href=(data_url(&counters::csv(benchmarks))) download=(format!("{anchor}.csv")) { "Data (CSV)" } }
@@ -455,7 +456,7 @@ fn origin(report: &Report) -> Markup {
                 }
             }
             p {
-                "The pictures lie beside this page in " code { "figures/" } ", the data in " code { "data/" }
+                "The charts are beside this page in " code { "figures/" } ", the data in " code { "data/" }
                 ", a version for repositories in " code { "report.md" } "."
             }
         }

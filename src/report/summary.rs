@@ -14,7 +14,7 @@ pub(super) const SEED: u64 = 0x5343;
 pub(super) const VOID: &str = "‡";
 
 /// What the mark says.
-pub(super) const VOID_NOTE: &str = "‡ void: the generator was late itself";
+pub(super) const VOID_NOTE: &str = "‡ void: the generator of the requests was late";
 
 /// A benchmark that ran.
 #[derive(Debug, Clone, PartialEq)]

@@ -199,8 +199,8 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     if disturbed > 0 {
         let all = measured.len();
         notes.push(format!(
-            "{disturbed} of {all} measurements were disturbed: something else ran, or their CPU was slow; `--strict` \
-             tries again"
+            "{disturbed} of {all} measurements were disturbed: other programs ran, or the CPU was slow; `--strict` \
+             repeats them"
         ));
     }
     notes.extend(single_rounds(&summaries));
@@ -215,7 +215,7 @@ fn single_rounds(summaries: &[Summary]) -> Vec<String> {
     let mut notes = Vec::new();
     if !one.is_empty() {
         notes.push(
-            "intervals hold within this process only; `switchcost run --rounds 5` tells how far processes differ"
+            "intervals hold for this process only; `switchcost run --rounds 5` includes the scatter between processes"
                 .into(),
         );
     }

@@ -223,7 +223,8 @@ fn huge_pages(host: &Host) -> Option<NoiseWarning> {
     (host.memory.transparent_hugepages.as_deref() == Some("always")).then_some(())?;
     warning(
         "transparent huge pages are always on",
-        "whether a stack or heap lies on huge pages is luck, and khugepaged rewrites mappings in the background",
+        "whether a stack or heap lies on huge pages varies by chance, and khugepaged rewrites mappings in the \
+         background",
         "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled",
     )
 }
@@ -244,7 +245,7 @@ fn quotas(host: &Host) -> impl Iterator<Item = NoiseWarning> {
         let unlimited = if level.quota_file().ends_with("cpu.max") { "max" } else { "-1" };
         warning(
             format!("a CPU quota of {microseconds} us in {} us on {}", quota.period_us, level.path),
-            "tasks that used up the quota stand still until the period ends, in the middle of a sample",
+            "tasks that used up the quota do not run until the period ends, in the middle of a sample",
             format!("echo {unlimited} | sudo tee {}", level.quota_file()),
         )
     })

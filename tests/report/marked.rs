@@ -59,7 +59,7 @@ fn what_was_set_aside_is_told_and_not_drawn() {
     assert_eq!(of("set_aside"), format!("{share}"), "{counts:?}");
     for path in [PAGE, "report.md"] {
         let text = text(&files, path);
-        for words in ["4 of 5", "35 % set aside", "and 1 round with too few others."] {
+        for words in ["4 of 5", "35 % set aside", "and 1 round with too few other samples."] {
             assert!(text.contains(words), "{path}: {words}");
         }
     }
@@ -79,12 +79,12 @@ fn a_generator_that_was_late_itself_makes_a_figure_void() {
         measured.samples.iter_mut().for_each(|sample| sample.1 = Nanos(sample.0.0));
     }
     let table = group_table(&run.benchmarks);
-    assert!(table.ends_with("\n‡ void: the generator was late itself"), "{table}");
+    assert!(table.ends_with("\n‡ void: the generator of the requests was late"), "{table}");
     assert_eq!(table.matches("‡").count(), 2, "{table}");
     let files = files(&[run], &catalogue());
     for path in [PAGE, "report.md", "numbers.md"] {
         let text = text(&files, path);
-        assert!(text.contains("ns‡") && text.contains("‡ void: the generator was late itself."), "{path}");
+        assert!(text.contains("ns‡") && text.contains("‡ void: the generator of the requests was late."), "{path}");
     }
     let told = text(&files, "report.md");
     assert!(!told.contains("futex same-cpu takes least") && told.contains("takes least"), "{told}");

@@ -29,7 +29,7 @@ use crate::record::{AuditCheck, AuditGap, AuditRecord};
 use crate::terms::Unsupported;
 
 /// What helps where system calls cannot be watched.
-const PTRACE: &str = "allow ptrace for one's own children: `sysctl kernel.yama.ptrace_scope=1`, or a container profile \
+const PTRACE: &str = "allow ptrace of child processes: `sysctl kernel.yama.ptrace_scope=1`, or a container profile \
                       with ptrace";
 
 /// How often an audit that differs is made, at the most.
@@ -216,7 +216,7 @@ impl Auditor {
         let request = self.request(benchmark, AuditPass::Switches, [first, 4 * first]);
         let output = self.command(&request).output().map_err(AuditFailure::unwatched)?;
         let seen = read_answer(&output.stdout, output.status)?;
-        Ok((seen.ok_or_else(|| AuditFailure::unwatched("the audited process told no switches"))?, 3 * first))
+        Ok((seen.ok_or_else(|| AuditFailure::unwatched("the audited process reported no switches"))?, 3 * first))
     }
 
     fn request(&self, benchmark: &Benchmark, watch: AuditPass, batches: [u64; 2]) -> AuditRequest {

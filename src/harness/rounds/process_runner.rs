@@ -178,7 +178,7 @@ impl Runner for ProcessRunner<'_> {
 /// Why it did not answer: it is no switchcost, or one of before rounds.
 pub fn identify(program: &Path, folder: &Path) -> Result<Build, String> {
     let build = RoundProcess::new(program, RoundTask::Introduce, folder, 0, None).and_then(RoundProcess::wait);
-    build.map_err(|reason| format!("{} does not answer as a switchcost does: {reason}", program.display()))
+    build.map_err(|reason| format!("{} does not answer like a switchcost program: {reason}", program.display()))
 }
 
 /// Whether `program` can take turns with another process. Its answer passes through `folder`.

@@ -337,7 +337,13 @@ impl RunLoop<'_> {
     fn set_apart(&mut self, jobs: &[Job<'_>], lines: &[BenchmarkLine], observer: &mut dyn RunObserver) -> bool {
         let found = jobs.iter().zip(lines).find_map(|(job, line)| Some((job, line.outcome.reason()?)));
         let Some((job, why)) = found else { return false };
-        observer.discarded(job, &[format!("one side after the other, for in turns: {why}")]);
+        observer.discarded(
+            job,
+            &[format!(
+                "measured one side after the other from here on, because this failed while \
+                                           alternating: {why}"
+            )],
+        );
         self.apart.insert(job.entry.pair)
     }
 

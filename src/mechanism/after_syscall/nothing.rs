@@ -10,7 +10,7 @@ use crate::mechanism::{
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "after_syscall/nothing",
-    isolates: "user code that nothing disturbed: the speed to come back to",
+    isolates: "user code without any call before it: the undisturbed speed",
     unit: Unit::Trial,
     tasks: Tasks::OneThread,
     parameters: &[WORKING_SET, STREAM],

@@ -8,7 +8,7 @@ use crate::sys::code::{PIECE, SUPPORTED, StraightCode, branch_by_bits};
 /// How much the stream needs to have at hand.
 pub(super) const WORKING_SET: Parameter = Parameter {
     name: "working_set",
-    meaning: "what the stream needs to have at hand, in bytes: data, code, or 8 for each branch of the pattern",
+    meaning: "working set of the code after the call, in bytes: data, code, or 8 for each branch of the pattern",
     domain: Domain::Number { default: 32 * 1024, min: BLOCK as u64, max: 1 << 30 },
 };
 

@@ -22,7 +22,8 @@ use crate::sys::SysError;
 
 const TRIGGER: Parameter = Parameter {
     name: "trigger",
-    meaning: "when epoll tells: while a channel is readable, when it becomes so, or once until it is armed again",
+    meaning: "when epoll reports a channel: while it is readable, when it becomes readable, or once until it is armed \
+              again",
     domain: Domain::Word { words: &["level", "edge", "oneshot"] },
 };
 

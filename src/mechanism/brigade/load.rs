@@ -7,7 +7,7 @@ use crate::mechanism::{Bound, Domain, Expectation, Unsupported};
 
 pub(super) const BYTES_IN_FLIGHT: Parameter = Parameter {
     name: "bytes_in_flight",
-    meaning: "tokens that go round at once, of `payload` bytes each; a lap is over when all have come round",
+    meaning: "tokens under way at once, of `payload` bytes each; a lap ends when all of them have gone round",
     domain: Domain::Number { default: 1, min: 1, max: MOST_TOKENS },
 };
 
@@ -19,7 +19,7 @@ pub(super) const PAYLOAD: Parameter = Parameter {
 
 pub(super) const WORK: Parameter = Parameter {
     name: "work",
-    meaning: "work of the program per hop, in steps of one multiplication and one addition that wait for each other",
+    meaning: "work of the program per hop, in dependent steps of one multiplication and one addition",
     domain: Domain::Number { default: 0, min: 0, max: 100_000_000 },
 };
 

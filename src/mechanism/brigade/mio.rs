@@ -18,8 +18,7 @@ use crate::mechanism::{
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/mio",
-    isolates: "an edge-triggered epoll loop in one thread: finding out who is next by a system call instead of a \
-               switch",
+    isolates: "an edge-triggered epoll loop in one thread: a system call finds the next task, and no switch is needed",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
     parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],

@@ -14,7 +14,7 @@ use crate::sys::channel::{Ends, read_whole, write_whole};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/one_thread",
-    isolates: "the input and output of a hop alone: one thread writes and reads every channel itself, nobody is woken",
+    isolates: "the input and output of a hop alone: one thread writes and reads every channel, and wakes no other task",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
     parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],

@@ -13,7 +13,7 @@ use crate::sys::uring::{Ring, RingSetup, RingTarget, Slots};
 
 pub(super) const TASKRUN: Parameter = Parameter {
     name: "taskrun",
-    meaning: "when completions are made: whenever the task leaves the kernel, or when it waits for them \
+    meaning: "when completions are posted: whenever the task leaves the kernel, or when it waits for them \
               (IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN)",
     domain: Domain::Word { words: &["default", "defer"] },
 };

@@ -21,8 +21,8 @@ use crate::units::Quantity;
 
 pub(super) const SHARDS: Parameter = Parameter {
     name: "shards",
-    meaning: "descriptor tables besides the process's own, which the tasks' channels are spread over by unshare(2); 0 \
-              is as few as RLIMIT_NOFILE needs, mostly none",
+    meaning: "further descriptor tables, made by unshare(2), among which the channels are divided; 0 is as few as \
+              RLIMIT_NOFILE needs, mostly none",
     domain: Domain::Number { default: 0, min: 0, max: 10_000 },
 };
 

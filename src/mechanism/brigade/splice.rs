@@ -20,7 +20,7 @@ use crate::sys::channel::{Ends, make_room, pipe, read_whole, write_whole};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/splice",
-    isolates: "the byte handed from pipe to pipe inside the kernel: the floor for moving it, one system call a hop",
+    isolates: "the byte moved from pipe to pipe inside the kernel: one system call a hop, the lower bound of moving it",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
     parameters: &[TASKS, PAYLOAD],

@@ -17,8 +17,8 @@ use crate::mechanism::{
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/thread",
-    isolates: "a blocking thread per task: the wakeup and the context switch that each hop needs, on top of its input \
-               and output",
+    isolates: "a blocking thread per task: the wakeup and the context switch of each hop, on top of its input and \
+               output",
     unit: Unit::Hop,
     tasks: Tasks::Several,
     parameters: &[TASKS, TRANSPORT, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH, SHARDS],

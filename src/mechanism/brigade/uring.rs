@@ -33,7 +33,7 @@ const READ: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring",
-    isolates: "one io_uring_enter a hop, a write and a read submitted in it: completion instead of readiness, in one \
+    isolates: "one io_uring_enter a hop that submits a write and a read: completion instead of readiness, in one \
                thread",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,

@@ -37,8 +37,7 @@ fn channels_of_a_submission(tokens: usize) -> usize {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/uring_chain",
-    isolates: "a whole lap as one submission, its requests linked or not: what a hop costs when the system call is \
-               amortised away",
+    isolates: "a whole lap in one submission, its requests linked or not: a hop when one system call serves hundreds",
     unit: Unit::Hop,
     tasks: Tasks::OneThread,
     parameters: &[TASKS, TRANSPORT, LINK, TASKRUN, SQPOLL, FILES, BYTES_IN_FLIGHT, PAYLOAD],

@@ -51,7 +51,7 @@ const MOST_ALIVE: usize = 100_000;
 
 const UNTIL: Parameter = Parameter {
     name: "until",
-    meaning: "where the clock stops: when the task has been reaped, or when its body begins to run",
+    meaning: "when timing ends: once the task has been reaped, or once its body begins to run",
     domain: Domain::Word { words: &["reaped", RUNNING] },
 };
 const RUNNING: &str = "running";

@@ -12,7 +12,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "fairness/event_loop",
-    isolates: "I/O on an event loop that computes inline: whoever comes during a job waits for its end",
+    isolates: "I/O on an event loop that computes inline: a request that arrives during a job waits for its end",
     unit: Unit::Request,
     tasks: Tasks::Simultaneous,
     parameters: &[PERIOD, SHARE, WORK],

@@ -17,7 +17,8 @@ use crate::sys::channel::pipe;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "fairness/event_loop_spawn_blocking",
-    isolates: "I/O on an event loop that hands jobs to a pool: the scheduler's preemption in place of the job's end",
+    isolates: "I/O on an event loop that hands jobs to a pool: a request waits for a preemption, not for the end of a \
+               job",
     unit: Unit::Request,
     tasks: Tasks::Simultaneous,
     parameters: &[PERIOD, SHARE, WORK, WORKERS],

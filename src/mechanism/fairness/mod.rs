@@ -57,7 +57,7 @@ const SHARE: Parameter = Parameter {
 
 const WORK: Parameter = Parameter {
     name: "work_us",
-    meaning: "length of one CPU-bound job, in microseconds on a CPU of one's own",
+    meaning: "length of one CPU-bound job, in microseconds on an otherwise idle CPU",
     domain: Domain::Number { default: 1000, min: 10, max: 10_000_000 },
 };
 

@@ -21,7 +21,7 @@ const TASKS: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "fairness/thread_per_task",
-    isolates: "I/O on a thread of its own: what the kernel's scheduler lets an I/O task wait beside CPU-bound ones",
+    isolates: "I/O on a thread of its own: how long the kernel's scheduler keeps it waiting beside CPU-bound threads",
     unit: Unit::Request,
     tasks: Tasks::Simultaneous,
     parameters: &[PERIOD, SHARE, WORK, TASKS],

@@ -14,7 +14,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "fairness/thread_pool",
-    isolates: "I/O behind CPU-bound jobs in one queue of a thread pool: waiting starts when all threads compute",
+    isolates: "I/O and CPU-bound jobs in one queue of a thread pool: a request waits once all threads compute",
     unit: Unit::Request,
     tasks: Tasks::Simultaneous,
     parameters: &[PERIOD, SHARE, WORK, WORKERS],

@@ -21,7 +21,7 @@ use crate::mechanism::{
 
 const YIELDING: Parameter = Parameter {
     name: "yielding",
-    meaning: "whether a job gives way to other tasks after every 100 µs of its work",
+    meaning: "whether a job yields to other tasks after every 100 µs of its work",
     domain: Domain::Word { words: &["no", YES] },
 };
 const YES: &str = "yes";

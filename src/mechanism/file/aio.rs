@@ -23,7 +23,8 @@ use crate::sys::blocks::Blocks;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "file/aio",
-    isolates: "reads handed over by io_submit: asynchronous past the page cache, blocking in submission through it",
+    isolates: "reads submitted by io_submit: asynchronous with O_DIRECT, blocking in the submission through the page \
+               cache",
     unit: Unit::Read,
     tasks: Tasks::OneThread,
     parameters: &[CACHE, IO, BLOCK, DEPTH, SIZE],

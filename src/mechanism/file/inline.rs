@@ -17,7 +17,7 @@ use crate::sys::blocks::Blocks;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "file/inline",
-    isolates: "a read by whoever needs it: one system call, which blocks until the block is there",
+    isolates: "a pread by the caller itself: one system call, which blocks until the data are there",
     unit: Unit::Read,
     tasks: Tasks::OneThread,
     parameters: &[CACHE, IO, BLOCK, SIZE],

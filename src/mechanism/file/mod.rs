@@ -40,14 +40,14 @@ pub const GROUP: Group = Group {
 
 const CACHE: Parameter = Parameter {
     name: "cache",
-    meaning: "whether the file's pages were dropped from the page cache before the batch, or all are there",
+    meaning: "whether the file's pages are dropped from the page cache before each batch, or all are in it",
     domain: Domain::Word { words: &[COLD, "cached"] },
 };
 const COLD: &str = "cold";
 
 const IO: Parameter = Parameter {
     name: "io",
-    meaning: "reads through the page cache, or past it (O_DIRECT)",
+    meaning: "reads through the page cache, or bypassing it (O_DIRECT)",
     domain: Domain::Word { words: &[BUFFERED, "direct"] },
 };
 const BUFFERED: &str = "buffered";

@@ -30,7 +30,8 @@ const SELECT: &str = "select";
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "file/poll",
-    isolates: "a read by an event loop that asks for readiness first: a regular file is always called ready",
+    isolates: "a read by an event loop that asks for readiness first: poll and select report a regular file as always \
+               ready",
     unit: Unit::Read,
     tasks: Tasks::OneThread,
     parameters: &[CACHE, IO, BLOCK, SIZE, ASK],

@@ -29,7 +29,7 @@ const WORKERS: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "file/pool",
-    isolates: "a blocking read handed to a pool of threads: two wakeups in place of the wait",
+    isolates: "a blocking read handed to a pool of threads: two wakeups instead of a blocked caller",
     unit: Unit::Read,
     tasks: Tasks::Several,
     parameters: &[CACHE, IO, BLOCK, DEPTH, SIZE, WORKERS],

@@ -31,7 +31,7 @@ const SQPOLL: &str = "sqpoll";
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "file/uring",
-    isolates: "reads handed over through an io_uring, whether or not they go through the page cache",
+    isolates: "reads submitted to an io_uring: asynchronous with O_DIRECT and through the page cache",
     unit: Unit::Read,
     tasks: Tasks::OneThread,
     parameters: &[CACHE, IO, BLOCK, DEPTH, SIZE, RING],

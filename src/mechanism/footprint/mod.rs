@@ -54,7 +54,8 @@ const TASKS: Parameter = Parameter {
 
 const PIPE: Parameter = Parameter {
     name: "pipe",
-    meaning: "whether each task waits to read from a pipe of its own, and whether a byte has been through that",
+    meaning: "whether each task waits to read from a pipe of its own, and whether a byte has passed through the pipe \
+              before",
     domain: Domain::Word { words: &["none", OWN, USED] },
 };
 const OWN: &str = "own";

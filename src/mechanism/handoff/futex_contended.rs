@@ -25,15 +25,15 @@ use crate::sys::futex::{FutexScope, lock_pi, unlock_pi, wait};
 
 const WHAT: Parameter = Parameter {
     name: "what",
-    meaning: "what the tasks meet at: the kernel's hash table of futexes, or one lock with priority inheritance",
+    meaning: "what the tasks contend for: the kernel's hash table of futexes, or one lock with priority inheritance",
     domain: Domain::Word { words: &[HASH, "lock"] },
 };
 const HASH: &str = "hash";
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/futex_contended",
-    isolates: "futex calls of two CPUs that meet: at the kernel's hash table alone, or at one lock that goes to and \
-               fro",
+    isolates: "futex calls of two CPUs at the same time: on the kernel's hash table alone, or on one lock that both \
+               take in turn",
     unit: Unit::Handoff,
     tasks: Tasks::Simultaneous,
     parameters: &[WHAT],

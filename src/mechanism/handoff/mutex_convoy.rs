@@ -24,7 +24,7 @@ const TASKS: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/mutex_convoy",
-    isolates: "a fair lock that every task queues for: each acquisition is a switch",
+    isolates: "a fair lock that all tasks wait for: each acquisition is a switch",
     unit: Unit::Handoff,
     tasks: Tasks::Several,
     parameters: &[TASKS],

@@ -13,7 +13,7 @@ use crate::mechanism::{
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/spin",
-    isolates: "a cache line's way from core to core, without the kernel: the floor for any handoff between CPUs",
+    isolates: "a cache line moved from core to core, without the kernel: the lower bound of any handoff between CPUs",
     unit: Unit::Handoff,
     tasks: Tasks::Simultaneous,
     parameters: &[],

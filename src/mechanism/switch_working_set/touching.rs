@@ -26,7 +26,7 @@ const SETS: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "switch_working_set/touching",
-    isolates: "the touching and the pipe calls of a handoff, by one task that nobody takes the caches from",
+    isolates: "the memory accesses and pipe calls of a handoff by a single task, which keeps its caches",
     unit: Unit::Handoff,
     tasks: Tasks::OneThread,
     parameters: &[TASKS, TOUCH, ACCESS, SETS],

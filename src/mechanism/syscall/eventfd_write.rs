@@ -13,7 +13,7 @@ use crate::sys::SysError;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "syscall/eventfd_write",
-    isolates: "a write to a counter that nobody reads: a descriptor looked up and eight bytes copied",
+    isolates: "a write to a counter without a reader: a descriptor looked up and eight bytes copied",
     unit: Unit::Call,
     tasks: Tasks::OneThread,
     parameters: &[],

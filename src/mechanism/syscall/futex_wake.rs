@@ -13,7 +13,7 @@ use crate::sys::futex::{FutexScope, wake};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "syscall/futex_wake",
-    isolates: "a wake on a futex that nobody waits on: a hash and an empty queue",
+    isolates: "a wake on a futex without a waiter: a hash and an empty queue",
     unit: Unit::Call,
     tasks: Tasks::OneThread,
     parameters: &[],

@@ -24,8 +24,8 @@ use crate::units::{Nanos, Ops};
 
 const REST: Parameter = Parameter {
     name: "rest_us",
-    meaning: "microseconds before each call, in which the other CPU may fall asleep; a handoff between CPUs lets it \
-              sleep for about as long as it takes",
+    meaning: "pause before each call, in microseconds, in which the other CPU may go to sleep; in a handoff between \
+              CPUs it sleeps for about as long as the handoff takes",
     domain: Domain::Number { default: 20, min: 0, max: 1_000_000 },
 };
 

@@ -21,8 +21,8 @@ use crate::sys::SysError;
 
 const EXPIRES: Parameter = Parameter {
     name: "expires",
-    meaning: "when the timer would expire: late, after a quarter of an hour, or soon, before anything else of the \
-              CPU's",
+    meaning: "when the timer would expire: late (after a quarter of an hour), or soon (before any other timer of the \
+              CPU)",
     domain: Domain::Word { words: &["late", "soon"] },
 };
 

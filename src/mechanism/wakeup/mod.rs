@@ -26,7 +26,7 @@ mod timer_uring;
 /// The group.
 pub const GROUP: Group = Group {
     name: "wakeup",
-    question: "How late does a sleeping task run after its time has come?",
+    question: "How late does a sleeping task run after its wakeup time?",
     measures: Quantity::Nanoseconds,
     queues: true,
 };
@@ -35,13 +35,13 @@ pub const GROUP: Group = Group {
 /// the pause, every other moment has passed before the task can sleep.
 const PAUSE: Parameter = Parameter {
     name: "pause_us",
-    meaning: "from one moment at which the task wants to wake to the next, in microseconds",
+    meaning: "from one wakeup time of the task to the next, in microseconds",
     domain: Domain::Number { default: 200, min: 10, max: 1_000_000 },
 };
 
 const SLACK: Parameter = Parameter {
     name: "slack",
-    meaning: "how late the kernel may end a sleep so as to end several at once: what tasks start with (50 µs), or 1 ns",
+    meaning: "timer slack, by which the kernel may delay a wakeup to do several at once: the default (50 µs), or 1 ns",
     domain: Domain::Word { words: &[DEFAULT, "1ns"] },
 };
 const DEFAULT: &str = "default";

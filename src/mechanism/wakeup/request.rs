@@ -34,13 +34,13 @@ const PERIOD: Parameter = Parameter {
 
 const SERVICE: Parameter = Parameter {
     name: "service_us",
-    meaning: "work of the program per request, in microseconds on a CPU of one's own",
+    meaning: "work of the program per request, in microseconds on an otherwise idle CPU",
     domain: Domain::Number { default: 0, min: 0, max: 1_000_000 },
 };
 
 const STALL: Parameter = Parameter {
     name: "stall_ms",
-    meaning: "how long the worker stands still once in every thousand requests, in milliseconds",
+    meaning: "how long the worker stalls once in every thousand requests, in milliseconds",
     domain: Domain::Number { default: 0, min: 0, max: 10_000 },
 };
 
@@ -53,8 +53,7 @@ const AWAKE: Nanos = Nanos(150_000);
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "wakeup/request",
-    isolates: "a message to a sleeping worker, from the time it was meant to be sent: what schbench asks, in an open \
-               loop",
+    isolates: "a message to a sleeping worker, from its intended send time on: schbench's question, in an open loop",
     unit: Unit::Request,
     tasks: Tasks::Several,
     parameters: &[PERIOD, SERVICE, STALL, LOAD],

@@ -65,9 +65,9 @@ pub(in crate::report) fn decomposition(input: ChartInput) -> Option<Figure> {
         title: input.title(&format!("What a {unit} is made of")),
         says: says(&chains, unit),
         key: Some(
-            "Each part is one benchmark minus the one that does a step less; the line across a bar is the whole. \
-             Outlined parts left of 0 are negative: that step made the operation cheaper. Pale parts are not told \
-             apart from 0. Bars too short for one scale have one of their own below."
+            "Each part is the difference between two benchmarks of which one does a step more; the line across a bar \
+             is the total. Outlined parts left of 0 are negative: that step made the operation cheaper. Pale parts \
+             cannot be told from 0. Bars too short for this scale have a scale of their own below."
                 .into(),
         ),
         picture: Box::new(Bars { axis: format!("time per {unit}"), rows: chains.iter().map(Chain::bar).collect() }),

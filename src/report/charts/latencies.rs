@@ -60,7 +60,8 @@ fn tail(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSer
     let highest = |line: &&LineSeries| line.points.iter().map(|point| point.y).fold(0.0, f64::max);
     let worst = lines.iter().max_by(|a, b| highest(a).total_cmp(&highest(b)))?;
     let void = curves.iter().flat_map(|(_, points)| points).filter(|(_, benchmark)| benchmark.summary.void).count();
-    let key = (void > 0).then(|| format!("{} left out: the generator was late itself.", text::count(void, "point")));
+    let key =
+        (void > 0).then(|| format!("{} left out: the generator of the requests was late.", text::count(void, "point")));
     let says = format!(
         "99 % of {of} with {} is at most {} at the worst {parameter}.",
         worst.label,
@@ -111,8 +112,8 @@ fn figure(input: ChartInput, of: &str, placement: Placement, together: &[&Benchm
         title: input.title(&format!("Percentiles of {of}, {placement}")),
         says: says(of, together),
         key: Some(
-            "Each curve says what time so many percent of all values do not exceed; all rounds together. It ends where \
-             one value is left."
+            "Each point says which share of the values of all rounds took at most that time. A curve ends where a \
+             single value is left."
                 .into(),
         ),
         picture: Box::new(Percentiles { upwards: of.into(), curves: together.iter().map(curve).collect() }),

@@ -85,16 +85,19 @@ fn key(benchmarks: &[&BenchmarkView], views: usize) -> Option<String> {
     let differs = benchmarks.iter().any(|benchmark| benchmark.summary.audit == "DIFFERS");
     let mut key = Vec::new();
     if single {
-        key.push("Hollow dots with dashed lines: one round, so the interval leaves out how far processes differ.");
+        key.push(
+            "Hollow dot, dashed line: one round only, so the interval does not include the scatter between \
+                  processes.",
+        );
     }
     if benchmarks.iter().any(|benchmark| !benchmark.is_known()) {
-        key.push("A line without a cap at its end goes on beyond the scale.");
+        key.push("A line without a cap at its end continues beyond the scale.");
     }
     if differs {
-        key.push("†: the audit found something else than the mechanism says it does.");
+        key.push("†: the audit differs from what the mechanism states.");
     }
     if benchmarks.iter().any(|benchmark| benchmark.summary.void) {
-        key.push("‡: void, as the generator was late itself.");
+        key.push("‡: void, because the generator of the requests was late.");
     }
     if views > 1 {
         key.push("Letters are the runs, described at the top.");

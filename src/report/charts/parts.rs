@@ -19,9 +19,9 @@ pub(in crate::report) fn added_up(view: &RunView, title: &str, id: String) -> Op
         title: title.into(),
         says,
         key: Some(
-            "Each part was measured by itself: the call with nobody to wake, the handoff to a CPU that polls, an \
-             interrupt to a busy CPU and back, a call to a sleeping CPU less one to a busy CPU, and programming the \
-             CPU's timer. The remainder is what they leave of the whole."
+            "Each part was measured by itself: the call that finds no task to wake, the handoff to a CPU that polls, \
+             an interrupt to a busy CPU and back, a call to a sleeping CPU less one to a busy CPU, and programming the \
+             CPU's timer. The remainder is the whole less these parts."
                 .into(),
         ),
         picture: Box::new(Bars { axis: "time per handoff".into(), rows: all.iter().map(bar).collect() }),

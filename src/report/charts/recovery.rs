@@ -105,7 +105,7 @@ fn curves(
                 label(slowest),
                 text::significant(lowest(&slowest))
             ),
-            false => format!("Most is lost with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
+            false => format!("The largest loss is with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
         },
         key: match curve.y.quantity {
             Quantity::Share => {
@@ -175,9 +175,11 @@ fn numbers(input: ChartInput, pooled: &[RecoveryCurve]) -> Option<Figure> {
     Some(Figure {
         id: format!("{}-over-{}", input.anchor("recovery"), text::slug(varied)),
         title: input.title(&format!("Time {what}, over {}", varied.replace('_', " "))),
-        says: format!("Most is lost with {dearest}: {}.", text::nanos(most)),
+        says: format!("The largest loss is with {dearest}: {}.", text::nanos(most)),
         key: Some(
-            "Sums of all blocks, less those of the trials without the call; darker is more. About 0 is nothing.".into(),
+            "Sums over all blocks, less those of the trials without the call; the darker, the more is lost. Values \
+             near 0 mean no loss."
+                .into(),
         ),
         picture: Box::new(Grid {
             across: varied.replace('_', " "),

@@ -15,9 +15,10 @@ pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
         return None;
     }
     let triangles = rows.iter().any(|row| !row.modes.is_empty());
-    let mut key = "One strip a round: thin line from the 5th to the 95th percentile of its samples, box between the \
-                   quartiles, mark at the median. At the right the medians' coefficient of variation, or that of the \
-                   only round's samples. What lies beyond 0.1× or 10× is drawn at the edge."
+    let mut key = "One strip per round: a thin line from the 5th to the 95th percentile of its samples, a box between \
+                   the quartiles, a mark at the median. The number at the right is the coefficient of variation of the \
+                   rounds' medians, or of the samples where there is one round. Values beyond 0.1× or 10× are drawn at \
+                   the edge."
         .to_string();
     key.push_str(&left_out(benchmarks));
     if triangles {
@@ -53,8 +54,11 @@ fn left_out(benchmarks: &[&BenchmarkView]) -> String {
         return String::new();
     }
     let rounds = benchmarks.iter().flat_map(|benchmark| benchmark.counting()).filter(|round| round.is_empty()).count();
-    let rounds =
-        if rounds > 0 { format!(" and {} with too few others", text::count(rounds, "round")) } else { String::new() };
+    let rounds = if rounds > 0 {
+        format!(" and {} with too few other samples", text::count(rounds, "round"))
+    } else {
+        String::new()
+    };
     format!(" Left out: samples during which a CPU ran slower than at its best{rounds}.")
 }
 
@@ -91,12 +95,12 @@ fn says(benchmarks: &[&BenchmarkView]) -> String {
             named(benchmark),
             text::percent(scatter(&benchmark).unwrap_or_default())
         ),
-        None => "Each rests on one round, so only the scatter within one process is known".into(),
+        None => "Each rests on one round, so the scatter between processes is not known".into(),
     };
     match several.as_slice() {
         [] => format!("{spread}; no benchmark shows more than one mode."),
-        [first] => format!("{spread}; {first}, which one figure does not describe."),
-        [first, ..] => format!("{spread}; {} benchmarks show several modes: {first}, for one.", several.len()),
+        [first] => format!("{spread}; {first}, which a single figure does not describe."),
+        [first, ..] => format!("{spread}; {} benchmarks show several modes; for example, {first}.", several.len()),
     }
 }
 

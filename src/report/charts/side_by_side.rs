@@ -79,20 +79,14 @@ fn says(group: &str, views: &[RunView]) -> String {
     let (Some(middle), [least, .., most]) = (median(&values), ratios.as_slice()) else {
         return match ratios.as_slice() {
             [(ratio, benchmark)] => {
-                format!(
-                    "{} takes {} in {} of what it takes in {}.",
-                    benchmark,
-                    text::times(*ratio),
-                    last.name,
-                    first.name
-                )
+                format!("In {}, {benchmark} takes {} what it takes in {}.", last.name, text::times(*ratio), first.name)
             }
             _ => format!("{} and {} have no benchmark in common.", first.name, last.name),
         };
     };
     format!(
-        "Over {} common benchmarks {} takes {} the {} of {} in the middle, from {} ({}) to {} ({}); \
-         switchcost compare says which of these differences hold.",
+        "Over {} common benchmarks, {} takes {} the {} of {} at the median, from {} ({}) to {} ({}); switchcost \
+         compare says which of these differences hold.",
         values.len(),
         last.name,
         text::times(middle),

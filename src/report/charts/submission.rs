@@ -21,12 +21,12 @@ pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
     let unit = input.unit();
     Some(Figure {
         id: input.anchor("submission"),
-        title: input.title(&format!("How long a {unit} keeps whoever asks for it")),
+        title: input.title(&format!("How long submitting a {unit} blocks the caller")),
         says: says(&rows),
         key: Some(format!(
-            "Medians over every {unit} (of submission over every call, which may submit several), so they need not add \
-             up to the median time of a {unit}. While submission lasts, an event loop serves nobody else; what follows \
-             it can pass while others are served."
+            "Medians over every {unit} (of the submission over every call, which may submit several), so the two need \
+             not add up to the median time of a {unit}. An event loop can do nothing else during the submission; after \
+             it, until completion, it can."
         )),
         picture: Box::new(Bars {
             axis: format!("median time per {unit}"),
@@ -56,7 +56,7 @@ impl<'a> SubmissionRow<'a> {
     fn bar(&self) -> Bar {
         let part =
             |name: &str, series, nanos: u64| Segment { name: name.into(), series, nanos: nanos as f64, sure: true };
-        let parts = [part("kept in submission", 1, self.submission), part("until completion", 0, self.completion)];
+        let parts = [part("blocked in submission", 1, self.submission), part("until completion", 0, self.completion)];
         Bar {
             label: self.benchmark.name().into(),
             detail: self.benchmark.detail(),
@@ -82,12 +82,16 @@ fn median(benchmark: &BenchmarkView, of: &str) -> Option<u64> {
 fn says(rows: &[SubmissionRow]) -> String {
     let by_share = |a: &&SubmissionRow, b: &&SubmissionRow| a.share().total_cmp(&b.share());
     let two_parts = || rows.iter().filter(|row| row.completion > 0);
-    let formatted = |row: &SubmissionRow| format!("{} for {}", named(row.benchmark), text::percent(row.share()));
+    let formatted = |row: &SubmissionRow| format!("{} of it with {}", text::percent(row.share()), named(row.benchmark));
     match (two_parts().min_by(by_share), two_parts().max_by(by_share)) {
         (Some(least), Some(most)) if least.benchmark.line().id != most.benchmark.line().id => {
-            format!("Of a typical one, submission keeps {} and {}.", formatted(least), formatted(most))
+            format!(
+                "Of the median time, submission blocks the caller for {}, and for {}.",
+                formatted(least),
+                formatted(most)
+            )
         }
-        _ => "Submission is all there is: whoever asks waits.".into(),
+        _ => "There is only the submission: it blocks the caller until the data are there.".into(),
     }
 }
 

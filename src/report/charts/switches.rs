@@ -147,15 +147,14 @@ impl PointSet {
 
 /// How the curves are read, and how many points are not drawn.
 fn formatted(measured: &[&BenchmarkView], left_out: usize) -> String {
-    let reading = "A handoff less the same pipe calls and the same touching by one task with one hot set, as lat_ctx \
-                   and Li, Ding and Shen subtract. \u{201c}One task\u{201d} uses the sets of all tasks in turn without \
-                   any switch.";
+    let reading = "A handoff less the same pipe calls and memory accesses by one task with one hot working set, which \
+                   is what lat_ctx and Li, Ding and Shen subtract. \u{201c}One task\u{201d} uses the working sets of \
+                   all tasks in turn, without any switch.";
     let left_out = match left_out {
         0 => String::new(),
-        some => format!(
-            " {} with nothing to touch, or not told apart from 0: in the data alone.",
-            text::count(some, "point")
-        ),
+        some => {
+            format!(" {} with a working set of 0, or not told from 0, in the data only.", text::count(some, "point"))
+        }
     };
     let marks = key(measured, 1).map_or_else(String::new, |key| format!(" {key}"));
     format!("{reading}{left_out}{marks}")
@@ -230,7 +229,7 @@ fn says(curves: &[SwitchSeries]) -> String {
     match curve.direct() {
         None => format!("{whole}."),
         Some(direct) => format!(
-            "{whole}, with nothing to touch {}: the difference, {}, is what the caches cost.",
+            "{whole}, with a working set of 0 {}: the difference, {}, is the cost of the caches.",
             text::nanos(direct),
             text::nanos(largest.nanos() - direct)
         ),
