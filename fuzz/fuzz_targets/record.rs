@@ -12,7 +12,7 @@ use switchcost::report::{Catalogue, files, group_table, notes};
 fuzz_target!(|bytes: &[u8]| {
     let Ok(salvage) = salvage_from(Cursor::new(bytes), Path::new("records.jsonl")) else { return };
     let run = salvage.run;
-    if run.machines.is_empty() && run.benchmarks.is_empty() {
+    if run.hosts.is_empty() && run.benchmarks.is_empty() {
         return;
     }
     let _ = (group_table(&run.benchmarks), notes(&run.benchmarks));
