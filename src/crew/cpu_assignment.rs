@@ -20,22 +20,22 @@ pub struct CpuAssignment {
 }
 
 impl CpuAssignment {
-    /// All tasks anywhere on `cpus`.
+    /// All tasks share one mask, which is all of `cpus`.
     pub fn shared(placement: Placement, cpus: Vec<CpuId>) -> Self {
         Self { placement, masks: vec![CpuMask { cpus }] }
     }
 
-    /// One CPU per CPU mask, taken in turn.
+    /// A mask for each of `cpus`; tasks take them in turn.
     pub fn in_turn(placement: Placement, cpus: &[CpuId]) -> Self {
         Self { placement, masks: cpus.iter().map(|&cpu| CpuMask { cpus: vec![cpu] }).collect() }
     }
 
-    /// The placement this came from.
+    /// The placement that this assignment realises.
     pub fn placement(&self) -> Placement {
         self.placement
     }
 
-    /// Where task number `task` sits; the driver is task 0.
+    /// The mask of task number `task`; the driver is task 0.
     pub fn cpu_mask(&self, task: usize) -> &CpuMask {
         &self.masks[task % self.masks.len()]
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_take_seats_in_turn() {
+    fn tasks_take_masks_in_turn() {
         let assignment = CpuAssignment::in_turn(Placement::SameLlc, &[CpuId(4), CpuId(2)]);
         assert_eq!(assignment.cpu_mask(0).cpus, [CpuId(4)]);
         assert_eq!(assignment.cpu_mask(3).cpus, [CpuId(2)]);

@@ -38,7 +38,7 @@ pub enum Failure {
         /// What it said, or that it panicked.
         reason: String,
     },
-    /// Nothing happened for too long: the watchdog's verdict.
+    /// The watchdog waited longer than the timeout.
     #[error("{what} did not finish within {after:?}")]
     TimedOut {
         /// What was waited for.
@@ -46,7 +46,7 @@ pub enum Failure {
         /// For how long.
         after: Duration,
     },
-    /// The operations it says it did are not those it was asked for.
+    /// The mechanism did not do as many operations as it was asked for.
     #[error("asked for {asked} operations, {done} were done")]
     Miscounted {
         /// As asked, rounded up to whole laps.
@@ -68,8 +68,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Of the system call that was to make one more of `what`: what it says where it is a limit that was met, and a
-    /// plain failure otherwise.
+    /// The failure of a system call that was to create one more of `what`: [`Failure::Exhausted`] where its error is
+    /// that of a limit, [`Failure::Sys`] otherwise.
     pub fn of_one_more(what: &'static str, reached: u64, error: SysError) -> Self {
         match error.errno {
             // ENOMEM is also what mmap(2) says at vm.max_map_count.
@@ -80,7 +80,7 @@ impl Failure {
         }
     }
 
-    /// For the errors that runtimes and libraries hand out.
+    /// The failure of a runtime or another library, with the error's text.
     pub fn library(library: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Library { library, reason: reason.to_string() }
     }

@@ -1,4 +1,4 @@
-//! The forked tasks of a crew.
+//! The tasks of a crew that are processes: forking, handshake and teardown.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex};
@@ -18,14 +18,14 @@ use crate::sys::process::{
     close_copy, die_with_parent, end_by, fork_running, keep_only, prepare_name, take_name, wait_until,
 };
 
-/// The forked tasks that are alive, which the driver's owner looks at as well.
+/// The process ids of the forked tasks that are alive. The owner of the driver reads them too.
 pub(super) type ChildPids = Arc<Mutex<Vec<Pid>>>;
 
-/// A forked task did what it was there for.
+/// The exit status of a forked task whose body returned true.
 const FINE: i32 = 0;
-/// Its body said that it failed.
+/// The exit status of a forked task whose body returned false.
 const FAILED: i32 = 1;
-/// It is not on the CPUs of its CPU mask.
+/// The exit status of a forked task that could not be moved to its CPU mask.
 const MISPLACED: i32 = 2;
 
 #[derive(Debug)]
@@ -36,14 +36,14 @@ pub(super) struct ForkedTasks {
     forked: usize,
 }
 
-/// What a forked task tells its crew.
+/// A forked task's handle for telling its crew that it is ready.
 #[derive(Debug)]
 pub struct ReadyProcess<'a>(BorrowedFd<'a>);
 
 impl ReadyProcess<'_> {
-    /// The task holds all it needs; its next step is to wait for work. Called once.
+    /// Says that the task holds all it needs, and that its next step is to wait for work. To be called once.
     pub fn signal(&self) {
-        // When nobody reads any more, the crew has given up and the task is told to end.
+        // The write fails when the crew has stopped reading; then the crew has given up and tells the task to end.
         let _ = write_byte(self.0, 1);
         close_copy(self.0);
     }
@@ -90,7 +90,7 @@ impl ForkedTasks {
 
     /// Waits until every forked task is ready, or one has ended.
     pub(super) fn await_ready(&mut self, deadline: Instant, timeout: Duration) -> Result<(), Failure> {
-        // Dropped at the end, so that the pipe is gone before the first batch.
+        // Dropped at the end of this function, so that the pipe is closed before the first batch.
         let Some(ready) = self.ready.take() else { return Ok(()) };
         let mut left = self.forked;
         while left > 0 {
@@ -123,7 +123,7 @@ impl ForkedTasks {
         Ok(())
     }
 
-    /// Waits for every forked task to end, since they have been told to, and kills those that do not.
+    /// Waits for every forked task to end, which the operation has told them to, and kills those that do not.
     pub(super) fn shut_down(&mut self, deadline: Instant) -> Result<(), Failure> {
         let children = std::mem::take(&mut *lock(&self.children));
         let mut outcome = Ok(());
@@ -144,7 +144,7 @@ impl ForkedTasks {
 
 impl Drop for ForkedTasks {
     fn drop(&mut self) {
-        // Nobody is left after `shut_down`.
+        // After `shut_down` no process is left.
         for child in std::mem::take(&mut *lock(&self.children)) {
             end_by(child, Instant::now());
         }

@@ -7,22 +7,24 @@ use crate::sys::spinner::Spinner;
 use crate::terms::{Idle, Unsupported};
 use crate::units::CpuId;
 
-/// Keeps the machine as it was asked to be.
+/// Holds the idle state until it is dropped.
 #[derive(Debug)]
 pub enum IdleGuard {
-    /// Nothing to keep.
+    /// The machine's own setting, for which nothing is held.
     Nothing,
-    /// The request for polling.
+    /// The open `/dev/cpu_dma_latency`, which makes idle CPUs poll.
     Polling(PollingIdle),
-    /// The spinning processes.
+    /// One spinning process for each CPU.
     Spinning(Vec<Spinner>),
 }
 
 impl IdleGuard {
-    /// Puts the machine, or of it `cpus`, in the state `idle` until the guard is dropped.
+    /// Puts CPUs into the state `idle` until the guard is dropped: `cpus` for [`Idle::Spinner`], all of the machine for
+    /// [`Idle::Poll`].
     ///
     /// # Errors
-    /// When the machine has no such device or does not let this user hold it; when no process can be made.
+    /// `Unsupported` when the machine has no such device or does not let this user open it, and when no process can be
+    /// created.
     pub fn hold(idle: Idle, cpus: &[CpuId]) -> Result<Self, Unsupported> {
         match idle {
             Idle::Default => Ok(Self::Nothing),

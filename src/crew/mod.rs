@@ -1,11 +1,11 @@
-//! Tasks and where they run: spawning, pinning, naming, handshakes, deadlines and the end of it all, once for
-//! every mechanism.
+//! Tasks and where they run: spawning, pinning, naming, handshakes, deadlines and teardown, written once for every
+//! mechanism.
 //!
-//! An instance of a mechanism is a small company. The [`Driver`] is its first task: it sets the mechanism up,
-//! performs the first and the last operation of every batch, takes both timestamps, and takes everything down.
-//! The other tasks it spawns through the [`Crew`] it is handed. All of them descend from the driver's thread, so
-//! whatever is attached to that thread before set-up (counters with `inherit`, an affinity mask) reaches them
-//! all, and never reaches the main thread, which only asks and waits.
+//! The [`Driver`] is the first task of an instance. Its thread sets the mechanism up, performs the first and the last
+//! operation of every batch, takes both timestamps, and takes the instance down. It spawns the other tasks through a
+//! [`Crew`]. All of them descend from the driver's thread, so what is attached to that thread before set-up (counters
+//! with `inherit`, an affinity mask) reaches all of them. It never reaches the main thread, which sends requests to the
+//! driver and waits for the answers.
 
 mod cpu_assignment;
 mod driver;
@@ -48,7 +48,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The text of a panic.
+/// The message that a task panicked with, where it is text.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".into())
@@ -62,8 +62,8 @@ pub struct Crew {
     timeout: Duration,
 }
 
-/// Who spawns threads for a crew. A task that takes one along spawns further tasks, as its own descendants: they share
-/// the descriptor table that it has by then.
+/// Spawns threads for a crew. A task that holds one can spawn further tasks as its own descendants; they share the
+/// descriptor table that the task has at that moment.
 #[derive(Debug, Clone)]
 pub struct Spawner {
     assignment: CpuAssignment,
@@ -88,14 +88,14 @@ struct TaskCounts {
     threads: Vec<Pthread>,
 }
 
-/// What a task tells its crew.
+/// A task's handle for telling its crew that it is ready.
 #[derive(Debug)]
 pub struct Ready {
     monitor: Arc<TaskMonitor>,
 }
 
 impl Ready {
-    /// The task holds all it needs; its next step is to wait for work.
+    /// Says that the task holds all it needs, and that its next step is to wait for work. To be called once.
     pub fn signal(&self) {
         lock(&self.monitor.state).ready += 1;
         self.monitor.changed.notify_all();
@@ -108,12 +108,12 @@ impl Crew {
         Self { spawner, processes: ForkedTasks::new(children), timeout }
     }
 
-    /// Where the tasks sit.
+    /// The CPU masks of the tasks.
     pub fn assignment(&self) -> &CpuAssignment {
         &self.spawner.assignment
     }
 
-    /// How long set-up may take, all of it.
+    /// How long the whole set-up may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -123,7 +123,8 @@ impl Crew {
         self.spawner.name(task)
     }
 
-    /// For a task that spawns further ones. It must have spawned them all when it signals that it is ready.
+    /// A spawner for a task that spawns further tasks. The task must have spawned all of them before it signals that it
+    /// is ready.
     pub fn spawner(&self) -> Spawner {
         self.spawner.clone()
     }
@@ -162,7 +163,8 @@ impl Crew {
     /// Waits until every task spawned or forked so far has signalled that it is ready.
     ///
     /// # Errors
-    /// The first failure of a task, one that ended instead, or the crew's timeout.
+    /// The first failure of a task; [`Failure::Ended`] when a task returned without a signal; [`Failure::TimedOut`]
+    /// after the crew's timeout.
     pub fn await_ready(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + self.timeout;
         self.processes.await_ready(deadline, self.timeout)?;
@@ -189,7 +191,7 @@ impl Crew {
         lock(&self.monitor().state).failure.clone()
     }
 
-    /// Waits for every task to end; they have been told to.
+    /// Waits for every task to end. The operation has been dropped by now, which tells them to.
     fn shut_down(mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + self.timeout;
         let processes = self.processes.shut_down(deadline);
@@ -227,18 +229,18 @@ impl Spawner {
         format!("{}{task}", self.prefix)
     }
 
-    /// Makes `failure` the crew's, unless it has one. To be called before what the task holds is dropped: its
-    /// neighbours end by that, and must not be taken for the ones that failed.
+    /// Makes `failure` that of the crew, unless the crew has one already. A task must call it before it drops what it
+    /// holds: other tasks end when that is dropped, and must not be taken for the one that failed.
     #[must_use]
     pub fn report(&self, failure: Failure) -> Failure {
         lock(&self.monitor.state).failure.get_or_insert_with(|| failure.clone());
         failure
     }
 
-    /// As [`Crew::spawn`].
+    /// Spawns task number `task` as a thread in its CPU mask, on the terms of [`Crew::spawn`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Crew::spawn`].
     pub fn spawn<F>(&self, task: usize, body: F) -> Result<(), Failure>
     where
         F: FnOnce(&Ready) -> Result<(), Failure> + Send + 'static,
@@ -266,7 +268,8 @@ impl Spawner {
             drop(state);
             monitor.changed.notify_all();
         };
-        // Counted before it can signal, so that nobody believes all to be ready while one is being spawned.
+        // Counted before the thread can signal, so that `await_ready` never finds all of them ready while one is still
+        // being spawned.
         lock(&self.monitor.state).spawned += 1;
         let started = Pthread::start(STACK, life);
         let mut state = lock(&self.monitor.state);

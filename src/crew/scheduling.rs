@@ -7,7 +7,7 @@ use crate::sys::SysError;
 use crate::sys::sched::{self, Attributes};
 use crate::terms::{Class, Policy, Unsupported};
 
-/// One above the lowest real-time priority: room for somebody else's lowest, far below the kernel's own threads.
+/// One above the lowest real-time priority, so that other programs can use the lowest; far below the kernel's threads.
 const PRIORITY: u32 = 2;
 
 /// The number of `class` in the kernel's interface (sched(7)).
@@ -22,10 +22,10 @@ fn number(class: Class) -> u32 {
     number.unsigned_abs()
 }
 
-/// Schedules the calling thread, and what it creates from now on, by `policy`; it is read back.
+/// Schedules the calling thread, and the threads and processes it creates from now on, by `policy`, and reads it back.
 ///
 /// # Errors
-/// `Unsupported` when it is not permitted, or the kernel knows no slices.
+/// `Unsupported` when the policy is not permitted, or when the kernel has no slices.
 pub(super) fn adopt(policy: Policy) -> Result<(), Failure> {
     if policy.is_default() {
         return Ok(());
@@ -36,7 +36,7 @@ pub(super) fn adopt(policy: Policy) -> Result<(), Failure> {
     let me = Pid::from_raw(0);
     sched::set(me, asked).map_err(|error| refused(policy, &error))?;
     let got = sched::get(me)?;
-    // Without a wish the kernel tells its own slice.
+    // When no slice was asked for, the kernel reports its own.
     let slice_kept = slice_ns == 0 || got.slice_ns == slice_ns;
     if (got.policy, got.priority) == (asked.policy, asked.priority) && slice_kept {
         return Ok(());

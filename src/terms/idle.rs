@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Idle {
-    /// As the machine is set up.
+    /// Idle CPUs sleep as the machine is set up.
     #[default]
     Default,
     /// Idle CPUs poll: `/dev/cpu_dma_latency` is held at 0 µs while the benchmark runs.
@@ -20,7 +20,7 @@ pub enum Idle {
 }
 
 impl Idle {
-    /// Every choice.
+    /// Every idle mode, in the order in which messages list them.
     pub const ALL: [Self; 3] = [Self::Default, Self::Poll, Self::Spinner];
 
     /// The word on the command line and in records.
@@ -39,7 +39,7 @@ impl fmt::Display for Idle {
     }
 }
 
-/// A word that is no idle mode.
+/// The error for a word that is no idle mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("idle is `default`, `poll` or `spinner`, not `{0}`")]
 pub struct UnknownIdle(pub String);

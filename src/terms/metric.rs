@@ -77,7 +77,7 @@ pub struct CurveAxis {
 
 /// A histogram of values with three significant digits, from 1 to an hour in nanoseconds; what is less counts as 1.
 ///
-/// In a record it is an object of its percentiles, for whoever reads it with jq, and `hdr`, all of it in the
+/// In a record it is an object of its percentiles, for readers with jq, and `hdr`: the whole histogram in the
 /// interchange format of HdrHistogram (V2, compressed, base64), from which it is read back.
 #[derive(Clone, PartialEq)]
 pub struct ValueHistogram(Histogram<u64>);
@@ -86,7 +86,7 @@ pub struct ValueHistogram(Histogram<u64>);
 const HIGHEST: u64 = 3_600_000_000_000;
 
 impl ValueHistogram {
-    /// Without any value.
+    /// A histogram without values.
     pub fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, HIGHEST, 3);
         Self(histogram.expect("the bounds and the digits are constants that the histogram accepts"))
@@ -109,7 +109,7 @@ impl ValueHistogram {
         debug_assert!(added.is_ok(), "{added:?}");
     }
 
-    /// How many values.
+    /// How many values were added.
     pub fn count(&self) -> u64 {
         self.0.len()
     }

@@ -1,17 +1,17 @@
 //! What makes this machine noisy, why that matters, and the command that quietens it.
 //!
 //! Address space randomisation is not among it: rounds are fresh processes, and a layout drawn anew for each is
-//! what keeps one lucky layout from passing for the truth (Mytkowicz et al., "Producing Wrong Data Without Doing
+//! what keeps one lucky layout from deciding the result (Mytkowicz et al., "Producing Wrong Data Without Doing
 //! Anything Obviously Wrong!", ASPLOS 2009).
 
 use serde::{Deserialize, Serialize};
 
 use super::host::{Host, Moment, RlimitValue};
 
-/// Above this load somebody else's work is likely to run beside ours.
+/// A load average above this means that other programs are likely to run during a measurement.
 const QUIET_LOAD: f64 = 0.5;
 
-/// Steal since boot above which the hypervisor's other guests are felt: one part in a thousand.
+/// The share of steal since boot above which other guests of the hypervisor disturb figures: one part in a thousand.
 const FELT_STEAL: f64 = 0.001;
 
 /// Idle states slower to leave than this, in microseconds, cost more than the handoff they delay.
@@ -31,7 +31,7 @@ pub struct NoiseWarning {
     pub remedy: String,
 }
 
-/// What makes `host` noisy at this `moment`. Nothing that could not be read is warned of.
+/// What makes `host` noisy at this `moment`. There is no warning of what could not be read.
 pub fn warnings(host: &Host, moment: &Moment) -> Vec<NoiseWarning> {
     let single = [
         few_cpus(host),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that can be varied.
+/// One thing of a mechanism that can be varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
     /// As on the command line and in records: `tasks`.
@@ -21,7 +21,7 @@ pub struct Parameter {
 pub enum Domain {
     /// A whole number from `min` to `max`.
     Number {
-        /// When nothing is said.
+        /// The value when the command line gives none.
         default: u64,
         /// The least.
         min: u64,
@@ -54,7 +54,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A value that a parameter does not take.
+/// The error for a value that a parameter does not take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
     /// Not a number, or one out of bounds.
@@ -82,7 +82,7 @@ pub enum ParameterError {
 }
 
 impl Domain {
-    /// The value when nothing is said.
+    /// The value when the command line gives none.
     pub fn default(self) -> Value {
         match self {
             Self::Number { default, .. } => Value::Number(default),
@@ -92,10 +92,10 @@ impl Domain {
 }
 
 impl Parameter {
-    /// Reads a value for this parameter.
+    /// Reads a value of this parameter; numbers may have underscores between their digits.
     ///
     /// # Errors
-    /// When it is not one, with those there are.
+    /// When the parameter does not take it. The error lists the values that there are.
     pub fn parse(&self, given: &str) -> Result<Value, ParameterError> {
         match self.domain {
             Domain::Number { min, max, .. } => match given.replace('_', "").parse() {
@@ -124,7 +124,7 @@ impl Parameters {
         Self { values }
     }
 
-    /// Replaces the value of `parameter`.
+    /// The same values but for that of `parameter`, which becomes `value`.
     #[must_use]
     pub fn with(mut self, parameter: &Parameter, value: Value) -> Self {
         self.values.insert(parameter.name.into(), value);
@@ -134,7 +134,8 @@ impl Parameters {
     /// The number called `name`.
     ///
     /// # Panics
-    /// When the descriptor declares no such number: a mistake in the mechanism's file, which its tests meet.
+    /// When the descriptor declares no such number: a mistake in the mechanism's file, which the conformance test
+    /// finds.
     pub fn number(&self, name: &str) -> u64 {
         match self.values.get(name) {
             Some(Value::Number(number)) => *number,

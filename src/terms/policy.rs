@@ -12,18 +12,18 @@ pub enum Class {
     /// The fair scheduler's own, in which programs start.
     #[default]
     Other,
-    /// As that, and a task that wakes does not preempt.
+    /// The fair scheduler's, but a task that wakes does not preempt the one that runs.
     Batch,
-    /// Runs when nobody else wants to.
+    /// Runs only when no task of another class wants the CPU.
     Idle,
     /// Real-time: runs until it waits.
     Fifo,
-    /// Real-time: as that, in slices among equals.
+    /// Real-time: as `Fifo`, but tasks of equal priority take turns, a time slice each.
     Rr,
 }
 
 impl Class {
-    /// Every class.
+    /// Every class, in the order in which messages list them.
     pub const ALL: [Self; 5] = [Self::Other, Self::Batch, Self::Idle, Self::Fifo, Self::Rr];
 
     /// The word on the command line and in records.
@@ -49,7 +49,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// A word that is no policy.
+/// The error for a word that names no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no policy is called `{0}`; there are {names}", names = Class::ALL.map(Class::name).join(", "))]
 pub struct UnknownClass(pub String);
@@ -66,16 +66,17 @@ impl FromStr for Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The class.
+    /// The scheduling class.
     pub class: Class,
     /// The slice asked of the fair scheduler in microseconds; absent is the kernel's own.
     pub slice_us: Option<u64>,
 }
 
-/// The kernel keeps slices between 0.1 and 100 ms (kernel/sched/syscalls.c, `__setparam_fair`).
+/// The slices that a policy may have, in microseconds. The kernel cuts others to 0.1 to 100 ms
+/// (kernel/sched/syscalls.c, `__setparam_fair`).
 pub const SLICES_US: std::ops::RangeInclusive<u64> = 100..=100_000;
 
-/// A slice that no policy has.
+/// The error for a slice that no policy has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchSlice {
     /// Shorter or longer than the kernel keeps.
@@ -84,7 +85,7 @@ pub enum NoSuchSlice {
         least = SLICES_US.start(), most = SLICES_US.end()
     )]
     OutOfRange(u64),
-    /// Of a class that has none.
+    /// A slice for a real-time class, which has none.
     #[error("policy={0} has no slice; slice_us goes with other, batch and idle")]
     NoneAtAll(Class),
 }
@@ -93,7 +94,7 @@ impl Policy {
     /// A policy of this class with this slice.
     ///
     /// # Errors
-    /// When the kernel has no such policy.
+    /// When the class has no slice, or the slice is not in [`SLICES_US`].
     pub fn new(class: Class, slice_us: Option<u64>) -> Result<Self, NoSuchSlice> {
         match slice_us {
             Some(slice) if !SLICES_US.contains(&slice) => Err(NoSuchSlice::OutOfRange(slice)),
@@ -102,7 +103,7 @@ impl Policy {
         }
     }
 
-    /// Whether it is what programs start with, which nothing is done for.
+    /// Whether it is the policy that programs start with, for which nothing has to be done.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is counted.
+/// What one operation of a mechanism is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
@@ -16,7 +16,7 @@ pub enum Unit {
     Task,
     /// A message, sent and received.
     Message,
-    /// One call into the kernel, or into what stands for it.
+    /// One call into the kernel, or what replaces one: the vDSO, a ring, another thread.
     Call,
     /// A sleeping task runs again.
     Wakeup,
@@ -24,7 +24,7 @@ pub enum Unit {
     Request,
     /// A block of a file read.
     Read,
-    /// The blocks of user code behind a call, which is no part of them.
+    /// The blocks of user code that run after a call; the call itself is not part of them.
     Trial,
 }
 

@@ -19,7 +19,7 @@ use crate::sys::usage;
 use crate::terms::{Metric, Policy, ResourceUsage};
 use crate::units::{Nanos, Ops};
 
-/// Drivers run loops of their own and whole runtimes.
+/// The stack of a driver thread, which may run a whole asynchronous runtime.
 const STACK: usize = 2 * 1024 * 1024;
 
 /// One timed run of operations.
@@ -27,12 +27,12 @@ const STACK: usize = 2 * 1024 * 1024;
 pub struct Batch {
     /// How many operations were done.
     pub ops: Ops,
-    /// From before the first to after the last, by the task that did both.
+    /// The time from before the first operation to after the last, read by the task that performed both.
     pub elapsed: Nanos,
 }
 
 impl Batch {
-    /// Times `work`, which says how many operations it did.
+    /// Times `work`, which returns how many operations it did.
     ///
     /// `Instant` is `CLOCK_MONOTONIC` through the vDSO: some 20 ns a reading, against batches of milliseconds. The
     /// two readings need no fence of their own: what lies between them makes system calls or waits for another
@@ -67,23 +67,24 @@ pub trait Operation {
     /// Performs `ops` operations, always a whole number of laps, and times them.
     ///
     /// # Errors
-    /// Whatever kept it from doing all of them.
+    /// What kept the operation from doing all of them.
     fn run(&mut self, ops: u64) -> Result<Batch, Failure>;
 
-    /// Takes what was found out over the batches since this was last called: nothing for most mechanisms, whose whole
-    /// result is the time of a batch.
+    /// Takes the metrics over the batches since the last call: none for most mechanisms, whose whole result is the time
+    /// of a batch.
     ///
     /// # Errors
-    /// Whatever kept it from telling.
+    /// What kept the operation from computing them.
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         Ok(Vec::new())
     }
 
-    /// What only hardware counters can tell, on the driver thread. It comes last, and only from an instance whose times
-    /// count for nothing, because its tasks are being counted: it may open counters and run what it likes.
+    /// Metrics that need hardware counters, taken on the driver thread. The harness calls this last, and only on an
+    /// instance whose times are not used because its tasks are being counted, so the operation may open counters and
+    /// run what it needs.
     ///
     /// # Errors
-    /// `Unsupported` where the machine does not count it, or whatever else kept it from telling.
+    /// `Unsupported` where the machine does not count the events, or what else kept the operation from computing them.
     fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         Ok(Vec::new())
     }
@@ -98,19 +99,19 @@ impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
 /// Where and under what name an instance runs.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
-    /// What the watchdog calls it: the benchmark's id.
+    /// The benchmark's id, for the watchdog's message.
     pub id: String,
-    /// Where the tasks sit.
+    /// The CPU masks of the tasks.
     pub assignment: CpuAssignment,
-    /// How they are scheduled.
+    /// The scheduling policy of all tasks.
     pub policy: Policy,
-    /// How long anything may take.
+    /// How long set-up, one batch, or teardown may take.
     pub timeout: Duration,
     /// Whether the driver marks the beginning and the end of each batch for a tracer ([`mark`]).
     pub marked: bool,
 }
 
-/// The main thread's hold on a driver.
+/// The main thread's handle to a driver.
 #[derive(Debug)]
 pub struct Driver {
     config: InstanceConfig,
@@ -135,12 +136,12 @@ enum DriverState {
     Answered(Result<Batch, Failure>),
     Reported(Result<Vec<Metric>, Failure>),
     Probed(SpeedProbe),
-    /// To end: it was told to, or given up on.
+    /// The driver is to end: it was told to, or the main thread gave up waiting for it.
     Stopping,
     Ended(Result<(), Failure>),
 }
 
-/// What the main thread asks of a driver.
+/// A request of the main thread to a driver.
 #[derive(Debug, Clone, Copy)]
 enum DriverRequest {
     Batch(u64),
@@ -195,8 +196,8 @@ impl Driver {
     /// Runs a batch and waits for it.
     ///
     /// # Errors
-    /// The operation's, a count that differs from `ops`, and the configuration's timeout. After an error the instance
-    /// is not to be used again.
+    /// The operation's errors; [`Failure::Miscounted`] when the count differs from `ops`; the configuration's timeout.
+    /// After an error the instance must not be used again.
     pub fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         self.link.put(DriverState::Requested(DriverRequest::Batch(ops)));
         let answered = |state: &DriverState| matches!(state, DriverState::Answered(_) | DriverState::Ended(_));
@@ -211,18 +212,18 @@ impl Driver {
         }
     }
 
-    /// Takes what the operation found out since this was last called.
+    /// Takes the operation's metrics since the last call.
     ///
     /// # Errors
-    /// The operation's, and the configuration's timeout.
+    /// The operation's errors, and the configuration's timeout.
     pub fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         self.request_metrics(DriverRequest::Metrics)
     }
 
-    /// What the operation can tell by hardware counters of its own: see [`Operation::counted_metrics`].
+    /// Takes the metrics that need hardware counters of the operation's own: see [`Operation::counted_metrics`].
     ///
     /// # Errors
-    /// The operation's, and the configuration's timeout.
+    /// The operation's errors, and the configuration's timeout.
     pub fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         self.request_metrics(DriverRequest::CountedMetrics)
     }
@@ -263,12 +264,12 @@ impl Driver {
         }
     }
 
-    /// What the names of all tasks of this instance begin with; no other instance on the machine shares it.
+    /// The prefix of the names of all tasks of this instance. No other instance on the machine has the same.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The forked tasks that are alive. They are in no getrusage(2) before they were waited for.
+    /// The forked tasks that are alive. getrusage(2) counts them only after they were waited for.
     pub fn processes(&self) -> Vec<Pid> {
         lock(&self.children).clone()
     }
@@ -332,8 +333,9 @@ impl Driver {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                // The thread may be stuck in a call that nothing here can interrupt: let it go, so that dropping this
-                // does not wait for it as well. If it was only slow it takes everything down when it comes back.
+                // The driver thread may be stuck in a call that nothing here can interrupt. It is detached, so that
+                // dropping this handle does not wait for it as well; if it was only slow, it takes the instance down
+                // when it comes back.
                 *state = DriverState::Stopping;
                 drop(self.thread.take());
                 let what = format!("{}: {what}", self.config.id);
@@ -346,7 +348,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Whoever wants the reason calls `stop`.
+        // A caller that wants the reason of a failure calls `stop`.
         let _ = self.end();
     }
 }
@@ -357,7 +359,7 @@ impl DriverLink {
         self.changed.notify_all();
     }
 
-    /// What the driver has to say; not when nobody waits for it any more.
+    /// Puts the driver's answer, unless the main thread has stopped waiting for it.
     fn tell(&self, news: DriverState) {
         let mut state = lock(&self.state);
         if !matches!(*state, DriverState::Stopping) {
@@ -387,14 +389,15 @@ fn serve(
     let mut operation = match set_up(&mut crew).and_then(|operation| crew.await_ready().map(|()| operation)) {
         Ok(operation) => operation,
         Err(failure) => {
-            // What set-up made so far is dropped, which tells its tasks to end; its own failure is the news.
+            // What set-up made so far is dropped, which tells its tasks to end. The failure to report is that of
+            // set-up.
             let _ = crew.shut_down();
             return Err(failure);
         }
     };
     link.tell(DriverState::Idle);
     while let Some(request) = link.next() {
-        // A task's failure explains the driver's better than the broken channel that the driver saw.
+        // The failure of a task explains more than the broken channel that the driver saw.
         let explained = |failure| crew.failure().unwrap_or(failure);
         link.tell(match request {
             DriverRequest::Batch(ops) if marked => {
@@ -410,7 +413,7 @@ fn serve(
     crew.shut_down()
 }
 
-/// What the driver does for its own handshake with the main thread then lies outside the marks.
+/// Runs a batch between two marks. The driver's handshake with the main thread lies outside them.
 fn run_marked(operation: &mut dyn Operation, ops: u64) -> Result<Batch, Failure> {
     mark::leave(mark::BATCH_BEGINS);
     let answer = operation.run(ops);

@@ -11,9 +11,10 @@ pub struct Kernel {
     pub version: Option<String>,
     /// `uname -m`.
     pub architecture: Option<String>,
-    /// The boot parameters that are the kernel's own: without the program it starts first, and what that is handed.
+    /// The boot parameters that are the kernel's own: without the program that it starts first and the arguments of
+    /// that program.
     pub command_line: Option<String>,
-    /// When a running task can be made to yield inside the kernel.
+    /// Where in the kernel a running task can be preempted.
     pub preemption: Option<Preemption>,
     /// The scheduler tick in Hz (`CONFIG_HZ`).
     pub tick_hz: Option<u32>,
@@ -34,9 +35,9 @@ pub struct Preemption {
 pub enum PreemptionModel {
     /// Kernel code is left only when it returns or sleeps.
     None,
-    /// And at explicit points.
+    /// As `None`, and at explicit points.
     Voluntary,
-    /// And everywhere outside critical sections.
+    /// As `Voluntary`, and everywhere outside critical sections.
     Full,
     /// As `Full` for real-time tasks; others wait for the next tick (since 6.12).
     Lazy,
@@ -47,7 +48,7 @@ pub enum PreemptionModel {
 }
 
 impl PreemptionModel {
-    /// In words.
+    /// The model in words, for tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -70,13 +71,14 @@ pub struct ClockSource {
 }
 
 impl Kernel {
-    /// The value of the boot parameter `name=value`; of several the last, which is the one that counts.
+    /// The value of the boot parameter `name=value`. Of several with this name it is the last, which the kernel uses.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         boot_parameter(self.command_line.as_deref()?, name)
     }
 }
 
-/// The value of the boot parameter `name=value` on a command line; of several the last, which is the one that counts.
+/// The value of the boot parameter `name=value` on `command_line`. Of several with this name it is the last, which the
+/// kernel uses.
 pub fn boot_parameter<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
     let value = |word: &'a str| word.strip_prefix(name)?.strip_prefix('=');
     command_line.split_whitespace().filter_map(value).next_back()

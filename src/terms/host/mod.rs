@@ -62,9 +62,9 @@ pub struct Host {
     pub unread: Vec<UnreadFact>,
 }
 
-/// What tells one host from another. Left out are what changes by itself (load, free memory), what depends on
-/// who asks (limits, control groups, whatever only root can read), and `MemTotal`, which moves by a few pages
-/// from boot to boot.
+/// What tells one host from another. Left out are what changes by itself (load, free memory), what depends on the user
+/// (limits, control groups, files that only root can read), and `MemTotal`, which differs by a few pages from boot to
+/// boot.
 #[derive(Serialize)]
 struct Identity<'a> {
     processor: &'a Processor,
@@ -97,8 +97,8 @@ impl Host {
         format!("{:016x}", fnv1a(&json))
     }
 
-    /// This host as a record keeps it, which is passed on: without the directories of its control groups, whose names
-    /// tell of services, containers and users and change no figure. Their limits stay.
+    /// This host as a record keeps it, which may be published: without the directories of its control groups, whose
+    /// names tell of services, containers and users and change no figure. Their limits stay.
     #[must_use]
     pub fn for_the_record(mut self) -> Self {
         for level in &mut self.cgroups {

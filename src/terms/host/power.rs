@@ -41,7 +41,7 @@ pub struct CpuIdle {
     pub states: Vec<IdleState>,
 }
 
-/// One idle state.
+/// One idle state of a CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdleState {
     /// The driver's name for it: `C1E`.

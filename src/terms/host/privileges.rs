@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RlimitValue {
-    /// Not above this.
+    /// A bound: the value may not exceed this.
     At(u64),
     /// No bound.
     Unlimited,
@@ -27,11 +27,11 @@ pub struct Rlimit {
 /// A capability that changes what can be measured here, by its bit (capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// Most of what root may.
+    /// `CAP_SYS_ADMIN`: most administrative calls.
     SysAdmin = 21,
-    /// Raise limits.
+    /// `CAP_SYS_RESOURCE`: exceed limits, and raise hard ones.
     SysResource = 24,
-    /// Count everything.
+    /// `CAP_PERFMON`: count any event of any process.
     Perfmon = 38,
 }
 

@@ -15,7 +15,7 @@ pub struct Topology {
     pub caches: Vec<Cache>,
 }
 
-/// One online CPU.
+/// One online CPU, and what it shares with others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogicalCpu {
     /// The kernel's number.
@@ -35,7 +35,7 @@ pub struct LogicalCpu {
     pub node: u32,
 }
 
-/// One cache.
+/// One cache, and the CPUs that share it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
     /// Distance from the core, 1 being the nearest.
