@@ -61,7 +61,7 @@ struct Mount<'a> {
     /// The group that the mount point shows.
     root: &'a str,
     point: &'a str,
-    /// Version 1: the controllers that live here.
+    /// The controllers of this hierarchy, in version 1.
     controllers: Vec<&'a str>,
 }
 
@@ -120,7 +120,7 @@ impl<'a> Mount<'a> {
     fn directories(&self, group: &str) -> Vec<String> {
         let point = self.point.trim_end_matches('/');
         let below = group.strip_prefix(self.root.trim_end_matches('/')).unwrap_or_default();
-        // A group outside what the mount shows: only the mount point can be told.
+        // The group lies outside what the mount shows, so only the mount point itself can be read.
         let inside = below.starts_with('/') && below.split('/').all(|part| part != "..");
         let below = if inside { below.trim_end_matches('/') } else { "" };
         let ends = below.match_indices('/').map(|(end, _)| end).chain([below.len()]);

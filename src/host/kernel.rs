@@ -95,9 +95,9 @@ fn architecture(facts: &mut FactReader<'_>) -> Option<String> {
     facts.text("architecture", PATH)
 }
 
-/// The boot parameters without what is not the kernel's: everything behind `--` goes to the first program
-/// (Documentation/admin-guide/kernel-parameters.rst), and which program that is changes no figure. Both tell of a site
-/// what does not belong into a record that is passed on.
+/// The boot parameters that are the kernel's own. Everything behind `--` goes to the first program
+/// (Documentation/admin-guide/kernel-parameters.rst), and which program that is changes no figure. Both may tell of a
+/// site what does not belong into a record that may be published.
 fn of_the_kernel(line: &str) -> String {
     let own = line.split_whitespace().take_while(|word| *word != "--");
     own.filter(|word| !word.starts_with("init=") && !word.starts_with("rdinit=")).collect::<Vec<_>>().join(" ")

@@ -1,5 +1,5 @@
-//! What this process may still open, start, map and touch: asked before something large is set up, so that the
-//! answer is a limit by name and the command that raises it, instead of `EAGAIN` half-way.
+//! What this process may still open, start, map and touch. It is read before something large is set up, so that the
+//! answer is the name of a limit and the command that raises it, instead of `EAGAIN` half way.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +23,13 @@ pub const MAPS_PER_ARENA: u64 = 2;
 /// `M_ARENA_MAX`).
 const ARENAS_PER_CPU: u64 = 8;
 
-/// Numbers below this are not given out again once the kernel has gone round (`RESERVED_PIDS`, `kernel/pid.c`).
+/// Process ids below this are not used again after the counter has wrapped (`RESERVED_PIDS`, `kernel/pid.c`).
 const RESERVED_PIDS: u64 = 300;
 
 /// The largest `kernel.pid_max` of a 64-bit kernel (`PID_MAX_LIMIT`, `include/linux/threads.h`).
 const LARGEST_PID_MAX: u64 = 4 << 20;
 
-/// What something is going to need, on top of what is in use.
+/// What an instance is going to need, on top of what is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
     /// File descriptors in one table of this process.
@@ -146,7 +146,7 @@ impl Limits {
         let mut limits = descriptors(&mut facts, &process);
         limits.extend(tasks(&mut facts, &process));
         limits.extend(maps(&mut facts));
-        // What listen(2) is asked for beyond it is cut down in silence, and connections are then dropped.
+        // listen(2) cuts a longer backlog down to this without an error, and connections beyond it are dropped.
         limits.extend(sysctl(&mut facts, "net.core.somaxconn", Resource::Connections, 0));
         limits.extend(available_memory(&mut facts));
         for level in cgroup::observe(&mut facts) {

@@ -53,8 +53,8 @@ const SYSCTLS: [&str; 18] = [
 ];
 
 impl Host {
-    /// Reads everything there is to read below `root`. Takes milliseconds: a few dozen small files, and about
-    /// twenty for each online CPU.
+    /// Observes the machine below `root`. It takes milliseconds: a few dozen small files, and about twenty for each
+    /// online CPU.
     pub fn observe(root: &Root) -> Host {
         let mut facts = FactReader::new(root);
         let cpuinfo = facts.text("processor description", "/proc/cpuinfo").unwrap_or_default();

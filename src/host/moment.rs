@@ -1,11 +1,11 @@
-//! What changes all the time: taken once at the start and once at the end of a run.
+//! How busy the machine is: observed at the start and at the end of a run.
 
 use super::processor::current_mhz;
 use super::root::Root;
 use crate::terms::host::{CpuTicks, Moment};
 
 impl Moment {
-    /// Reads the moment below `root`.
+    /// Observes how busy the machine below `root` is now.
     pub fn observe(root: &Root) -> Moment {
         let loadavg = root.text("/proc/loadavg").unwrap_or_default();
         let tasks = tasks(&loadavg);

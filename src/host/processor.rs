@@ -141,7 +141,7 @@ fn identification(cpuinfo: &str) -> Vec<String> {
     kinds
 }
 
-/// The name of the core, or what stands for one, where no line is called `model name`.
+/// The name of the core, or its identification numbers, where no line is called `model name`.
 fn model_elsewhere(cpuinfo: &str) -> Option<String> {
     let named = ["Model Name", "uarch", "cpu model", "cpu"].iter().find_map(|key| field(cpuinfo, key));
     let numbers = || {

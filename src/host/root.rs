@@ -46,7 +46,7 @@ impl Root {
         Self(path.into())
     }
 
-    /// Whether this is the running system, so that system calls and files speak of the same machine.
+    /// Whether this is the running system, so that system calls and files describe the same machine.
     pub fn is_running_system(&self) -> bool {
         self.0 == Path::new("/")
     }
@@ -99,7 +99,7 @@ impl Root {
 
     /// The error of a file at `path` whose `text` is not `expected`.
     pub(super) fn malformed(&self, path: &str, expected: &str, text: &str) -> HostError {
-        // Enough to recognise the file by; a whole one would drown the message.
+        // Sixty characters are enough to recognise the file by.
         let found = text.chars().take(60).collect();
         HostError::Malformed { path: self.path(path), expected: expected.to_owned(), found }
     }
@@ -120,7 +120,7 @@ impl<'a> FactReader<'a> {
         self.unread
     }
 
-    /// Writes down that `what` is missing: once, for what every one of 256 CPUs lacks is one fact.
+    /// Notes that `what` is missing, once: what each of 256 CPUs lacks is one fact.
     pub(super) fn miss(&mut self, what: &str, path: &str, reason: impl Into<String>) {
         if self.unread.iter().all(|line| line.what != what) {
             let (what, path) = (what.to_owned(), path.to_owned());
@@ -128,7 +128,7 @@ impl<'a> FactReader<'a> {
         }
     }
 
-    /// Writes down that `what` is missing, unless there is a file at `path`.
+    /// Notes that `what` is missing, unless there is a file at `path`.
     pub(super) fn look_for(&mut self, what: &str, path: &str) {
         if let Err(error) = self.root.path(path).metadata() {
             self.miss(what, path, error.to_string());

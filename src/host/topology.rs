@@ -109,7 +109,7 @@ fn cache(facts: &FactReader<'_>, directory: &str, id: CpuId, online: &BTreeSet<C
         "Unified" => CacheKind::Unified,
         _ => return None,
     };
-    // Without the list nobody knows who shares it, and a cache assumed to be private would be a wrong answer.
+    // Without the list it is not known which CPUs share the cache, and to assume that it is private would be wrong.
     let shared = parse_cpu_list(&read("shared_cpu_list")?)?;
     Some(Cache {
         level: read("level")?.parse().ok()?,

@@ -63,7 +63,7 @@ fn from_sysfs(facts: &FactReader<'_>) -> Option<Clue> {
 }
 
 fn from_firmware(vendor: Option<&str>, product: Option<&str>) -> Option<Clue> {
-    // Bare-metal instances bear the cloud's name too.
+    // Bare-metal instances have the cloud's name in the firmware too.
     if product.is_some_and(|product| product.contains("metal")) {
         return None;
     }
@@ -115,7 +115,7 @@ fn from_clock(clock: &ClockSource) -> Option<Clue> {
     Some(Clue { evidence: format!("clock source {source}"), hypervisor: Some(name.to_owned()) })
 }
 
-/// Small virtual machines without firmware or PCI are told of their devices on the command line.
+/// Small virtual machines without firmware or PCI learn of their devices from the command line.
 fn from_command_line(kernel: &Kernel) -> Option<Clue> {
     kernel.parameter("virtio_mmio.device")?;
     Some(Clue { evidence: "boot parameter virtio_mmio.device".to_owned(), hypervisor: None })

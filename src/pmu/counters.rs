@@ -1,4 +1,4 @@
-//! Opening the events of a plan, switching between its sets, reading.
+//! The counters of a thread and its descendants: opening the events of a plan, switching between its sets, reading.
 
 use std::io;
 
@@ -89,7 +89,7 @@ impl Counters {
         let mut open_all = |events: &[Event]| -> Vec<OpenEvent> {
             let mut set: Vec<OpenEvent> = Vec::new();
             for event in events {
-                // What stands in for two events is counted once.
+                // An event that replaces two others is counted once.
                 let open = opener.open(event, &mut not_counted).filter(|open| !names.contains(&open.event));
                 names.extend(open.iter().map(|open| open.event.clone()));
                 set.extend(open);
@@ -249,8 +249,8 @@ impl OpenEvent {
     }
 }
 
-/// Counts the trial's work with the events of `set`, and with those that always count. What cannot be switched or read
-/// counts as far as anybody knows: the first sample will say what is wrong.
+/// Counts the trial's work with the events of `set`, and with those that always count. An event that
+/// cannot be switched or read is taken to count: the first sample will say what is wrong.
 pub(super) fn try_together(always: &mut [OpenEvent], set: &mut [OpenEvent]) -> Vec<TrialOutcome> {
     let members = set.len();
     let mut attempt = || -> Result<Vec<TrialOutcome>, PmuError> {

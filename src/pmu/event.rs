@@ -23,8 +23,8 @@ use crate::terms::NotCounted;
 /// | tracepoint | `sched:sched_switch` |
 ///
 /// A modifier says where the event is counted: `:u` in user mode, `:k` in the kernel, `:uk` or none in both
-/// (after a sysfs event's last slash the colon may be left out). Aliases are folded, so that records of different
-/// hands compare: [`Display`](fmt::Display) writes the one name of each event. Source: perf-list(1).
+/// (after a sysfs event's last slash the colon may be left out). Aliases are folded, so that records
+/// compare whichever alias was used: [`Display`](fmt::Display) writes the one name of each event. Source: perf-list(1).
 ///
 /// Parsing consults no machine. Whether a PMU or tracepoint exists here is found out when it is opened.
 ///
@@ -37,7 +37,7 @@ pub struct Event {
     pub(super) scope: EventScope,
 }
 
-/// Who counts.
+/// What counts the event: a PMU, the kernel's software, or a tracepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum EventSource {
     Hardware(Hardware),
@@ -48,7 +48,7 @@ pub(super) enum EventSource {
     Tracepoint { system: String, name: String },
 }
 
-/// Where it is counted.
+/// The mode in which the event is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventScope {
     Everywhere,
@@ -76,7 +76,7 @@ impl Event {
     /// sysfs event separate its terms.
     ///
     /// # Errors
-    /// Those of parsing the first event that is none; an empty event is one of them.
+    /// Those of parsing the first text that is no event; an empty one is none.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, PmuError> {
         let mut between_slashes = false;
         let separators = |c: char| {

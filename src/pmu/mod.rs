@@ -96,7 +96,7 @@ impl Default for SysRoot {
 }
 
 impl SysRoot {
-    /// A tree that stands for the machine's.
+    /// Reads below `path`, a fixture tree, instead of `/`.
     #[cfg(test)]
     pub(crate) fn fixture(name: &str) -> Self {
         Self(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pmu").join(name))

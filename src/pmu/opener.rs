@@ -1,4 +1,4 @@
-//! Opening one event on the calling thread, or saying why not.
+//! Opening one event on the calling thread, or the reason why it cannot be counted.
 
 use std::io;
 
@@ -39,7 +39,7 @@ impl<'a> Opener<'a> {
         Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu(kernel) }
     }
 
-    /// Opens the event, or what can be had of it; says in `not_counted` what could not.
+    /// Opens the event, or the part of it that can be counted; `not_counted` gets the rest, with the reason.
     pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<NotCounted>) -> Option<OpenEvent> {
         let mut refusal = match self.attempt(event) {
             Ok(open) => return Some(open),
@@ -97,7 +97,7 @@ impl<'a> Opener<'a> {
 
 struct Refusal {
     not_counted: NotCounted,
-    /// What the kernel said, if it was asked.
+    /// The kernel's error, where the call was made.
     errno: Option<Errno>,
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::super::{Counters, EventSet};
     use super::*;
 
-    /// Every hardware event in both modes is this clock, which every kernel has and anybody may open.
+    /// The clock that the tests open for every hardware event of both modes: every kernel has it, and every user may.
     fn stand_in() -> io::Result<Counter> {
         Builder::new(Software::TASK_CLOCK).exclude_kernel(true).inherit(true).build()
     }

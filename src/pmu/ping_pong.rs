@@ -7,7 +7,7 @@ use std::thread;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Round trips of one [`run`]; enough that what a busy neighbour adds stays small.
+/// Round trips of one [`run`]; enough that what other programs add stays small.
 pub(super) const ROUND_TRIPS: u64 = 2000;
 
 /// Creates two threads of these names, calls `start` when both are ready, and returns when both have ended.

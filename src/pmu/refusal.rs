@@ -31,7 +31,7 @@ pub(super) fn modes_not_told_apart(event: &Event, counted: Result<&str, NotCount
     }
 }
 
-/// What may hold a counter that an event lacks.
+/// The remedy for an event that got no counter. `watchdog`: whether the NMI watchdog holds one.
 pub(super) fn free_a_counter(watchdog: bool) -> &'static str {
     if watchdog {
         "end other profilers, and the NMI watchdog: sudo sysctl kernel.nmi_watchdog=0"

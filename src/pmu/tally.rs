@@ -25,7 +25,7 @@ struct Sum {
     running_ns: u64,
     scale: Option<EventScale>,
     samples: u64,
-    /// In so many samples it had a counter all the while, had to advance, and reads 0.
+    /// The number of samples in which the event had a counter all the time, had to advance, and reads 0.
     silent: u64,
 }
 
@@ -93,7 +93,7 @@ impl Tally {
         self.sums.iter().filter_map(|(event, sum)| sum.not_counted(event, watchdog)).collect()
     }
 
-    /// Those of the open `events` whose turn never came.
+    /// Those of the open `events` that were in no sample, because the turn of their set never came.
     pub fn not_sampled<'a>(&self, events: impl IntoIterator<Item = &'a str>) -> Vec<NotCounted> {
         let missed = events.into_iter().filter(|event| !self.sums.contains_key(*event));
         missed

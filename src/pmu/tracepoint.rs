@@ -22,8 +22,8 @@ const LONGEST_GLOB: usize = 254;
 
 const WAKING: &str = "sched:sched_waking";
 
-/// The number perf knows a tracepoint by, from tracefs. Where tracefs is not mounted and the caller may mount, it
-/// is mounted for as long as it takes, where nobody else sees it.
+/// The number perf knows a tracepoint by, from tracefs. Where tracefs is not mounted and the caller may mount, it is
+/// mounted for as long as reading takes, in a mount namespace that no other process is in.
 pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, NotCounted> {
     let event = format!("{system}:{name}");
     for mount_point in TRACEFS.map(|place| root.join(place)) {
@@ -77,7 +77,7 @@ fn unreadable(event: &str, mount_point: &Path) -> NotCounted {
     NotCounted::new(event, "tracefs is closed to this user", remedy)
 }
 
-/// Counts the wake-ups of tasks by their name, each exactly once, whoever wakes them.
+/// Counts the wake-ups of tasks by their name, each exactly once, whichever task is the waker.
 ///
 /// It counts `sched:sched_waking` on every processor with a filter on the woken task's name. On tasks the same
 /// tracepoint would be counted in the waker *and* in the woken task, because it carries the latter

@@ -7,11 +7,11 @@
 
 use super::CounterReading;
 
-/// What an event counts alone over the trial's work at the least, for a 0 beside others to mean that it lost its
-/// counter: events this frequent do not stay away by chance.
+/// An event that counts at least this often alone over the trial's work, and reads 0 together with others, has lost its
+/// counter: events this frequent do not fail to happen by chance.
 const FREQUENT: u64 = 1000;
 
-/// What the trial of a set said of one of its events.
+/// The outcome of a set's trial for one of its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrialOutcome {
     /// It counted, or nothing speaks against it.
