@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::SysError;
 use crate::units::{CpuId, cpu_list};
 
-/// Why a thread is not where it was asked to be.
+/// Why a thread could not be confined to CPUs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AffinityError {
     /// The kernel refused.
@@ -34,7 +34,8 @@ pub fn allowed_cpus() -> Result<Vec<CpuId>, SysError> {
     Ok((0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).map(CpuId).collect())
 }
 
-/// Confines the calling thread, and what it creates from now on, to `cpus`; the mask is read back.
+/// Confines the calling thread, and the threads and processes it creates from now on, to `cpus`, and reads the mask
+/// back.
 ///
 /// # Errors
 /// When the kernel refuses (`EINVAL`: none of `cpus` is allowed here) or the mask read back differs.
@@ -54,10 +55,10 @@ pub fn confine_current_thread(cpus: &[CpuId]) -> Result<(), AffinityError> {
     if got == asked { Ok(()) } else { Err(AffinityError::Differs { asked, got }) }
 }
 
-/// Confines a thread of this process that somebody else has created, and reads its mask back.
+/// Confines another thread of this process, such as one that a library has created, and reads its mask back.
 ///
 /// # Errors
-/// As [`confine_current_thread`]; `ESRCH` when it has ended.
+/// Those of [`confine_current_thread`]; `ESRCH` when the thread has ended.
 pub fn confine_thread(thread: Pid, cpus: &[CpuId]) -> Result<(), AffinityError> {
     let asked = mask(cpus)?;
     sched_setaffinity(thread, &asked)

@@ -46,13 +46,13 @@ pub struct AioContext {
     blocks: Arc<Blocks>,
     requests: Box<[Iocb]>,
     events: Box<[IoEvent]>,
-    /// What io_submit(2) is handed, made anew each time: the addresses of requests, which do not move.
+    /// The argument of io_submit(2), built anew each time: the addresses of requests, which do not move.
     list: Vec<*const Iocb>,
     in_flight: usize,
 }
 
 impl AioContext {
-    /// For at most `depth` reads at once, each into the buffer of its place.
+    /// A context for at most `depth` reads at once. The first read goes into buffer 0, the next into buffer 1.
     ///
     /// # Errors
     /// `EAGAIN` when `fs.aio-max-nr` is used up, `ENOSYS` for a kernel without CONFIG_AIO.
@@ -145,7 +145,8 @@ impl AioContext {
 unsafe impl Send for AioContext {}
 
 impl Drop for AioContext {
-    /// io_destroy(2) cancels what it can and waits for the rest, so that nobody writes to the buffers afterwards.
+    /// io_destroy(2) cancels what it can and waits for the rest, so that the kernel does not write to the buffers
+    /// afterwards.
     fn drop(&mut self) {
         // SAFETY: the context is this object's alone.
         unsafe { libc::syscall(libc::SYS_io_destroy, self.context) };

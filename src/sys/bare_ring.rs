@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::SysError;
 
-/// What a kernel may lack.
+/// A request that older kernels lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RingOp {
     /// `IORING_OP_MSG_RING` (Linux 5.18).
@@ -19,7 +19,7 @@ pub enum RingOp {
 }
 
 impl RingOp {
-    /// The operation's name.
+    /// The operation's name in the kernel's header.
     pub fn name(self) -> &'static str {
         match self {
             Self::Message => "IORING_OP_MSG_RING",
@@ -37,7 +37,7 @@ impl RingOp {
     /// Whether the kernel knows the request.
     ///
     /// # Errors
-    /// As [`BareRing::new`], and `EINVAL` where the kernel cannot be asked (before Linux 5.6).
+    /// Those of [`BareRing::new`], and `EINVAL` where the kernel has no way to ask (before Linux 5.6).
     pub fn is_known(self) -> Result<bool, SysError> {
         let ring = BareRing::new(2)?;
         let mut probe = Probe::new();
@@ -87,7 +87,7 @@ impl BareRing {
         Ok(Self { ring, words: Vec::new() })
     }
 
-    /// A second descriptor of the ring, by which others send it messages.
+    /// A second descriptor of the ring, to which other rings send messages.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -171,7 +171,7 @@ impl BareRing {
         }
     }
 
-    /// What has arrived, if anything.
+    /// The next completion that has arrived, if there is one.
     #[inline]
     pub fn arrival(&mut self) -> Option<Arrival> {
         let entry = self.ring.completion().next()?;

@@ -89,7 +89,7 @@ pub(super) fn whole(bytes: usize, block: usize) -> Result<(), SysError> {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and whoever lets the kernel write here keeps `self` until it is done.
+        // SAFETY: allocated with this layout; the owner of a read that the kernel does keeps `self` until it is done.
         unsafe { dealloc(self.address.as_ptr(), self.layout) };
     }
 }

@@ -53,7 +53,7 @@ fn unix_pair(kind: SockType, flags: SockFlag) -> Result<Ends, SysError> {
     Ok(Ends { reader, writer })
 }
 
-/// What came of a read.
+/// The outcome of reading one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// A byte.
@@ -82,7 +82,7 @@ pub fn read_byte(from: impl AsFd) -> Result<ReadOutcome, SysError> {
     }
 }
 
-/// Writes one byte, again after `EINTR`. A byte always fits: whoever uses this never lets a channel fill up.
+/// Writes one byte, again after `EINTR`. A byte always fits, because no mechanism lets a channel fill up.
 ///
 /// # Errors
 /// Anything that write(2) gives but `EINTR`; `EPIPE` when the reader is gone (Rust programs ignore `SIGPIPE`).

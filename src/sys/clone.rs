@@ -8,7 +8,7 @@ use super::futex::{FutexScope, wait};
 /// Room for the threads' one stack pointer; they never use it, but a signal's handler would.
 const STACK: usize = 16 * 1024;
 
-/// What bare threads of one creator share: only one of them is alive at a time.
+/// The stack and the word that bare threads of one creator share. Only one of these threads is alive at a time.
 #[derive(Debug)]
 pub struct BareThreads {
     stack: Box<[u8]>,
@@ -70,7 +70,7 @@ impl BareThreads {
 /// clone3(2) whose child goes on with exit(2) of 0. Returns the child's id, or a negative errno.
 ///
 /// # Safety
-/// `arguments` must be valid, and the child's stack nobody else's.
+/// `arguments` must be valid, and no other thread may use the child's stack.
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone_and_exit(arguments: &libc::clone_args) -> i64 {
     let mut answer = libc::SYS_clone3;
@@ -100,7 +100,7 @@ unsafe fn clone_and_exit(arguments: &libc::clone_args) -> i64 {
 /// clone3(2) whose child goes on with exit(2) of 0. Returns the child's id, or a negative errno.
 ///
 /// # Safety
-/// `arguments` must be valid, and the child's stack nobody else's.
+/// `arguments` must be valid, and no other thread may use the child's stack.
 #[cfg(target_arch = "aarch64")]
 unsafe fn clone_and_exit(arguments: &libc::clone_args) -> i64 {
     let answer: i64;

@@ -25,11 +25,11 @@ pub struct StraightCode {
 }
 
 impl StraightCode {
-    /// Writes `pieces` of them, at least one.
+    /// Writes `pieces` pieces of code, at least one, and makes them executable.
     ///
     /// # Errors
-    /// `ENOMEM`; `EACCES` or `EPERM` where a security module lets nobody execute what was written; `ENOEXEC` where the
-    /// architecture is not [`SUPPORTED`].
+    /// `ENOMEM`; `EACCES` or `EPERM` where a security module forbids the execution of memory that was written;
+    /// `ENOEXEC` where the architecture is not [`SUPPORTED`].
     pub fn new(pieces: usize) -> Result<Self, SysError> {
         let pieces = pieces.max(1);
         let Some((nothing, back)) = INSTRUCTIONS else {
@@ -41,7 +41,7 @@ impl StraightCode {
         for offset in (0..pieces * PIECE).step_by(LENGTH) {
             let last = offset % PIECE == PIECE - LENGTH;
             let instruction = if last { back } else { nothing };
-            // SAFETY: the four bytes lie inside the mapping, which is writable and nobody else's.
+            // SAFETY: the four bytes lie inside the mapping, which is writable, and whose address no other code has.
             unsafe { start.add(offset).cast::<[u8; LENGTH]>().write_unaligned(instruction) };
         }
         // SAFETY: this mapping, whole, to which there is no reference.

@@ -15,7 +15,7 @@ pub struct PollingIdle {
 }
 
 impl PollingIdle {
-    /// Asks for it. The value is a native-endian `s32` of microseconds.
+    /// Writes a latency of 0 to the device: a native-endian `s32` of microseconds.
     ///
     /// # Errors
     /// `EACCES` without root (the device is 0600), `ENOENT` where the kernel has no `CONFIG_CPU_IDLE`.

@@ -24,7 +24,7 @@ pub fn page_size() -> usize {
     sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|page| usize::try_from(page).ok()).unwrap_or(MARKED)
 }
 
-/// File systems on which a read from the disk cannot be had, or not be told from one that is none.
+/// File systems on which no read reaches a disk, or on which such a read cannot be told from one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnsuitableFileSystem {
     /// tmpfs and ramfs: the page cache is all there is.
@@ -97,12 +97,12 @@ impl DataFile {
         nix::unistd::fsync(&file).map_err(|errno| SysError::new("fsync", errno))?;
         let view = View::of(&file, bytes)?;
         let created = Self { file: Arc::new(file), view };
-        // A read brings what it asks for and nothing more.
+        // Without read-ahead: a read brings the pages it asks for into the cache, and no others.
         created.advise(PosixFadviseAdvice::POSIX_FADV_RANDOM, "posix_fadvise POSIX_FADV_RANDOM")?;
         Ok(created)
     }
 
-    /// The open file.
+    /// The descriptor of the open file.
     pub fn descriptor(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.file)
     }

@@ -25,10 +25,10 @@ impl std::fmt::Debug for FileRing {
 }
 
 impl FileRing {
-    /// For at most `depth` reads at once, each into the buffer of its place.
+    /// A ring for at most `depth` reads at once. The first read goes into buffer 0, the next into buffer 1.
     ///
     /// # Errors
-    /// As [`super::uring::Ring::new`].
+    /// Those of [`super::uring::Ring::new`].
     pub fn new(depth: u32, setup: RingSetup, file: Arc<OwnedFd>, blocks: Arc<Blocks>) -> Result<Self, SysError> {
         Ok(Self { ring: setup.build(setup.room(depth))?, file, blocks, in_flight: 0 })
     }

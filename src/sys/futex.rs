@@ -1,4 +1,4 @@
-//! futex(2) on a 32-bit word: wait while it holds a value, wake who waits.
+//! futex(2) on a 32-bit word: wait while it holds a value, wake the waiters.
 
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::SysError;
 
-/// Who shares the word: the threads of this process, or processes over shared memory.
+/// Whether the word is shared by the threads of this process, or by processes over shared memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FutexScope {
     /// `FUTEX_PRIVATE_FLAG`: the kernel hashes by address, without a look at the page behind it.
@@ -79,7 +79,7 @@ pub fn requeue(from: &AtomicU32, value: u32, to: &AtomicU32, scope: FutexScope) 
     }
 }
 
-/// Takes a lock with priority inheritance by the kernel's hand, also when it is free; the word is 0 while it is.
+/// Takes a lock with priority inheritance by a system call, also when the lock is free. The word is 0 while it is free.
 ///
 /// # Errors
 /// `EDEADLK` when the caller holds it, `ENOSYS` without CONFIG_FUTEX_PI.
@@ -100,7 +100,7 @@ pub fn lock_pi(word: &AtomicU32, scope: FutexScope) -> Result<(), SysError> {
     }
 }
 
-/// Gives such a lock back, to the waiter with the highest priority if there is one.
+/// Releases a lock with priority inheritance, to the waiter with the highest priority if there is one.
 ///
 /// # Errors
 /// `EPERM` when the caller does not hold it.

@@ -42,7 +42,7 @@ fn give_back() {
     }
 }
 
-/// Other allocators decide for themselves.
+/// Other C libraries have no such setting, so nothing is done.
 #[cfg(not(target_env = "gnu"))]
 fn give_back() {}
 

@@ -4,7 +4,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::SysError;
 
-/// Raises the soft limit of open descriptors to the hard one, for this process and what it starts.
+/// Raises the soft limit of open descriptors to the hard one, for this process and the processes that it creates.
 ///
 /// The soft limit is 1024 on most systems for the sake of programs that call select(2), whose sets end there; a program
 /// that does not may lift its own (getrlimit(2), and select(2), "BUGS").

@@ -14,7 +14,7 @@ pub fn leave(number: u64) {
     unsafe { libc::prctl(OPTION, number, 0, 0, 0) };
 }
 
-/// Leaves mark `number` on the calling thread and returns the tracer's answer to it; `None` when nobody answers.
+/// Leaves mark `number` on the calling thread and returns the tracer's answer to it; `None` when no tracer answers.
 pub fn ask(number: u64) -> Option<u64> {
     // Not the C library's prctl, whose answer is an int.
     // SAFETY: prctl(2) with an unknown option touches nothing.

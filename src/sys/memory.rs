@@ -1,4 +1,4 @@
-//! Memory that a process has only to have it: mmap(2).
+//! Memory that is mapped and touched for its size alone: mmap(2).
 
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -14,8 +14,8 @@ pub(super) struct Mapping {
     length: NonZeroUsize,
 }
 
-// SAFETY: nothing is ever read or written through the address by two threads: it is made, touched and unmapped by
-// whoever owns it.
+// SAFETY: nothing is ever read or written through the address by two threads: its owner maps, touches and
+// unmaps it.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
@@ -56,7 +56,7 @@ impl ResidentBytes {
         // then there is nothing to advise against.
         let _ = unsafe { madvise(mapping.address, bytes, MmapAdvise::MADV_NOHUGEPAGE) };
         for offset in (0..bytes).step_by(page()) {
-            // SAFETY: inside the mapping, which is writable and nobody else's.
+            // SAFETY: inside the mapping, which is writable, and whose address no other code has.
             unsafe { mapping.address.cast::<u8>().add(offset).write_volatile(1) };
         }
         Ok(Self { _mapping: Some(mapping) })
@@ -70,7 +70,7 @@ pub struct Mappings {
 }
 
 impl Mappings {
-    /// Makes `count` of them, touched.
+    /// Maps `count` pages, each a mapping of its own, and touches them.
     ///
     /// # Errors
     /// `ENOMEM` at `vm.max_map_count`.
@@ -79,12 +79,12 @@ impl Mappings {
         let one = |index: usize| {
             let mapping = Mapping::new(length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
             if index % 2 == 1 {
-                // Neighbours with the same attributes would become one mapping.
+                // The kernel merges adjacent mappings with the same attributes.
                 // SAFETY: the advice is about this mapping, and about core dumps alone.
                 unsafe { madvise(mapping.address, length.get(), MmapAdvise::MADV_DONTDUMP) }
                     .map_err(|errno| SysError::new("madvise MADV_DONTDUMP", errno))?;
             }
-            // SAFETY: the mapping is writable and nobody else's.
+            // SAFETY: the mapping is writable, and only this function has its address.
             unsafe { mapping.address.cast::<u8>().write_volatile(1) };
             Ok(mapping)
         };

@@ -15,8 +15,8 @@
 //! holds every page once.
 //!
 //! The first read of `/proc/N` makes the kernel keep some 2.6 KiB of slab for as long as process N lives (inodes and
-//! names of the directory and of two files). Whoever wants the slab of processes reads [`MemoryReader::slab`] at every
-//! number of them before [`MemoryReader::own`] at any.
+//! names of the directory and of two files). To know the slab of processes, read [`MemoryReader::slab`] at every number
+//! of them before [`MemoryReader::own`] at any.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl MemoryUsage {
     }
 }
 
-/// What the processes themselves account for.
+/// The kinds of memory that the kernel accounts to the processes themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProcessMemory {
     /// As in [`MemoryUsage`].
@@ -62,7 +62,7 @@ pub struct ProcessMemory {
     pub threads: u64,
 }
 
-/// For whom slab memory is read.
+/// What the slab memory that is read belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlabScope {
@@ -71,7 +71,7 @@ pub enum SlabScope {
     /// The control group of this process (version 1: `memory.kmem.usage_in_bytes`, all kernel memory, from which the
     /// stacks and page tables of the processes are taken off). What the kernel holds besides slab is in it.
     GroupKernel,
-    /// The whole machine (`Slab` in /proc/meminfo): what others do in the meantime is in it.
+    /// The whole machine (`Slab` in /proc/meminfo): other programs change it meanwhile.
     Machine,
 }
 
@@ -79,7 +79,7 @@ pub enum SlabScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlabReading(u64);
 
-/// Reads [`MemoryUsage`]; knows once and for all where.
+/// Reads [`MemoryUsage`]. Which files to read is found out once, by [`MemoryReader::new`].
 #[derive(Debug, Clone)]
 pub struct MemoryReader {
     stack: u64,
@@ -88,7 +88,7 @@ pub struct MemoryReader {
 }
 
 impl MemoryReader {
-    /// Finds out how large a kernel stack is, and for whom slab can be read.
+    /// Finds out how large a kernel stack is, and what slab can be read for.
     ///
     /// # Errors
     /// Without /proc, or a kernel without `smaps_rollup` (CONFIG_PROC_PAGE_MONITOR).
@@ -108,7 +108,7 @@ impl MemoryReader {
         Ok(group_file(&groups, &mounts).and_then(accounted).unwrap_or(machine))
     }
 
-    /// For whom slab is read.
+    /// What the slab memory that is read belongs to.
     pub fn scope(&self) -> SlabScope {
         self.scope
     }
@@ -118,16 +118,16 @@ impl MemoryReader {
         self.stack
     }
 
-    /// All that this process and `children` hold now.
+    /// All memory that this process and `children` hold now.
     ///
     /// # Errors
-    /// A child that is gone, or whose memory may not be looked at.
+    /// When a child is gone, or this process may not read its memory use.
     pub fn read(&self, children: &[Pid]) -> Result<MemoryUsage, SysError> {
         let slab = self.slab()?;
         Ok(self.join(self.own(children)?, slab))
     }
 
-    /// The scope's kernel memory now, without a look at any process.
+    /// The kernel memory of the scope now. No file of any process is read.
     ///
     /// # Errors
     /// When its file cannot be read any more.
@@ -141,10 +141,10 @@ impl MemoryReader {
         bytes.map(SlabReading).ok_or_else(|| unreadable(&self.file))
     }
 
-    /// What this process and `children` account for now.
+    /// The memory that the kernel accounts to this process and `children` now.
     ///
     /// # Errors
-    /// As [`MemoryReader::read`].
+    /// Those of [`MemoryReader::read`].
     pub fn own(&self, children: &[Pid]) -> Result<ProcessMemory, SysError> {
         children.iter().try_fold(ProcessMemory::of("self")?, |sum, child| {
             let own = ProcessMemory::of(&child.to_string())?;
@@ -157,7 +157,8 @@ impl MemoryReader {
         })
     }
 
-    /// Both readings together.
+    /// All kinds of memory, from the two readings; bytes. What `own` accounts for is taken off a scope that counts it
+    /// too.
     pub fn join(&self, own: ProcessMemory, slab: SlabReading) -> MemoryUsage {
         let kernel_stacks = own.threads * self.stack;
         let others = if self.scope == SlabScope::GroupKernel { own.page_tables + kernel_stacks } else { 0 };

@@ -28,7 +28,7 @@ impl RemoteCounter {
         Ok(Self(counter))
     }
 
-    /// Lets the CPU read it, and waits for the answer.
+    /// Makes the CPU read the event, and waits for its answer.
     ///
     /// # Errors
     /// None that is documented for an event that is open and pinned to no task.

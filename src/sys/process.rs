@@ -32,8 +32,8 @@ fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Makes the kernel kill the calling process, a child of `parent`, when the thread that made it ends
-/// (PR_SET_PDEATHSIG). False when `parent` has ended already: then the kernel will not, and the caller must end itself.
+/// Makes the kernel kill the calling process, a child of `parent`, when the thread that created it ends
+/// (PR_SET_PDEATHSIG). False when `parent` has ended already: then no signal comes, and the caller must end itself.
 #[must_use]
 pub fn die_with_parent(parent: Pid) -> bool {
     // It can fail only for a signal number that does not exist.
@@ -105,7 +105,7 @@ pub fn keep_only(kept: &[RawFd]) {
 }
 
 fn close_between(first: libc::c_uint, last: libc::c_uint) {
-    // SAFETY: whoever owns one of these lives on in the parent, with a copy of its own (see `keep_only`).
+    // SAFETY: the owners of these descriptors live on in the parent, with copies of their own (see `keep_only`).
     if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
         return;
     }

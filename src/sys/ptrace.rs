@@ -46,7 +46,7 @@ struct TracedCall {
     answer: Option<i64>,
 }
 
-/// What the kernel reported.
+/// An event of the traced processes that the kernel reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TraceEvent {
     /// A thread enters a system call.

@@ -11,11 +11,11 @@ use super::SysError;
 /// arguments are free.
 const CALL: libc::c_long = libc::SYS_getppid;
 
-/// The supervisor's end.
+/// The descriptor by which the supervisor receives calls and answers them.
 #[derive(Debug)]
 pub struct Listener(OwnedFd);
 
-/// A call that waits for its answer.
+/// A system call whose thread waits for the supervisor's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notification {
     id: u64,
@@ -43,7 +43,7 @@ pub fn supervise_current_thread() -> Result<Listener, SysError> {
     // SAFETY: the kernel copies the program during the call.
     let answer = unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const filter) };
     match i32::try_from(answer) {
-        // SAFETY: the call made this descriptor, and nobody else knows it.
+        // SAFETY: the call has just opened this descriptor, so nothing else owns it.
         Ok(descriptor @ 0..) => Ok(Listener(unsafe { OwnedFd::from_raw_fd(descriptor) })),
         _ => Err(SysError::last("seccomp SECCOMP_FILTER_FLAG_NEW_LISTENER")),
     }

@@ -68,7 +68,7 @@ impl Semaphore {
 
 impl Drop for Semaphore {
     fn drop(&mut self) {
-        // SAFETY: nobody else holds it any more, so nobody waits on it.
+        // SAFETY: no other thread holds a reference any more, so none waits on it.
         unsafe { libc::sem_destroy(self.0.get()) };
     }
 }

@@ -1,9 +1,9 @@
 //! The speed of the calling thread's CPU at the moment, by a fixed stretch of work.
 //!
-//! On a shared machine a neighbour that the guest cannot see, on the other hardware thread of the core, slows a CPU for
-//! tenths of seconds at a time, and no clock, steal counter or load average tells. On a 2-CPU virtual machine a chain
-//! of dependent multiplications took 2 % longer meanwhile, while entering the kernel, and with it every mechanism that
-//! does so, took 30 % longer: so the work is entries into the kernel. Frequency changes and throttling show as well.
+//! On a shared machine another guest, on the other hardware thread of the core, slows a CPU for tenths of seconds at a
+//! time, and no clock, steal counter or load average shows it. On a 2-CPU virtual machine a chain of dependent
+//! multiplications then took 2 % longer, but entering the kernel, and with it every mechanism that does so, took 30 %
+//! longer: so the work is entries into the kernel. Frequency changes and throttling show as well.
 
 use std::time::Instant;
 
@@ -12,16 +12,17 @@ use crate::units::Nanos;
 /// Some ten microseconds: a thousand readings of the clock's step, and over before the next tick.
 const CALLS: u32 = 64;
 
-/// Of which one may be spoilt by an interrupt, and the first finds the caches as whatever ran before left them.
+/// Repetitions of the stretch: an interrupt may lengthen one of them, and the first one runs with the caches as the
+/// code before it left them.
 const STRETCHES: usize = 4;
 
-/// How long the fixed stretch of work took, of several in a row.
+/// How long the fixed stretch of work took, over several repetitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SpeedProbe {
     /// The shortest: what the CPU does with warm caches. Comparable on one CPU under one kernel, whatever ran before.
     pub min: Nanos,
-    /// The longest. It shows what is over too soon for the shortest to be hit, and what others left in the caches. It
-    /// depends on what ran before: comparable within one benchmark only.
+    /// The longest. It shows disturbances too short to lengthen all repetitions, and what other programs left in the
+    /// caches. It depends on what ran before, so it is comparable within one benchmark only.
     pub max: Nanos,
 }
 

@@ -17,10 +17,10 @@ use crate::units::CpuId;
 pub struct Spinner(Pid);
 
 impl Spinner {
-    /// Starts it; it spins under `SCHED_IDLE` on `cpu` when this returns.
+    /// Starts the process. It spins under `SCHED_IDLE` on `cpu` when this returns.
     ///
     /// # Errors
-    /// When no process can be made, or it may not run there.
+    /// When no process can be created, or the process may not run on `cpu`.
     pub fn start(cpu: CpuId) -> Result<Self, SysError> {
         let mut mask = CpuSet::new();
         mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;

@@ -39,7 +39,7 @@ pub fn take_own<const N: usize>(kept: [OwnedFd; N]) -> Result<[OwnedFd; N], SysE
 /// [`take_own`], which has copied them.
 pub fn leave(numbers: &[RawFd]) {
     for &number in numbers {
-        // SAFETY: the owner drops the copy in its own table; this number here has been nobody's since then.
+        // SAFETY: the owner drops the copy in its own table; this number has had no owner since then.
         unsafe { libc::close(number) };
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! `std::thread` gives each thread an alternative signal stack with a guard below it: three more system calls, two more
 //! mappings of the 65,530 that a process may have (vm.max_map_count), and where the mapping fails the program is
-//! aborted from inside the new thread. Here a limit that is met is an error of the one who asked. A stack that
-//! overflows still meets its guard page, but the program ends without saying so.
+//! aborted from inside the new thread. Here a limit that is met is an error that the caller gets. A stack that
+//! overflows still meets its guard page, but the program then ends without a message.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-/// What is read.
+/// The name of the counter that is read.
 pub const SOURCE: &str = if cfg!(target_arch = "x86_64") {
     "rdtsc"
 } else if cfg!(target_arch = "aarch64") {
@@ -17,7 +17,7 @@ pub const SOURCE: &str = if cfg!(target_arch = "x86_64") {
     "clock_gettime"
 };
 
-/// The counter now.
+/// The time-stamp counter now, in ticks of [`TickRate`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn read() -> u64 {
@@ -30,7 +30,7 @@ pub fn read() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// The counter now.
+/// The generic timer's counter now, in ticks of [`TickRate`].
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub fn read() -> u64 {
@@ -42,7 +42,7 @@ pub fn read() -> u64 {
     now
 }
 
-/// The counter now.
+/// The time since the first reading, in nanoseconds.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 pub fn read() -> u64 {

@@ -1,4 +1,4 @@
-//! tracefs where nobody has mounted it.
+//! tracefs on a machine where it is not mounted.
 
 use std::path::{Path, PathBuf};
 

@@ -16,7 +16,7 @@ use super::SysError;
 /// The most entries a submission queue may have (`IORING_MAX_ENTRIES`, io_uring/io_uring.h).
 pub const MOST_ENTRIES: u32 = 32_768;
 
-/// One finished request.
+/// One completion of a request, or one of several of a multishot request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {
     /// The tag the request was pushed with.
@@ -39,7 +39,7 @@ impl Completion {
     }
 }
 
-/// What comes after a request in the submission queue.
+/// How the next request in the submission queue depends on this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkFlag {
     /// Nothing waits for it.

@@ -20,8 +20,8 @@ pub fn of_other_threads() -> Result<ResourceUsage, SysError> {
     Ok(all.since(of(UsageWho::RUSAGE_THREAD)?))
 }
 
-/// Use so far by the process `child`, which has one thread and was not waited for yet: until then it is in nobody's
-/// getrusage(2).
+/// Use so far by the process `child`, which has one thread and was not waited for yet: until then no getrusage(2)
+/// counts it.
 ///
 /// # Errors
 /// When it is gone, or /proc is not mounted.

@@ -2,7 +2,7 @@
 //!
 //! The kernel says in a page that it shares which register counts and what to add to it. Reading takes tens of cycles,
 //! where read(2) of the same event would be the very call whose after-effects are to be seen. (In a virtual machine it
-//! may leave for the hypervisor, which is no better: whoever reads has to look how long it takes.)
+//! may leave for the hypervisor, which is no better: the caller has to check how long a reading takes.)
 //!
 //! x86-64: RDPMC between two LFENCEs, since it waits for nothing and nothing waits for it (Intel SDM volume 2,
 //! "RDPMC"). arm64: PMCCNTR_EL0, or PMXEVCNTR_EL0 behind PMSELR_EL0, behind a barrier for loads and between two ISBs;
@@ -207,7 +207,7 @@ fn register(index: u32) -> u64 {
     const CYCLES: u32 = 31;
     let value: u64;
     // SAFETY: the kernel lets user code read the registers while the event counts on this CPU (PMUSERENR_EL0.CR and
-    // ER), and select one. Whoever else selects one between the two instructions has changed the lock as well.
+    // ER), and select one. Code that selects another one between the two instructions changes the lock as well.
     unsafe {
         if index == CYCLES {
             std::arch::asm!("dsb ishld", "isb", "mrs {}, pmccntr_el0", "isb", out(reg) value, options(nostack));
