@@ -159,16 +159,16 @@ impl Comparison {
             // Whoever comes second finds the caches as the other one left them.
             for turn in 0..2 {
                 if (pair + turn) % 2 == 0 {
-                    harness = Some(session.sample(self.ops)?.batch);
+                    harness = Some(session.sample(self.ops)?.sample);
                 } else {
                     ask.send(self.ops)?;
                     by_hand = Some(told.recv()?);
                 }
             }
             let (Some(harness), Some(by_hand), true) = (harness, by_hand, pair > 0) else { continue };
-            pairs.harness.push(harness.elapsed.0 as f64 / harness.ops.0 as f64);
+            pairs.harness.push(harness.amount.0 as f64 / harness.ops.0 as f64);
             pairs.by_hand.push(by_hand.as_nanos() as f64 / self.ops as f64);
-            pairs.lasted += Duration::from_nanos(harness.elapsed.0);
+            pairs.lasted += Duration::from_nanos(harness.amount.0);
             let late = Instant::now() >= deadline && pair >= FEWEST_PAIRS;
             if pair == next_look || late {
                 next_look += next_look / 2;

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 
+/// What operations came to, whole, in the unit of their group: nanoseconds, or bytes where a group measures memory. The
+/// number alone does not say which; the benchmark's [`Quantity`] does. Any `u64` is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amount(pub u64);
+
 /// A number of operations; what one operation is, the mechanism's [`Unit`](crate::terms::Unit) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -40,6 +46,16 @@ impl Quantity {
         *self == Self::Nanoseconds
     }
 
+    /// Its name in a record: `nanoseconds`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "nanoseconds",
+            Self::Bytes => "bytes",
+            Self::Share => "share",
+            Self::Number => "number",
+        }
+    }
+
     /// The unit behind a number of it: `ns`, `B`; nothing behind shares and plain numbers.
     pub fn unit(self) -> &'static str {
         match self {
@@ -50,10 +66,16 @@ impl Quantity {
     }
 }
 
-impl Nanos {
-    /// Nanoseconds per operation. `None` when no operation was done.
+impl Amount {
+    /// The amount per operation, in its unit. `None` when no operation was done.
     pub fn per(self, ops: Ops) -> Option<f64> {
         (ops.0 > 0).then(|| self.0 as f64 / ops.0 as f64)
+    }
+}
+
+impl From<Nanos> for Amount {
+    fn from(time: Nanos) -> Self {
+        Self(time.0)
     }
 }
 

@@ -116,7 +116,7 @@ fn a_session_tells_instructions_per_cycle_or_why_there_are_none() {
     assert_eq!(curve(&metrics, IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
 }
 
-/// What every machine can check: the findings are whole.
+/// What every machine can check: the metrics are whole.
 #[test]
 fn every_call_tells_its_curve_and_its_loss() {
     for benchmark in benchmarks("data", 8 << 10) {

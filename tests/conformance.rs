@@ -214,8 +214,8 @@ fn run(benchmark: &Benchmark) -> Result<(), String> {
     let lap = benchmark.whole_laps(1);
     for ops in [lap, 3 * lap] {
         let batch = driver.run(ops).map_err(told)?;
-        if batch.ops.0 != ops || batch.elapsed.0 == 0 {
-            return Err(format!("{id}: {} operations in {} ns, asked for {ops}", batch.ops.0, batch.elapsed.0));
+        if batch.ops.0 != ops || batch.amount.0 == 0 {
+            return Err(format!("{id}: {} operations in {} ns, asked for {ops}", batch.ops.0, batch.amount.0));
         }
     }
     driver.stop().map_err(told)

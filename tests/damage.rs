@@ -103,7 +103,8 @@ fn damaged(line: &[u8], chance: &mut Chance) -> Vec<u8> {
 }
 
 fn whole_lines() -> Vec<Vec<u8>> {
-    let fixtures = ["record/schema-1", "report/three-rounds", "report/half-missing"].map(sample::fixture);
+    let fixtures =
+        ["record/schema-1", "record/schema-2", "report/three-rounds", "report/half-missing"].map(sample::fixture);
     let text = fixtures.iter().flat_map(|fixture| fs::read(fixture.join(FILE)).unwrap());
     let text: Vec<u8> = text.collect();
     let lines: Vec<Vec<u8>> =
@@ -268,7 +269,7 @@ fn a_later_field_and_a_later_schema_are_named_with_what_else_there_is() {
     let write = |lines: &[String]| fs::write(&path, lines.join("\n") + "\n").unwrap();
     let mut lines: Vec<String> = text.lines().map(Into::into).collect();
     lines[2] = lines[2].replacen("\"round\":0", "\"round\":0,\"colour\":\"red\"", 1);
-    lines[4] = lines[4].replacen("\"schema\":1", "\"schema\":999", 1);
+    lines[4] = lines[4].replacen("\"schema\":2", "\"schema\":999", 1);
     write(&lines);
     let told = read(&path).unwrap_err().to_string();
     assert!(told.contains(":3: ") && told.contains("`colour`"), "{told}");
@@ -304,11 +305,14 @@ fn a_line_of_100_mb_takes_no_100_mb() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     let zeros = vec![b'0'; 100_000_000];
-    let nested = format!("{{\"schema\":1,\"machine\":{{\"x\":[{}0]}}}}", "0,".repeat(2_000_000));
+    let nested = |host: &str| format!("{{{host}:{{\"x\":[{}0]}}}}", "0,".repeat(2_000_000));
+    let nested = ["\"schema\":1,\"machine\"", "\"schema\":2,\"host\""].map(nested);
     let text = sample_text();
-    for (long, said) in
-        [(&zeros[..], "a line of 100000001 bytes, and the longest has"), (nested.as_bytes(), "unknown field `x`")]
-    {
+    for (long, said) in [
+        (&zeros[..], "a line of 100000001 bytes, and the longest has"),
+        (nested[0].as_bytes(), "unknown field `x`"),
+        (nested[1].as_bytes(), "unknown field `x`"),
+    ] {
         let first = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
         let whole = [&text[..first], long, b"\n", &text[first..]].concat();
         fs::write(&path, whole).unwrap();

@@ -191,12 +191,12 @@ fn a_full_disk_is_named_and_nothing_earlier_is_lost() {
 }
 
 const PLAN: &str = r#"{
-    "schema": 1, "argv": ["switchcost"], "rounds": 5, "until": 0.01, "budget": { "secs": 600, "nanos": 0 },
-    "patience": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "in_turns": true,
+    "schema": 2, "argv": ["switchcost"], "rounds": 5, "until": 0.01, "budget": { "secs": 600, "nanos": 0 },
+    "timeout": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "interleaved": true,
     "timing": { "warm_up": { "secs": 3, "nanos": 0 }, "measure": { "secs": 4, "nanos": 0 }, "samples": 33 },
     "events": null, "counters": true, "audit": true, "programs": ["/proc/self/exe", "/proc/self/exe"],
     "unsupported": [],
-    "entries": [{ "id": "handoff/pipe/same-cpu", "side": 0, "pair": 0, "chosen": { "mechanism": "handoff/pipe",
+    "entries": [{ "id": "handoff/pipe/same-cpu", "side": 0, "pair": 0, "spec": { "mechanism": "handoff/pipe",
         "parameters": {}, "placement": "same-cpu", "cpus": [0], "idle": "default",
         "policy": { "class": "other", "slice_us": null } } }]
 }"#;
@@ -207,8 +207,13 @@ fn a_plan_that_no_command_line_makes_is_refused() {
     let path = folder.path().join(PLAN_FILE);
     RunPlan::parse(PLAN, &path).unwrap();
     for (from, to, said) in [
-        ("\"schema\": 1", "\"schema\": 999", "schema 999, and this one writes schema 1"),
-        ("\"schema\": 1", "\"schema\": 1, \"colour\": 1", "colour"),
+        ("\"schema\": 2", "\"schema\": 999", "schema 999, and this one writes schema 2"),
+        (
+            "\"schema\": 2",
+            "\"schema\": 1",
+            "schema 1, and this one writes schema 2: the program that began a run ends it",
+        ),
+        ("\"schema\": 2", "\"schema\": 2, \"colour\": 1", "colour"),
         ("\"rounds\": 5", "\"rounds\": 0", "0 rounds"),
         ("\"until\": 0.01", "\"until\": -1", "until -1"),
         ("\"until\": 0.01", "\"until\": 0", "until 0"),

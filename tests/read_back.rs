@@ -32,8 +32,7 @@ fn text<'a>(files: &'a [ReportFile], path: &str) -> &'a str {
 fn with_samples(line: &BenchmarkLine, round: u32, nanos: &[u64]) -> BenchmarkLine {
     let mut line = BenchmarkLine { round, conditions: None, ..line.clone() };
     let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-    measured.samples = nanos.iter().map(|nanos| Sample(Ops(10), Nanos(10 * nanos))).collect();
-    (measured.min_probes, measured.max_probes) = (Vec::new(), Vec::new());
+    measured.samples = nanos.iter().map(|nanos| Sample::new(Ops(10), Nanos(10 * nanos))).collect();
     line
 }
 

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proptest::prelude::*;
-use switchcost::record::{FILE, Line, Outcome, RecordError, RecordWriter, Run, Sample, read};
+use switchcost::record::{FILE, Line, Outcome, RecordError, RecordWriter, Run, SCHEMA, Sample, read};
 use switchcost::terms::Placement;
-use switchcost::units::{Nanos, Ops};
+use switchcost::terms::SpeedProbe;
+use switchcost::units::{Amount, Nanos, Ops};
 use tempfile::TempDir;
 
 /// A run that holds `lines`.
@@ -54,7 +55,7 @@ fn what_is_written_is_read_back() {
 /// A file that an earlier switchcost wrote, and every later one that keeps the schema's number must read and write.
 #[test]
 fn the_schema_is_the_one_that_older_files_were_written_in() {
-    let kept = sample::fixture("record/schema-1").join(FILE);
+    let kept = sample::fixture(&format!("record/schema-{SCHEMA}")).join(FILE);
     let (folder, path) = written(&sample::lines());
     if fs::read_to_string(&path).unwrap() != fs::read_to_string(&kept).unwrap() {
         let written_now = folder.keep().join(FILE);
@@ -103,11 +104,15 @@ fn other_schemas_are_refused_by_line() {
     let (_folder, path) = written(&sample::lines());
     let text = fs::read_to_string(&path).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
-    lines[2] = lines[2].replacen("\"schema\":1", "\"schema\":999", 1);
+    lines[2] = lines[2].replacen("\"schema\":2", "\"schema\":999", 1);
     fs::write(&path, lines.join("\n") + "\n").unwrap();
     assert!(matches!(read(&path), Err(RecordError::OtherSchema { line: 3, .. })));
     let told = refused(&path);
-    assert!(told.contains(&format!("{}:3: schema 999", path.display())) && told.contains("reads schema 1"), "{told}");
+    assert!(
+        told.contains(&format!("{}:3: schema 999", path.display()))
+            && told.contains("reads schemas 1 to 2; use the version"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn damage_is_told_by_file_and_line() {
     let second = whole.find('\n').unwrap() + 1;
     let middle = format!("{}{}", &whole[..second + 40], &whole[second + 900..]);
     let strange = whole.replacen("\"round\":0", "\"round\":0,\"colour\":\"red\"", 1);
-    let unnamed = whole.replacen(",\"schema\":1", "", 1);
+    let unnamed = whole.replacen(",\"schema\":2", "", 1);
     for (damaged, line, why) in [
         (middle.into_bytes(), 2, "not a switchcost record"),
         (strange.into_bytes(), 2, "colour"),
@@ -176,7 +181,7 @@ proptest! {
 
     #[test]
     fn numbers_and_texts_survive(
-        samples in prop::collection::vec((1_u64.., any::<u64>()), 0..20),
+        samples in prop::collection::vec((1_u64.., any::<u64>(), any::<Option<(u64, u64)>>()), 0..20),
         observed in prop::num::f64::NORMAL | prop::num::f64::ZERO,
         per_op in prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL,
         count in any::<u64>(),
@@ -185,7 +190,12 @@ proptest! {
         round in any::<u32>(),
     ) {
         let mut measured = sample::measured(600, Default::default());
-        measured.samples = samples.into_iter().map(|(ops, nanos)| Sample(Ops(ops), Nanos(nanos))).collect();
+        let sample = |(ops, amount, probe): (u64, u64, Option<(u64, u64)>)| Sample {
+            ops: Ops(ops),
+            amount: Amount(amount),
+            probe: probe.map(|(min, max)| SpeedProbe { min: Nanos(min), max: Nanos(max) }),
+        };
+        measured.samples = samples.into_iter().map(sample).collect();
         measured.counted.counters[0].per_op = per_op;
         measured.counted.counters[0].count = count;
         measured.audit.calls.insert(text.clone(), observed);
@@ -210,7 +220,7 @@ fn jq_reads_it() {
         Ok(output) => {
             let told = String::from_utf8(output.stdout).unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            assert_eq!(told, "[1,\"brigade/one_thread/same-cpu\",600]\n[1,\"brigade/thread/same-cpu\",3000]\n");
+            assert_eq!(told, "[2,\"brigade/one_thread/same-cpu\",600]\n[2,\"brigade/thread/same-cpu\",3000]\n");
         }
     }
 }

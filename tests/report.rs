@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
 use switchcost::report::{Catalogue, PAGE, ReportFile, files, pairs_tables};
 use switchcost::terms::{Curve, CurveAxis, Metric, Placement, ValueHistogram};
-use switchcost::units::{CpuId, Nanos, Quantity};
+use switchcost::units::{Amount, CpuId, Quantity};
 
 #[path = "report/marked.rs"]
 mod marked;
@@ -194,7 +194,7 @@ fn working_set(like: &BenchmarkLine, mechanism: &str, touch: u64, sets: Option<&
     line.setting.parameters = serde_json::from_value(parameters).unwrap();
     let Outcome::Measured(measured) = &mut line.outcome else { panic!("it was measured") };
     for sample in &mut measured.samples {
-        sample.1 = Nanos(nanos * sample.0.0);
+        sample.amount = Amount(nanos * sample.ops.0);
     }
     line
 }

@@ -82,7 +82,7 @@ fn a_killed_run_goes_on_and_has_five_rounds() {
     let counts = counts(&out);
     assert_eq!(counts.len(), 10, "{counts:?}");
     assert!(counts.values().all(|count| *count == 1), "{counts:?}");
-    assert_eq!(lines(&out).iter().filter(|line| line.get("machine").is_some()).count(), 1);
+    assert_eq!(lines(&out).iter().filter(|line| line.get("host").is_some()).count(), 1);
     let again = run(&["run", "--resume", out.to_str().unwrap()]);
     assert!(again.status.success());
     assert_eq!(lines(&out).len(), 11);
@@ -185,7 +185,7 @@ fn what_hangs_costs_only_itself() {
     let long = ["run", filter, "--rounds", "3", "--warm-up", "100s", "--timeout", "300ms", "--no-counters", "--out"];
     let output = switchcost(&long).arg(&out).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(lines(&out).len(), 3, "the machine and two failures; the third round is spared");
+    assert_eq!(lines(&out).len(), 3, "the host and two failures; the third round is spared");
     assert!(text(&output.stdout).contains("FAILED in round 1: it had not ended after 300ms"));
 }
 
@@ -269,7 +269,7 @@ fn what_cannot_be_compared_is_one_line_and_status_2() {
         path
     };
     let cases = [
-        (bad("schema.jsonl", text.replace("\"schema\":1", "\"schema\":99").as_bytes()), "schema 99"),
+        (bad("schema.jsonl", text.replace("\"schema\":2", "\"schema\":99").as_bytes()), "schema 99"),
         (bad("truncated.jsonl", &text.as_bytes()[..100]), "truncated.jsonl:1"),
         (bad("binary.jsonl", &[0x7f, 0x45, 0x4c, 0x46, 0xff, 0xfe, 0x0a, 0x00]), "not text"),
         (bad("none.jsonl", b""), "no records"),
@@ -328,8 +328,8 @@ fn turns(folder: &Path) -> BTreeMap<u64, (bool, [f64; 2])> {
     let turns = benchmarks.map(|line| {
         let began = line["started_ms"].as_f64().unwrap();
         let lasted = line["outcome"]["measured"]["noise"]["lasted"].as_f64().unwrap() / 1e6;
-        let in_turns = line["circumstances"].get("in_turns") == Some(&Value::Bool(true));
-        (line["round"].as_u64().unwrap(), (in_turns, [began, began + lasted]))
+        let interleaved = line["conditions"].get("interleaved") == Some(&Value::Bool(true));
+        (line["round"].as_u64().unwrap(), (interleaved, [began, began + lasted]))
     });
     turns.collect()
 }

@@ -50,7 +50,7 @@ fn measured(run: &Run) -> Vec<(&str, &Measured)> {
 /// The number that was found out under a name.
 fn figure(measured: &Measured, name: &str) -> Option<f64> {
     let metrics: Vec<Value> = measured.metrics.iter().map(|found| serde_json::to_value(found).unwrap()).collect();
-    metrics.iter().find(|found| found["figure"]["of"] == name).map(|found| found["figure"]["value"].as_f64().unwrap())
+    metrics.iter().find(|found| found["scalar"]["of"] == name).map(|found| found["scalar"]["value"].as_f64().unwrap())
 }
 
 /// What could not be measured, in words.

@@ -257,7 +257,7 @@ fn as_json(mechanism: &dyn Mechanism, cpus: &[CpuId], lines: &[BenchmarkLine]) -
         let ((first, second), summary) = (line.pair()?, summarize(&[line])?);
         let Outcome::Measured(measured) = &line.outcome else { return None };
         let samples: Vec<f64> = measured.samples.iter().map(|sample| sample.per_op()).collect();
-        let interval = summary.nanos.interval;
+        let interval = summary.per_op.interval;
         Some(serde_json::json!({
             "first": first,
             "second": second,

@@ -110,7 +110,7 @@ impl MeasureArgs {
             budget: self.budget,
             timeout: self.timeout.unwrap_or(timeout),
             timing,
-            scale: None,
+            sweep: None,
             seed: self.seed.unwrap_or_else(fresh_seed),
             events: self.events.clone(),
             counters: !self.no_counters,

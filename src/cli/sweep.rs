@@ -113,11 +113,11 @@ impl SweepArgs {
                 }
             }
         }
-        let scale = SweepSampling::default();
-        let scale = SweepSampling {
-            measure: self.measure.unwrap_or(scale.measure),
-            samples: self.samples.unwrap_or(scale.samples),
-            ..scale
+        let sampling = SweepSampling::default();
+        let sampling = SweepSampling {
+            measure: self.measure.unwrap_or(sampling.measure),
+            samples: self.samples.unwrap_or(sampling.samples),
+            ..sampling
         };
         Ok(RunPlan {
             schema: SCHEMA,
@@ -126,9 +126,9 @@ impl SweepArgs {
             until: None,
             budget: None,
             // Set-up, a batch and the end may each take the crew's timeout; its watchdog speaks first.
-            timeout: timeout * 3 + scale.measure * 10 + Duration::from_secs(180),
-            timing: Timing { warm_up: Duration::ZERO, measure: scale.measure, samples: scale.samples as usize },
-            scale: Some(scale),
+            timeout: timeout * 3 + sampling.measure * 10 + Duration::from_secs(180),
+            timing: Timing { warm_up: Duration::ZERO, measure: sampling.measure, samples: sampling.samples as usize },
+            sweep: Some(sampling),
             seed: self.seed.unwrap_or_else(fresh_seed),
             events: None,
             counters: false,

@@ -32,8 +32,8 @@ const GROUPS: [(&str, &[&str]); 13] = [
     ("virtualization", &["host.virtualization"]),
     ("memory", &["host.memory.transparent_hugepages"]),
     ("settings", &["host.sysctls"]),
-    ("toolchain", &["suite.rustc", "suite.target", "suite.profile"]),
-    ("suite", &["suite.version", "suite.revision", "suite.changed"]),
+    ("toolchain", &["build.rustc", "build.target", "build.profile"]),
+    ("build", &["build.version", "build.revision", "build.changed"]),
 ];
 
 /// What is not the same in all of `hosts`, in the order of the groups.
@@ -64,7 +64,7 @@ fn group(name: &str) -> Option<usize> {
 
 fn leaves(host: &HostLine) -> BTreeMap<String, String> {
     let mut leaves = BTreeMap::new();
-    let values = [("host", serde_json::to_value(&host.host)), ("suite", serde_json::to_value(&host.build))];
+    let values = [("host", serde_json::to_value(&host.host)), ("build", serde_json::to_value(&host.build))];
     for (name, value) in values {
         if let Ok(value) = value {
             gather(name, &value, &mut leaves);

@@ -239,9 +239,8 @@ fn slower_cpu(first: &[&BenchmarkLine], other: &[&BenchmarkLine]) -> Option<f64>
         return None;
     }
     // The shortest stretch, which does not depend on what ran before.
-    let probes = |lines: &[&BenchmarkLine]| -> Vec<f64> {
-        measured(lines).flat_map(|measured| &measured.min_probes).map(|probe| probe.0 as f64).collect()
-    };
+    let probes =
+        |lines: &[&BenchmarkLine]| -> Vec<f64> { measured(lines).flat_map(Measured::shortest_probes).collect() };
     let (a, b) = (fastest_probe(&probes(first))?, fastest_probe(&probes(other))?);
     probes_differ(a, b).then_some(b / a)
 }

@@ -4,16 +4,15 @@ use super::*;
 use crate::host::Root;
 use crate::mechanism::find;
 use crate::record::{AuditRecord, Build, CountedSamples, HostLine, Noise, RunConditions, Sample, Setting};
+use crate::terms::SpeedProbe;
 use crate::terms::{Host, Idle, Moment, Placement, Policy, ResourceUsage, Unit};
-use crate::units::{CpuId, Nanos, Ops, Quantity};
+use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
 fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
     let parameters = find("handoff/futex").unwrap().descriptor().defaults();
     let measured = Measured {
-        samples: (0..5).map(|i| Sample(Ops(10), Nanos(10 * nanos + i))).collect(),
+        samples: (0..5).map(|i| Sample::new(Ops(10), Nanos(10 * nanos + i))).collect(),
         usage: ResourceUsage::default(),
-        min_probes: Vec::new(),
-        max_probes: Vec::new(),
         counted: CountedSamples::default(),
         metrics: Vec::new(),
         audit: AuditRecord::default(),
@@ -71,12 +70,13 @@ fn the_greatest_effect_stands_first_and_small_ones_get_no_verdict() {
 }
 
 /// The run with these speed probes beside each sample: the shortest and the longest.
-fn with_paces((name, mut run): (String, Run), probes: impl Fn(usize) -> (u64, u64)) -> (String, Run) {
+fn with_probes((name, mut run): (String, Run), probes: impl Fn(usize) -> (u64, u64)) -> (String, Run) {
     for line in &mut run.benchmarks {
         let Outcome::Measured(measured) = &mut line.outcome else { continue };
-        let probes: Vec<(u64, u64)> = (0..measured.samples.len()).map(&probes).collect();
-        measured.min_probes = probes.iter().map(|probe| Nanos(probe.0)).collect();
-        measured.max_probes = probes.iter().map(|probe| Nanos(probe.1)).collect();
+        for (at, sample) in measured.samples.iter_mut().enumerate() {
+            let (min, max) = probes(at);
+            sample.probe = Some(SpeedProbe { min: Nanos(min), max: Nanos(max) });
+        }
     }
     (name, run)
 }
@@ -84,13 +84,13 @@ fn with_paces((name, mut run): (String, Run), probes: impl Fn(usize) -> (u64, u6
 #[test]
 fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
     let slower = FLAT.map(|nanos| nanos * 13 / 10);
-    let a = with_paces(run("a", &[("handoff/futex/x", &FLAT)]), |_| (10_000, 10_500));
-    let b = with_paces(run("b", &[("handoff/futex/x", &slower)]), |_| (12_500, 13_000));
+    let a = with_probes(run("a", &[("handoff/futex/x", &FLAT)]), |_| (10_000, 10_500));
+    let b = with_probes(run("b", &[("handoff/futex/x", &slower)]), |_| (12_500, 13_000));
     let comparison = compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01);
     assert_eq!((comparison.rows[0].verdict, comparison.rows[0].withheld), (Verdict::NoVerdict, true));
     assert!(comparison.rows[0].notes[0].contains("the other's CPU was 25 % slower"), "{:?}", comparison.rows[0].notes);
     assert_eq!(comparison.regressions(0.01).count(), 0);
-    let alike = with_paces(b.clone(), |_| (10_300, 13_000));
+    let alike = with_probes(b.clone(), |_| (10_300, 13_000));
     assert_eq!(compare(&[a.clone(), alike], &Matching::Ids, 0.01).rows[0].verdict, Verdict::Slower);
     let mut elsewhere = b;
     elsewhere.1.benchmarks.iter_mut().for_each(|line| line.host_id = "n".into());
@@ -121,7 +121,7 @@ fn sides_without_a_quiet_round_in_common_have_a_row_and_no_verdict() {
         for line in &mut run.benchmarks {
             let probe = Nanos(if line.round == round { 10_000 } else { 13_000 });
             let Outcome::Measured(measured) = &mut line.outcome else { continue };
-            measured.min_probes = vec![probe; measured.samples.len()];
+            measured.samples.iter_mut().for_each(|sample| sample.probe = Some(SpeedProbe { min: probe, max: probe }));
         }
         (name, run)
     };
@@ -140,13 +140,11 @@ fn sides_in_turns_are_compared_sample_by_sample() {
         for line in &mut run.benchmarks {
             line.conditions = Some(RunConditions { interleaved: true, ..RunConditions::default() });
             let Outcome::Measured(measured) = &mut line.outcome else { continue };
-            let many = measured.samples.len();
-            let (times, probe) = if line.round == 0 { (10, 10_000) } else { (14, 13_000) };
+            let (times, probe) = if line.round == 0 { (10, Nanos(10_000)) } else { (14, Nanos(13_000)) };
             for sample in &mut measured.samples {
-                sample.1 = Nanos(sample.1.0 * times / 10);
+                sample.amount = Amount(sample.amount.0 * times / 10);
+                sample.probe = Some(SpeedProbe { min: probe, max: probe });
             }
-            measured.max_probes = vec![Nanos(probe); many];
-            measured.min_probes.clone_from(&measured.max_probes);
         }
         (name, run)
     };
@@ -163,9 +161,9 @@ fn samples_are_judged_by_the_longest_stretch_beside_them() {
     let (name, mut slowed) = run("b", &[("handoff/futex/x", &FLAT)]);
     for line in &mut slowed.benchmarks {
         let Outcome::Measured(measured) = &mut line.outcome else { continue };
-        measured.samples.extend([Sample(Ops(10), Nanos(20_000)); 9]);
+        measured.samples.extend([Sample::new(Ops(10), Nanos(20_000)); 9]);
     }
-    let slowed = with_paces((name, slowed), |sample| (10_000, if sample < 5 { 10_500 } else { 13_000 }));
+    let slowed = with_probes((name, slowed), |sample| (10_000, if sample < 5 { 10_500 } else { 13_000 }));
     let comparison = compare(&[a, slowed], &Matching::Ids, 0.01);
     assert!((comparison.rows[0].ratio.interval.estimate - 1.0).abs() < 0.01, "{:?}", comparison.rows[0].ratio);
 }
@@ -225,7 +223,7 @@ fn only_what_differs_is_shown_in_its_group() {
     let found = differences(&[&amd, &intel]);
     let groups: Vec<&str> = found.iter().map(|difference| difference.group).collect();
     assert!(groups.contains(&"CPU") && groups.contains(&"topology"), "{groups:?}");
-    assert!(!groups.contains(&"toolchain") && !groups.contains(&"suite"), "{groups:?}");
+    assert!(!groups.contains(&"toolchain") && !groups.contains(&"build"), "{groups:?}");
     assert!(found.iter().all(|difference| difference.values[0] != difference.values[1]));
     assert!(found.iter().flat_map(|difference| &difference.values).flatten().all(|value| value.len() < 400));
     let mut newer = amd.clone();
@@ -233,7 +231,7 @@ fn only_what_differs_is_shown_in_its_group() {
     newer.host.kernel.command_line = Some("idle=poll".into());
     let found = differences(&[&amd, &newer]);
     let groups: Vec<&str> = found.iter().map(|difference| difference.group).collect();
-    assert_eq!(groups, ["command line", "suite"]);
+    assert_eq!(groups, ["command line", "build"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Criterion drives one round: it decides how many operations a sample has and how many samples there are, judges
 //! changes against baselines, and draws its pages. This file gives it our samples and keeps them for the record.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
@@ -79,15 +79,58 @@ pub trait BenchmarkObserver {
     fn finished(&mut self, line: BenchmarkLine);
 }
 
-/// What the measurement that Criterion is given shares with whoever takes the samples.
+/// Where Criterion is with a benchmark. It calls the same closure for all of it and does not say what for; which calls
+/// were samples is known by the values that it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It has asked for no value: it finds out how many operations fit into a sample, and caches warm up.
+    WarmUp,
+    /// It has asked for the first value. The last call was the first sample, which nothing had announced, so that what
+    /// was counted until now is still that of warming up.
+    FirstSample,
+    /// What warming up left is forgotten, and every call is a sample.
+    Measuring,
+}
+
+/// Where the samples of a benchmark go that are kept for the record. The measurement that Criterion is given shares it
+/// with [`run`], which takes the samples.
 struct SampleSink {
     samples: RefCell<Vec<BareSample>>,
     turns: RefCell<TurnToken>,
+    phase: Cell<Phase>,
 }
 
 impl SampleSink {
     fn new(turns: TurnToken) -> Rc<Self> {
-        Rc::new(Self { samples: RefCell::default(), turns: RefCell::new(turns) })
+        Rc::new(Self { samples: RefCell::default(), turns: RefCell::new(turns), phase: Cell::new(Phase::WarmUp) })
+    }
+
+    /// Begins with a benchmark: nothing is kept yet.
+    fn begin(&self) {
+        self.samples.borrow_mut().clear();
+        self.phase.set(Phase::WarmUp);
+    }
+
+    /// Keeps the portions of a measured sample for the record, and passes the turn to the other side of a comparison.
+    ///
+    /// Criterion asks for the value of each measured sample exactly once, by [`Measurement::to_f64`], and for none while
+    /// it warms up. There is no other sign of it: the closure that takes the samples is called for both. So to ask for
+    /// the value is to commit the sample. A test here holds Criterion to that, and its version is pinned.
+    fn commit(&self, value: &BareValue) {
+        self.samples.borrow_mut().extend_from_slice(&value.samples);
+        self.turns.borrow_mut().sampled();
+        if self.phase.get() == Phase::WarmUp {
+            self.phase.set(Phase::FirstSample);
+        }
+    }
+
+    /// Whether warming up is over and what it left is yet to be forgotten: true once, at the second sample.
+    fn warm_up_ended(&self) -> bool {
+        let ended = self.phase.get() == Phase::FirstSample;
+        if ended {
+            self.phase.set(Phase::Measuring);
+        }
+        ended
     }
 }
 
@@ -98,10 +141,10 @@ struct BareMeasurement {
     wall: WallTime,
 }
 
-/// One value of it: the nanoseconds per Criterion's iterations, and the portions they come from.
+/// One value of it: what Criterion's iterations came to, in what the group measures, and the portions it comes from.
 #[derive(Debug, Clone)]
 struct BareValue {
-    nanos: f64,
+    amount: f64,
     samples: Vec<BareSample>,
 }
 
@@ -116,18 +159,17 @@ impl Measurement for BareMeasurement {
     }
 
     fn add(&self, a: &BareValue, b: &BareValue) -> BareValue {
-        BareValue { nanos: a.nanos + b.nanos, samples: [a.samples.as_slice(), &b.samples].concat() }
+        BareValue { amount: a.amount + b.amount, samples: [a.samples.as_slice(), &b.samples].concat() }
     }
 
     fn zero(&self) -> BareValue {
-        BareValue { nanos: 0.0, samples: Vec::new() }
+        BareValue { amount: 0.0, samples: Vec::new() }
     }
 
-    /// Criterion calls this exactly once per measured sample, and never while warming up.
+    /// Called once for each measured sample, which commits it: [`SampleSink::commit`].
     fn to_f64(&self, value: &BareValue) -> f64 {
-        self.sink.samples.borrow_mut().extend_from_slice(&value.samples);
-        self.sink.turns.borrow_mut().sampled();
-        value.nanos
+        self.sink.commit(value);
+        value.amount
     }
 
     fn formatter(&self) -> &dyn ValueFormatter {
@@ -264,7 +306,7 @@ pub fn now_ms() -> u64 {
 /// Lets Criterion name the benchmark or show what it saved, without setting anything up.
 fn look(group: &mut BenchmarkGroup<'_, BareMeasurement>, benchmark: &Benchmark) {
     group.bench_function(name_in_group(benchmark), |bencher| {
-        bencher.iter_custom(|_| BareValue { nanos: 1.0, samples: Vec::new() });
+        bencher.iter_custom(|_| BareValue { amount: 1.0, samples: Vec::new() });
     });
 }
 
@@ -283,7 +325,7 @@ fn attempt(
 ) -> Option<Outcome> {
     // Before the first turn, so that both who take turns see the same stretch of time.
     let noise_probe = NoiseProbe::begin();
-    sink.samples.borrow_mut().clear();
+    sink.begin();
     sink.turns.borrow_mut().take();
     let told = |failure: Failure| match failure {
         Failure::Unsupported(reason) => Outcome::Unsupported(reason),
@@ -318,8 +360,8 @@ fn audit(auditor: &Auditor, benchmark: &Benchmark, sink: &SampleSink) -> AuditRe
 
 /// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
 fn steady(samples: &[BareSample]) -> Vec<BareSample> {
-    let most = samples.iter().map(|sample| sample.batch.ops.0).max().unwrap_or(0);
-    samples.iter().filter(|sample| 2 * sample.batch.ops.0 >= most).copied().collect()
+    let most = samples.iter().map(|taken| taken.sample.ops.0).max().unwrap_or(0);
+    samples.iter().filter(|taken| 2 * taken.sample.ops.0 >= most).copied().collect()
 }
 
 /// Hands the session to Criterion. A failure in the middle of a sample unwinds out of Criterion, past its panic hook:
@@ -330,14 +372,12 @@ fn run(
     sink: &SampleSink,
 ) -> Result<Session, Failure> {
     let name = name_in_group(session.benchmark());
-    let mut warm = true;
     let measuring = catch_unwind(AssertUnwindSafe(|| {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
                 // While warming up the turn is held and not waited for: Criterion takes the time of this.
                 let rewarmed = if sink.turns.borrow_mut().take() { session.rewarm() } else { Ok(()) };
-                let warmed_up = std::mem::replace(&mut warm, sink.samples.borrow().is_empty()) && !warm;
-                let forgotten = rewarmed.and_then(|()| if warmed_up { session.forget() } else { Ok(()) });
+                let forgotten = rewarmed.and_then(|()| if sink.warm_up_ended() { session.forget() } else { Ok(()) });
                 match forgotten.and_then(|()| session.portions(iterations)) {
                     Ok(samples) => BareValue::of(samples, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
@@ -355,9 +395,9 @@ fn run(
 impl BareValue {
     /// Whole laps are run, often more than Criterion asked for: its value is the share it asked for.
     fn of(samples: Vec<BareSample>, iterations: u64) -> Self {
-        let ops: u64 = samples.iter().map(|sample| sample.batch.ops.0).sum();
-        let nanos: u64 = samples.iter().map(|sample| sample.batch.elapsed.0).sum();
-        Self { nanos: nanos as f64 * iterations as f64 / ops.max(1) as f64, samples }
+        let ops: u64 = samples.iter().map(|taken| taken.sample.ops.0).sum();
+        let amount: u64 = samples.iter().map(|taken| taken.sample.amount.0).sum();
+        Self { amount: amount as f64 * iterations as f64 / ops.max(1) as f64, samples }
     }
 }
 
@@ -367,16 +407,12 @@ mod fixed_time;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::Batch;
+    use crate::record::Sample;
     use crate::terms::ResourceUsage;
     use crate::units::{Nanos, Ops};
 
     fn sample(ops: u64, nanos: u64) -> BareSample {
-        BareSample {
-            batch: Batch { ops: Ops(ops), elapsed: Nanos(nanos) },
-            usage: ResourceUsage::default(),
-            probe: None,
-        }
+        BareSample { sample: Sample::new(Ops(ops), Nanos(nanos)), usage: ResourceUsage::default() }
     }
 
     #[test]
@@ -388,8 +424,8 @@ mod tests {
 
     #[test]
     fn criterion_gets_the_share_that_it_asked_for() {
-        assert_eq!(BareValue::of(vec![sample(500, 1000)], 250).nanos, 500.0);
-        assert_eq!(BareValue::of(vec![sample(200, 400), sample(300, 600)], 500).nanos, 1000.0);
+        assert_eq!(BareValue::of(vec![sample(500, 1000)], 250).amount, 500.0);
+        assert_eq!(BareValue::of(vec![sample(200, 400), sample(300, 600)], 500).amount, 1000.0);
     }
 
     #[test]
@@ -401,6 +437,21 @@ mod tests {
         assert!(kept.borrow().is_empty(), "warming up asks for no value");
         assert_eq!(measurement.to_f64(&value), 1000.0);
         assert_eq!(*kept.borrow(), [sample(200, 400), sample(300, 600)]);
+    }
+
+    #[test]
+    fn warming_up_ends_once_at_the_call_after_the_first_value() {
+        let sink = SampleSink::new(TurnToken::alone());
+        let value = BareValue::of(vec![sample(200, 400)], 200);
+        for _ in 0..2 {
+            sink.begin();
+            assert!(sink.samples.borrow().is_empty() && !sink.warm_up_ended() && !sink.warm_up_ended());
+            sink.commit(&value);
+            assert!(sink.warm_up_ended() && !sink.warm_up_ended());
+            sink.commit(&value);
+            assert!(!sink.warm_up_ended());
+            assert_eq!(sink.phase.get(), Phase::Measuring);
+        }
     }
 
     /// What the record depends on in Criterion, which its documentation does not promise.
@@ -434,7 +485,7 @@ mod tests {
         group.finish();
         let kept = kept.borrow();
         assert_eq!(kept.len(), 10);
-        assert!(kept.iter().all(|sample| sample.batch.ops == kept[0].batch.ops), "flat: {kept:?}");
+        assert!(kept.iter().all(|taken| taken.sample.ops == kept[0].sample.ops), "flat: {kept:?}");
         assert_eq!(calls, at_warm_up + 9, "every call after warming up is a sample, the first of them included");
     }
 }

@@ -2,40 +2,42 @@
 
 use crate::crew::Batch;
 use crate::record::{AuditRecord, CountedSamples, Measured, Noise, Sample};
-use crate::sys::speed::SpeedProbe;
+use crate::terms::SpeedProbe;
 use crate::terms::{Metric, ResourceUsage};
 
 /// One bare sample, and what the kernel accounted meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BareSample {
-    /// The sample.
-    pub batch: Batch,
+    /// The sample, as the record keeps it.
+    pub sample: Sample,
     /// What the mechanism's tasks used.
     pub usage: ResourceUsage,
-    /// How fast the driver's CPU was before or after it, whichever was slower; `None` where the driver may run on
-    /// several.
-    pub probe: Option<SpeedProbe>,
 }
 
-/// The slower of two looks at one CPU.
-pub(super) fn slower(before: Option<SpeedProbe>, after: Option<SpeedProbe>) -> Option<SpeedProbe> {
-    Some(before?.slower(after?))
+impl BareSample {
+    /// A batch with the speed probes before and after it; `None` where the driver may run on several CPUs.
+    pub(super) fn new(
+        batch: Batch,
+        usage: ResourceUsage,
+        before: Option<SpeedProbe>,
+        after: Option<SpeedProbe>,
+    ) -> Self {
+        let probe = before.zip(after).map(|(before, after)| before.slower(after));
+        Self { sample: Sample { ops: batch.ops, amount: batch.amount, probe }, usage }
+    }
 }
 
 /// What was measured, as a record keeps it.
 pub(super) fn measured(
-    samples: &[BareSample],
+    taken: &[BareSample],
     counted: CountedSamples,
     metrics: Vec<Metric>,
     audit: AuditRecord,
     noise: Noise,
 ) -> Measured {
-    let probes = || samples.iter().filter_map(|sample| sample.probe);
     Measured {
-        samples: samples.iter().map(|sample| Sample(sample.batch.ops, sample.batch.elapsed)).collect(),
-        min_probes: probes().map(|probe| probe.min).collect(),
-        max_probes: probes().map(|probe| probe.max).collect(),
-        usage: samples.iter().fold(ResourceUsage::default(), |sum, sample| sum.plus(sample.usage)),
+        samples: taken.iter().map(|taken| taken.sample).collect(),
+        usage: taken.iter().fold(ResourceUsage::default(), |sum, taken| sum.plus(taken.usage)),
         counted,
         metrics,
         audit,

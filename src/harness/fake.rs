@@ -11,9 +11,9 @@ use super::Benchmark;
 use crate::crew::{Batch, CpuAssignment, Crew, Driver, Failure, Operation};
 use crate::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
 use crate::sys::affinity::allowed_cpus;
-use crate::sys::speed::SpeedProbe;
+use crate::terms::SpeedProbe;
 use crate::terms::{Idle, Metric, Parameters, Placement, Policy, Unit};
-use crate::units::{Nanos, Ops, Quantity};
+use crate::units::{Amount, Nanos, Ops, Quantity};
 
 /// What an operation of the first instance, the bare one, is said to take.
 pub(super) const BARE: u64 = 1000;
@@ -44,7 +44,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
 /// What happened, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A look at the CPU's pace.
+    /// A look at the CPU's speed.
     Look,
     /// A batch of the instance with this number, from 0, of so many operations.
     Batch(usize, u64),
@@ -54,7 +54,7 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct FixedTime {
     pub(super) every: Option<usize>,
-    /// What the looks at the CPU's pace find, over and over.
+    /// What the looks at the CPU's speed find, over and over.
     pub(super) probes: Vec<u64>,
     /// Whether instances look for spinning processes.
     pub(super) watch_spinners: bool,
@@ -131,7 +131,7 @@ pub(super) fn looking_at(fake: &'static FixedTime) -> super::session::Look {
 
 /// In place of a look at the CPU.
 fn look(_: &mut Driver) -> Result<Option<SpeedProbe>, Failure> {
-    let fake = LOOKED_AT.get().expect("the test has said whose paces");
+    let fake = LOOKED_AT.get().expect("the test has said whose speed probes");
     fake.seen.steps.lock().unwrap().push(Step::Look);
     let look = fake.seen.looks.fetch_add(1, Ordering::Relaxed);
     let probe = Nanos(fake.probes[look % fake.probes.len()]);
@@ -173,7 +173,7 @@ impl Operation for Instance {
         self.of.seen.steps.lock().unwrap().push(Step::Batch(self.instance, ops));
         let slow = self.of.every.is_some_and(|every| self.batches.is_multiple_of(every));
         let each = [BARE, COUNTED][self.instance.min(1)] * if slow { 10 } else { 1 };
-        Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops * each) })
+        Ok(Batch { ops: Ops(ops), amount: Amount(ops * each) })
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {

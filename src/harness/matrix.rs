@@ -1,7 +1,7 @@
 //! The cost of a handoff for pairs of CPUs: what the distance between two CPUs is, as tasks feel it.
 
 use super::adapter::line;
-use super::bare_sample::{measured, slower};
+use super::bare_sample::measured;
 use super::noise_probe::NoiseProbe;
 use super::{BareSample, Benchmark, PlannedBenchmark, now_ms};
 use crate::crew::{CpuAssignment, Failure, IdleGuard};
@@ -113,14 +113,14 @@ impl PairSession {
         let _idle = IdleGuard::hold(benchmark.idle, &benchmark.assignment.cpus())?;
         let mut driver = benchmark.start(|| Ok(()))?;
         let first = driver.run(benchmark.whole_laps(FIRST))?;
-        let per_op = first.elapsed.per(first.ops).unwrap_or(1.0).max(1.0);
+        let per_op = first.amount.per(first.ops).unwrap_or(1.0).max(1.0);
         let ops = benchmark.whole_laps(((sample.0 as f64 / per_op) as u64).max(FIRST));
-        let (probe, used) = (driver.probe_speed()?, driver.usage()?);
+        let (before, used) = (driver.probe_speed()?, driver.usage()?);
         let batch = driver.run(ops)?;
         let usage = driver.usage()?.since(used);
-        let probe = slower(probe, driver.probe_speed()?);
+        let after = driver.probe_speed()?;
         driver.stop()?;
-        Ok(BareSample { batch, usage, probe })
+        Ok(BareSample::new(batch, usage, before, after))
     }
 
     /// What came of it; nothing where it was not visited.
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(lines.iter().map(BenchmarkLine::pair).collect::<Vec<_>>(), [Some((cpus[0], cpus[0]))]);
         let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
         assert_eq!(measured.samples.len(), 2);
-        assert!(measured.samples.iter().all(|sample| sample.0.0 >= FIRST && sample.1.0 > 0));
+        assert!(measured.samples.iter().all(|sample| sample.ops.0 >= FIRST && sample.amount.0 > 0));
     }
 
     #[test]

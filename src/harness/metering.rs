@@ -1,10 +1,11 @@
 //! Energy per operation over the bare samples: the meters run by themselves and cost the measured code nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::crew::Batch;
 use crate::pmu::{Energy, EnergyReading};
 use crate::terms::{CounterSummary, NotCounted};
+use crate::units::Ops;
 
 /// What a summary of energy is in: an operation takes billionths of a joule.
 const UNIT: &str = "nJ";
@@ -15,14 +16,14 @@ pub(super) struct EnergyMetering {
     energy: Energy,
     joules: BTreeMap<String, f64>,
     ops: u64,
-    lasted_ns: u64,
+    lasted: Duration,
     trouble: Option<NotCounted>,
 }
 
 impl EnergyMetering {
     /// Opens the meters.
     pub(super) fn start() -> Self {
-        Self { energy: Energy::open(), joules: BTreeMap::new(), ops: 0, lasted_ns: 0, trouble: None }
+        Self { energy: Energy::open(), joules: BTreeMap::new(), ops: 0, lasted: Duration::ZERO, trouble: None }
     }
 
     /// Reads the meters; nothing when they refuse, which is kept.
@@ -34,8 +35,8 @@ impl EnergyMetering {
         })
     }
 
-    /// Adds a sample that lay between two readings.
-    pub(super) fn add(&mut self, before: &[EnergyReading], after: &[EnergyReading], batch: Batch) {
+    /// Adds a sample of `ops` that lay between two readings, and how long it lasted by the clock on the wall.
+    pub(super) fn add(&mut self, before: &[EnergyReading], after: &[EnergyReading], ops: Ops, lasted: Duration) {
         // A reading that failed has no partner.
         if before.len() != after.len() || before.is_empty() {
             return;
@@ -43,25 +44,27 @@ impl EnergyMetering {
         for (before, after) in before.iter().zip(after) {
             *self.joules.entry(after.event.clone()).or_default() += (after.joules - before.joules).max(0.0);
         }
-        self.ops += batch.ops.0;
-        self.lasted_ns += batch.elapsed.0;
+        self.ops += ops.0;
+        self.lasted += lasted;
     }
 
     /// Forgets what warming up took.
     pub(super) fn forget(&mut self) {
         self.joules.clear();
-        (self.ops, self.lasted_ns) = (0, 0);
+        (self.ops, self.lasted) = (0, Duration::ZERO);
     }
 
     /// Energy per operation, and what could not be metered.
     pub(super) fn conclude(self) -> (Vec<CounterSummary>, Vec<NotCounted>) {
+        // 584 years fit.
+        let lasted_ns = self.lasted.as_nanos() as u64;
         let summary = |(event, joules): (&String, &f64)| CounterSummary {
             event: event.clone(),
             per_op: joules * 1e9 / self.ops as f64,
             count: (joules * 1e9) as u64,
             ops: self.ops,
-            enabled_ns: self.lasted_ns,
-            running_ns: self.lasted_ns,
+            enabled_ns: lasted_ns,
+            running_ns: lasted_ns,
             estimated: false,
             unit: Some(UNIT.into()),
         };
@@ -74,32 +77,35 @@ impl EnergyMetering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{Nanos, Ops};
 
     fn at(joules: f64) -> Vec<EnergyReading> {
         vec![EnergyReading { event: "power/energy-pkg/".into(), joules }]
     }
 
+    /// Adds a sample of a thousand operations.
+    fn add(metering: &mut EnergyMetering, before: &[EnergyReading], after: &[EnergyReading]) {
+        metering.add(before, after, Ops(1000), Duration::from_millis(5));
+    }
+
     #[test]
     fn energy_is_that_between_readings_per_operation() {
         let mut metering = EnergyMetering::start();
-        let batch = Batch { ops: Ops(1000), elapsed: Nanos(5_000_000) };
-        metering.add(&at(1.0), &at(9.0), batch);
+        add(&mut metering, &at(1.0), &at(9.0));
         metering.forget();
-        metering.add(&at(10.0), &at(10.5), batch);
-        metering.add(&at(20.0), &at(20.5), batch);
-        metering.add(&at(20.0), &[], batch);
+        add(&mut metering, &at(10.0), &at(10.5));
+        add(&mut metering, &at(20.0), &at(20.5));
+        add(&mut metering, &at(20.0), &[]);
         let (summaries, _) = metering.conclude();
         assert_eq!((summaries.len(), summaries[0].ops, summaries[0].per_op), (1, 2000, 500_000.0));
+        assert_eq!((summaries[0].enabled_ns, summaries[0].running_ns), (10_000_000, 10_000_000));
     }
 
     /// A meter that began again between two readings tells nothing, and takes nothing off what others told.
     #[test]
     fn a_meter_that_runs_backwards_takes_no_energy_back() {
         let mut metering = EnergyMetering::start();
-        let batch = Batch { ops: Ops(1000), elapsed: Nanos(5_000_000) };
-        metering.add(&at(10.0), &at(10.5), batch);
-        metering.add(&at(65_535.5), &at(0.25), batch);
+        add(&mut metering, &at(10.0), &at(10.5));
+        add(&mut metering, &at(65_535.5), &at(0.25));
         let (summaries, _) = metering.conclude();
         assert_eq!((summaries[0].ops, summaries[0].per_op, summaries[0].count), (2000, 250_000.0, 500_000_000));
     }

@@ -6,12 +6,12 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use super::Benchmark;
-use super::bare_sample::{BareSample, slower};
+use super::bare_sample::BareSample;
 use super::metering::EnergyMetering;
 use crate::crew::{Driver, Failure, IdleGuard};
 use crate::pmu::{Counters, EventSet, Tally};
 use crate::record::{CountedSamples, Sample};
-use crate::sys::speed::SpeedProbe;
+use crate::terms::SpeedProbe;
 use crate::terms::{Metric, NotCounted, Unsupported};
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
@@ -148,14 +148,15 @@ impl Session {
         let before = self.bare.usage()?;
         let began = Instant::now();
         let batch = self.bare.run(ops)?;
-        self.nanos_per_op = Some(began.elapsed().as_nanos() as f64 / ops.max(1) as f64);
+        let lasted = began.elapsed();
+        self.nanos_per_op = Some(lasted.as_nanos() as f64 / ops.max(1) as f64);
         let usage = self.bare.usage()?.since(before);
         if let Some((metering, before)) = self.metering.as_mut().zip(energy) {
             let after = metering.read();
-            metering.add(&before, &after, batch);
+            metering.add(&before, &after, batch.ops, lasted);
         }
         let before = std::mem::replace(probe, self.probe_speed()?);
-        Ok(BareSample { batch, usage, probe: slower(before, *probe) })
+        Ok(BareSample::new(batch, usage, before, *probe))
     }
 
     fn counted_sample(&mut self, ops: u64) -> Result<(), Failure> {
@@ -287,7 +288,7 @@ impl CountedInstance {
         let batch = self.driver.run(ops)?;
         let counted = self.counters.read().map(|after| {
             self.tally.add(&after.since(&before), batch.ops);
-            self.samples.push(Sample(batch.ops, batch.elapsed));
+            self.samples.push(Sample::new(batch.ops, batch.amount));
         });
         Ok(counted.and_then(|()| self.counters.pause()))
     }
@@ -351,8 +352,8 @@ mod tests {
     #[test]
     fn samples_are_whole_laps_and_nothing_is_counted_without_a_plan() {
         let mut session = Session::open(&benchmark(&Fake { forgets: 0 }), None).unwrap();
-        assert_eq!(session.sample(5).unwrap().batch.ops.0, 8);
-        assert_eq!(session.sample(8).unwrap().batch.ops.0, 8);
+        assert_eq!(session.sample(5).unwrap().sample.ops.0, 8);
+        assert_eq!(session.sample(8).unwrap().sample.ops.0, 8);
         assert_eq!(session.close().unwrap(), (CountedSamples::default(), Vec::new()));
     }
 
@@ -365,7 +366,7 @@ mod tests {
         session.nanos_per_op = Some(5e5);
         assert_eq!(session.split(44), [8, 8, 8, 8, 12]);
         let taken = session.portions(42).unwrap();
-        assert_eq!(taken.iter().map(|sample| sample.batch.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
+        assert_eq!(taken.iter().map(|taken| taken.sample.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
         assert_ne!(session.nanos_per_op, Some(5e5), "the last portion tells how long the next ones are");
     }
 

@@ -96,8 +96,8 @@ fn warm_up(benchmark: &Benchmark) -> Result<(), Failure> {
 fn samples(session: &mut Session, scale: &SweepSampling) -> Result<Vec<BareSample>, Failure> {
     let first = session.sample(1)?;
     let each = scale.measure / scale.samples.max(1);
-    let laps = each.as_nanos() / u128::from(first.batch.elapsed.0.max(1));
-    let ops = first.batch.ops.0.saturating_mul(u64::try_from(laps).unwrap_or(u64::MAX).max(1));
+    let laps = each.as_nanos() / u128::from(first.sample.amount.0.max(1));
+    let ops = first.sample.ops.0.saturating_mul(u64::try_from(laps).unwrap_or(u64::MAX).max(1));
     session.forget()?;
     let began = Instant::now();
     let mut taken = Vec::new();

@@ -5,12 +5,15 @@
 //! `src/record/SCHEMA.md` writes the schema down for readers that are not this program.
 
 mod read;
+mod sample;
 mod schema;
 mod store;
+mod version1;
 
-pub use read::{Run, Salvage, read, salvage, salvage_from};
+pub use read::{Run, Salvage, read, read_answer, salvage, salvage_from};
+pub use sample::Sample;
 pub use schema::{
     AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
-    RunConditions, SCHEMA, Sample, Setting,
+    RunConditions, SCHEMA, Setting,
 };
-pub use store::{FILE, LONGEST_LINE, RecordError, RecordWriter};
+pub use store::{FILE, LONGEST_LINE, RecordError, RecordWriter, line_text};

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::schema::{BenchmarkLine, HostLine, Line, SCHEMA};
 use super::store::{FILE, LONGEST_LINE, RecordError};
+use super::version1;
 
 /// A run, read back.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,14 +39,14 @@ impl Run {
 pub struct Salvage {
     /// The whole lines.
     pub run: Run,
-    /// Each line that is broken or of another schema, in the file's order.
+    /// Each line that is broken or of a later version, in the file's order.
     pub damage: Vec<RecordError>,
 }
 
 /// Reads a run: its folder, or the file itself.
 ///
 /// # Errors
-/// When it cannot be opened, holds no record, or a line but the last is none of this schema's; file and line are named.
+/// When it cannot be opened, holds no record, or a line but the last is none of a version that is read; file and line are named.
 pub fn read(path: &Path) -> Result<Run, RecordError> {
     let Salvage { run, damage } = salvage(path)?;
     let whole = run.hosts.len() + run.benchmarks.len();
@@ -151,7 +152,8 @@ fn hash(line: &[u8]) -> u64 {
     hasher.finish()
 }
 
-enum Fault {
+/// Why a line cannot be read.
+pub(super) enum Fault {
     Broken(String),
     OtherSchema(u64),
 }
@@ -172,13 +174,12 @@ struct LineVersion {
     schema: Option<u64>,
 }
 
-/// A line of this schema. Not read by way of a `serde_json::Value`, which takes thirty times the memory of its text.
+/// A line of this version. Not read by way of a `serde_json::Value`, which takes thirty times the memory of its text.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Whole {
     #[serde(rename = "schema")]
     _schema: IgnoredAny,
-    #[serde(rename = "machine")]
     host: Option<Box<HostLine>>,
     benchmark: Option<Box<BenchmarkLine>>,
 }
@@ -195,20 +196,45 @@ fn decode(line: &[u8], length: usize) -> Result<Line, Fault> {
     }
     let version: LineVersion = serde_json::from_str(text).map_err(of_json)?;
     match version.schema {
+        Some(1) => return version1::line(text),
         Some(version) if version == u64::from(SCHEMA) => {}
         Some(other) => return Err(Fault::OtherSchema(other)),
         None => return Err(broken("it names no schema")),
     }
     let whole: Whole = serde_json::from_str(text).map_err(of_json)?;
-    match (whole.host, whole.benchmark) {
+    one_of(whole.host, whole.benchmark)
+}
+
+/// The one that a line holds.
+pub(super) fn one_of(host: Option<Box<HostLine>>, benchmark: Option<Box<BenchmarkLine>>) -> Result<Line, Fault> {
+    match (host, benchmark) {
         (Some(host), None) => Ok(Line::Host(host)),
         (None, Some(benchmark)) => Ok(Line::Benchmark(benchmark)),
-        (None, None) => Err(broken("neither a machine nor a benchmark")),
-        (Some(_), Some(_)) => Err(broken("a machine and a benchmark in one line")),
+        (None, None) => Err(Fault::Broken("neither a host nor a benchmark".into())),
+        (Some(_), Some(_)) => Err(Fault::Broken("a host and a benchmark in one line".into())),
+    }
+}
+
+/// The benchmark that a process of a round answers with: a line of the record ([`line_text`](super::line_text)). A
+/// program of before version 2 answers with the benchmark alone.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read_answer(text: &[u8]) -> Result<BenchmarkLine, String> {
+    let json = |error: serde_json::Error| error.to_string();
+    let version: LineVersion = serde_json::from_slice(text).map_err(json)?;
+    if version.schema.is_none() {
+        return version1::benchmark(text);
+    }
+    match decode(text, text.len()) {
+        Ok(Line::Benchmark(benchmark)) => Ok(*benchmark),
+        Ok(Line::Host(_)) => Err("it is no benchmark".into()),
+        Err(Fault::Broken(reason)) => Err(reason),
+        Err(Fault::OtherSchema(found)) => Err(format!("schema {found}, and this program reads schemas 1 to {SCHEMA}")),
     }
 }
 
 /// The parser counts lines too, and sees but one.
-fn of_json(error: serde_json::Error) -> Fault {
+pub(super) fn of_json(error: serde_json::Error) -> Fault {
     Fault::Broken(error.to_string().replace(" at line 1 column ", " at column "))
 }

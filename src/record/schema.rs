@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Sample;
 use crate::terms::{
     CounterSummary, Host, Idle, Metric, Moment, NotCounted, Parameters, Placement, Policy, ResourceUsage, Unit,
     Unsupported,
 };
-use crate::units::{CpuId, Nanos, Ops, Quantity};
+use crate::units::{CpuId, Nanos, Quantity};
 
 /// The version of the schema. It rises with every change that a reader of the last one would misread.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
     /// Where and by what a round was measured.
-    #[serde(rename = "machine")]
     Host(Box<HostLine>),
     /// One benchmark of a round.
     Benchmark(Box<BenchmarkLine>),
@@ -35,7 +35,6 @@ pub struct HostLine {
     /// Load and the like when the process began.
     pub moment: Moment,
     /// What was run.
-    #[serde(rename = "suite")]
     pub build: Build,
     /// The command line.
     pub argv: Vec<String>,
@@ -113,15 +112,14 @@ pub struct BenchmarkLine {
     pub setting: Setting,
     /// Which round of the run, from 0.
     pub round: u32,
-    /// The machine's id.
-    #[serde(rename = "machine")]
+    /// The id of the host's line.
     pub host_id: String,
     /// Milliseconds since 1970 (UTC).
     pub started_ms: u64,
     /// What came of it.
     pub outcome: Outcome,
     /// How the round went; only `switchcost run` tells it.
-    #[serde(rename = "circumstances", default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions: Option<RunConditions>,
 }
 
@@ -157,10 +155,9 @@ pub struct RunConditions {
     /// How many attempts were discarded for interference before this one (`--strict`).
     pub discarded: u32,
     /// What else the machine did meanwhile, in words; empty for a quiet round.
-    #[serde(rename = "foreign_load")]
     pub interference: Vec<String>,
     /// Whether its samples alternate with those of the other side of a comparison, whose process was alive meanwhile.
-    #[serde(rename = "in_turns", default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interleaved: bool,
 }
 
@@ -187,38 +184,18 @@ impl Outcome {
     }
 }
 
-/// One bare or counted sample: operations, and the nanoseconds they took. `[ops, ns]` in the file. Where the benchmark
-/// measures something else than time, the second number is that: its [`BenchmarkLine::measures`] says what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample(pub Ops, pub Nanos);
-
-impl Sample {
-    /// Nanoseconds per operation.
-    pub fn per_op(self) -> f64 {
-        self.1.per(self.0).unwrap_or(0.0)
-    }
-}
-
 /// The figures of a benchmark that ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
     /// The bare samples, in the order in which they were taken. All times come from these.
     pub samples: Vec<Sample>,
-    /// How long a fixed stretch of kernel entries took on the first task's CPU beside each sample: the shortest of
-    /// four, before or after it, whichever was longer, in nanoseconds; empty where the task was not confined to one
-    /// CPU.
-    #[serde(rename = "paces", default, skip_serializing_if = "Vec::is_empty")]
-    pub min_probes: Vec<Nanos>,
-    /// The same with the longest of the four; empty in records of before they were kept.
-    #[serde(rename = "longest_paces", default, skip_serializing_if = "Vec::is_empty")]
-    pub max_probes: Vec<Nanos>,
     /// What the kernel accounted to the mechanism's tasks over the bare samples.
     pub usage: ResourceUsage,
     /// The counted samples.
     pub counted: CountedSamples,
     /// What the mechanism found out over the bare samples beyond their times.
-    #[serde(rename = "findings", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
     /// Whether the mechanism did what its descriptor says.
     pub audit: AuditRecord,
@@ -239,13 +216,14 @@ impl Measured {
         late > 0 && 2 * late >= rounds.len()
     }
 
-    /// The time per operation of each sample, and the speed probe beside it: the longest stretch, or the shortest in
-    /// records that lack it.
+    /// What an operation came to in each sample, and the speed probe beside it: its longest stretch.
     pub fn probed_values(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
-        let probes = if self.max_probes.is_empty() { &self.min_probes } else { &self.max_probes };
-        let probed_values = probes.len() == self.samples.len();
-        let probe = move |index: usize| probed_values.then(|| probes[index].0 as f64);
-        self.samples.iter().enumerate().map(move |(index, sample)| (sample.per_op(), probe(index)))
+        self.samples.iter().map(|sample| (sample.per_op(), sample.probe.map(|probe| probe.max.0 as f64)))
+    }
+
+    /// The shortest stretch of each speed probe, in nanoseconds: what can be compared with other benchmarks of a host.
+    pub fn shortest_probes(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().filter_map(|sample| sample.probe).map(|probe| probe.min.0 as f64)
     }
 }
 

@@ -35,7 +35,9 @@ pub enum RecordError {
         rest: String,
     },
     /// A line from another version.
-    #[error("{path}:{line}: schema {found}, and this switchcost reads schema {SCHEMA}; use the version that wrote it")]
+    #[error(
+        "{path}:{line}: schema {found}, and this switchcost reads schemas 1 to {SCHEMA}; use the version that wrote it"
+    )]
     OtherSchema {
         /// The file.
         path: PathBuf,
@@ -109,7 +111,7 @@ impl RecordWriter {
     /// there is room again, does not continue it.
     pub fn append(&mut self, line: &Line) -> Result<(), RecordError> {
         let mut text =
-            encode(line).map_err(|error| RecordError::Io { path: self.path.clone(), source: error.into() })?;
+            line_text(line).map_err(|error| RecordError::Io { path: self.path.clone(), source: error.into() })?;
         text.push('\n');
         if text.len() > LONGEST_LINE {
             let reason = format!("a line of {} bytes, and readers take {LONGEST_LINE}", text.len());
@@ -143,7 +145,11 @@ fn cut_torn_line(file: &mut File) -> io::Result<()> {
     if length > 0 { file.set_len(0) } else { Ok(()) }
 }
 
-fn encode(line: &Line) -> serde_json::Result<String> {
+/// The text of a line, without its end.
+///
+/// # Errors
+/// None that the types of a line allow.
+pub fn line_text(line: &Line) -> serde_json::Result<String> {
     let mut object = Map::new();
     object.insert("schema".into(), SCHEMA.into());
     if let Value::Object(body) = serde_json::to_value(line)? {

@@ -54,7 +54,7 @@ pub(super) fn row(benchmark: &BenchmarkView) -> CounterRow {
 /// The figure, with a mark where it is void.
 pub(super) fn time(benchmark: &BenchmarkView) -> String {
     let mark = if benchmark.summary.void { VOID } else { "" };
-    format!("{}{mark}", benchmark.formatted(benchmark.nanos()))
+    format!("{}{mark}", benchmark.formatted(benchmark.per_op()))
 }
 
 /// What stands below a table that has void figures.
@@ -66,7 +66,7 @@ pub(super) fn void_note(benchmarks: &[&BenchmarkView]) -> Option<&'static str> {
 /// figure in any useful sense.
 pub(super) fn interval(benchmark: &BenchmarkView) -> String {
     const WIDE: f64 = 0.5;
-    let interval = benchmark.summary.nanos.interval;
+    let interval = benchmark.summary.per_op.interval;
     match interval.relative_half_width() {
         None => "–".into(),
         Some(half) if half <= WIDE => format!("±{}", text::percent(half)),
@@ -153,14 +153,14 @@ pub(super) fn csv(benchmarks: &[&BenchmarkView]) -> String {
         let audited = summary.calls.is_some();
         let start = [
             benchmark.line().id.clone(),
-            number(benchmark.nanos()),
+            number(benchmark.per_op()),
             number(summary.cpu_nanos),
             number(summary.voluntary),
             number(summary.involuntary),
             optional(summary.calls),
             summary.audit.into(),
             optional(summary.counting_cost),
-            summary.nanos.rounds.to_string(),
+            summary.per_op.rounds.to_string(),
             summary.rounds.to_string(),
             number(summary.set_aside),
             summary.disturbed_rounds.to_string(),

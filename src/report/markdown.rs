@@ -83,7 +83,7 @@ pub(super) fn numbers(report: &Report) -> String {
     let body: Vec<Vec<String>> = rows.into_iter().map(|(name, cells)| [vec![name], cells].concat()).collect();
     out.line(table(&head, 1, &body));
     void(&shown, &mut out);
-    let fewer = shown.iter().any(|benchmark| benchmark.summary.nanos.rounds < view.rounds());
+    let fewer = shown.iter().any(|benchmark| benchmark.summary.per_op.rounds < view.rounds());
     let fewer = if fewer { ", fewer where it says so," } else { "" };
     let rounds = format!("{}{fewer}", text::count(view.rounds(), "round"));
     let revision = view.run.hosts.first().and_then(|host| host.build.revision.as_deref());
@@ -95,7 +95,7 @@ pub(super) fn numbers(report: &Report) -> String {
 
 /// A figure with its interval, and the rounds behind it where they are fewer than the `usual` ones.
 fn number(benchmark: &BenchmarkView, usual: usize) -> String {
-    let counting = benchmark.summary.nanos.rounds;
+    let counting = benchmark.summary.per_op.rounds;
     let fewer = if counting < usual { format!(", {}", text::count(counting, "round")) } else { String::new() };
     format!("{} ({}{fewer})", counters::time(benchmark), counters::interval(benchmark))
 }

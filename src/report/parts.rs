@@ -114,18 +114,18 @@ fn of(whole: &BenchmarkView, all: &[&BenchmarkView]) -> Option<HandoffParts> {
     parts.push(difference("leaving idle", asleep, busy));
     parts.push(difference("restarting the tick", soon, late));
     let name = format!("{} {}", whole.name(), whole.detail());
-    Some(HandoffParts { name, id: line.id.clone(), whole: whole.nanos(), reach: whole.reach(), parts })
+    Some(HandoffParts { name, id: line.id.clone(), whole: whole.per_op(), reach: whole.reach(), parts })
 }
 
 fn alone(name: &'static str, benchmark: &BenchmarkView) -> CostPart {
-    CostPart { name, from: benchmark.line().id.clone(), nanos: benchmark.nanos(), reach: benchmark.reach() }
+    CostPart { name, from: benchmark.line().id.clone(), nanos: benchmark.per_op(), reach: benchmark.reach() }
 }
 
 fn difference(name: &'static str, benchmark: &BenchmarkView, less: &BenchmarkView) -> CostPart {
     CostPart {
         name,
         from: format!("{} less {}", benchmark.line().id, less.line().id),
-        nanos: benchmark.nanos() - less.nanos(),
+        nanos: benchmark.per_op() - less.per_op(),
         // Independent figures: their half widths add up as standard deviations do.
         reach: benchmark.reach().hypot(less.reach()),
     }
@@ -175,9 +175,7 @@ mod tests {
             host_id: "m".into(),
             started_ms: 0,
             outcome: Outcome::Measured(Box::new(Measured {
-                samples: vec![Sample(Ops(1), Nanos(nanos)); 10],
-                min_probes: Vec::new(),
-                max_probes: Vec::new(),
+                samples: vec![Sample::new(Ops(1), Nanos(nanos)); 10],
                 usage: ResourceUsage::default(),
                 counted: CountedSamples::default(),
                 metrics: Vec::new(),

@@ -48,9 +48,9 @@ fn row(summary: &Summary) -> [String; 10] {
     let line = &summary.line;
     let name = line.mechanism.split_once('/').map_or(line.mechanism.as_str(), |(_, name)| name);
     let spread = |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", share * 100.0));
-    let estimate = &summary.nanos;
+    let estimate = &summary.per_op;
     let known = estimate.interval.relative_half_width().is_some_and(|half| half <= text::HARDLY_KNOWN);
-    let end = |nanos| if known { figure(nanos) } else { "–".into() };
+    let end = |bound| if known { figure(bound) } else { "–".into() };
     [
         chosen(line).map_or(name.into(), |chosen| format!("{name} {chosen}")),
         line.setting.placement.name().into(),
@@ -79,6 +79,6 @@ fn modes(summary: &Summary) -> String {
     }
     match summary.rounds_of_several_modes {
         0 => "1".into(),
-        several => format!("1; several within {several} of {} rounds", summary.nanos.rounds),
+        several => format!("1; several within {several} of {} rounds", summary.per_op.rounds),
     }
 }

@@ -181,19 +181,19 @@ impl<'a> BenchmarkView<'a> {
         super::text::amount(self.quantity(), value)
     }
 
-    /// Nanoseconds per operation, or what else it measures.
-    pub(super) fn nanos(&self) -> f64 {
-        self.summary.nanos.interval.estimate
+    /// What an operation comes to, in what the benchmark measures.
+    pub(super) fn per_op(&self) -> f64 {
+        self.summary.per_op.interval.estimate
     }
 
-    /// Half the width of the interval, in nanoseconds.
+    /// Half the width of the interval, in what the benchmark measures.
     pub(super) fn reach(&self) -> f64 {
-        (self.summary.nanos.interval.high - self.summary.nanos.interval.low) / 2.0
+        (self.summary.per_op.interval.high - self.summary.per_op.interval.low) / 2.0
     }
 
     /// Whether the ends of its interval say anything.
     pub(super) fn is_known(&self) -> bool {
-        let half = self.summary.nanos.interval.relative_half_width();
+        let half = self.summary.per_op.interval.relative_half_width();
         half.is_some_and(|half| half <= super::text::HARDLY_KNOWN)
     }
 
@@ -202,7 +202,7 @@ impl<'a> BenchmarkView<'a> {
         self.summary.voluntary + self.summary.involuntary
     }
 
-    /// Nanoseconds per operation of each bare sample, round by round.
+    /// What an operation came to in each bare sample, round by round.
     pub(super) fn samples(&self) -> Vec<Vec<f64>> {
         let of_round = |round: &&Measured| round.samples.iter().map(|sample: &Sample| sample.per_op()).collect();
         self.rounds.iter().map(of_round).collect()

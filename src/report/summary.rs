@@ -21,10 +21,10 @@ pub(super) const VOID_NOTE: &str = "‡ void: the generator of the requests was 
 pub struct Summary {
     /// One of its lines, for everything that does not vary.
     pub line: BenchmarkLine,
-    /// Nanoseconds per operation, or what else its line measures, over rounds; over samples where there is one round.
-    pub nanos: Estimate,
+    /// What an operation comes to, in what its line measures, over rounds; over samples where there is one round.
+    pub per_op: Estimate,
     /// Rounds that were measured; those whose CPU was never at its highest CPU speed give no figure and are none of
-    /// `nanos.rounds`.
+    /// `per_op.rounds`.
     pub rounds: usize,
     /// CPU time per operation in nanoseconds, user and kernel, over all tasks.
     pub cpu_nanos: f64,
@@ -71,22 +71,22 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
     let screened = screened(&measured);
     let set_aside = screened.set_aside;
     let rounds = screened.kept();
-    let nanos = rounds_interval(&rounds, CONFIDENCE, SEED)?;
+    let per_op_estimate = rounds_interval(&rounds, CONFIDENCE, SEED)?;
     let medians: Vec<f64> = rounds.iter().filter_map(|round| median(round)).collect();
     // A damaged record may hold any number: sums of `u64` would overflow.
-    let ops: f64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.0.0 as f64).sum();
-    let per_op = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m) as f64).sum::<f64>() / ops;
+    let ops: f64 = measured.iter().flat_map(|m| &m.samples).map(|sample| sample.ops.0 as f64).sum();
+    let used = |total: fn(&Measured) -> u64| measured.iter().map(|m| total(m) as f64).sum::<f64>() / ops;
     let counter = |event: &str| mean(measured.iter().filter_map(|m| m.counted.per_op(event)));
     let (user_cycles, kernel_cycles) = (counter("cycles:u"), counter("cycles:k"));
     // Some PMUs count both modes together alone.
     let instructions = sum(counter("instructions:u"), counter("instructions:k")).or_else(|| counter("instructions"));
     let cycles = sum(user_cycles, kernel_cycles).or_else(|| counter("cycles"));
     Some(Summary {
-        nanos,
+        per_op: per_op_estimate,
         rounds: measured.len(),
-        cpu_nanos: per_op(|m| m.usage.cpu().0),
-        voluntary: per_op(|m| m.usage.voluntary),
-        involuntary: per_op(|m| m.usage.involuntary),
+        cpu_nanos: used(|m| m.usage.cpu().0),
+        voluntary: used(|m| m.usage.voluntary),
+        involuntary: used(|m| m.usage.involuntary),
         calls: mean(measured.iter().filter_map(|m| m.audit.calls_per_op())),
         ipc: instructions.zip(cycles).filter(|(_, cycles)| *cycles > 0.0).map(|(i, c)| i / c),
         cycles,
@@ -106,12 +106,12 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
 impl Summary {
     /// Whether its figure rests on one round, so that nothing is known of how far processes differ.
     pub(super) fn rests_on_one_round(&self) -> bool {
-        self.nanos.basis == Basis::WithinRunOnly
+        self.per_op.basis == Basis::WithinRunOnly
     }
 
     /// The rounds that count, and of how many where some do not.
     pub(super) fn rounds_counting(&self) -> String {
-        let (counting, all) = (self.nanos.rounds, self.rounds);
+        let (counting, all) = (self.per_op.rounds, self.rounds);
         if counting == all { all.to_string() } else { format!("{counting} of {all}") }
     }
 }
@@ -195,9 +195,7 @@ mod tests {
             host_id: "m".into(),
             started_ms: 0,
             outcome: Outcome::Measured(Box::new(Measured {
-                samples: vec![Sample(Ops(1), Nanos(5)); 10],
-                min_probes: Vec::new(),
-                max_probes: Vec::new(),
+                samples: vec![Sample::new(Ops(1), Nanos(5)); 10],
                 usage: ResourceUsage::default(),
                 counted: CountedSamples::default(),
                 metrics: Vec::new(),

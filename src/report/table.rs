@@ -81,7 +81,7 @@ pub(super) fn summaries(lines: &[BenchmarkLine]) -> Vec<Summary> {
 fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
     let line = &summary.line;
     let name = line.mechanism.split_once('/').map_or(line.mechanism.as_str(), |(_, name)| name);
-    let interval = &summary.nanos.interval;
+    let interval = &summary.per_op.interval;
     let cycles = summary.user_cycles.zip(summary.kernel_cycles);
     [
         match chosen(line) {
@@ -144,7 +144,7 @@ fn baseline(summary: &Summary, all: &[Summary]) -> Option<f64> {
     let candidates = || all.iter().filter(|other| other.line.mechanism == summary.line.baseline);
     let same = candidates().find(|other| other.line.setting.placement == summary.line.setting.placement);
     let fallback = || candidates().find(|other| other.line.setting.placement.fits_a_single_task());
-    Some(same.or_else(fallback)?.nanos.interval.estimate)
+    Some(same.or_else(fallback)?.per_op.interval.estimate)
 }
 
 /// What the notes on missing counters begin with.

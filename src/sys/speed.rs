@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use crate::terms::SpeedProbe;
 use crate::units::Nanos;
 
 /// Some ten microseconds: a thousand readings of the clock's step, and over before the next tick.
@@ -15,24 +16,6 @@ const CALLS: u32 = 64;
 /// Repetitions of the stretch: an interrupt may lengthen one of them, and the first one runs with the caches as the
 /// code before it left them.
 const STRETCHES: usize = 4;
-
-/// How long the fixed stretch of work took, over several repetitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SpeedProbe {
-    /// The shortest: what the CPU does with warm caches. Comparable on one CPU under one kernel, whatever ran before.
-    pub min: Nanos,
-    /// The longest. It shows disturbances too short to lengthen all repetitions, and what other programs left in the
-    /// caches. It depends on what ran before, so it is comparable within one benchmark only.
-    pub max: Nanos,
-}
-
-impl SpeedProbe {
-    /// The slower of both in either respect.
-    #[must_use]
-    pub fn slower(self, other: Self) -> Self {
-        Self { min: self.min.max(other.min), max: self.max.max(other.max) }
-    }
-}
 
 /// Times a fixed number of getppid(2) calls, several times in a row.
 pub fn probe_speed() -> SpeedProbe {
@@ -58,11 +41,5 @@ mod tests {
     fn a_stretch_takes_time_and_none_takes_longer_than_the_longest() {
         let probe = probe_speed();
         assert!(probe.min > Nanos(0) && probe.max >= probe.min);
-    }
-
-    #[test]
-    fn the_slower_of_two_is_so_in_both_respects() {
-        let of = |min, max| SpeedProbe { min: Nanos(min), max: Nanos(max) };
-        assert_eq!(of(10, 20).slower(of(11, 15)), of(11, 20));
     }
 }

@@ -16,7 +16,6 @@ use crate::units::Quantity;
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// One number.
-    #[serde(rename = "figure")]
     Scalar(Scalar),
     /// How values are distributed.
     Distribution(Distribution),

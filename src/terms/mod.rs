@@ -2,7 +2,8 @@
 //!
 //! They are data, and pure functions over it. What observes, holds or changes the machine stands in the rooms above:
 //! `src/host/` observes a [`Host`], `src/crew/` holds an [`Idle`] state and adopts a [`Policy`], `src/pmu/` counts what
-//! a [`CounterSummary`] tells, `src/sys/` asks the kernel for a [`ResourceUsage`].
+//! a [`CounterSummary`] tells, `src/sys/` asks the kernel for a [`ResourceUsage`] and
+//! takes a [`SpeedProbe`].
 
 pub mod host;
 pub mod noise;
@@ -14,6 +15,7 @@ mod parameter;
 mod placement;
 mod policy;
 mod resource_usage;
+mod speed_probe;
 mod unit;
 mod unsupported;
 
@@ -25,5 +27,6 @@ pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 pub use placement::{Placement, UnknownPlacement};
 pub use policy::{Class, NoSuchSlice, Policy, SLICES_US, UnknownClass};
 pub use resource_usage::ResourceUsage;
+pub use speed_probe::SpeedProbe;
 pub use unit::Unit;
 pub use unsupported::Unsupported;

@@ -51,7 +51,7 @@ fn a_comparison_of_scattered_rounds_has_no_verdict() {
     let (a, mut b) = (scattered(), scattered());
     b.benchmarks.iter_mut().for_each(|line| {
         let switchcost::record::Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-        measured.samples.iter_mut().for_each(|sample| sample.1.0 = sample.1.0 * 11 / 10);
+        measured.samples.iter_mut().for_each(|sample| sample.amount.0 = sample.amount.0 * 11 / 10);
     });
     let row = &compare(&[("a".into(), a), ("b".into(), b)], &Matching::Ids, 0.01).rows[0];
     let (ratio, first) = (&row.ratio.interval, &row.first.interval);

@@ -3,9 +3,14 @@
 use switchcost::record::{BenchmarkLine, Outcome, Run};
 use switchcost::report::{PAGE, files, group_table, notes, rounds_table};
 use switchcost::terms::Metric;
-use switchcost::units::{Nanos, Quantity};
+use switchcost::terms::SpeedProbe;
+use switchcost::units::{Amount, Nanos, Quantity};
 
 use super::{catalogue, reports, run, text};
+
+fn probe(nanos: u64) -> Option<SpeedProbe> {
+    Some(SpeedProbe { min: Nanos(nanos), max: Nanos(nanos) })
+}
 
 /// A run of five rounds of one benchmark; beside all samples of the last four the CPU was slow.
 fn one_quiet_round() -> Run {
@@ -16,7 +21,8 @@ fn one_quiet_round() -> Run {
         .map(|round| {
             let mut line = BenchmarkLine { round, ..line.clone() };
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-            measured.max_probes = vec![Nanos(if round == 0 { 1000 } else { 1300 }); measured.samples.len()];
+            let probe = probe(if round == 0 { 1000 } else { 1300 });
+            measured.samples.iter_mut().for_each(|sample| sample.probe = probe);
             line
         })
         .collect();
@@ -46,8 +52,8 @@ fn what_was_set_aside_is_told_and_not_drawn() {
     let mut run = one_quiet_round();
     let quarter = |line: &mut BenchmarkLine| {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-        measured.max_probes.iter_mut().skip(3).for_each(|probe| *probe = Nanos(1000));
-        measured.samples[..3].iter_mut().for_each(|sample| sample.1 = Nanos(sample.1.0 * 50));
+        measured.samples[3..].iter_mut().for_each(|sample| sample.probe = probe(1000));
+        measured.samples[..3].iter_mut().for_each(|sample| sample.amount = Amount(sample.amount.0 * 50));
     };
     run.benchmarks[1..4].iter_mut().for_each(quarter);
     let files = files(&[run], &catalogue());
@@ -76,7 +82,7 @@ fn a_generator_that_was_late_itself_makes_a_figure_void() {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
         measured.metrics.push(Metric::scalar("generator was the bottleneck", Quantity::Share, 0.5));
         // So that it would take least.
-        measured.samples.iter_mut().for_each(|sample| sample.1 = Nanos(sample.0.0));
+        measured.samples.iter_mut().for_each(|sample| sample.amount = Amount(sample.ops.0));
     }
     let table = group_table(&run.benchmarks);
     assert!(table.ends_with("\n‡ void: the generator of the requests was late"), "{table}");

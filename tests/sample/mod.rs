@@ -7,11 +7,12 @@ use switchcost::record::{
     AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
     RunConditions, Sample, Setting,
 };
+use switchcost::terms::SpeedProbe;
 use switchcost::terms::{
     Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, Moment, NotCounted, Placement, Policy, ResourceUsage,
     Scalar, Unit, Unsupported, ValueHistogram, host::CpuTicks,
 };
-use switchcost::units::{CpuId, Nanos, Ops, Quantity};
+use switchcost::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
 /// The folder of a fixture.
 pub(crate) fn fixture(path: &str) -> PathBuf {
@@ -89,12 +90,11 @@ pub(crate) fn benchmark(mechanism: &str, placement: Placement, host_id: &str, ou
 
 /// Samples around `nanos` per operation.
 pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
-    let sample = |extra: u64| Sample(Ops(1000), Nanos(1000 * nanos + extra));
-    let samples = (0..10).map(|step| sample(100 * step)).collect();
+    let sample = |extra: u64| Sample::new(Ops(1000), Amount(1000 * nanos + extra));
+    let probe = Some(SpeedProbe { min: Nanos(11_000), max: Nanos(12_000) });
+    let samples = (0..10).map(|step| Sample { probe, ..sample(100 * step) }).collect();
     Measured {
         samples,
-        min_probes: vec![Nanos(11_000); 10],
-        max_probes: Vec::new(),
         usage: ResourceUsage {
             user: Nanos(2_000 * nanos),
             system: Nanos(8_000 * nanos),

@@ -20,7 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
 fn of_entries(row: Row, entries: usize, leaf: &str, value: serde_json::Value) -> Row {
     (0..entries).fold(row, |row, entry| {
         row.changes(&format!("/begin/entries/{entry}/id"))
-            .gives(&format!("/begin/entries/{entry}/chosen/{leaf}"), value.clone())
+            .gives(&format!("/begin/entries/{entry}/spec/{leaf}"), value.clone())
     })
 }
 
@@ -34,7 +34,7 @@ fn shared(verb: &'static str, base: &str, entries: usize) -> Vec<Row> {
     let set = Row::differing(verb, "set", &brigade, &format!("{brigade} --set tasks=8"));
     let placement =
         of_entries(Row::differing(verb, "placement", &cpu, &unpinned), entries, "placement", json!("unpinned"));
-    let cpus = (0..entries).map(|entry| format!("/begin/entries/{entry}/chosen/cpus*"));
+    let cpus = (0..entries).map(|entry| format!("/begin/entries/{entry}/spec/cpus*"));
     vec![
         of_entries(set, entries, "parameters/tasks", json!(8)),
         cpus.fold(placement, |row, cpus| row.changes(&cpus)),
@@ -52,12 +52,12 @@ fn shared(verb: &'static str, base: &str, entries: usize) -> Vec<Row> {
         row("measure", "--measure 7s")
             .gives("/begin/timing/measure/secs", json!(7))
             .changes("/begin/timing/measure*")
-            .changes("/begin/patience*"),
+            .changes("/begin/timeout*"),
         row("warm_up", "--warm-up 9s")
             .gives("/begin/timing/warm_up/secs", json!(9))
             .changes("/begin/timing/warm_up*")
-            .changes("/begin/patience*"),
-        row("timeout", "--timeout 777s").gives("/begin/patience/secs", json!(777)).changes("/begin/patience*"),
+            .changes("/begin/timeout*"),
+        row("timeout", "--timeout 777s").gives("/begin/timeout/secs", json!(777)).changes("/begin/timeout*"),
         Row::differing(verb, "seed", base, &base.replace("--seed 7", "--seed 8")).gives("/begin/seed", json!(8)),
         Row::differing(verb, "out", base, &base.replace("there", "here")).gives("/folder", json!("here")),
     ]
@@ -76,13 +76,13 @@ fn of_run() -> Vec<Row> {
     rows.extend([
         Row::differing("run", "filter", RUN, &other)
             .gives("/begin/entries/0/id", json!("handoff/eventfd/same-cpu"))
-            .gives("/begin/entries/0/chosen/mechanism", json!("handoff/eventfd"))
-            .changes("/begin/entries/0/chosen/parameters*"),
+            .gives("/begin/entries/0/spec/mechanism", json!("handoff/eventfd"))
+            .changes("/begin/entries/0/spec/parameters*"),
         Row::added("run", "profile", RUN, "--profile quick")
             .gives("/begin/rounds", json!(3))
             .gives("/begin/timing/samples", json!(20))
             .changes("/begin/timing*")
-            .changes("/begin/patience*"),
+            .changes("/begin/timeout*"),
         resume("run", RUN),
     ]);
     rows
@@ -97,7 +97,7 @@ fn of_paired(slower: &str) -> Vec<Row> {
     let row = |option, given: &str| Row::added("compare", option, PAIRED, given);
     let side = |row: Row, side: usize| {
         row.changes(&format!("/begin/entries/{side}/id"))
-            .gives(&format!("/begin/entries/{side}/chosen/idle"), json!("spinner"))
+            .gives(&format!("/begin/entries/{side}/spec/idle"), json!("spinner"))
     };
     let program = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
     let in_format = |name: &'static str, json: bool| {
@@ -126,11 +126,11 @@ fn of_paired(slower: &str) -> Vec<Row> {
         side(row("b", "--b idle=spinner"), 1),
         row("a_program", &format!("--a-program {program}")).gives("/begin/programs/0", json!(program)),
         row("b_program", &format!("--b-program {program}")).gives("/begin/programs/1", json!(program)),
-        row("no_turns", "--no-turns").gives("/begin/in_turns", json!(false)),
+        row("no_turns", "--no-turns").gives("/begin/interleaved", json!(false)),
         row("profile", "--profile quick")
             .gives("/begin/timing/samples", json!(20))
             .changes("/begin/timing*")
-            .changes("/begin/patience*"),
+            .changes("/begin/timeout*"),
         resume("compare", PAIRED),
     ]);
     rows
@@ -144,29 +144,29 @@ fn of_sweep() -> Vec<Row> {
     vec![
         other("mechanism", "one_thread", "thread")
             .gives("/begin/entries/0/id", json!("brigade/thread/same-cpu/tasks=2"))
-            .gives("/begin/entries/1/chosen/mechanism", json!("brigade/thread"))
+            .gives("/begin/entries/1/spec/mechanism", json!("brigade/thread"))
             .changes("/begin/entries*")
-            .changes("/begin/patience*"),
+            .changes("/begin/timeout*"),
         other("tasks", "2,4", "2,8")
             .changes("/begin/entries/1/id")
-            .gives("/begin/entries/1/chosen/parameters/tasks", json!(8))
-            .changes("/begin/patience*"),
+            .gives("/begin/entries/1/spec/parameters/tasks", json!(8))
+            .changes("/begin/timeout*"),
         of_entries(row("set", "--set transport=socketpair"), 2, "parameters/transport", json!("socketpair")),
-        placement.changes("/begin/entries/0/chosen/cpus*").changes("/begin/entries/1/chosen/cpus*"),
+        placement.changes("/begin/entries/0/spec/cpus*").changes("/begin/entries/1/spec/cpus*"),
         of_entries(row("idle", "--idle spinner"), 2, "idle", json!("spinner")),
         of_entries(row("policy", "--policy batch"), 2, "policy/class", json!("batch")),
         of_entries(row("slice_us", "--slice-us 1000"), 2, "policy/slice_us", json!(1000)),
         Row::added("sweep", "beyond", &too_many, "--beyond")
-            .gives("/begin/entries/1/chosen/parameters/tasks", json!(9_999_999))
+            .gives("/begin/entries/1/spec/parameters/tasks", json!(9_999_999))
             .changes("/begin/unsupported/0/id")
             .changes("/begin*"),
         row("rounds", "--rounds 5").gives("/begin/rounds", json!(5)),
         row("measure", "--measure 7s")
-            .gives("/begin/scale/measure/secs", json!(7))
+            .gives("/begin/sweep/measure/secs", json!(7))
             .gives("/begin/timing/measure/secs", json!(7))
-            .changes("/begin/patience*"),
+            .changes("/begin/timeout*"),
         row("samples", "--samples 33")
-            .gives("/begin/scale/samples", json!(33))
+            .gives("/begin/sweep/samples", json!(33))
             .gives("/begin/timing/samples", json!(33)),
         row("no_audit", "--no-audit").gives("/begin/audit", json!(false)),
         other("seed", "--seed 7", "--seed 8").gives("/begin/seed", json!(8)),
@@ -189,7 +189,7 @@ fn the_plan_and_the_comparison_hold_every_option_of_compare() {
     let mut writer = RecordWriter::open(slower.path()).unwrap();
     for line in &mut run.benchmarks {
         if let Outcome::Measured(measured) = &mut line.outcome {
-            measured.samples.iter_mut().for_each(|sample| sample.1.0 *= 10);
+            measured.samples.iter_mut().for_each(|sample| sample.amount.0 *= 10);
         }
         writer.append(&Line::Benchmark(Box::new(line.clone()))).unwrap();
     }

@@ -14,21 +14,22 @@ use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
 use crate::sys::process::name_current_thread;
-use crate::sys::speed::{SpeedProbe, probe_speed};
+use crate::sys::speed::probe_speed;
 use crate::sys::usage;
-use crate::terms::{Metric, Policy, ResourceUsage};
-use crate::units::{Nanos, Ops};
+use crate::terms::{Metric, Policy, ResourceUsage, SpeedProbe};
+use crate::units::{Amount, Ops};
 
 /// The stack of a driver thread, which may run a whole asynchronous runtime.
 const STACK: usize = 2 * 1024 * 1024;
 
-/// One timed run of operations.
+/// One run of operations, and what they came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
     /// How many operations were done.
     pub ops: Ops,
-    /// The time from before the first operation to after the last, read by the task that performed both.
-    pub elapsed: Nanos,
+    /// What they came to, in the unit of the group: nanoseconds from before the first operation to after the last one,
+    /// read by the task that performed both; or bytes, where the group measures memory.
+    pub amount: Amount,
 }
 
 impl Batch {
@@ -56,7 +57,7 @@ impl Batch {
     /// A batch of `ops` whose last operation was timed by the task that performed it.
     pub fn lasting(elapsed: Duration, ops: u64) -> Self {
         // 584 years fit.
-        Self { elapsed: Nanos(elapsed.as_nanos() as u64), ops: Ops(ops) }
+        Self { amount: Amount(elapsed.as_nanos() as u64), ops: Ops(ops) }
     }
 }
 

@@ -26,20 +26,20 @@ fn a_batch_is_run_and_counted() {
 #[test]
 fn a_batch_is_handed_over_as_the_operation_timed_it() {
     let fixed = |_: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-        Ok(Box::new(|ops| Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops) })))
+        Ok(Box::new(|ops| Ok(Batch { ops: Ops(ops), amount: Amount(ops) })))
     };
     for marked in [false, true] {
         let config = InstanceConfig { marked, ..config(Duration::from_secs(10)) };
         let mut driver = Driver::start(config, || Ok(()), fixed).unwrap();
         for ops in [1, 7, 1000] {
-            assert_eq!(driver.run(ops), Ok(Batch { ops: Ops(ops), elapsed: Nanos(ops) }));
+            assert_eq!(driver.run(ops), Ok(Batch { ops: Ops(ops), amount: Amount(ops) }));
         }
         driver.stop().unwrap();
     }
 }
 
 /// The least of many, since others are at work on this machine.
-fn least_of_many(measure: impl Fn() -> Nanos) -> Nanos {
+fn least_of_many(measure: impl Fn() -> Amount) -> Amount {
     (0..10_000).map(|_| measure()).min().unwrap()
 }
 
@@ -48,10 +48,10 @@ fn a_batch_that_does_nothing_takes_as_long_as_a_look_at_the_clock() {
     let clock = || {
         let start = Instant::now();
         std::hint::black_box(());
-        Nanos(start.elapsed().as_nanos() as u64)
+        Amount(start.elapsed().as_nanos() as u64)
     };
     let clock = least_of_many(clock);
-    let batch = least_of_many(|| Batch::timed(|| std::hint::black_box(Ok(1))).unwrap().elapsed);
+    let batch = least_of_many(|| Batch::timed(|| std::hint::black_box(Ok(1))).unwrap().amount);
     // A system call, let alone a wakeup, takes more than four looks.
     assert!(batch.0 <= 4 * clock.0.max(1), "{batch:?} against {clock:?}");
 }

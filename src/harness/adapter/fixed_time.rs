@@ -46,10 +46,13 @@ fn a_record_holds_the_bare_samples_to_the_nanosecond_and_none_of_warming_up() {
     let measured = record_of(FixedTime::default());
     let samples = &measured.samples;
     assert!(samples.len() >= SAMPLES, "{samples:?}");
-    assert!(samples.iter().all(|sample| sample.1.0 == sample.0.0 * BARE && sample.0.0 % LAP == 0), "{samples:?}");
-    assert_eq!(measured.min_probes.len(), samples.len(), "a look at the pace for each");
+    assert!(
+        samples.iter().all(|sample| sample.amount.0 == sample.ops.0 * BARE && sample.ops.0 % LAP == 0),
+        "{samples:?}"
+    );
+    assert!(samples.iter().all(|sample| sample.probe.is_some()), "a speed probe beside each: {samples:?}");
     let counted = &measured.counted;
-    assert!(counted.samples.iter().all(|sample| sample.1.0 == sample.0.0 * COUNTED), "{:?}", counted.samples);
+    assert!(counted.samples.iter().all(|sample| sample.amount.0 == sample.ops.0 * COUNTED), "{:?}", counted.samples);
     if counted.samples.is_empty() {
         println!("counted samples were not checked: {:?}", counted.not_counted);
     }
@@ -63,7 +66,7 @@ fn a_record_holds_the_bare_samples_to_the_nanosecond_and_none_of_warming_up() {
 #[test]
 fn samples_that_are_ten_times_slower_stay_in_the_record() {
     let measured = record_of(FixedTime { every: Some(3), ..FixedTime::default() });
-    let slow = measured.samples.iter().filter(|sample| sample.1.0 == sample.0.0 * 10 * BARE).count();
+    let slow = measured.samples.iter().filter(|sample| sample.amount.0 == sample.ops.0 * 10 * BARE).count();
     assert!(measured.samples.len() > batches(&measured) && slow >= batches(&measured) / 3, "{:?}", measured.samples);
-    assert!(measured.samples.iter().all(|sample| [BARE, 10 * BARE].contains(&(sample.1.0 / sample.0.0))));
+    assert!(measured.samples.iter().all(|sample| [BARE, 10 * BARE].contains(&(sample.amount.0 / sample.ops.0))));
 }

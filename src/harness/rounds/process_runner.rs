@@ -91,7 +91,7 @@ impl<'a> ProcessRunner<'a> {
         let mut answers: Vec<Option<Result<BenchmarkLine, String>>> = started.iter().map(|_| None).collect();
         loop {
             for (process, answer) in started.iter_mut().zip(&mut answers) {
-                *answer = answer.take().or_else(|| process.answer());
+                *answer = answer.take().or_else(|| process.benchmark());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let hung = || format!("it had not ended after {timeout:?} and was killed; --timeout gives it longer");
@@ -122,7 +122,7 @@ fn request(plan: &RunPlan, folder: &Path, host_id: &str, job: &Job<'_>, turn: Op
     MeasureRequest {
         chosen: job.entry.spec.clone(),
         timing: plan.timing,
-        scale: plan.scale,
+        scale: plan.sweep,
         round: job.round,
         host_id: host_id.into(),
         events: plan.events.clone(),
@@ -172,7 +172,7 @@ impl Runner for ProcessRunner<'_> {
     }
 }
 
-/// Asks `program` which build it is, for the machine line of its record. Its answer passes through `folder`.
+/// Asks `program` which build it is, for the host line of its record. Its answer passes through `folder`.
 ///
 /// # Errors
 /// Why it did not answer: it is no switchcost, or one of before rounds.
@@ -200,11 +200,11 @@ mod tests {
     use crate::pmu::{Event, EventSet};
 
     const PLAN: &str = r#"{
-        "schema": 1, "argv": [], "rounds": 5, "until": null, "budget": null,
-        "patience": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "in_turns": true,
+        "schema": 2, "argv": [], "rounds": 5, "until": null, "budget": null,
+        "timeout": { "secs": 60, "nanos": 0 }, "seed": 7, "strict": true, "interleaved": true,
         "timing": { "warm_up": { "secs": 3, "nanos": 0 }, "measure": { "secs": 4, "nanos": 0 }, "samples": 33 },
         "events": "ref-cycles", "counters": true, "audit": true, "programs": ["a", "b"], "unsupported": [],
-        "entries": [{ "id": "handoff/pipe/same-cpu", "side": 1, "pair": 0, "chosen": {
+        "entries": [{ "id": "handoff/pipe/same-cpu", "side": 1, "pair": 0, "spec": {
             "mechanism": "handoff/pipe", "parameters": {}, "placement": "same-cpu", "cpus": [0], "idle": "spinner",
             "policy": { "class": "batch", "slice_us": 500 } } }]
     }"#;
@@ -213,7 +213,7 @@ mod tests {
     fn the_request_holds_what_the_plan_asks_for() {
         let mut plan: RunPlan = serde_json::from_str(PLAN).unwrap();
         let scale = SweepSampling { samples: 9, ..SweepSampling::default() };
-        plan.scale = Some(scale);
+        plan.sweep = Some(scale);
         let entry = plan.entries[0].clone();
         let job = Job { entry: &entry, round: 4, audit: true };
         let asks = |plan: &RunPlan, job: &Job<'_>| request(plan, Path::new("run"), "id", job, Some(TurnOrder::Second));

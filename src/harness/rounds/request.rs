@@ -15,7 +15,7 @@ use crate::harness::{
     Auditor, BenchmarkObserver, BenchmarkSpec, MeasureOptions, Mode, PlannedBenchmark, SweepSampling, Timing,
 };
 use crate::pmu::{Event, EventSet};
-use crate::record::{BenchmarkLine, Build};
+use crate::record::{BenchmarkLine, Build, Line, line_text};
 use crate::sys::process::die_with_parent;
 
 /// The variable that tells a fresh process of this program that it is a round's.
@@ -38,7 +38,7 @@ pub(super) enum RoundTask {
     /// To tell whether it knows [`TurnOrder`]s. A build that does not know them does not know the question either, and
     /// ends.
     Turns,
-    /// To measure.
+    /// To measure. The answer is a line of a record, which says its version: the other side may be an earlier program.
     Measure(Box<MeasureRequest>),
 }
 
@@ -89,7 +89,7 @@ fn answer(request: &str) -> Result<(), String> {
     let answer = match request.what {
         RoundTask::Introduce => serde_json::to_vec(&Build::current()),
         RoundTask::Turns => serde_json::to_vec(&true),
-        RoundTask::Measure(measure) => serde_json::to_vec(&take(*measure)?),
+        RoundTask::Measure(measure) => line_text(&Line::Benchmark(Box::new(take(*measure)?))).map(String::into_bytes),
     };
     let answer = answer.map_err(|error| error.to_string())?;
     std::fs::write(&request.answer, answer).map_err(|error| format!("{}: {error}", request.answer.display()))

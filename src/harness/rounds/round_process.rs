@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 
 use super::request::{REQUEST, RoundRequest, RoundTask};
+use crate::record::{BenchmarkLine, read_answer};
 
 /// How many can be alive at once.
 pub(super) const MOST: usize = 2;
@@ -69,27 +70,27 @@ impl RoundProcess {
         Ok(Self { child, files })
     }
 
-    /// Its answer, or why there is none; nothing while it runs.
-    pub(super) fn answer<T: DeserializeOwned>(&mut self) -> Option<Result<T, String>> {
+    /// The benchmark that it measured, or why there is none; nothing while it runs.
+    pub(super) fn benchmark(&mut self) -> Option<Result<BenchmarkLine, String>> {
         match self.child.try_wait() {
             Ok(None) => None,
-            Ok(Some(status)) => Some(self.read(status)),
+            Ok(Some(status)) => Some(self.read(status, read_answer)),
             Err(error) => Some(Err(error.to_string())),
         }
     }
 
-    /// As [`RoundProcess::answer`], when it has ended.
+    /// What it answers to any other question, when it has ended.
     pub(super) fn wait<T: DeserializeOwned>(mut self) -> Result<T, String> {
         let status = self.child.wait().map_err(|error| error.to_string())?;
-        self.read(status)
+        self.read(status, |text| serde_json::from_slice(text).map_err(|error| error.to_string()))
     }
 
-    fn read<T: DeserializeOwned>(&self, status: ExitStatus) -> Result<T, String> {
+    fn read<T>(&self, status: ExitStatus, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, String> {
         if !status.success() {
             return Err(ended(status, &self.files.stderr));
         }
         let text = std::fs::read(&self.files.answer).map_err(|error| format!("its answer: {error}"))?;
-        serde_json::from_slice(&text).map_err(|error| format!("its answer: {error}"))
+        parse(&text).map_err(|error| format!("its answer: {error}"))
     }
 }
 

@@ -34,13 +34,12 @@ pub struct RunPlan {
     /// How long all of it may take.
     pub budget: Option<Duration>,
     /// How long a benchmark may take before it is given up.
-    #[serde(rename = "patience")]
     pub timeout: Duration,
     /// How long each benchmark is measured in a round.
     pub timing: Timing,
     /// How each benchmark of a sweep is measured, in place of `timing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale: Option<SweepSampling>,
+    pub sweep: Option<SweepSampling>,
     /// Decides every order that is drawn.
     pub seed: u64,
     /// Events to count besides the default ones, by perf's names.
@@ -52,7 +51,7 @@ pub struct RunPlan {
     /// Whether a measurement with interference is made again.
     pub strict: bool,
     /// Whether the sides of a pair take turns within a round, where they can.
-    #[serde(rename = "in_turns", default)]
+    #[serde(default)]
     pub interleaved: bool,
     /// The programs that measure, by side; both are the one that was started unless two programs are compared.
     pub programs: Programs,
@@ -69,7 +68,6 @@ pub struct PlanEntry {
     /// Its id.
     pub id: String,
     /// What another process must know of it.
-    #[serde(rename = "chosen")]
     pub spec: BenchmarkSpec,
     /// 0, or 1 for the second side of a paired comparison; each side has its own record.
     pub side: usize,
@@ -204,7 +202,10 @@ impl RunPlan {
         // The version first: another one may have other fields.
         let version: PlanVersion = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         if version.schema != u64::from(SCHEMA) {
-            return Err(broken(format!("schema {}, and this one writes schema {SCHEMA}", version.schema)));
+            return Err(broken(format!(
+                "schema {}, and this one writes schema {SCHEMA}: the program that began a run ends it; begin a new one",
+                version.schema
+            )));
         }
         let plan: Self = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         plan.check().map_err(broken)?;
@@ -214,9 +215,9 @@ impl RunPlan {
     /// That every number is one that the command line can have asked for, and that every benchmark is one of this
     /// program.
     fn check(&self) -> Result<(), String> {
-        let scale = self.scale.map(|scale| (scale.measure, scale.samples as usize));
+        let sweep = self.sweep.map(|sweep| (sweep.measure, sweep.samples as usize));
         let times = [Some(self.timeout), Some(self.timing.warm_up), Some(self.timing.measure)];
-        let times = times.into_iter().chain([self.budget, scale.map(|(measure, _)| measure)]).flatten();
+        let times = times.into_iter().chain([self.budget, sweep.map(|(measure, _)| measure)]).flatten();
         if let Some(time) = times.max().filter(|time| *time > LONGEST_TIME) {
             return Err(format!("a time of {time:?}"));
         }
@@ -226,7 +227,7 @@ impl RunPlan {
         if let Some(share) = self.until.filter(|share| !share.is_finite() || *share <= 0.0) {
             return Err(format!("until {share}"));
         }
-        let samples = scale.map_or(self.timing.samples, |(_, samples)| samples);
+        let samples = sweep.map_or(self.timing.samples, |(_, samples)| samples);
         if !(1..=MOST_SAMPLES).contains(&samples) {
             return Err(format!("{samples} samples"));
         }

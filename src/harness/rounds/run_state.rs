@@ -43,7 +43,7 @@ impl RunState {
             Outcome::Measured(measured) => {
                 samples = measured.probed_values().map(ProbedValue::from).collect();
                 known.audited |= measured.audit.was_made();
-                let probes: Vec<f64> = measured.min_probes.iter().map(|probe| probe.0 as f64).collect();
+                let probes: Vec<f64> = measured.shortest_probes().collect();
                 if let Some(probe) = fastest_probe(&probes) {
                     let best = self.fastest_probes.entry(line.setting.cpus.clone()).or_insert(probe);
                     *best = best.min(probe);
@@ -68,7 +68,7 @@ impl RunState {
     /// Which share of the samples of `line` was taken while its CPU ran slower than at its best in this run.
     pub fn slowed(&self, line: &BenchmarkLine) -> f64 {
         let Outcome::Measured(measured) = &line.outcome else { return 0.0 };
-        let probes: Vec<f64> = measured.min_probes.iter().map(|probe| probe.0 as f64).collect();
+        let probes: Vec<f64> = measured.shortest_probes().collect();
         // The line itself counts, too: what is measured first on its CPUs has nothing else to be judged by.
         let known = [self.fastest_probes.get(&line.setting.cpus).copied(), fastest_probe(&probes)];
         known.into_iter().flatten().min_by(f64::total_cmp).map_or(0.0, |best| slowed_share(&probes, best))

@@ -13,8 +13,9 @@ use crate::record::{
     AuditCheck, AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, RecordError, RunConditions,
     SCHEMA, Sample,
 };
+use crate::terms::SpeedProbe;
 use crate::terms::{Idle, Moment, Placement, Policy, ResourceUsage, host::CpuTicks};
-use crate::units::{CpuId, Nanos, Ops, Quantity};
+use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
 fn chosen(mechanism: &str) -> BenchmarkSpec {
     let descriptor = find(mechanism).unwrap().descriptor();
@@ -45,7 +46,7 @@ fn plan(mechanisms: &[&str], rounds: u32) -> RunPlan {
         budget: None,
         timeout: Duration::from_secs(1),
         timing: Timing::default(),
-        scale: None,
+        sweep: None,
         seed: 7,
         events: None,
         counters: false,
@@ -75,6 +76,15 @@ impl Default for Fake {
     }
 }
 
+fn steady_probe(nanos: u64) -> Option<SpeedProbe> {
+    Some(SpeedProbe { min: Nanos(nanos), max: Nanos(nanos) })
+}
+
+/// Puts the same speed probe beside every sample.
+fn probe_all(measured: &mut Measured, nanos: u64) {
+    measured.samples.iter_mut().for_each(|sample| sample.probe = steady_probe(nanos));
+}
+
 fn noise(foreign: bool) -> Noise {
     let at =
         |busy| Moment { ticks: Some(CpuTicks { steal: 0, total: 2 * busy, busy: Some(busy) }), ..Moment::default() };
@@ -92,12 +102,10 @@ impl Fake {
         self.ran.push((job.entry.id.clone(), job.round, job.audit));
         let check = AuditCheck { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true };
         let audit = AuditRecord { checks: vec![check; usize::from(job.audit)], ..AuditRecord::default() };
-        let samples = vec![Sample(Ops(1), Nanos((self.nanos)(job))); 3];
+        let samples = vec![Sample::new(Ops(1), Nanos((self.nanos)(job))); 3];
         let measured = Measured {
             samples,
             usage: ResourceUsage::default(),
-            min_probes: Vec::new(),
-            max_probes: Vec::new(),
             counted: CountedSamples::default(),
             metrics: Vec::new(),
             audit,
@@ -306,7 +314,7 @@ fn a_round_whose_cpu_was_slow_all_along_is_marked() {
     let plan = plan(&FOUR[..1], 3);
     let outcome = |job: &Job<'_>, outcome: Outcome| match outcome {
         Outcome::Measured(mut measured) => {
-            measured.min_probes = vec![Nanos(if job.round == 1 { 13_000 } else { 10_000 }); 3];
+            probe_all(&mut measured, if job.round == 1 { 13_000 } else { 10_000 });
             Outcome::Measured(measured)
         }
         other => other,
@@ -320,8 +328,9 @@ fn a_round_whose_cpu_was_slow_all_along_is_marked() {
 fn the_first_round_is_judged_by_what_it_has_itself() {
     let outcome = |_: &Job<'_>, outcome: Outcome| match outcome {
         Outcome::Measured(mut measured) => {
-            let probe = |sample| Nanos(if sample < 2 { 10_000 } else { 13_000 });
-            measured.min_probes = (0..20).map(probe).collect();
+            measured.samples = vec![measured.samples[0]; 20];
+            probe_all(&mut measured, 13_000);
+            measured.samples[..2].iter_mut().for_each(|sample| sample.probe = steady_probe(10_000));
             Outcome::Measured(measured)
         }
         other => other,

@@ -5,7 +5,7 @@ use crate::harness::fake::{BARE, COUNTED, FixedTime, LAP, Step, looking_at};
 use crate::mechanism::find;
 use crate::pmu::Event;
 use crate::terms::Idle;
-use crate::units::Nanos;
+use crate::units::{Amount, Ops};
 
 fn open(fake: &'static FixedTime, plan: Option<&EventSet>) -> Session {
     let mut session = Session::open(&fake.benchmark(), plan).unwrap();
@@ -21,15 +21,15 @@ fn steady() -> &'static FixedTime {
 fn a_sample_takes_exactly_as_long_as_the_operation_says() {
     let mut session = open(steady(), Some(&EventSet::default()));
     for ops in [1, LAP, 10 * LAP, 100 * LAP] {
-        let batch = session.sample(ops).unwrap().batch;
-        assert_eq!(batch.elapsed, Nanos(batch.ops.0 * BARE), "{ops}");
+        let sample = session.sample(ops).unwrap().sample;
+        assert_eq!(sample.amount, Amount(sample.ops.0 * BARE), "{ops}");
     }
     // A millisecond an operation: portions of a lap each.
     session.nanos_per_op = Some(1e6);
     let portions = session.portions(5 * LAP).unwrap();
     assert_eq!(portions.len(), 5);
     for portion in portions {
-        assert_eq!(portion.batch.elapsed, Nanos(portion.batch.ops.0 * BARE));
+        assert_eq!(portion.sample.amount, Amount(portion.sample.ops.0 * BARE));
     }
     session.close().unwrap();
 }
@@ -40,13 +40,13 @@ fn bare_samples_are_the_bare_instances_and_counted_ones_the_counted_ones() {
     let mut session = open(fake, Some(&EventSet::default()));
     fake.take_steps();
     let taken: Vec<BareSample> = (0..9).map(|_| session.sample(LAP).unwrap()).collect();
-    assert!(taken.iter().all(|sample| sample.batch.elapsed == Nanos(LAP * BARE)), "{taken:?}");
+    assert!(taken.iter().all(|taken| taken.sample.amount == Amount(LAP * BARE)), "{taken:?}");
     let steps = fake.take_steps();
     let batches = |instance: usize| steps.iter().filter(|step| **step == Step::Batch(instance, LAP)).count();
     assert_eq!(batches(0), taken.len(), "a bare batch for each sample, and no other: {steps:?}");
     let (counted, _) = session.close().unwrap();
     assert_eq!(counted.samples.len(), batches(1), "a counted batch for each counted sample: {steps:?}");
-    let of_counted = Sample(crate::units::Ops(LAP), Nanos(LAP * COUNTED));
+    let of_counted = Sample::new(Ops(LAP), Amount(LAP * COUNTED));
     assert!(counted.samples.iter().all(|sample| *sample == of_counted), "{:?}", counted.samples);
     match counted.samples.len() {
         0 => println!("counted samples were not checked: {:?}", counted.not_counted),
@@ -60,7 +60,7 @@ fn a_sample_carries_the_slower_of_the_looks_before_and_behind_it() {
     let fake = FixedTime { probes: vec![10, 50, 20, 15], ..FixedTime::default() }.kept();
     let mut session = open(fake, None);
     let probes = |taken: &[BareSample]| -> Vec<(u64, u64)> {
-        taken.iter().map(|sample| sample.probe.map_or((0, 0), |probe| (probe.min.0, probe.max.0))).collect()
+        taken.iter().map(|taken| taken.sample.probe.map_or((0, 0), |probe| (probe.min.0, probe.max.0))).collect()
     };
     let samples = [session.sample(LAP).unwrap(), session.sample(LAP).unwrap()];
     assert_eq!(probes(&samples), [(50, 100), (20, 40)]);

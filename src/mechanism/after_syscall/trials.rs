@@ -8,7 +8,7 @@ use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, STREAM, SplitMi
 use crate::mechanism::{Batch, Failure, Metric, Operation, Parameters};
 use crate::sys::ticks::{self, TickRate};
 use crate::terms::{Curve, CurveAxis};
-use crate::units::{Nanos, Ops, Quantity};
+use crate::units::{Amount, Ops, Quantity};
 
 /// What is done before the timed blocks.
 pub(super) trait Call {
@@ -243,7 +243,7 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
         let ticks = self.trials(ops, TickClock)?;
         let readings = self.cost * self.after.blocks as f64 * ops as f64;
         let nanos = self.nanos((ticks as f64 - readings).max(0.0));
-        Ok(Batch { ops: Ops(ops), elapsed: Nanos((nanos as u64).max(1)) })
+        Ok(Batch { ops: Ops(ops), amount: Amount((nanos as u64).max(1)) })
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
@@ -331,7 +331,7 @@ mod tests {
         };
         let mut trials = Trials::new(BLOCK, vec![Fake { slow }], call);
         let batch = trials.run(100).unwrap();
-        assert!(batch.ops == Ops(100) && batch.elapsed.0 > 0, "{batch:?}");
+        assert!(batch.ops == Ops(100) && batch.amount.0 > 0, "{batch:?}");
         let recovery = Recovery::of(trials.after.kept(), trials.undisturbed.kept(), FEWEST, 1, 0.0).unwrap();
         for block in 0..FEWEST {
             let ratio = recovery.after[block] / recovery.undisturbed[block];

@@ -18,8 +18,7 @@ use std::time::Instant;
 
 use super::{Batch, Domain, Failure, Group, Parameter, Parameters};
 use crate::sys::shared::Shared;
-use crate::units::Nanos;
-use crate::units::Quantity;
+use crate::units::{Amount, Quantity};
 
 mod boxed_future;
 mod clone3;
@@ -127,7 +126,7 @@ async fn async_laps(
     }
     let mut batch = Batch::since(start, created);
     if watch.is_some() {
-        batch.elapsed = Nanos(latencies);
+        batch.amount = Amount(latencies);
     }
     Ok(batch)
 }
@@ -154,7 +153,7 @@ fn laps(
         Ok(created)
     })?;
     if watch.is_some() {
-        batch.elapsed = Nanos(latencies);
+        batch.amount = Amount(latencies);
     }
     Ok(batch)
 }

@@ -12,7 +12,7 @@ use crate::mechanism::open_loop::{Arrivals, MOST, Monotonic, RequestTotals, Send
 use crate::mechanism::{Batch, Failure, Metric, Operation};
 use crate::sys::SysError;
 use crate::sys::timer::monotonic;
-use crate::units::{Nanos, Ops};
+use crate::units::{Amount, Nanos, Ops};
 
 /// The clients' ends of their pipes.
 pub(super) struct Writers {
@@ -123,7 +123,7 @@ impl Operation for Generator {
             sum += self.request(count)?.0;
             left -= count;
         }
-        Ok(Batch { ops: Ops(ops), elapsed: Nanos(sum) })
+        Ok(Batch { ops: Ops(ops), amount: Amount(sum) })
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::source::BlockSource;
 use crate::mechanism::{Batch, Failure, Metric, Operation};
 use crate::terms::ValueHistogram;
-use crate::units::{Nanos, Ops, Quantity};
+use crate::units::Quantity;
 
 /// A way of reading blocks.
 pub(super) trait ReadMethod {
@@ -150,7 +150,7 @@ impl<M: ReadMethod + 'static> Operation for FileReading<M> {
             done += reads;
         }
         self.elapsed += elapsed;
-        Ok(Batch { ops: Ops(done), elapsed: Nanos(elapsed.as_nanos() as u64) })
+        Ok(Batch::lasting(elapsed, done))
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {

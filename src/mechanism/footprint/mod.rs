@@ -27,7 +27,7 @@ use crate::sys::heap::{Plug, SmallPages};
 use crate::sys::membarrier;
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
 use crate::terms::{Curve, CurveAxis, Metric};
-use crate::units::{Nanos, Ops, Quantity};
+use crate::units::{Amount, Ops, Quantity};
 
 mod may_coroutine;
 mod process;
@@ -238,7 +238,7 @@ where
             self.laps.push(lap);
         }
         // Where slab is the whole machine's, others may free more than the tasks take. A sample of 0 is none.
-        Ok(Batch { ops: Ops(created), elapsed: Nanos(bytes.round().max(1.0) as u64) })
+        Ok(Batch { ops: Ops(created), amount: Amount(bytes.round().max(1.0) as u64) })
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {

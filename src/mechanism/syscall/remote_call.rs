@@ -20,7 +20,6 @@ use crate::mechanism::{
     Resources, Tasks, Unit, Unsupported, register,
 };
 use crate::sys::perf::RemoteCounter;
-use crate::units::{Nanos, Ops};
 
 const REST: Parameter = Parameter {
     name: "rest_us",
@@ -80,7 +79,7 @@ impl Mechanism for RemoteCall {
                 elapsed += called.elapsed();
             }
             // 584 years fit.
-            Ok(Batch { ops: Ops(ops), elapsed: Nanos(elapsed.as_nanos() as u64) })
+            Ok(Batch::lasting(elapsed, ops))
         }))
     }
 }

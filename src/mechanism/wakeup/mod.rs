@@ -15,7 +15,7 @@ use super::{
 };
 use crate::sys::timer::{monotonic, set_slack};
 use crate::terms::ValueHistogram;
-use crate::units::{Nanos, Ops, Quantity};
+use crate::units::{Amount, Nanos, Ops, Quantity};
 
 mod request;
 mod timer_epoll;
@@ -94,7 +94,7 @@ impl<S: Sleep> Operation for Sleeper<S> {
                 lateness.record(late);
                 sum += late;
             }
-            Ok(Batch { ops: Ops(ops), elapsed: Nanos(sum.max(1)) })
+            Ok(Batch { ops: Ops(ops), amount: Amount(sum.max(1)) })
         })
     }
 
@@ -135,6 +135,6 @@ mod tests {
         assert_eq!(sleeper.lateness.count(), 100);
         // 40 ms, 39 … 11 ms: 30 of the 100. One after the other, as the way alone sees them, one sleep was late.
         assert!(sleeper.lateness.quantile(0.71) > 10 * MS, "{:?}", sleeper.lateness);
-        assert!(batch.elapsed.0 >= (1..=40).sum::<u64>() * MS, "{batch:?}");
+        assert!(batch.amount.0 >= (1..=40).sum::<u64>() * MS, "{batch:?}");
     }
 }

@@ -24,7 +24,7 @@ use crate::mechanism::{
 };
 use crate::sys::futex::{FutexScope, wait, wake};
 use crate::sys::timer::{monotonic, set_slack, sleep_until};
-use crate::units::{Nanos, Ops};
+use crate::units::{Amount, Nanos, Ops};
 
 const PERIOD: Parameter = Parameter {
     name: "period_us",
@@ -231,7 +231,7 @@ impl Operation for Requester {
                 sum += self.request(count)?.0;
                 left -= count;
             }
-            Ok(Batch { ops: Ops(ops), elapsed: Nanos(sum) })
+            Ok(Batch { ops: Ops(ops), amount: Amount(sum) })
         });
         self.background = background;
         batch

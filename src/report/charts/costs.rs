@@ -45,7 +45,7 @@ fn dot(benchmark: &BenchmarkView) -> Dot {
     Dot {
         label: benchmark.line().setting.placement.name().into(),
         series: benchmark.colour(),
-        interval: benchmark.summary.nanos.interval,
+        interval: benchmark.summary.per_op.interval,
         within_only: is_within_only(benchmark),
         differs: benchmark.summary.audit == "DIFFERS",
         void: benchmark.summary.void,
@@ -56,15 +56,15 @@ fn dot(benchmark: &BenchmarkView) -> Dot {
 fn says(benchmarks: &[&BenchmarkView], unit: &str) -> String {
     let benchmarks: Vec<&BenchmarkView> =
         benchmarks.iter().filter(|benchmark| !benchmark.summary.void).copied().collect();
-    let by_cost = |a: &&&BenchmarkView, b: &&&BenchmarkView| a.nanos().total_cmp(&b.nanos());
+    let by_cost = |a: &&&BenchmarkView, b: &&&BenchmarkView| a.per_op().total_cmp(&b.per_op());
     let (Some(least), Some(most)) = (benchmarks.iter().min_by(by_cost), benchmarks.iter().max_by(by_cost)) else {
         return "Every figure is void.".into();
     };
     if least.line().id == most.line().id {
-        return format!("{} takes {} per {unit}.", named(least), least.formatted(least.nanos()));
+        return format!("{} takes {} per {unit}.", named(least), least.formatted(least.per_op()));
     }
-    let high = least.summary.nanos.interval.high;
-    let beside = benchmarks.iter().filter(|b| b.line().id != least.line().id && b.summary.nanos.interval.low <= high);
+    let high = least.summary.per_op.interval.high;
+    let beside = benchmarks.iter().filter(|b| b.line().id != least.line().id && b.summary.per_op.interval.low <= high);
     let level = match beside.count() {
         0 => String::new(),
         others => format!(" ({} within its interval)", text::count(others, "other")),
@@ -72,10 +72,10 @@ fn says(benchmarks: &[&BenchmarkView], unit: &str) -> String {
     format!(
         "{} takes least, {} per {unit}{level}; {} takes most, {}, {} as much.",
         named(least),
-        least.formatted(least.nanos()),
+        least.formatted(least.per_op()),
         named(most),
-        most.formatted(most.nanos()),
-        text::times(most.nanos() / least.nanos()),
+        most.formatted(most.per_op()),
+        text::times(most.per_op() / least.per_op()),
     )
 }
 
@@ -83,16 +83,16 @@ fn csv(benchmarks: &[&BenchmarkView]) -> String {
     let figure = text::column(super::quantity(benchmarks));
     let mut csv = Csv::new(&["id", "mechanism", "placement", figure, "low_95", "high_95", "rounds", "basis", "audit"]);
     for benchmark in benchmarks {
-        let (line, nanos) = (benchmark.line(), &benchmark.summary.nanos);
+        let (line, per_op) = (benchmark.line(), &benchmark.summary.per_op);
         csv.row([
             line.id.clone(),
             line.mechanism.clone(),
             line.setting.placement.to_string(),
-            number(nanos.interval.estimate),
-            number(nanos.interval.low),
-            number(nanos.interval.high),
-            nanos.rounds.to_string(),
-            format!("{:?}", nanos.basis),
+            number(per_op.interval.estimate),
+            number(per_op.interval.low),
+            number(per_op.interval.high),
+            per_op.rounds.to_string(),
+            format!("{:?}", per_op.basis),
             benchmark.summary.audit.into(),
         ]);
     }

@@ -90,7 +90,7 @@ impl<'a> Chain<'a> {
         let mut before: Option<&BenchmarkView> = None;
         let mut parts = Vec::new();
         for (kind, benchmark) in &self.steps {
-            let nanos = benchmark.nanos() - before.map_or(0.0, BenchmarkView::nanos);
+            let nanos = benchmark.per_op() - before.map_or(0.0, BenchmarkView::per_op);
             // The intervals of independent figures: their half widths add up as standard deviations do.
             let reach = benchmark.reach().hypot(before.map_or(0.0, BenchmarkView::reach));
             parts.push((kind.clone(), *benchmark, nanos, nanos.abs() > reach));
@@ -201,7 +201,7 @@ fn alike<'a>(own: &BenchmarkView, mechanism: &str, all: &[&'a BenchmarkView<'a>]
 
 /// The largest part of the dearest benchmark, and how many parts are negative.
 fn says(chains: &[Chain], unit: &str) -> String {
-    let Some(dearest) = chains.iter().max_by(|a, b| a.whole().nanos().total_cmp(&b.whole().nanos())) else {
+    let Some(dearest) = chains.iter().max_by(|a, b| a.whole().per_op().total_cmp(&b.whole().per_op())) else {
         return String::new();
     };
     let whole = dearest.whole();
@@ -216,9 +216,9 @@ fn says(chains: &[Chain], unit: &str) -> String {
     };
     format!(
         "Of the {} per {unit} of {}, {} ({}) is {}.{below}",
-        text::nanos(whole.nanos()),
+        text::nanos(whole.per_op()),
         named(whole),
-        text::percent(nanos / whole.nanos()),
+        text::percent(nanos / whole.per_op()),
         text::nanos(nanos),
         kind.1,
     )

@@ -71,7 +71,7 @@ fn quantity(benchmarks: &[&BenchmarkView]) -> Quantity {
 }
 
 fn is_within_only(benchmark: &BenchmarkView) -> bool {
-    benchmark.summary.nanos.basis == Basis::WithinRunOnly
+    benchmark.summary.per_op.basis == Basis::WithinRunOnly
 }
 
 /// A benchmark in a sentence: `thread unpinned`.

@@ -44,18 +44,18 @@ impl<'a> Map<'a> {
     /// Nanoseconds, row by row; a pair that was measured in one order stands in both places.
     pub(in crate::report) fn rows(&self) -> Vec<Vec<Option<f64>>> {
         let cpus = self.cpus();
-        let at = |from, to| self.pairs.get(&(from, to)).or_else(|| self.pairs.get(&(to, from))).map(|b| b.nanos());
+        let at = |from, to| self.pairs.get(&(from, to)).or_else(|| self.pairs.get(&(to, from))).map(|b| b.per_op());
         cpus.iter().map(|&from| cpus.iter().map(|&to| at(from, to)).collect()).collect()
     }
 
     /// What each measured pair costs.
     pub(in crate::report) fn costs(&self) -> Vec<f64> {
-        self.pairs.values().map(|benchmark| benchmark.nanos()).collect()
+        self.pairs.values().map(|benchmark| benchmark.per_op()).collect()
     }
 
     /// The cheapest and the dearest pair.
     pub(in crate::report) fn ends(&self) -> Option<(End, End)> {
-        let ends = || self.pairs.iter().map(|(pair, benchmark)| (*pair, benchmark.nanos()));
+        let ends = || self.pairs.iter().map(|(pair, benchmark)| (*pair, benchmark.per_op()));
         let by_cost = |a: &End, b: &End| a.1.total_cmp(&b.1);
         Some((ends().min_by(by_cost)?, ends().max_by(by_cost)?))
     }
@@ -76,7 +76,7 @@ impl<'a> Map<'a> {
     fn csv(&self) -> String {
         let mut csv = Csv::new(&["from_cpu", "to_cpu", "ns_per_op", "low_95", "high_95", "least", "samples"]);
         for ((from, to), benchmark) in &self.pairs {
-            let interval = benchmark.summary.nanos.interval;
+            let interval = benchmark.summary.per_op.interval;
             let samples = benchmark.samples().concat();
             let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
             let figures = [interval.estimate, interval.low, interval.high, least].map(number);

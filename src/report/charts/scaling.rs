@@ -99,7 +99,7 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
     let (unit, quantity) = (input.unit(), input.quantity());
     let noun = text::noun(quantity);
     let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
-        let interval = benchmark.summary.nanos.interval;
+        let interval = benchmark.summary.per_op.interval;
         Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
     };
     let line = |(label, points): &AmountSeries| LineSeries {
@@ -156,13 +156,13 @@ fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
 /// The curve that climbs most.
 fn says(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
     let climb = |points: &[(u64, &BenchmarkView)]| match (points.first(), points.last()) {
-        (Some((_, first)), Some((_, last))) => last.nanos() / first.nanos(),
+        (Some((_, first)), Some((_, last))) => last.per_op() / first.per_op(),
         _ => 1.0,
     };
     let steepest = lines.iter().max_by(|a, b| climb(&a.1).total_cmp(&climb(&b.1)));
     let Some((label, points)) = steepest else { return String::new() };
     let ((from, first), (to, last)) = (points[0], points[points.len() - 1]);
-    let change = format!("{} to {}", first.formatted(first.nanos()), last.formatted(last.nanos()));
+    let change = format!("{} to {}", first.formatted(first.per_op()), last.formatted(last.per_op()));
     let factor = climb(points);
     let verb = match lines.len() {
         1 => "",
@@ -185,7 +185,7 @@ fn csv(parameter: &str, lines: &[AmountSeries]) -> String {
     let mut csv = Csv::new(&header);
     for (label, points) in lines {
         for (amount, benchmark) in points {
-            let interval = benchmark.summary.nanos.interval;
+            let interval = benchmark.summary.per_op.interval;
             let figures = [interval.estimate, interval.low, interval.high].map(number);
             let start = [label.clone(), amount.to_string()];
             let memory = names.iter().map(|name| benchmark.figure(name).map_or_else(String::new, number));

@@ -35,9 +35,9 @@ pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
 }
 
 fn strip(benchmark: &BenchmarkView) -> Strip {
-    let figure = benchmark.nanos();
+    let figure = benchmark.per_op();
     let several = modes_of(benchmark).filter(|modes| modes.count > 1);
-    let spread = benchmark.summary.nanos.between_round_cv.or(benchmark.summary.nanos.within_round_cv);
+    let spread = benchmark.summary.per_op.between_round_cv.or(benchmark.summary.per_op.within_round_cv);
     Strip {
         label: benchmark.name().into(),
         detail: benchmark.detail(),
@@ -84,7 +84,7 @@ fn says(benchmarks: &[&BenchmarkView]) -> String {
             Some(format!("{} has {} modes ({})", named(benchmark), modes.count, text::list(&centres)))
         })
         .collect();
-    let scatter = |benchmark: &&&BenchmarkView| benchmark.summary.nanos.between_round_cv;
+    let scatter = |benchmark: &&&BenchmarkView| benchmark.summary.per_op.between_round_cv;
     let widest = benchmarks
         .iter()
         .filter(|benchmark| scatter(benchmark).is_some())

@@ -36,7 +36,7 @@ fn bands(group: &str, views: &[RunView]) -> Vec<Band> {
             let dot = Dot {
                 label: view.name.clone(),
                 series: index,
-                interval: benchmark.summary.nanos.interval,
+                interval: benchmark.summary.per_op.interval,
                 within_only: is_within_only(benchmark),
                 differs: benchmark.summary.audit == "DIFFERS",
                 void: benchmark.summary.void,
@@ -72,7 +72,7 @@ fn says(group: &str, views: &[RunView]) -> String {
     let mut ratios: Vec<(f64, String)> = of_first
         .iter()
         .filter(|benchmark| !benchmark.summary.void)
-        .filter_map(|benchmark| Some((other(benchmark)?.nanos() / benchmark.nanos(), super::named(benchmark))))
+        .filter_map(|benchmark| Some((other(benchmark)?.per_op() / benchmark.per_op(), super::named(benchmark))))
         .collect();
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     let values: Vec<f64> = ratios.iter().map(|(ratio, _)| *ratio).collect();
@@ -104,10 +104,10 @@ fn csv(group: &str, views: &[RunView]) -> String {
     let mut csv = Csv::new(&["run", "id", figure, "low_95", "high_95", "rounds"]);
     for view in views {
         for benchmark in view.of_group(group) {
-            let nanos = &benchmark.summary.nanos;
-            let figures = [nanos.interval.estimate, nanos.interval.low, nanos.interval.high].map(number);
+            let per_op = &benchmark.summary.per_op;
+            let figures = [per_op.interval.estimate, per_op.interval.low, per_op.interval.high].map(number);
             let start = [view.name.clone(), benchmark.line().id.clone()];
-            csv.row(start.into_iter().chain(figures).chain([nanos.rounds.to_string()]));
+            csv.row(start.into_iter().chain(figures).chain([per_op.rounds.to_string()]));
         }
     }
     csv.into_text()

@@ -28,7 +28,7 @@ struct Switch<'a> {
 
 impl Switch<'_> {
     fn nanos(&self) -> f64 {
-        self.benchmark.nanos() - self.base.nanos()
+        self.benchmark.per_op() - self.base.per_op()
     }
 
     /// The half width of the difference of independent figures: their own add up as standard deviations do.

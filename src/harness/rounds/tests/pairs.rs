@@ -20,9 +20,9 @@ fn beside_a_neighbour(job: &Job<'_>, outcome: Outcome) -> Outcome {
     let Outcome::Measured(mut measured) = outcome else { return outcome };
     let (times, probe) = if job.round == 0 { (4, 10_000) } else { (5, 13_000) };
     for sample in &mut measured.samples {
-        sample.1 = Nanos(sample.1.0 * times / 4);
+        sample.amount = Amount(sample.amount.0 * times / 4);
     }
-    measured.min_probes = vec![Nanos(probe); measured.samples.len()];
+    probe_all(&mut measured, probe);
     Outcome::Measured(measured)
 }
 
@@ -160,7 +160,7 @@ fn a_pair_is_disturbed_as_a_whole() {
     let slow_side = |job: &Job<'_>, outcome: Outcome| match outcome {
         Outcome::Measured(mut measured) => {
             let slow = job.round == 1 && job.entry.side == 1;
-            measured.min_probes = vec![Nanos(if slow { 13_000 } else { 10_000 }); 3];
+            probe_all(&mut measured, if slow { 13_000 } else { 10_000 });
             Outcome::Measured(measured)
         }
         other => other,
