@@ -182,12 +182,13 @@ fn notes(comparison: &Comparison) -> Vec<String> {
 /// One line for each row, with a header.
 pub fn csv(comparison: &Comparison) -> String {
     let mut text = String::from(
-        "benchmark,other_benchmark,run,unit,first_ns,first_low,first_high,other_ns,other_low,other_high,ratio,\
+        "benchmark,other_benchmark,run,unit,measures,first,first_low,first_high,other,other_low,other_high,ratio,\
          ratio_low,ratio_high,first_rounds,other_rounds,verdict\n",
     );
     for row in &comparison.rows {
         let run = comparison.runs.get(row.run).map_or("", String::as_str);
-        let words = [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit].map(quoted);
+        let words =
+            [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit, row.measures.name()].map(quoted);
         let intervals = [&row.first.interval, &row.other.interval, &row.ratio.interval];
         let figures = intervals.map(|interval| format!("{},{},{}", interval.estimate, interval.low, interval.high));
         let verdict = match row.verdict {

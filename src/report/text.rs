@@ -34,6 +34,16 @@ pub(super) fn column(quantity: Quantity) -> &'static str {
     }
 }
 
+/// The name of a column that holds one value of a distribution of it: `median_ns`.
+pub(super) fn value_column(value: &str, quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Nanoseconds => format!("{value}_ns"),
+        Quantity::Bytes => format!("{value}_bytes"),
+        Quantity::Share => format!("{value}_share"),
+        Quantity::Number => value.into(),
+    }
+}
+
 /// How ticks of an axis are written.
 pub(super) fn ticks(quantity: Quantity) -> fn(f64) -> String {
     match quantity {

@@ -105,19 +105,10 @@ fn says(benchmarks: &[&BenchmarkView]) -> String {
 }
 
 fn csv(benchmarks: &[&BenchmarkView]) -> String {
-    let mut csv = Csv::new(&[
-        "id",
-        "round",
-        "samples",
-        "counting",
-        "min_ns",
-        "p5_ns",
-        "p25_ns",
-        "median_ns",
-        "p75_ns",
-        "p95_ns",
-        "max_ns",
-    ]);
+    let quantity = super::quantity(benchmarks);
+    let values = ["min", "p5", "p25", "median", "p75", "p95", "max"].map(|value| text::value_column(value, quantity));
+    let columns = ["id", "round", "samples", "counting"].into_iter().chain(values.iter().map(String::as_str));
+    let mut csv = Csv::new(&columns.collect::<Vec<_>>());
     for benchmark in benchmarks {
         for (index, (all, round)) in benchmark.rounds.iter().zip(benchmark.counting()).enumerate() {
             let quantiles = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0]
