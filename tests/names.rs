@@ -16,14 +16,16 @@ const RETIRED: &[(&str, &str)] = &[
     (r"\b(Finding|MachineLine|Circumstances)\b", "Metric, HostLine, RunConditions or RefusalContext"),
     (r"\b(Outline|Study|Bench|Subject)\b\s*[{<:]", "Report, RunView, BenchmarkView, ChartInput"),
     (r"\b(roster|recruiter|seating|foreman)\b", "config, spawner, assignment, owner"),
-    (r"\b(best_pace|longest_paces|ratio_in_turns)\b", "fastest_probe, max_probes, interleaved_ratio"),
+    (r"\b(best_pace|longest_paces|ratio_in_turns)\b", "fastest_probe, SpeedProbe, interleaved_ratio"),
+    (r"\b(min_probes|max_probes)\b", "Sample::probe"),
+    (r"\b(foreign_load|in_turns|circumstances)\b\s*[:=(]", "interference, interleaved, conditions"),
     (r"\bforeign load\b", "interference"),
 ];
 
-/// Files whose text may name what was retired: this list, and the forms that records of version 1 have.
-const MAY_NAME_RETIRED: &[&str] = &["tests/names.rs", "src/record/schema.rs", "src/harness/rounds/run_plan.rs"];
+/// Files whose text may name what was retired: this list, and the conversion of records of version 1 with its test.
+const MAY_NAME_RETIRED: &[&str] = &["tests/names.rs", "src/record/version1.rs", "tests/version1.rs"];
 
-/// Old words that messages and tests still hold; the record's second version and the documents' pass end them.
+/// Old words that messages and tests still hold.
 const WORDS_LEFT: usize = 0;
 
 /// Names of files that rooms share, because what is in them is the same thing seen from each room.

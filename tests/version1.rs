@@ -26,9 +26,9 @@ fn rewritten(path: &Path) -> Vec<Value> {
     hosts.chain(benchmarks).map(|line| serde_json::from_str(&line_text(&line).unwrap()).unwrap()).collect()
 }
 
-/// A host; a benchmark with both speed probes beside its samples, with the shortest alone, without any; two that measure
-/// bytes; metrics of every kind; one that cannot run and one that failed. What each must become was written by another
-/// program.
+/// A host; a benchmark with both speed probes beside its samples, with the shortest alone, without any; two that
+/// measure bytes; metrics of every kind; one that cannot run and one that failed. What each must become was written by
+/// another program.
 #[test]
 fn a_line_of_every_kind_becomes_what_version_2_would_have_written() {
     let folder = sample::fixture("record/version-1");

@@ -255,3 +255,19 @@ fn every_format_holds_the_figures() {
     assert!(latency["lower_value"].as_f64() < latency["value"].as_f64(), "{metrics}");
     assert!(latency["value"].as_f64() < latency["upper_value"].as_f64());
 }
+
+/// A row of bytes beside one of nanoseconds: the figures of both stand in the same columns.
+#[test]
+fn each_row_of_the_csv_says_what_its_figures_are() {
+    let (name, mut mixed) = run("a", &[("handoff/futex/x", &FLAT), ("footprint/thread/x", &FLAT)]);
+    for line in mixed.benchmarks.iter_mut().filter(|line| line.mechanism.starts_with("footprint/")) {
+        line.measures = Quantity::Bytes;
+    }
+    let text = csv(&compare(&[(name, mixed.clone()), ("b".into(), mixed)], &Matching::Ids, 0.01));
+    let columns: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    assert!(columns.iter().all(|column| !column.ends_with("_ns")), "{columns:?}");
+    let measures = columns.iter().position(|column| *column == "measures").unwrap();
+    let of_rows: Vec<(&str, &str)> =
+        text.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>()).map(|row| (row[0], row[measures])).collect();
+    assert_eq!(of_rows, [("footprint/thread/x", "bytes"), ("handoff/futex/x", "nanoseconds")]);
+}

@@ -113,9 +113,9 @@ impl SampleSink {
 
     /// Keeps the portions of a measured sample for the record, and passes the turn to the other side of a comparison.
     ///
-    /// Criterion asks for the value of each measured sample exactly once, by [`Measurement::to_f64`], and for none while
-    /// it warms up. There is no other sign of it: the closure that takes the samples is called for both. So to ask for
-    /// the value is to commit the sample. A test here holds Criterion to that, and its version is pinned.
+    /// Criterion asks for the value of each measured sample exactly once, by [`Measurement::to_f64`], and for none
+    /// while it warms up. There is no other sign of it: the closure that takes the samples is called for both. So to
+    /// ask for the value is to commit the sample. A test here holds Criterion to that, and its version is pinned.
     fn commit(&self, value: &BareValue) {
         self.samples.borrow_mut().extend_from_slice(&value.samples);
         self.turns.borrow_mut().sampled();

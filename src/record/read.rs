@@ -46,7 +46,8 @@ pub struct Salvage {
 /// Reads a run: its folder, or the file itself.
 ///
 /// # Errors
-/// When it cannot be opened, holds no record, or a line but the last is none of a version that is read; file and line are named.
+/// When it cannot be opened, holds no record, or a line but the last is none of a version that is read; file and line
+/// are named.
 pub fn read(path: &Path) -> Result<Run, RecordError> {
     let Salvage { run, damage } = salvage(path)?;
     let whole = run.hosts.len() + run.benchmarks.len();

@@ -10,8 +10,8 @@ use crate::units::{Amount, Nanos, Ops};
 
 /// One bare or counted sample.
 ///
-/// In a record it is an array, `[ops, amount]`, or `[ops, amount, min, max]` with the two numbers of its probe: a run has
-/// tens of thousands of samples, and names would be most of it.
+/// In a record it is an array, `[ops, amount]`, or `[ops, amount, min, max]` with the two numbers of its probe: a run
+/// has tens of thousands of samples, and names would be most of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// How many operations were done.

@@ -1,8 +1,9 @@
 //! Records of version 1, converted while they are read. This is the only place that knows their names and shapes.
 //!
-//! What differs from version 2: `machine`, `suite`, `circumstances`, `foreign_load`, `in_turns`, `findings` and `figure`
-//! are called `host` or `host_id`, `build`, `conditions`, `interference`, `interleaved`, `metrics` and `scalar` there;
-//! and the speed probes, `paces` (the shortest stretches) and `longest_paces`, are lists beside the samples.
+//! What differs from version 2: `machine`, `suite`, `circumstances`, `foreign_load`, `in_turns`, `findings` and
+//! `figure` are called `host` or `host_id`, `build`, `conditions`, `interference`, `interleaved`, `metrics` and
+//! `scalar` there; and the speed probes, `paces` (the shortest stretches) and `longest_paces`, are lists beside the
+//! samples.
 //! `tests/version1.rs` holds the conversion to fixtures and to all records below `reports/`.
 
 use serde::Deserialize;

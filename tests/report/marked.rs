@@ -97,3 +97,22 @@ fn a_generator_that_was_late_itself_makes_a_figure_void() {
     assert!(text(&files, "figures/cost-handoff.svg").contains("‡"));
     assert!(!text(&reports()[0].1, PAGE).contains('‡'));
 }
+
+/// Where a group measures memory, no column of its data says that it holds nanoseconds of it.
+#[test]
+fn columns_of_data_are_called_after_what_was_measured() {
+    let columns = |measures| {
+        let mut run = one_quiet_round();
+        run.benchmarks.iter_mut().for_each(|line| line.measures = measures);
+        let files = files(&[run], &catalogue());
+        let header = |path: &str| text(&files, path).lines().next().unwrap().to_string();
+        ["data/rounds-handoff.csv", "data/cost-handoff.csv", "data/counts-handoff.csv"].map(header)
+    };
+    let [rounds, cost, counts] = columns(Quantity::Nanoseconds);
+    assert!(rounds.ends_with(",min_ns,p5_ns,p25_ns,median_ns,p75_ns,p95_ns,max_ns"), "{rounds}");
+    assert!(cost.contains(",ns_per_op,") && counts.contains(",ns_per_op,"), "{cost} {counts}");
+    let [rounds, cost, counts] = columns(Quantity::Bytes);
+    assert!(rounds.contains(",median_bytes,") && !rounds.contains("_ns"), "{rounds}");
+    assert!(cost.contains(",bytes_per_op,") && !cost.contains("ns_"), "{cost}");
+    assert!(counts.contains(",bytes_per_op,cpu_ns,"), "{counts}");
+}
