@@ -229,6 +229,8 @@ fn a_plan_that_no_command_line_makes_is_refused() {
     ] {
         let text = PLAN.replacen(from, to, 1);
         assert_ne!(text, PLAN, "{from}");
+        // A plan that is taken for a good one would be measured below.
+        assert!(RunPlan::parse(&text, &path).is_err(), "{to}");
         fs::write(&path, text).unwrap();
         let told = refused(&["run", "--resume", folder.path().to_str().unwrap()]);
         assert!(told.contains(PLAN_FILE) && told.contains(said), "{to}: {told}");
