@@ -161,7 +161,7 @@ fn what_is_neither_version_is_damage_of_that_line_alone() {
         ("\"findings\":", "\"metrics\":", "metrics"),
         ("\"suite\":", "\"build\":", "build"),
         ("\"longest_paces\":[", "\"longest_paces\":[1,", "longest_paces: 4 of them beside 3 samples"),
-        ("\"schema\":1", "\"schema\":2", "missing field"),
+        ("\"schema\":1", "\"schema\":2", "unknown field `machine`"),
         ("\"schema\":1", "\"schema\":3", "schema 3, and this switchcost reads schemas 1 to 2"),
         ("\"schema\":1", "\"schema\":0", "schema 0, and this switchcost reads schemas 1 to 2"),
     ] {
