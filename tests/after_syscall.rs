@@ -8,7 +8,7 @@
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, Session, plan};
 use switchcost::pmu::EventSet;
-use switchcost::terms::{Metric, Placement};
+use switchcost::terms::{Metric, MetricKey, Placement};
 
 /// Enough for a median that no interrupt moves.
 const TRIALS: u64 = 300;
@@ -52,18 +52,18 @@ fn metrics(benchmark: &Benchmark) -> Option<Vec<Metric>> {
 }
 
 /// The heights of a curve; `None` where there is none.
-fn curve(metrics: &[Metric], of: &str) -> Option<Vec<f64>> {
+fn curve(metrics: &[Metric], of: &MetricKey) -> Option<Vec<f64>> {
     metrics.iter().find_map(|metric| match metric {
-        Metric::Curve(curve) if curve.of == of => Some(curve.points.iter().map(|(_, y)| *y).collect()),
+        Metric::Curve(curve) if curve.of == *of => Some(curve.points.iter().map(|(_, y)| *y).collect()),
         _ => None,
     })
 }
 
-const IPC: [&str; 2] = ["instructions per cycle after the call", "instructions per cycle without the call"];
+const IPC: [MetricKey; 2] = [MetricKey::IpcAfterCall, MetricKey::IpcWithoutCall];
 
-fn number(metrics: &[Metric], of: &str) -> Option<f64> {
+fn number(metrics: &[Metric], of: &MetricKey) -> Option<f64> {
     metrics.iter().find_map(|metric| match metric {
-        Metric::Scalar(figure) if figure.of == of => Some(figure.value),
+        Metric::Scalar(figure) if figure.of == *of => Some(figure.value),
         _ => None,
     })
 }
@@ -72,7 +72,7 @@ fn number(metrics: &[Metric], of: &str) -> Option<f64> {
 fn undisturbed_block(working_set: u64) -> f64 {
     let benchmarks = benchmarks("data", working_set);
     let nothing = benchmarks.iter().find(|benchmark| benchmark.id().contains("/nothing/")).unwrap();
-    number(&metrics(nothing).unwrap(), "block at the end of the trial").unwrap()
+    number(&metrics(nothing).unwrap(), &MetricKey::BlockAtEnd).unwrap()
 }
 
 #[test]
@@ -86,14 +86,12 @@ fn curves_are_flat_where_every_instruction_takes_the_same_time() {
     for stream in ["data", "code", "branches"] {
         for benchmark in benchmarks(stream, 32 << 10) {
             let Some(metrics) = metrics(&benchmark) else { continue };
-            let (id, lost) = (benchmark.id(), number(&metrics, "lost after the call").unwrap());
-            let (block, step) = (
-                number(&metrics, "block at the end of the trial").unwrap(),
-                number(&metrics, "step of the counter").unwrap(),
-            );
+            let (id, lost) = (benchmark.id(), number(&metrics, &MetricKey::LostAfterCall).unwrap());
+            let (block, step) =
+                (number(&metrics, &MetricKey::BlockAtEnd).unwrap(), number(&metrics, &MetricKey::CounterStep).unwrap());
             println!("{id}: {lost:.1} ns lost, blocks of {block:.1} ns, a counter in steps of {step:.1} ns");
             // It is told only of a curve that is not flat.
-            assert_eq!(number(&metrics, "until nine tenths of it are lost"), None, "{id}: the curve is not flat");
+            assert_eq!(number(&metrics, &MetricKey::UntilMostIsLost), None, "{id}: the curve is not flat");
             assert!(lost.abs() <= block.max(step), "{id}: {lost} ns lost");
             for rates in IPC.iter().filter_map(|of| curve(&metrics, of)) {
                 let (low, high) = rates.iter().fold((f64::MAX, 0.0_f64), |(low, high), y| (low.min(*y), high.max(*y)));
@@ -113,7 +111,7 @@ fn a_session_tells_instructions_per_cycle_or_why_there_are_none() {
     session.sample(TRIALS).unwrap();
     let (counted, metrics) = session.close().unwrap();
     let refused = counted.not_counted.iter().any(|refused| refused.event.contains("read in user mode"));
-    assert_eq!(curve(&metrics, IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
+    assert_eq!(curve(&metrics, &IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
 }
 
 /// What every machine can check: the metrics are whole.
@@ -122,14 +120,14 @@ fn every_call_tells_its_curve_and_its_loss() {
     for benchmark in benchmarks("data", 8 << 10) {
         let Some(metrics) = metrics(&benchmark) else { continue };
         let id = benchmark.id();
-        assert!(number(&metrics, "lost after the call").unwrap().is_finite(), "{id}");
-        assert!(number(&metrics, "cost of a reading, taken off").unwrap() > 0.0, "{id}");
-        let times = ["speed after the call", "time per block after the call", "time per block without the call"];
-        for of in times {
+        assert!(number(&metrics, &MetricKey::LostAfterCall).unwrap().is_finite(), "{id}");
+        assert!(number(&metrics, &MetricKey::ReadingCost).unwrap() > 0.0, "{id}");
+        let times = [MetricKey::SpeedAfterCall, MetricKey::BlocksAfterCall, MetricKey::BlocksWithoutCall];
+        for of in &times {
             assert_eq!(curve(&metrics, of).unwrap().len(), 32, "{id}: {of}");
         }
-        let counted = number(&metrics, "instructions in a block");
-        for of in IPC {
+        let counted = number(&metrics, &MetricKey::InstructionsPerBlock);
+        for of in &IPC {
             let rates = curve(&metrics, of);
             assert_eq!(rates.as_ref().map(Vec::len), counted.map(|_| 32), "{id}: {of}");
             assert!(rates.into_iter().flatten().all(|rate| rate > 0.0 && rate < 20.0), "{id}: {of}");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
-use switchcost::terms::{Metric, ValueHistogram};
+use switchcost::terms::{Metric, MetricKey, ValueHistogram};
 use syscalls::Sysno;
 
 /// The benchmark of that id.
@@ -39,22 +39,22 @@ fn found(id: &str, set: &[(&str, &str)]) -> Option<Vec<Metric>> {
     Some(metrics)
 }
 
-fn number(metrics: &[Metric], of: &str) -> f64 {
+fn number(metrics: &[Metric], of: &MetricKey) -> f64 {
     match metrics.iter().find(|metric| metric.of() == of) {
         Some(Metric::Scalar(figure)) => figure.value,
         other => panic!("{of}: {other:?} in {metrics:?}"),
     }
 }
 
-fn values<'a>(metrics: &'a [Metric], of: &str) -> &'a ValueHistogram {
+fn values<'a>(metrics: &'a [Metric], of: &MetricKey) -> &'a ValueHistogram {
     match metrics.iter().find(|metric| metric.of() == of) {
         Some(Metric::Distribution(distribution)) => &distribution.values,
         other => panic!("{of}: {other:?} in {metrics:?}"),
     }
 }
 
-const COLD: &str = "file in the page cache before the reads";
-const UNASKED: &str = "pages that came unasked";
+const COLD: MetricKey = MetricKey::ResidentBefore;
+const UNASKED: MetricKey = MetricKey::PagesUnasked;
 
 /// Where a driver was found asleep.
 #[derive(Debug, Default)]
@@ -136,8 +136,8 @@ fn asleep(id: &str, set: &[(&str, &str)]) -> Option<Asleep> {
         }
     }
     let metrics = driver.metrics().unwrap();
-    assert!(number(&metrics, COLD) < 0.01, "{id} {set:?}: {metrics:?}");
-    assert_eq!(number(&metrics, UNASKED), 0.0, "{id} {set:?}");
+    assert!(number(&metrics, &COLD) < 0.01, "{id} {set:?}: {metrics:?}");
+    assert_eq!(number(&metrics, &UNASKED), 0.0, "{id} {set:?}");
     driver.stop().unwrap();
     println!("{id} {set:?}: {asleep:?}");
     if asleep.all() < LOOKS {
@@ -192,7 +192,8 @@ fn a_cold_read_through_the_page_cache_blocks_io_submit_and_nobody_else() {
 fn of_a_deep_wave_submission_is_told_once_and_completion_of_every_read() {
     for name in ["aio", "uring", "pool", "tokio_fs"] {
         let Some(metrics) = found(&format!("file/{name}"), &[("depth", "4")]) else { continue };
-        let (submission, completion) = (values(&metrics, "submission"), values(&metrics, "completion"));
+        let (submission, completion) =
+            (values(&metrics, &MetricKey::Submission), values(&metrics, &MetricKey::Completion));
         assert_eq!((submission.count(), completion.count()), (100, 400), "{name}");
         // Where all are taken at the wave's end, the last one's time is everybody's.
         assert!(completion.max() > 0 && completion.quantile(0.5) <= completion.max(), "{name}");
@@ -202,17 +203,17 @@ fn of_a_deep_wave_submission_is_told_once_and_completion_of_every_read() {
 #[test]
 fn whoever_blocks_has_no_completion_to_wait_for() {
     let Some(inline) = found("file/inline", &[]) else { return };
-    assert_eq!(values(&inline, "submission").count(), 400);
-    assert!(!inline.iter().any(|metric| metric.of() == "completion"), "{inline:?}");
+    assert_eq!(values(&inline, &MetricKey::Submission).count(), 400);
+    assert!(!inline.iter().any(|metric| *metric.of() == MetricKey::Completion), "{inline:?}");
     // How much of the time is told of a fake's fixed times (src/mechanism/file/reading.rs).
-    assert!((0.0..=1.0).contains(&number(&inline, "time blocked in submission")), "{inline:?}");
+    assert!((0.0..=1.0).contains(&number(&inline, &MetricKey::BlockedInSubmission)), "{inline:?}");
 }
 
 #[test]
 fn cached_reads_find_the_whole_file_in_the_cache() {
     for name in ["file/inline", "file/tokio_fs"] {
         let Some(metrics) = found(name, &[("cache", "cached")]) else { continue };
-        assert_eq!(number(&metrics, COLD), 1.0, "{name}");
+        assert_eq!(number(&metrics, &COLD), 1.0, "{name}");
     }
 }
 
@@ -220,9 +221,9 @@ fn cached_reads_find_the_whole_file_in_the_cache() {
 fn poll_and_select_call_a_file_ready_of_which_nothing_is_in_memory_and_the_read_blocks() {
     for ask in ["poll", "select"] {
         let Some(metrics) = found("file/poll", &[("ask", ask)]) else { return };
-        assert!(number(&metrics, COLD) < 0.01, "{ask}: {metrics:?}");
-        assert_eq!(number(&metrics, "called ready at once"), 1.0, "{ask}");
-        assert_eq!(values(&metrics, "asking whether it is ready").count(), 400, "{ask}");
+        assert!(number(&metrics, &COLD) < 0.01, "{ask}: {metrics:?}");
+        assert_eq!(number(&metrics, &MetricKey::ReadyAtOnce), 1.0, "{ask}");
+        assert_eq!(values(&metrics, &MetricKey::ReadinessCall).count(), 400, "{ask}");
         let Some(asleep) = asleep("file/poll", &[("ask", ask)]) else { continue };
         assert!(asleep.reading >= LOOKS && asleep.reading > 9 * asleep.submitting, "{ask}: {asleep:?}");
     }

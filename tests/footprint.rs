@@ -12,7 +12,7 @@ use switchcost::harness::{Choice, PlannedBenchmark, plan};
 use switchcost::sys::channel::{Ends, pipe, read_byte};
 use switchcost::sys::memory_usage::{MemoryReader, MemoryUsage};
 use switchcost::sys::process::{close_copy, end_by, fork_running};
-use switchcost::terms::{Curve, Metric};
+use switchcost::terms::{Curve, Metric, MetricKey};
 
 /// The curves of one lap of a benchmark.
 fn curves(id: &str, set: &[(&str, &str)]) -> Vec<Curve> {
@@ -30,8 +30,8 @@ fn curves(id: &str, set: &[(&str, &str)]) -> Vec<Curve> {
     found.into_iter().filter_map(curve).collect()
 }
 
-fn points<'a>(curves: &'a [Curve], of: &str) -> &'a [(f64, f64)] {
-    let curve = curves.iter().find(|curve| curve.of == of);
+fn points<'a>(curves: &'a [Curve], of: &MetricKey) -> &'a [(f64, f64)] {
+    let curve = curves.iter().find(|curve| curve.of == *of);
     &curve.unwrap_or_else(|| panic!("no {of}: {curves:?}")).points
 }
 
@@ -42,7 +42,7 @@ fn kernel_stacks_are_one_for_each_thread_and_process_and_none_for_futures() {
     for (id, tasks) in [("footprint/thread/unpinned", "50"), ("footprint/process/unpinned", "10")] {
         for pipe in ["none", "own"] {
             let curves = curves(id, &[("tasks", tasks), ("pipe", pipe)]);
-            let points = points(&curves, "kernel stacks");
+            let points = points(&curves, &MetricKey::KernelStacks);
             assert_eq!(points.len(), 5);
             for (tasks, bytes) in points {
                 assert_eq!(*bytes, (tasks - points[0].0) * stack, "{id} {pipe}");
@@ -51,8 +51,8 @@ fn kernel_stacks_are_one_for_each_thread_and_process_and_none_for_futures() {
     }
     for id in ["footprint/tokio_task/unpinned", "footprint/smol_task/unpinned", "footprint/may_coroutine/unpinned"] {
         let curves = curves(id, &[("tasks", "200"), ("pipe", "own")]);
-        assert!(points(&curves, "kernel stacks").iter().all(|(_, bytes)| *bytes == 0.0), "{id}: {curves:?}");
-        assert!(points(&curves, "user resident").last().unwrap().1 > 0.0, "{id}: {curves:?}");
+        assert!(points(&curves, &MetricKey::KernelStacks).iter().all(|(_, bytes)| *bytes == 0.0), "{id}: {curves:?}");
+        assert!(points(&curves, &MetricKey::UserResident).last().unwrap().1 > 0.0, "{id}: {curves:?}");
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
-use switchcost::terms::{Metric, ValueHistogram};
+use switchcost::terms::{Metric, MetricKey, ValueHistogram};
 
 fn benchmark(id: &str, parameters: &[(&str, &str)]) -> Benchmark {
     let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -18,20 +18,20 @@ fn benchmark(id: &str, parameters: &[(&str, &str)]) -> Benchmark {
     }
 }
 
-/// The distributions called `names` after `ops` operations, the first batch being no part of them.
-fn told<const N: usize>(benchmark: &Benchmark, ops: u64, names: [&str; N]) -> [ValueHistogram; N] {
+/// The distributions under `keys` after `ops` operations, the first batch being no part of them.
+fn told<const N: usize>(benchmark: &Benchmark, ops: u64, keys: [MetricKey; N]) -> [ValueHistogram; N] {
     let mut driver = benchmark.start(|| Ok(())).unwrap();
     driver.run(1).unwrap();
     driver.metrics().unwrap();
     driver.run(ops).unwrap();
     let metrics = driver.metrics().unwrap();
     driver.stop().unwrap();
-    names.map(|name| {
+    keys.map(|key| {
         let values = metrics.iter().find_map(|metric| match metric {
-            Metric::Distribution(found) if found.of == name => Some(found.values.clone()),
+            Metric::Distribution(found) if found.of == key => Some(found.values.clone()),
             _ => None,
         });
-        values.unwrap_or_else(|| panic!("no {name}: {metrics:?}"))
+        values.unwrap_or_else(|| panic!("no {key}: {metrics:?}"))
     })
 }
 
@@ -50,7 +50,7 @@ fn alone() -> MutexGuard<'static, ()> {
 /// waited. Arrivals are irregular; how much it is to the millisecond is tested where the generator is, in time that
 /// only passes there.
 fn must_show_a_stall(id: &str, least_ms: u64, parameters: &[(&str, &str)]) {
-    let [response, service] = told(&benchmark(id, parameters), 1000, ["response time", "service time"]);
+    let [response, service] = told(&benchmark(id, parameters), 1000, [MetricKey::ResponseTime, MetricKey::ServiceTime]);
     assert_eq!((response.count(), service.count()), (1000, 1000), "{id}");
     let p99 = response.quantile(0.99);
     assert!(p99 > least_ms * MS, "{id}: {p99}");
@@ -104,7 +104,7 @@ fn timer_slack_makes_sleepers_late() {
         driver.run(1).unwrap();
         threads_of_1ns.push((slack, slacks().iter().filter(|slack| **slack == 1).count()));
         driver.stop().unwrap();
-        let [lateness] = told(&benchmark, 256, ["lateness"]);
+        let [lateness] = told(&benchmark, 256, [MetricKey::Lateness]);
         lateness.quantile(0.1)
     };
     const HALF_THE_SLACK: u64 = 25_000;

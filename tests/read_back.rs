@@ -6,7 +6,7 @@ use std::path::Path;
 
 use switchcost::record::{BenchmarkLine, Outcome, Run, Sample, read};
 use switchcost::report::{Catalogue, PAGE, ReportFile, files};
-use switchcost::terms::{Metric, Placement, ValueHistogram};
+use switchcost::terms::{Metric, MetricKey, Placement, ValueHistogram};
 use switchcost::units::{Nanos, Ops};
 
 #[path = "read_back/escaping.rs"]

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use switchcost::record::{BenchmarkLine, Outcome, Run, read};
 use switchcost::report::{Catalogue, PAGE, ReportFile, files, pairs_tables};
-use switchcost::terms::{Curve, CurveAxis, Metric, Placement, ValueHistogram};
+use switchcost::terms::{Curve, CurveAxis, Metric, MetricKey, Placement, ValueHistogram};
 use switchcost::units::{Amount, CpuId, Quantity};
 
 #[path = "report/marked.rs"]
@@ -95,7 +95,7 @@ fn submission_and_completion_become_parts_of_a_bar() {
     run.benchmarks.retain(|line| line.id == "handoff/futex/same-cpu");
     for line in &mut run.benchmarks {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-        for (of, nanos) in [("submission", 500), ("completion", 1500)] {
+        for (of, nanos) in [(MetricKey::Submission, 500), (MetricKey::Completion, 1500)] {
             let mut values = ValueHistogram::new();
             values.record(nanos);
             measured.metrics.push(Metric::latencies(of, values));
@@ -238,7 +238,7 @@ fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
         if let Outcome::Measured(measured) = &mut line.outcome {
             let mut values = ValueHistogram::new();
             (1..=1000).for_each(|value| values.record(value * 1000));
-            measured.metrics = vec![Metric::latencies("response time", values)];
+            measured.metrics = vec![Metric::latencies(MetricKey::ResponseTime, values)];
         }
     }
     let files = files(&[run], &catalogue());
@@ -255,11 +255,11 @@ fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
 
 #[test]
 fn the_speed_after_a_call_is_a_curve_and_so_are_instructions_per_cycle_where_they_were_counted() {
-    let curve = |of: &str, y: &str, quantity, heights: [f64; 3]| {
+    let curve = |of: MetricKey, y: &str, quantity, heights: [f64; 3]| {
         let axis = |of: &str, quantity| CurveAxis { of: of.into(), quantity };
         let points = [1.0, 2.0, 3.0].into_iter().zip(heights).collect();
         let (x, y) = (axis("block after the call", Quantity::Number), axis(y, quantity));
-        Metric::Curve(Curve { of: of.into(), x, y, points })
+        Metric::Curve(Curve { of, x, y, points })
     };
     let drawn = |counted: bool| {
         let mut run = run("three-rounds");
@@ -267,12 +267,12 @@ fn the_speed_after_a_call_is_a_curve_and_so_are_instructions_per_cycle_where_the
         for line in &mut run.benchmarks {
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
             measured.metrics = vec![
-                Metric::scalar("lost after the call", Quantity::Nanoseconds, 320.0),
-                curve("speed after the call", "speed", Quantity::Share, [0.5, 0.9, 1.0]),
-                curve("time per block after the call", "time per block", Quantity::Nanoseconds, [200.0, 110.0, 100.0]),
+                Metric::scalar(MetricKey::LostAfterCall, Quantity::Nanoseconds, 320.0),
+                curve(MetricKey::SpeedAfterCall, "speed", Quantity::Share, [0.5, 0.9, 1.0]),
+                curve(MetricKey::BlocksAfterCall, "time per block", Quantity::Nanoseconds, [200.0, 110.0, 100.0]),
             ];
             if counted {
-                let of = "instructions per cycle after the call";
+                let of = MetricKey::IpcAfterCall;
                 measured.metrics.push(curve(of, "instructions per cycle", Quantity::Number, [0.7, 1.3, 1.4]));
             }
         }

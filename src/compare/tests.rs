@@ -101,7 +101,7 @@ fn what_a_neighbour_slowed_throughout_gets_no_verdict() {
 fn what_is_void_gets_no_verdict() {
     let slower = FLAT.map(|nanos| nanos * 2);
     let (a, mut b) = (run("a", &[("fairness/tokio/x", &FLAT)]), run("b", &[("fairness/tokio/x", &slower)]));
-    let late = crate::terms::Metric::scalar(crate::terms::Metric::BOTTLENECK, Quantity::Share, 0.0);
+    let late = crate::terms::Metric::scalar(crate::terms::MetricKey::GeneratorBottleneck, Quantity::Share, 0.0);
     for round in [0, 4] {
         let Outcome::Measured(measured) = &mut b.1.benchmarks[round].outcome else { panic!("it was measured") };
         measured.metrics = vec![late.clone()];

@@ -11,8 +11,7 @@ use super::Benchmark;
 use crate::crew::{Batch, CpuAssignment, Crew, Driver, Failure, Operation};
 use crate::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
 use crate::sys::affinity::allowed_cpus;
-use crate::terms::SpeedProbe;
-use crate::terms::{Idle, Metric, Parameters, Placement, Policy, Unit};
+use crate::terms::{Idle, Metric, MetricKey, Parameters, Placement, Policy, SpeedProbe, Unit};
 use crate::units::{Amount, Nanos, Ops, Quantity};
 
 /// What an operation of the first instance, the bare one, is said to take.
@@ -178,6 +177,6 @@ impl Operation for Instance {
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let since = self.batches - std::mem::replace(&mut self.told, self.batches);
-        Ok(vec![Metric::scalar(BATCHES, Quantity::Number, since as f64)])
+        Ok(vec![Metric::scalar(MetricKey::Other(BATCHES.into()), Quantity::Number, since as f64)])
     }
 }

@@ -16,7 +16,7 @@ use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Se
 use crate::crew::Failure;
 use crate::record::{AuditGap, AuditRecord, BenchmarkLine, Outcome};
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
-use crate::terms::{Domain, Metric, Value};
+use crate::terms::{Domain, Metric, MetricKey, Value};
 use crate::units::Quantity;
 
 /// How the benchmarks of a sweep are measured.
@@ -136,14 +136,20 @@ impl MemoryBaseline {
     /// the whole machine and others gave some back.
     fn metrics(&self, session: &Session, tasks: u64) -> Vec<Metric> {
         let Ok(after) = self.reader.read(&session.processes()) else { return Vec::new() };
-        let of_each = |of: fn(&MemoryUsage) -> u64| (of(&after) as f64 - of(&self.before) as f64) / tasks.max(1) as f64;
-        let kinds: [fn(&MemoryUsage) -> u64; 5] =
-            [MemoryUsage::total, |h| h.resident, |h| h.page_tables, |h| h.kernel_stacks, |h| h.slab];
-        let named = |name: &str| match self.reader.scope() {
-            SlabScope::Machine if name.starts_with("slab") => format!("{name} (by the whole machine)"),
-            _ => name.to_string(),
+        let bytes = |key: MetricKey, of: fn(&MemoryUsage) -> u64| {
+            let gained = of(&after) as f64 - of(&self.before) as f64;
+            Metric::scalar(key, Quantity::Bytes, gained / tasks.max(1) as f64)
         };
-        let kinds = Metric::MEMORY_PER_TASK.iter().zip(kinds);
-        kinds.map(|(name, kind)| Metric::scalar(named(name), Quantity::Bytes, of_each(kind))).collect()
+        let slab = match self.reader.scope() {
+            SlabScope::Machine => MetricKey::MachineSlabPerTask,
+            SlabScope::Group | SlabScope::GroupKernel => MetricKey::SlabPerTask,
+        };
+        vec![
+            bytes(MetricKey::MemoryPerTask, MemoryUsage::total),
+            bytes(MetricKey::UserResidentPerTask, |usage| usage.resident),
+            bytes(MetricKey::PageTablesPerTask, |usage| usage.page_tables),
+            bytes(MetricKey::KernelStackPerTask, |usage| usage.kernel_stacks),
+            bytes(slab, |usage| usage.slab),
+        ]
     }
 }

@@ -31,7 +31,9 @@ pub use descriptor::{Bound, Descriptor, Expectation, Resources, Tasks};
 
 // What a mechanism's file names, under one roof; other rooms name each word where it lives.
 pub use crate::crew::{Batch, CpuAssignment, Crew, Failure, Operation, Spawner};
-pub use crate::terms::{Domain, Metric, Parameter, ParameterError, Parameters, Placement, Unit, Unsupported, Value};
+pub use crate::terms::{
+    Domain, Metric, MetricKey, Parameter, ParameterError, Parameters, Placement, Unit, Unsupported, Value,
+};
 use crate::units::Quantity;
 
 /// One way in which control or data passes between tasks, or one kernel operation whose cost is isolated.

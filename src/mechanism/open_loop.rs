@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Failure, Metric};
+use super::{Failure, Metric, MetricKey};
 use crate::sys::timer::{monotonic, sleep_until};
 use crate::terms::ValueHistogram;
 use crate::units::{Nanos, Quantity};
@@ -196,21 +196,21 @@ impl RequestTotals {
         Nanos(sum.max(1))
     }
 
-    /// Takes what was entered: response time, what is between sending and beginning under the name `before`, service
+    /// Takes what was entered: response time, what is between sending and beginning under the key `before`, service
     /// time, and how well the generator kept its schedule.
-    pub(super) fn metrics(&mut self, before: &str) -> Vec<Metric> {
+    pub(super) fn metrics(&mut self, before: MetricKey) -> Vec<Metric> {
         let Self { response, wakeup, service, slip, late, .. } = std::mem::replace(self, Self::new(self.tolerance));
         let late = late as f64 / slip.count().max(1) as f64;
         let (slipped, responded) = (slip.quantile(0.99), response.quantile(0.99));
         let mut metrics = vec![
-            Metric::latencies("response time", response),
+            Metric::latencies(MetricKey::ResponseTime, response),
             Metric::latencies(before, wakeup),
-            Metric::latencies("service time", service),
-            Metric::scalar("schedule slip, p99", Quantity::Nanoseconds, slipped as f64),
-            Metric::scalar("sent late", Quantity::Share, late),
+            Metric::latencies(MetricKey::ServiceTime, service),
+            Metric::scalar(MetricKey::ScheduleSlip, Quantity::Nanoseconds, slipped as f64),
+            Metric::scalar(MetricKey::SentLate, Quantity::Share, late),
         ];
         if spoils(slipped, responded, late) {
-            metrics.push(Metric::scalar(Metric::BOTTLENECK, Quantity::Share, late));
+            metrics.push(Metric::scalar(MetricKey::GeneratorBottleneck, Quantity::Share, late));
         }
         metrics
     }
@@ -263,7 +263,7 @@ mod tests {
         // Who looks at the server alone sees one slow request in a thousand: that is what a closed loop reports.
         assert!(totals.service.quantile(0.99) < MS, "{:?}", totals.service);
         assert_eq!(totals.late, 0);
-        assert!(totals.metrics("wait").iter().all(|metric| metric.of() != Metric::BOTTLENECK));
+        assert!(totals.metrics(MetricKey::Wakeup).iter().all(|metric| *metric.of() != MetricKey::GeneratorBottleneck));
         assert!(serve_with(0, &Fake(Cell::new(0))).response.max() < MS);
     }
 
@@ -271,16 +271,16 @@ mod tests {
     fn a_generator_that_starts_late_says_so_and_its_requests_count_from_their_time() {
         let mut totals = serve_with(0, &Fake(Cell::new(100 * MS)));
         assert!(totals.response.quantile(0.95) > 40 * MS, "{:?}", totals.response);
-        let metrics = totals.metrics("wait");
-        let value = |of: &str| {
+        let metrics = totals.metrics(MetricKey::Wakeup);
+        let value = |of: MetricKey| {
             metrics.iter().find_map(|metric| match metric {
                 Metric::Scalar(figure) if figure.of == of => Some(figure.value),
                 _ => None,
             })
         };
-        assert!(value("schedule slip, p99").unwrap() > 90.0 * MS as f64, "{metrics:?}");
-        assert!((value("sent late").unwrap() - 0.1).abs() < 0.01, "{metrics:?}");
-        assert!(value(Metric::BOTTLENECK).is_some());
+        assert!(value(MetricKey::ScheduleSlip).unwrap() > 90.0 * MS as f64, "{metrics:?}");
+        assert!((value(MetricKey::SentLate).unwrap() - 0.1).abs() < 0.01, "{metrics:?}");
+        assert!(value(MetricKey::GeneratorBottleneck).is_some());
         assert_eq!(totals.slip.count(), 0, "they are taken");
     }
 
@@ -310,7 +310,7 @@ mod tests {
         }
         totals.enter(&log, 0, 1);
         assert_eq!(totals.late, 0);
-        assert!(totals.metrics("wait").iter().any(|metric| metric.of() == Metric::BOTTLENECK));
+        assert!(totals.metrics(MetricKey::Wakeup).iter().any(|metric| *metric.of() == MetricKey::GeneratorBottleneck));
     }
 
     #[test]

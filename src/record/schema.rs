@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Sample;
 use crate::terms::{
-    CounterSummary, Host, Idle, Metric, Moment, NotCounted, Parameters, Placement, Policy, ResourceUsage, Unit,
-    Unsupported,
+    CounterSummary, Host, Idle, Metric, MetricKey, Moment, NotCounted, Parameters, Placement, Policy, ResourceUsage,
+    Unit, Unsupported,
 };
 use crate::units::{CpuId, Nanos, Quantity};
 
@@ -206,7 +206,7 @@ pub struct Measured {
 impl Measured {
     /// Whether the generator of its requests could not keep up, which is in all latencies of the round.
     pub fn was_late(&self) -> bool {
-        self.metrics.iter().any(|metric| metric.of() == Metric::BOTTLENECK)
+        self.metrics.iter().any(|metric| *metric.of() == MetricKey::GeneratorBottleneck)
     }
 
     /// Whether the figures of these rounds of a benchmark say nothing of the mechanism: half of them or more were late.

@@ -35,9 +35,10 @@ pub(super) fn rows<'a>(ids: impl IntoIterator<Item = &'a str>, lines: &[Benchmar
         for metric in pooled(&rounds) {
             match metric {
                 Metric::Distribution(pooled) => rows.distributions.push(percentiles(first, &pooled)),
-                Metric::Scalar(pooled) => rows.figures.push(number(first, &pooled)),
+                Metric::Scalar(pooled) => rows.figures.push(number(first, pooled.of.to_string(), &pooled)),
                 Metric::Curve(pooled) => {
-                    rows.figures.extend(slope_of(&pooled, &rounds).map(|slope| number(first, &slope)))
+                    let of = format!("{}, each of the {}", pooled.of, pooled.x.of);
+                    rows.figures.extend(slope_of(&pooled, &rounds).map(|slope| number(first, of, &slope)))
                 }
             }
         }
@@ -84,7 +85,7 @@ fn per_one(curve: &Curve) -> Option<Scalar> {
     let memory = curve.y.quantity == Quantity::Bytes && curve.x.quantity == Quantity::Number;
     let slope = slope(&curve.points, CONFIDENCE).filter(|_| memory)?.slope;
     Some(Scalar {
-        of: format!("{}, each of the {}", curve.of, curve.x.of),
+        of: curve.of.clone(),
         quantity: curve.y.quantity,
         value: slope.estimate,
         interval: Some((slope.low, slope.high)),
@@ -101,18 +102,18 @@ fn percentiles(line: &BenchmarkLine, pooled: &Distribution) -> Vec<String> {
     let values = &pooled.values;
     let formatted = |value: u64| shown(pooled.quantity, value as f64);
     let mut row = name(line);
-    row.extend([pooled.of.clone(), values.count().to_string()]);
+    row.extend([pooled.of.to_string(), values.count().to_string()]);
     row.extend([0.5, 0.9, 0.99, 0.999].map(|share| formatted(values.quantile(share))));
     row.push(formatted(values.max()));
     row
 }
 
-fn number(line: &BenchmarkLine, pooled: &Scalar) -> Vec<String> {
+fn number(line: &BenchmarkLine, of: String, pooled: &Scalar) -> Vec<String> {
     let formatted = |value: f64| shown(pooled.quantity, value);
     let mut row = name(line);
     let interval =
         pooled.interval.map_or("–".into(), |(low, high)| format!("{} to {}", formatted(low), formatted(high)));
-    row.extend([pooled.of.clone(), formatted(pooled.value), interval]);
+    row.extend([of, formatted(pooled.value), interval]);
     row
 }
 
@@ -130,16 +131,16 @@ pub(super) fn shown(quantity: Quantity, value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::CurveAxis;
+    use crate::terms::{CurveAxis, MetricKey};
 
     #[test]
     fn a_curve_of_memory_is_told_by_its_slope() {
         let axis = |quantity| CurveAxis { of: "tasks".into(), quantity };
         let points: Vec<(f64, f64)> =
             (1..=5).map(|step| (f64::from(step) * 100.0, f64::from(step) * 850_000.0)).collect();
-        let memory = Curve { of: "in all".into(), x: axis(Quantity::Number), y: axis(Quantity::Bytes), points };
+        let memory = Curve { of: MetricKey::InAll, x: axis(Quantity::Number), y: axis(Quantity::Bytes), points };
         let formatted = per_one(&memory).unwrap();
-        assert_eq!((formatted.of.as_str(), formatted.value), ("in all, each of the tasks", 8500.0));
+        assert_eq!((&formatted.of, formatted.value), (&MetricKey::InAll, 8500.0));
         assert_eq!(formatted.interval, Some((8500.0, 8500.0)));
         let time = Curve { y: axis(Quantity::Nanoseconds), ..memory.clone() };
         assert_eq!(per_one(&time), None);
@@ -156,11 +157,11 @@ mod tests {
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{:?}", line.outcome) };
             let points = (1..=5).map(|step| (f64::from(step), f64::from(step) * slope)).collect();
             let (x, y) = (axis(Quantity::Number), axis(Quantity::Bytes));
-            measured.metrics = vec![Metric::Curve(Curve { of: "in all".into(), x, y, points })];
+            measured.metrics = vec![Metric::Curve(Curve { of: MetricKey::InAll, x, y, points })];
         }
         assert_eq!(lines.len(), 3);
         let formatted = rows(["handoff/futex/same-llc"], &lines).figures;
-        assert_eq!(formatted[0][3], "35000 B");
+        assert_eq!((formatted[0][2].as_str(), formatted[0][3].as_str()), ("in all, each of the tasks", "35000 B"));
         let ends: Vec<f64> =
             formatted[0][4].split(" B").filter_map(|end| end.trim_start_matches(" to ").parse().ok()).collect();
         assert!(ends[0] < 31_000.0 && ends[1] > 39_000.0, "{formatted:?}");

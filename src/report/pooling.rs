@@ -2,11 +2,11 @@
 
 use crate::record::{BenchmarkLine, Measured, Outcome};
 use crate::stats::{CONFIDENCE, median, rounds_interval};
-use crate::terms::{Curve, Distribution, Metric, Scalar};
+use crate::terms::{Curve, Distribution, Metric, MetricKey, Scalar};
 
 use super::summary::SEED;
 
-/// The metrics of one benchmark's lines, one for each name in the order of the first round that has it: numbers by the
+/// The metrics of one benchmark's lines, one for each key in the order of the first round that has it: numbers by the
 /// median of the rounds with the interval over them, distributions added up, curves by the median of each point.
 pub fn pooled(lines: &[&BenchmarkLine]) -> Vec<Metric> {
     let measured = lines.iter().filter_map(|line| match &line.outcome {
@@ -21,14 +21,14 @@ pub(super) fn pooled_rounds(rounds: &[&Measured]) -> Vec<Metric> {
     let void = Measured::are_void(rounds);
     let formatted = rounds.iter().filter(|round| void || !round.was_late());
     let all: Vec<&Metric> = formatted.flat_map(|round| &round.metrics).collect();
-    let mut names: Vec<&str> = Vec::new();
+    let mut keys: Vec<&MetricKey> = Vec::new();
     for metric in &all {
-        if !names.contains(&metric.of()) {
-            names.push(metric.of());
+        if !keys.contains(&metric.of()) {
+            keys.push(metric.of());
         }
     }
-    let of = |name: &str| merged(&all.iter().copied().filter(|metric| metric.of() == name).collect::<Vec<_>>());
-    names.into_iter().filter_map(of).collect()
+    let of = |key: &MetricKey| merged(&all.iter().copied().filter(|metric| metric.of() == key).collect::<Vec<_>>());
+    keys.into_iter().filter_map(of).collect()
 }
 
 /// One finding out of those of several rounds, which are of the first one's kind.
@@ -96,12 +96,12 @@ mod tests {
 
     fn curve_of(points: &[(f64, f64)]) -> Metric {
         let axis = |of: &str| CurveAxis { of: of.into(), quantity: Quantity::Number };
-        Metric::Curve(Curve { of: "curve".into(), x: axis("x"), y: axis("y"), points: points.to_vec() })
+        Metric::Curve(Curve { of: MetricKey::InAll, x: axis("x"), y: axis("y"), points: points.to_vec() })
     }
 
     #[test]
     fn numbers_become_medians_and_distributions_sums_and_curves_medians_point_by_point() {
-        let number = |value| Metric::scalar("stack", Quantity::Bytes, value);
+        let number = |value| Metric::scalar(MetricKey::KernelStacks, Quantity::Bytes, value);
         let Some(Metric::Scalar(figure)) = merged(&[&number(1.0), &number(9.0), &number(2.0)]) else { panic!() };
         assert_eq!(figure.value, 2.0);
         assert!(figure.interval.is_some());
@@ -112,7 +112,7 @@ mod tests {
 
         let mut values = ValueHistogram::new();
         values.record(7);
-        let latency = Metric::latencies("response time", values);
+        let latency = Metric::latencies(MetricKey::ResponseTime, values);
         let Some(Metric::Distribution(sum)) = merged(&[&latency, &latency]) else { panic!() };
         assert_eq!(sum.values.count(), 2);
 

@@ -8,7 +8,7 @@ use super::text::natural;
 use super::{Summary, summarize};
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
 use crate::stats::median;
-use crate::terms::Metric;
+use crate::terms::{Metric, MetricKey};
 use crate::units::Quantity;
 
 /// What a report says about groups and mechanisms, which records name only.
@@ -233,10 +233,10 @@ impl<'a> BenchmarkView<'a> {
         sums.into_iter().map(|(event, (sum, rounds, estimated))| (event, (sum / rounds as f64, estimated))).collect()
     }
 
-    /// The number that it found out under a name that begins with `name`: the median of its rounds.
-    pub(super) fn figure(&self, name: &str) -> Option<f64> {
+    /// The number that it found out under any of `keys`: the median of its rounds.
+    pub(super) fn figure(&self, keys: &[MetricKey]) -> Option<f64> {
         let of = |metric: &Metric| match metric {
-            Metric::Scalar(figure) if figure.of.starts_with(name) => Some(figure.value),
+            Metric::Scalar(figure) if keys.contains(&figure.of) => Some(figure.value),
             _ => None,
         };
         let values = self.rounds.iter().filter_map(|round| round.metrics.iter().find_map(of));

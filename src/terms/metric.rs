@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as HdrWriter, V2DeflateSerializer};
 use serde::{Deserialize, Serialize, de, ser};
 
+use super::MetricKey;
 use crate::units::Quantity;
 
 /// Something found out over the batches since metrics were last taken.
@@ -27,8 +28,8 @@ pub enum Metric {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scalar {
-    /// What it is, in the words of the group's documentation: `kernel stack`.
-    pub of: String,
+    /// What it is.
+    pub of: MetricKey,
     /// What kind of number.
     pub quantity: Quantity,
     /// The number; finite.
@@ -42,8 +43,8 @@ pub struct Scalar {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
-    /// What it is, in the words of the group's documentation: `response time`.
-    pub of: String,
+    /// What it is.
+    pub of: MetricKey,
     /// What kind of number the values are.
     pub quantity: Quantity,
     /// The values.
@@ -54,8 +55,8 @@ pub struct Distribution {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Curve {
-    /// What it is, in the words of the group's documentation: `time per block after the call`.
-    pub of: String,
+    /// What it is.
+    pub of: MetricKey,
     /// What `x` is.
     pub x: CurveAxis,
     /// What `y` is.
@@ -200,15 +201,8 @@ impl<'de> Deserialize<'de> for ValueHistogram {
 }
 
 impl Metric {
-    /// What sweeps call the memory that each task holds: all of it, and then by kind.
-    pub const MEMORY_PER_TASK: [&str; 5] =
-        ["memory per task", "user resident per task", "page tables per task", "kernel stack per task", "slab per task"];
-
-    /// What an open loop calls its share of late requests, which stands among the metrics only where it voids them.
-    pub const BOTTLENECK: &str = "generator was the bottleneck";
-
-    /// What it is.
-    pub fn of(&self) -> &str {
+    /// The key of what it is, whichever of the three it is.
+    pub fn of(&self) -> &MetricKey {
         match self {
             Self::Scalar(scalar) => &scalar.of,
             Self::Distribution(distribution) => &distribution.of,
@@ -217,13 +211,13 @@ impl Metric {
     }
 
     /// A number without an interval.
-    pub fn scalar(of: impl Into<String>, quantity: Quantity, value: f64) -> Self {
-        Self::Scalar(Scalar { of: of.into(), quantity, value, interval: None })
+    pub fn scalar(of: MetricKey, quantity: Quantity, value: f64) -> Self {
+        Self::Scalar(Scalar { of, quantity, value, interval: None })
     }
 
     /// A distribution of times.
-    pub fn latencies(of: impl Into<String>, values: ValueHistogram) -> Self {
-        Self::Distribution(Distribution { of: of.into(), quantity: Quantity::Nanoseconds, values })
+    pub fn latencies(of: MetricKey, values: ValueHistogram) -> Self {
+        Self::Distribution(Distribution { of, quantity: Quantity::Nanoseconds, values })
     }
 }
 
@@ -239,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_distribution_comes_back_from_a_record_as_it_was() {
-        let metric = Metric::latencies("response time", hundred());
+        let metric = Metric::latencies(MetricKey::ResponseTime, hundred());
         let text = serde_json::to_string(&metric).unwrap();
         assert!(text.contains(r#""count":100"#) && text.contains(r#""p50":500"#), "{text}");
         assert_eq!(serde_json::from_str::<Metric>(&text).unwrap(), metric);

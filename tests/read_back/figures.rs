@@ -38,7 +38,7 @@ fn run() -> Run {
         (0..3).map(move |round| {
             let mut line = with_samples(&line, round, &[medians(mechanism, placement)[round as usize]; 6]);
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-            measured.metrics = vec![Metric::latencies("response time", latencies(mechanism, placement))];
+            measured.metrics = vec![Metric::latencies(MetricKey::ResponseTime, latencies(mechanism, placement))];
             line
         })
     };

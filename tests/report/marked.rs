@@ -2,8 +2,7 @@
 
 use switchcost::record::{BenchmarkLine, Outcome, Run};
 use switchcost::report::{PAGE, files, group_table, notes, rounds_table};
-use switchcost::terms::Metric;
-use switchcost::terms::SpeedProbe;
+use switchcost::terms::{Metric, MetricKey, SpeedProbe};
 use switchcost::units::{Amount, Nanos, Quantity};
 
 use super::{catalogue, reports, run, text};
@@ -80,7 +79,7 @@ fn a_generator_that_was_late_itself_makes_a_figure_void() {
     let id = "handoff/futex/same-cpu";
     for line in run.benchmarks.iter_mut().filter(|line| line.id == id) {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
-        measured.metrics.push(Metric::scalar("generator was the bottleneck", Quantity::Share, 0.5));
+        measured.metrics.push(Metric::scalar(MetricKey::GeneratorBottleneck, Quantity::Share, 0.5));
         // So that it would take least.
         measured.samples.iter_mut().for_each(|sample| sample.amount = Amount(sample.ops.0));
     }

@@ -9,8 +9,8 @@ use switchcost::record::{
 };
 use switchcost::terms::SpeedProbe;
 use switchcost::terms::{
-    Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, Moment, NotCounted, Placement, Policy, ResourceUsage,
-    Scalar, Unit, Unsupported, ValueHistogram, host::CpuTicks,
+    Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, MetricKey, Moment, NotCounted, Placement, Policy,
+    ResourceUsage, Scalar, Unit, Unsupported, ValueHistogram, host::CpuTicks,
 };
 use switchcost::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
@@ -139,14 +139,14 @@ fn metrics() -> Vec<Metric> {
     let axis = |of: &str, quantity| CurveAxis { of: of.into(), quantity };
     vec![
         Metric::Scalar(Scalar {
-            of: "kernel stack".into(),
+            of: MetricKey::Other("kernel stack".into()),
             quantity: Quantity::Bytes,
             value: 16_384.0,
             interval: Some((16_380.5, 16_390.0)),
         }),
-        Metric::latencies("response time", values),
+        Metric::latencies(MetricKey::ResponseTime, values),
         Metric::Curve(Curve {
-            of: "time per block".into(),
+            of: MetricKey::Other("time per block".into()),
             x: axis("blocks", Quantity::Number),
             y: axis("time", Quantity::Nanoseconds),
             points: vec![(0.0, 310.5), (1.0, 250.0)],

@@ -66,7 +66,7 @@ impl Operation for Finder {
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
-        Ok(vec![Metric::scalar("operations", Quantity::Number, std::mem::take(&mut self.0) as f64)])
+        Ok(vec![Metric::scalar("operations".into(), Quantity::Number, std::mem::take(&mut self.0) as f64)])
     }
 
     fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
@@ -80,7 +80,7 @@ fn findings_are_those_since_they_were_last_taken() {
     let mut driver = Driver::start(config(Duration::from_secs(10)), || Ok(()), set_up).unwrap();
     driver.run(7).unwrap();
     driver.run(9).unwrap();
-    let found = |number| vec![Metric::scalar("operations", Quantity::Number, number)];
+    let found = |number| vec![Metric::scalar("operations".into(), Quantity::Number, number)];
     assert_eq!(driver.metrics().unwrap(), found(16.0));
     assert_eq!(driver.metrics().unwrap(), found(0.0));
     assert!(matches!(driver.counted_metrics(), Err(Failure::Unsupported(_))));

@@ -36,7 +36,7 @@ fn record_of(fake: FixedTime) -> Measured {
 
 fn batches(measured: &Measured) -> usize {
     match measured.metrics.as_slice() {
-        [Metric::Scalar(figure)] if figure.of == BATCHES => figure.value as usize,
+        [Metric::Scalar(figure)] if figure.of.as_str() == BATCHES => figure.value as usize,
         other => panic!("{other:?}"),
     }
 }

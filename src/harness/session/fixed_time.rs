@@ -94,7 +94,7 @@ fn what_was_found_out_before_the_end_of_warming_up_is_forgotten() {
     session.sample(LAP).unwrap();
     session.sample(LAP).unwrap();
     let (_, metrics) = session.close().unwrap();
-    assert_eq!(metrics, [Metric::scalar(crate::harness::fake::BATCHES, crate::units::Quantity::Number, 2.0)]);
+    assert_eq!(metrics, [Metric::scalar(crate::harness::fake::BATCHES.into(), crate::units::Quantity::Number, 2.0)]);
 }
 
 /// The counters are opened before the tasks exist: those that came later would be counted without the others.

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::Stream;
 use super::trials::{BlockClock, curve, walk};
-use crate::mechanism::{Failure, Metric, Unsupported};
+use crate::mechanism::{Failure, Metric, MetricKey, Unsupported};
 use crate::sys::SysError;
 use crate::sys::affinity::allowed_cpus;
 use crate::sys::ticks::{self, TickRate};
@@ -126,17 +126,16 @@ impl Registers {
 
 /// Of so many `pairs` of trials timed in cycles, with so many `instructions` in a block.
 pub(super) fn metrics(recovery: &Recovery, instructions: f64, overhead: &Overhead, pairs: u64) -> Vec<Metric> {
-    let number = |of: &str, value: f64| Metric::scalar(of, Quantity::Number, value);
+    let number = |of: MetricKey, value: f64| Metric::scalar(of, Quantity::Number, value);
     let axis = || CurveAxis { of: "instructions per cycle".into(), quantity: Quantity::Number };
     let rate = |cycles: &f64| instructions / cycles.max(1.0);
     vec![
-        number("cycles lost after the call", recovery.lost()),
-        number("instructions in a block", instructions),
-        number("cycles of a reading, taken off", overhead.cycles),
-        number("pairs of trials timed in cycles", pairs as f64),
-        // The first curve in plain numbers is the one that reports draw.
-        curve("instructions per cycle after the call", axis(), recovery.after.iter().map(rate)),
-        curve("instructions per cycle without the call", axis(), recovery.undisturbed.iter().map(rate)),
+        number(MetricKey::CyclesLost, recovery.lost()),
+        number(MetricKey::InstructionsPerBlock, instructions),
+        number(MetricKey::ReadingCycles, overhead.cycles),
+        number(MetricKey::PairsInCycles, pairs as f64),
+        curve(MetricKey::IpcAfterCall, axis(), recovery.after.iter().map(rate)),
+        curve(MetricKey::IpcWithoutCall, axis(), recovery.undisturbed.iter().map(rate)),
     ]
 }
 
@@ -185,16 +184,16 @@ mod tests {
     fn instructions_per_cycle_are_those_of_a_block_over_its_cycles() {
         let recovery = Recovery { after: vec![400.0, 200.0], undisturbed: vec![200.0, 200.0] };
         let found = metrics(&recovery, 300.0, &Overhead { cycles: 30.0, instructions: 0 }, 256);
-        let heights = |of: &str| -> Vec<f64> {
+        let heights = |of: MetricKey| -> Vec<f64> {
             let curve = found.iter().find_map(|metric| match metric {
                 Metric::Curve(curve) if curve.of == of => Some(curve),
                 _ => None,
             });
             curve.unwrap().points.iter().map(|(_, height)| *height).collect()
         };
-        assert_eq!(heights("instructions per cycle after the call"), [0.75, 1.5]);
-        assert_eq!(heights("instructions per cycle without the call"), [1.5, 1.5]);
-        assert!(found.contains(&Metric::scalar("cycles lost after the call", Quantity::Number, 200.0)));
+        assert_eq!(heights(MetricKey::IpcAfterCall), [0.75, 1.5]);
+        assert_eq!(heights(MetricKey::IpcWithoutCall), [1.5, 1.5]);
+        assert!(found.contains(&Metric::scalar(MetricKey::CyclesLost, Quantity::Number, 200.0)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::counted::{self, Registers};
 use super::recovery::{Recovery, median_in_steps};
 use super::stream::{BLOCK, BRANCHES, Branches, CODE, Code, Data, STREAM, SplitMix, Stream, WORKING_SET};
-use crate::mechanism::{Batch, Failure, Metric, Operation, Parameters};
+use crate::mechanism::{Batch, Failure, Metric, MetricKey, Operation, Parameters};
 use crate::sys::ticks::{self, TickRate};
 use crate::terms::{Curve, CurveAxis};
 use crate::units::{Amount, Ops, Quantity};
@@ -203,17 +203,17 @@ impl<S: Stream, C: Call> Trials<S, C> {
         ticks / self.rate.per_nano
     }
 
-    fn times(&self, of: &str, ticks: &[f64]) -> Metric {
+    fn times(&self, of: MetricKey, ticks: &[f64]) -> Metric {
         let axis = CurveAxis { of: "time per block".into(), quantity: Quantity::Nanoseconds };
         curve(of, axis, ticks.iter().map(|&ticks| self.nanos(ticks)))
     }
 }
 
 /// The time, speed or whatever of each block in turn.
-pub(super) fn curve(of: &str, y: CurveAxis, values: impl Iterator<Item = f64>) -> Metric {
+pub(super) fn curve(of: MetricKey, y: CurveAxis, values: impl Iterator<Item = f64>) -> Metric {
     let x = CurveAxis { of: "block after the call".into(), quantity: Quantity::Number };
     let points = values.enumerate().map(|(block, value)| ((block + 1) as f64, value)).collect();
-    Metric::Curve(Curve { of: of.into(), x, y, points })
+    Metric::Curve(Curve { of, x, y, points })
 }
 
 /// Walks what will be timed, from the first block if that is the `whole` working set, and goes back to where it began:
@@ -249,28 +249,26 @@ impl<S: Stream, C: Call> Operation for Trials<S, C> {
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let TickRate { step, .. } = self.rate;
         let Some(recovery) = self.recovery(step, self.cost) else { return Ok(Vec::new()) };
-        let time = |of: &str, ticks: f64| Metric::scalar(of, Quantity::Nanoseconds, self.nanos(ticks));
-        let number = |of: &str, value: f64| Metric::scalar(of, Quantity::Number, value);
+        let time = |of: MetricKey, ticks: f64| Metric::scalar(of, Quantity::Nanoseconds, self.nanos(ticks));
+        let number = |of: MetricKey, value: f64| Metric::scalar(of, Quantity::Number, value);
         let mut metrics = vec![
-            // The first number is the one that reports show over the working set.
-            time("lost after the call", recovery.lost()),
-            number("the same in ticks of the counter", recovery.lost()),
-            time("lost against the end of the trial", recovery.lost_against_the_end()),
-            number("slowest block against undisturbed", recovery.slowest()),
-            time("block at the end of the trial", recovery.end()),
+            time(MetricKey::LostAfterCall, recovery.lost()),
+            number(MetricKey::LostTicks, recovery.lost()),
+            time(MetricKey::LostAgainstEnd, recovery.lost_against_the_end()),
+            number(MetricKey::SlowestBlock, recovery.slowest()),
+            time(MetricKey::BlockAtEnd, recovery.end()),
         ];
-        metrics.extend(recovery.until_most_is_lost(step).map(|ticks| time("until nine tenths of it are lost", ticks)));
+        metrics.extend(recovery.until_most_is_lost(step).map(|ticks| time(MetricKey::UntilMostIsLost, ticks)));
         metrics.extend([
-            time("cost of a reading, taken off", self.cost),
-            time("step of the counter", step as f64),
-            // The first curve is the one that reports draw.
+            time(MetricKey::ReadingCost, self.cost),
+            time(MetricKey::CounterStep, step as f64),
             curve(
-                "speed after the call",
+                MetricKey::SpeedAfterCall,
                 CurveAxis { of: "speed".into(), quantity: Quantity::Share },
                 recovery.speeds(),
             ),
-            self.times("time per block after the call", &recovery.after),
-            self.times("time per block without the call", &recovery.undisturbed),
+            self.times(MetricKey::BlocksAfterCall, &recovery.after),
+            self.times(MetricKey::BlocksWithoutCall, &recovery.undisturbed),
         ]);
         Ok(metrics)
     }

@@ -14,7 +14,9 @@ use std::sync::mpsc::{Sender, channel};
 use super::blocking::{BytePort, lead, pass_on, seat_threads};
 use super::load::Load;
 use super::{RingEnds, TASKS, Transport, descriptors};
-use crate::mechanism::{Batch, Crew, Domain, Failure, Metric, Operation, Parameter, Parameters, Resources, Spawner};
+use crate::mechanism::{
+    Batch, Crew, Domain, Failure, Metric, MetricKey, Operation, Parameter, Parameters, Resources, Spawner,
+};
 use crate::sys::channel::Ends;
 use crate::sys::table;
 use crate::units::Quantity;
@@ -156,7 +158,7 @@ impl Operation for Sharded {
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
-        Ok(vec![Metric::scalar("descriptor tables", Quantity::Number, self.tables as f64 + 1.0)])
+        Ok(vec![Metric::scalar(MetricKey::DescriptorTables, Quantity::Number, self.tables as f64 + 1.0)])
     }
 }
 

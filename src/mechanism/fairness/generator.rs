@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::{JOB, Service, send};
 use crate::mechanism::open_loop::{Arrivals, MOST, Monotonic, RequestTotals, SendClock, send_all};
-use crate::mechanism::{Batch, Failure, Metric, Operation};
+use crate::mechanism::{Batch, Failure, Metric, MetricKey, Operation};
 use crate::sys::SysError;
 use crate::sys::timer::monotonic;
 use crate::units::{Amount, Nanos, Ops};
@@ -127,6 +127,6 @@ impl Operation for Generator {
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
-        Ok(self.totals.metrics("wait for service"))
+        Ok(self.totals.metrics(MetricKey::WaitForService))
     }
 }

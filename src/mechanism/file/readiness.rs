@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::reading::{ReadMethod, Wave};
 use super::source::BlockSource;
-use crate::mechanism::{Failure, Metric};
+use crate::mechanism::{Failure, Metric, MetricKey};
 use crate::sys::blocks::Blocks;
 use crate::terms::ValueHistogram;
 use crate::units::Quantity;
@@ -59,7 +59,7 @@ impl<A: ReadinessCall> ReadMethod for ReadinessReader<A> {
         if asked == 0 {
             return Vec::new();
         }
-        let asking = Metric::latencies("asking whether it is ready", std::mem::take(&mut self.asking));
-        vec![asking, Metric::scalar("called ready at once", Quantity::Share, ready as f64 / asked as f64)]
+        let asking = Metric::latencies(MetricKey::ReadinessCall, std::mem::take(&mut self.asking));
+        vec![asking, Metric::scalar(MetricKey::ReadyAtOnce, Quantity::Share, ready as f64 / asked as f64)]
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::source::BlockSource;
-use crate::mechanism::{Batch, Failure, Metric, Operation};
+use crate::mechanism::{Batch, Failure, Metric, MetricKey, Operation};
 use crate::terms::ValueHistogram;
 use crate::units::Quantity;
 
@@ -155,7 +155,9 @@ impl<M: ReadMethod + 'static> Operation for FileReading<M> {
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let mut metrics = Vec::new();
-        for (of, values) in [("submission", &mut self.submission), ("completion", &mut self.completion)] {
+        for (of, values) in
+            [(MetricKey::Submission, &mut self.submission), (MetricKey::Completion, &mut self.completion)]
+        {
             let values = std::mem::take(values);
             if values.count() > 0 {
                 metrics.push(Metric::latencies(of, values));
@@ -164,7 +166,7 @@ impl<M: ReadMethod + 'static> Operation for FileReading<M> {
         let (submitting, elapsed) = (std::mem::take(&mut self.submitting), std::mem::take(&mut self.elapsed));
         if !elapsed.is_zero() {
             let share = submitting.as_secs_f64() / elapsed.as_secs_f64();
-            metrics.push(Metric::scalar("time blocked in submission", Quantity::Share, share));
+            metrics.push(Metric::scalar(MetricKey::BlockedInSubmission, Quantity::Share, share));
         }
         metrics.extend(self.method.metrics());
         metrics.extend(self.source.metrics());
@@ -212,7 +214,7 @@ mod tests {
             reading.run(8).unwrap();
             let told: Vec<_> = reading.metrics().unwrap().into_iter().filter_map(distribution).collect();
             let [(submission, submissions), (completion, completions)] = told.as_slice() else { panic!("{told:?}") };
-            assert_eq!((submission.as_str(), completion.as_str()), ("submission", "completion"));
+            assert_eq!((submission, completion), (&MetricKey::Submission, &MetricKey::Completion));
             assert_eq!((submissions.count(), submissions.max()), (2, 20));
             assert_eq!((completions.count(), completions.max(), completions.quantile(0.5)), (8, 40, median));
         }
@@ -248,7 +250,7 @@ mod tests {
         let source = BlockSource::open(&parameters, 4).unwrap();
         let mut reading = FileReading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one: false });
         reading.run(4).unwrap();
-        let of = "time blocked in submission";
+        let of = MetricKey::BlockedInSubmission;
         let told = reading.metrics().unwrap().into_iter().find_map(|metric| match metric {
             Metric::Scalar(figure) if figure.of == of => Some(figure.value),
             _ => None,
@@ -256,7 +258,7 @@ mod tests {
         assert!(told.is_some_and(|share| (share - 20.0 / 60.0).abs() < 1e-9), "{told:?}");
     }
 
-    fn distribution(metric: Metric) -> Option<(String, ValueHistogram)> {
+    fn distribution(metric: Metric) -> Option<(MetricKey, ValueHistogram)> {
         match metric {
             Metric::Distribution(found) => Some((found.of, found.values)),
             _ => None,

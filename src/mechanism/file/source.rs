@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::{BLOCK, SIZE, is_cold, is_direct};
-use crate::mechanism::{Failure, Metric, Parameters, Unsupported};
+use crate::mechanism::{Failure, Metric, MetricKey, Parameters, Unsupported};
 use crate::sys::SysError;
 use crate::sys::file::{DataFile, UnsuitableFileSystem, may_create_in, page_size};
 use crate::units::Quantity;
@@ -216,10 +216,10 @@ impl BlockSource {
     /// What was seen of the cache since this was last asked.
     pub(super) fn metrics(&mut self) -> Vec<Metric> {
         let Some(resident) = self.resident.take() else { return Vec::new() };
-        let mut metrics = vec![Metric::scalar("file in the page cache before the reads", Quantity::Share, resident)];
+        let mut metrics = vec![Metric::scalar(MetricKey::ResidentBefore, Quantity::Share, resident)];
         if self.cold {
             let surplus = std::mem::take(&mut self.read_ahead) as f64;
-            metrics.push(Metric::scalar("pages that came unasked", Quantity::Number, surplus));
+            metrics.push(Metric::scalar(MetricKey::PagesUnasked, Quantity::Number, surplus));
         }
         metrics
     }

@@ -26,7 +26,7 @@ use crate::sys::futex::{self, wait, wake};
 use crate::sys::heap::{Plug, SmallPages};
 use crate::sys::membarrier;
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
-use crate::terms::{Curve, CurveAxis, Metric};
+use crate::terms::{Curve, CurveAxis, Metric, MetricKey};
 use crate::units::{Amount, Ops, Quantity};
 
 mod may_coroutine;
@@ -253,19 +253,19 @@ type MemoryKind = fn(&MemoryUsage) -> u64;
 /// A curve for each kind of memory over the number of tasks.
 fn metrics(laps: &[LapMemory], steps: &[usize; STEPS], scope: SlabScope) -> Vec<Metric> {
     let slab = match scope {
-        SlabScope::Group => "slab of the control group",
-        SlabScope::GroupKernel => "slab and other kernel memory of the control group",
-        SlabScope::Machine => "slab of the whole machine",
+        SlabScope::Group => MetricKey::GroupSlab,
+        SlabScope::GroupKernel => MetricKey::GroupKernelMemory,
+        SlabScope::Machine => MetricKey::MachineSlab,
     };
-    let kinds: [(&str, MemoryKind); 6] = [
-        ("in all", MemoryUsage::total),
-        ("user resident", |held| held.resident),
-        ("page tables", |held| held.page_tables),
-        ("kernel stacks", |held| held.kernel_stacks),
+    let kinds: [(MetricKey, MemoryKind); 6] = [
+        (MetricKey::InAll, MemoryUsage::total),
+        (MetricKey::UserResident, |held| held.resident),
+        (MetricKey::PageTables, |held| held.page_tables),
+        (MetricKey::KernelStacks, |held| held.kernel_stacks),
         (slab, |held| held.slab),
-        ("virtual", |held| held.virtual_size),
+        (MetricKey::VirtualSize, |held| held.virtual_size),
     ];
-    let tasks = |of: &str, kind: MemoryKind| {
+    let tasks = |of: MetricKey, kind: MemoryKind| {
         curve(of, steps, &laps.iter().map(|lap| gained(&lap.tasks, kind)).collect::<Vec<_>>())
     };
     let mut found: Vec<Option<Metric>> = kinds.into_iter().map(|(of, kind)| tasks(of, kind)).collect();
@@ -279,20 +279,20 @@ fn metrics(laps: &[LapMemory], steps: &[usize; STEPS], scope: SlabScope) -> Vec<
             std::array::from_fn(|step| all[step] - pipes[step])
         })
         .collect();
-    found.insert(1, curve("in all, its pipe taken off", steps, &without));
-    found.push(curve("a pipe alone", steps, &alone));
+    found.insert(1, curve(MetricKey::WithoutPipe, steps, &without));
+    found.push(curve(MetricKey::PipeAlone, steps, &alone));
     found.into_iter().flatten().collect()
 }
 
 /// The median of the laps at each step; nothing without a lap.
-fn curve(of: &str, steps: &[usize; STEPS], laps: &[[f64; STEPS]]) -> Option<Metric> {
+fn curve(of: MetricKey, steps: &[usize; STEPS], laps: &[[f64; STEPS]]) -> Option<Metric> {
     let point = |step: usize| {
         let mut values: Vec<f64> = laps.iter().map(|lap| lap[step]).collect();
         values.sort_unstable_by(f64::total_cmp);
         Some((steps[step] as f64, *values.get(values.len() / 2)?))
     };
     Some(Metric::Curve(Curve {
-        of: of.into(),
+        of,
         x: CurveAxis { of: "tasks".into(), quantity: Quantity::Number },
         y: CurveAxis { of: "memory beyond that of the first step".into(), quantity: Quantity::Bytes },
         points: (0..STEPS).map(point).collect::<Option<_>>()?,
@@ -401,14 +401,14 @@ mod tests {
     fn a_curve_is_the_median_of_the_laps() {
         let lap = |each| LapMemory { tasks: held(7, each), pipes: Some(held(9, 100)) };
         let found = metrics(&[lap(1000), lap(9000), lap(1001)], &STEP, SlabScope::Group);
-        let of = |name: &str| match found.iter().find(|metric| metric.of() == name) {
+        let of = |key: MetricKey| match found.iter().find(|metric| *metric.of() == key) {
             Some(Metric::Curve(curve)) => curve.points.clone(),
-            other => panic!("{name}: {other:?}"),
+            other => panic!("{key}: {other:?}"),
         };
-        assert_eq!(of("user resident")[4], (1000.0, 800.0 * 1001.0));
-        assert_eq!(of("in all")[1], (400.0, 4.0 * 200.0 * 1001.0));
-        assert_eq!(of("in all, its pipe taken off")[0], (200.0, 0.0));
-        assert_eq!(of("a pipe alone")[4], (1000.0, 4.0 * 800.0 * 100.0));
+        assert_eq!(of(MetricKey::UserResident)[4], (1000.0, 800.0 * 1001.0));
+        assert_eq!(of(MetricKey::InAll)[1], (400.0, 4.0 * 200.0 * 1001.0));
+        assert_eq!(of(MetricKey::WithoutPipe)[0], (200.0, 0.0));
+        assert_eq!(of(MetricKey::PipeAlone)[4], (1000.0, 4.0 * 800.0 * 100.0));
         let bare = metrics(&[LapMemory { pipes: None, ..lap(1) }], &STEP, SlabScope::Machine);
         assert_eq!(bare.len(), 6, "without pipes nothing is said of them");
         assert!(metrics(&[], &STEP, SlabScope::Machine).is_empty());

@@ -26,8 +26,8 @@ use tokio::task::yield_now;
 
 use super::tokio_notify::{FLAVOUR, SAME_THREAD, by_flavour, two_workers};
 use crate::mechanism::{
-    Batch, Crew, Descriptor, Domain, Failure, Mechanism, Metric, Operation, Parameter, Parameters, Resources, Tasks,
-    Unit, register,
+    Batch, Crew, Descriptor, Domain, Failure, Mechanism, Metric, MetricKey, Operation, Parameter, Parameters,
+    Resources, Tasks, Unit, register,
 };
 use crate::units::Quantity;
 
@@ -62,9 +62,6 @@ static DESCRIPTOR: Descriptor = Descriptor {
     resources: |_| Resources { descriptors: 8, threads: 3, processes: 0 },
     expects: |parameters, _| by_flavour(parameters),
 };
-
-/// What the share of real handoffs is called.
-const PASSED_ON: &str = "acquisitions by another task";
 
 fn is_contended(parameters: &Parameters) -> bool {
     parameters.word(CONTENDED.name) != UNCONTENDED
@@ -248,7 +245,7 @@ impl Operation for MutexDriver {
         if ops == 0 {
             return Ok(Vec::new());
         }
-        Ok(vec![Metric::scalar(PASSED_ON, Quantity::Share, passed_on as f64 / ops as f64)])
+        Ok(vec![Metric::scalar(MetricKey::AcquisitionsByAnother, Quantity::Share, passed_on as f64 / ops as f64)])
     }
 }
 

@@ -11,7 +11,8 @@
 
 use super::background_load::{self, BackgroundLoad, LOAD, LoadedCpus};
 use super::{
-    Batch, Bound, Crew, Domain, Expectation, Failure, Group, Metric, Operation, Parameter, Parameters, Resources,
+    Batch, Bound, Crew, Domain, Expectation, Failure, Group, Metric, MetricKey, Operation, Parameter, Parameters,
+    Resources,
 };
 use crate::sys::timer::{monotonic, set_slack};
 use crate::terms::ValueHistogram;
@@ -99,7 +100,7 @@ impl<S: Sleep> Operation for Sleeper<S> {
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
-        Ok(vec![Metric::latencies("lateness", std::mem::take(&mut self.lateness))])
+        Ok(vec![Metric::latencies(MetricKey::Lateness, std::mem::take(&mut self.lateness))])
     }
 }
 

@@ -19,8 +19,8 @@ use crate::mechanism::background_load::{self, BackgroundLoad, LoadedCpus};
 use crate::mechanism::cpu_work::{Calibration, CpuWork};
 use crate::mechanism::open_loop::{self, Arrivals, Monotonic, RequestLog, RequestTotals, requests_in_20_ms, send_all};
 use crate::mechanism::{
-    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Metric, Operation, Parameter, Parameters,
-    Resources, Tasks, Unit, register,
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Metric, MetricKey, Operation, Parameter,
+    Parameters, Resources, Tasks, Unit, register,
 };
 use crate::sys::futex::{FutexScope, wait, wake};
 use crate::sys::timer::{monotonic, set_slack, sleep_until};
@@ -238,6 +238,6 @@ impl Operation for Requester {
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
-        Ok(self.totals.metrics("wakeup"))
+        Ok(self.totals.metrics(MetricKey::Wakeup))
     }
 }

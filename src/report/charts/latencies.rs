@@ -7,7 +7,7 @@ use crate::report::figure::{Figure, LineSeries, Lines, PercentileCurve, Percenti
 use crate::report::pooling::pooled_rounds;
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
-use crate::terms::{Distribution, Metric, Placement};
+use crate::terms::{Distribution, Metric, MetricKey, Placement};
 use crate::units::Quantity;
 
 /// Curves have a point at each tenth of a decade of the values that are beyond it.
@@ -21,7 +21,7 @@ pub(in crate::report) fn latencies(input: ChartInput) -> Vec<Figure> {
     let benchmarks = input.apart_from_curves();
     let all: Vec<BenchmarkLatencies> =
         benchmarks.into_iter().map(|benchmark| (benchmark, distributions(benchmark))).collect();
-    let mut figures: Vec<(String, Placement, Vec<&BenchmarkLatencies>)> = Vec::new();
+    let mut figures: Vec<(MetricKey, Placement, Vec<&BenchmarkLatencies>)> = Vec::new();
     for formatted in &all {
         let Some(first) = formatted.1.first() else { continue };
         let placement = formatted.0.line().setting.placement;
@@ -99,7 +99,7 @@ fn distributions(benchmark: &BenchmarkView) -> Vec<Distribution> {
     pooled_rounds(&benchmark.rounds).into_iter().filter_map(times).collect()
 }
 
-fn figure(input: ChartInput, of: &str, placement: Placement, together: &[&BenchmarkLatencies]) -> Figure {
+fn figure(input: ChartInput, of: &MetricKey, placement: Placement, together: &[&BenchmarkLatencies]) -> Figure {
     let label = |benchmark: &BenchmarkView| {
         benchmark.chosen().map_or_else(|| benchmark.name().into(), |chosen| format!("{} {chosen}", benchmark.name()))
     };
@@ -108,7 +108,7 @@ fn figure(input: ChartInput, of: &str, placement: Placement, together: &[&Benchm
         points: points(&formatted.1[0]),
     };
     Figure {
-        id: input.anchor(&format!("latency-{}-{}", text::slug(of), text::slug(placement.name()))),
+        id: input.anchor(&format!("latency-{}-{}", text::slug(of.as_str()), text::slug(placement.name()))),
         title: input.title(&format!("Percentiles of {of}, {placement}")),
         says: says(of, together),
         key: Some(
@@ -116,7 +116,7 @@ fn figure(input: ChartInput, of: &str, placement: Placement, together: &[&Benchm
              single value is left."
                 .into(),
         ),
-        picture: Box::new(Percentiles { upwards: of.into(), curves: together.iter().map(curve).collect() }),
+        picture: Box::new(Percentiles { upwards: of.to_string(), curves: together.iter().map(curve).collect() }),
         csv: csv(together),
     }
 }
@@ -130,7 +130,7 @@ fn points(distribution: &Distribution) -> Vec<(f64, f64)> {
 }
 
 /// The least and the most at the 99th percentile.
-fn says(of: &str, together: &[&BenchmarkLatencies]) -> String {
+fn says(of: &MetricKey, together: &[&BenchmarkLatencies]) -> String {
     let p99 = |formatted: &&&BenchmarkLatencies| formatted.1[0].values.quantile(0.99);
     let together: Vec<&BenchmarkLatencies> =
         together.iter().filter(|formatted| !formatted.0.summary.void).copied().collect();
@@ -156,7 +156,12 @@ fn csv(together: &[&BenchmarkLatencies]) -> String {
     for (benchmark, distributions) in together {
         for distribution in distributions {
             for (share, nanos) in points(distribution) {
-                csv.row([benchmark.line().id.clone(), distribution.of.clone(), number(100.0 * share), number(nanos)]);
+                csv.row([
+                    benchmark.line().id.clone(),
+                    distribution.of.to_string(),
+                    number(100.0 * share),
+                    number(nanos),
+                ]);
             }
         }
     }

@@ -7,10 +7,10 @@ use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, Grid, GridRow, Trace, Traces};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
-use crate::terms::{Curve, Metric, Scalar, Value};
+use crate::terms::{Curve, Metric, MetricKey, Scalar, Value};
 use crate::units::Quantity;
 
-/// A benchmark, the first number that it found out, and a curve.
+/// A benchmark, the time that it lost after the call, and a curve.
 type RecoveryCurve<'a> = (&'a BenchmarkView<'a>, &'a Scalar, &'a Curve);
 
 /// What is chosen, whether the curve is a counted one, what it is of, and the placement where each has a figure of its
@@ -20,7 +20,7 @@ type CurveChoice<'a> = (Vec<(&'a str, &'a Value)>, bool, &'a str, Option<&'stati
 /// More curves than this in one figure cannot be told apart: there are as many colours.
 const MOST_CURVES: usize = 8;
 
-/// A figure of curves for each choice of parameters, and one of the first numbers over the parameter that was varied.
+/// A figure of curves for each choice of parameters, and one of the losses over the parameter that was varied.
 pub(in crate::report) fn recovery(input: ChartInput) -> Vec<Figure> {
     let pooled: Vec<RecoveryCurve> = input.benchmarks.iter().flat_map(|benchmark| pooled(benchmark)).collect();
     let mut choices = chosen(&pooled, |_| None);
@@ -45,25 +45,21 @@ fn chosen<'a>(
     choices
 }
 
-/// With its first curve, and the first one in plain numbers, which is that of instructions per cycle, where they were
-/// counted.
+/// With the curve of its speed, and that of instructions per cycle where they were counted.
 fn pooled<'a>(benchmark: &'a BenchmarkView<'a>) -> Vec<RecoveryCurve<'a>> {
     let number = benchmark.metrics().iter().find_map(|metric| match metric {
-        Metric::Scalar(number) if number.quantity.is_time() => Some(number),
+        Metric::Scalar(number) if number.of == MetricKey::LostAfterCall => Some(number),
         _ => None,
     });
-    let all = || {
-        benchmark.metrics().iter().filter_map(|metric| match metric {
-            Metric::Curve(curve) if !curve.points.is_empty() => Some(curve),
+    let curve = |key: MetricKey| {
+        benchmark.metrics().iter().find_map(|metric| match metric {
+            Metric::Curve(curve) if curve.of == key && !curve.points.is_empty() => Some(curve),
             _ => None,
         })
     };
-    let first = all().next();
-    let counted = all().skip(1).find(|curve| is_counted(curve));
-    number
-        .into_iter()
-        .flat_map(|number| first.into_iter().chain(counted).map(move |curve| (benchmark, number, curve)))
-        .collect()
+    let curves = [curve(MetricKey::SpeedAfterCall), curve(MetricKey::IpcAfterCall)];
+    let of_number = |number| curves.into_iter().flatten().map(move |curve| (benchmark, number, curve));
+    number.into_iter().flat_map(of_number).collect()
 }
 
 /// One curve for each mechanism, and for each placement where they share the figure.
@@ -98,7 +94,7 @@ fn curves(
     }
     Figure {
         id: format!("{}-{}", input.anchor("recovery"), text::slug(&chosen.join("-"))),
-        title: input.title(&format!("{}: {}", text::capitalised(&curve.of), formatted.join(", "))),
+        title: input.title(&format!("{}: {}", text::capitalised(curve.of.as_str()), formatted.join(", "))),
         says: match counted {
             true => format!(
                 "Fewest instructions per cycle with {}: {} in its slowest block.",
@@ -191,7 +187,7 @@ fn numbers(input: ChartInput, pooled: &[RecoveryCurve]) -> Option<Figure> {
 }
 
 fn is_counted(curve: &Curve) -> bool {
-    curve.y.quantity == Quantity::Number
+    curve.of == MetricKey::IpcAfterCall
 }
 
 fn is_control(benchmark: &BenchmarkView) -> bool {

@@ -7,8 +7,17 @@ use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Picture, Point, Stack};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
-use crate::terms::{Metric, Value};
+use crate::terms::{MetricKey, Value};
 use crate::units::Quantity;
+
+/// The memory that each task holds, as sweeps report it: all of it, and then by kind. A kind has the first key's name.
+const MEMORY: [&[MetricKey]; 5] = [
+    &[MetricKey::MemoryPerTask],
+    &[MetricKey::UserResidentPerTask],
+    &[MetricKey::PageTablesPerTask],
+    &[MetricKey::KernelStackPerTask],
+    &[MetricKey::SlabPerTask, MetricKey::MachineSlabPerTask],
+];
 
 /// Amounts, and what was measured at each.
 pub(super) type AmountPoints<'a> = Vec<(u64, &'a BenchmarkView<'a>)>;
@@ -132,16 +141,16 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
 
 /// What a task holds at each amount, where that was found out: by kind of one curve, in all of several.
 fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
-    let [all, kinds @ ..] = &Metric::MEMORY_PER_TASK;
-    let line = |label: String, name: &str, points: &AmountPoints| {
+    let [all, kinds @ ..] = &MEMORY;
+    let line = |label: String, keys: &[MetricKey], points: &AmountPoints| {
         let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
-            let bytes = benchmark.figure(name)?;
+            let bytes = benchmark.figure(keys)?;
             Some(Point { x: *amount as f64, y: bytes, low: bytes, high: bytes })
         };
         let points: Vec<Point> = points.iter().filter_map(point).collect();
         (!points.is_empty()).then_some(LineSeries { label, points })
     };
-    let short = |name: &str| name.trim_end_matches(" per task").to_string();
+    let short = |keys: &[MetricKey]| keys[0].as_str().trim_end_matches(" per task").to_string();
     let lines: Vec<LineSeries> = match lines {
         [(_, points)] => {
             let kinds = kinds.iter().filter_map(|kind| line(short(kind), kind, points));
@@ -176,19 +185,17 @@ fn csv(parameter: &str, lines: &[AmountSeries]) -> String {
     let benchmarks = || lines.iter().flat_map(|(_, points)| points).map(|(_, benchmark)| benchmark);
     let quantity = benchmarks().map(|benchmark| benchmark.quantity()).next();
     let figure = text::column(quantity.unwrap_or_default());
-    let names: Vec<&str> = Metric::MEMORY_PER_TASK
-        .into_iter()
-        .filter(|name| benchmarks().any(|benchmark| benchmark.figure(name).is_some()))
-        .collect();
+    let reported = |keys: &&[MetricKey]| benchmarks().any(|benchmark| benchmark.figure(keys).is_some());
+    let kinds: Vec<&[MetricKey]> = MEMORY.iter().copied().filter(reported).collect();
     let mut header = vec!["curve", parameter, figure, "low_95", "high_95", "id"];
-    header.extend(&names);
+    header.extend(kinds.iter().map(|keys| keys[0].as_str()));
     let mut csv = Csv::new(&header);
     for (label, points) in lines {
         for (amount, benchmark) in points {
             let interval = benchmark.summary.per_op.interval;
             let figures = [interval.estimate, interval.low, interval.high].map(number);
             let start = [label.clone(), amount.to_string()];
-            let memory = names.iter().map(|name| benchmark.figure(name).map_or_else(String::new, number));
+            let memory = kinds.iter().map(|keys| benchmark.figure(keys).map_or_else(String::new, number));
             csv.row(start.into_iter().chain(figures).chain([benchmark.line().id.clone()]).chain(memory));
         }
     }

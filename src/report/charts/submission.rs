@@ -5,11 +5,7 @@ use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Segment};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
-use crate::terms::{Metric, ValueHistogram};
-
-/// What mechanisms call the two parts.
-const SUBMISSION: &str = "submission";
-const COMPLETION: &str = "completion";
+use crate::terms::{Metric, MetricKey, ValueHistogram};
 
 /// The figure; `None` where no benchmark tells the two apart.
 pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
@@ -45,8 +41,8 @@ struct SubmissionRow<'a> {
 
 impl<'a> SubmissionRow<'a> {
     fn of(benchmark: &'a BenchmarkView<'a>) -> Option<Self> {
-        let submission = median(benchmark, SUBMISSION)?;
-        Some(Self { benchmark, submission, completion: median(benchmark, COMPLETION).unwrap_or(0) })
+        let submission = median(benchmark, &MetricKey::Submission)?;
+        Some(Self { benchmark, submission, completion: median(benchmark, &MetricKey::Completion).unwrap_or(0) })
     }
 
     fn share(&self) -> f64 {
@@ -66,11 +62,11 @@ impl<'a> SubmissionRow<'a> {
 }
 
 /// Over all values of all rounds.
-fn median(benchmark: &BenchmarkView, of: &str) -> Option<u64> {
+fn median(benchmark: &BenchmarkView, of: &MetricKey) -> Option<u64> {
     let mut all = ValueHistogram::new();
     for metric in benchmark.rounds.iter().flat_map(|round| &round.metrics) {
         if let Metric::Distribution(pooled) = metric
-            && pooled.of == of
+            && pooled.of == *of
         {
             all.add(&pooled.values);
         }
