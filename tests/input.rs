@@ -81,8 +81,8 @@ fn no_time_or_share_is_negative_nothing_or_without_end() {
 fn options_that_contradict_each_other_are_refused() {
     for (arguments, said) in [
         (&["run", "--resume", "x", "--out", "y"][..], "cannot be used with"),
-        (&["run", "--resume", "x", "--strict"], "leave the other options out"),
-        (&["run", "--resume", "x", "--placement", "same-cpu"], "leave the other options out"),
+        (&["run", "--resume", "x", "--strict"], "leave out all others"),
+        (&["run", "--resume", "x", "--placement", "same-cpu"], "leave out all others"),
         (&["compare", "a", "b", "--a", "idle=poll"], "needs --paired"),
         (&["compare", "a", "b", "--strict"], "needs --paired"),
         (&["compare", "--paired", "--resume", "x"], "cannot be used with"),

@@ -19,7 +19,7 @@ pub(super) struct AuditArgs {
     filter: Option<String>,
     #[command(flatten)]
     what: SettingArgs,
-    /// As JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
 }
@@ -51,7 +51,7 @@ impl AuditArgs {
             }
         }
         if audited == 0 && !self.json {
-            eprintln!("switchcost: nothing was audited: none of it can run here");
+            eprintln!("switchcost: nothing was audited: none of these benchmarks can run here");
         }
         Ok(status)
     }

@@ -212,7 +212,7 @@ fn check_numbers(rest: &[String]) -> Result<(), UsageError> {
 
 fn open_record(options: &BenchOptions, folder: &Path, host: Host) -> anyhow::Result<RecordWriter> {
     if folder.join(PLAN_FILE).exists() {
-        let text = "is a run of `switchcost run`, whose rounds this would be mistaken for: name another folder";
+        let text = "is a run of `switchcost run`, and these records would count as its rounds: name another folder";
         return Err(UsageError::Unknown(format!("--out {}: {text}", folder.display())).into());
     }
     let mut writer = RecordWriter::open(folder)?;

@@ -25,7 +25,7 @@ enum OutputFormat {
     Bencher,
 }
 
-/// Compare runs with the first of them; or, with --paired, two settings or two programs, measured side by side
+/// Compare runs with the first of them; with --paired, measure and compare two settings or two programs side by side
 #[derive(Debug, Args)]
 #[command(after_help = "switchcost compare A B                                  two runs, from their records\n\
                         switchcost compare --paired --b idle=poll handoff/      two settings, measured now\n\
@@ -37,15 +37,15 @@ pub(super) struct CompareArgs {
     /// Differences smaller than this do not matter
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%")]
     smallest_effect: f64,
-    /// End with status 3 when anything is slower by more than this, with its whole interval
+    /// Exit with status 3 when the whole interval of a ratio lies beyond this share on the slow side
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_on_regression: Option<f64>,
-    /// How to write it; bencher is Bencher's metric format, of the last run
+    /// The format of the output; bencher is Bencher's metric format, for the last run
     #[arg(long, value_enum, default_value = "table")]
     format: OutputFormat,
-    /// Measure two sides, round by round and within a round in turns, sample by sample; where both cannot be set up at
-    /// once (they differ in idle, spin, wait or hold memory), one after the other. Without --a and --b the same twice,
-    /// which shows chance
+    /// Measure two sides in each round, alternating sample by sample; where both cannot be set up at once (they differ
+    /// in idle, spin, wait or hold memory), one after the other. Without --a and --b both sides are the same, which
+    /// shows how much differs by chance
     #[arg(long)]
     pub(super) paired: bool,
     #[command(flatten)]
@@ -56,10 +56,10 @@ pub(super) struct CompareArgs {
     how: MeasureArgs,
     #[arg(long, value_name = "NAME|FILE", help = profiles("With --paired: what to measure and how long"))]
     profile: Option<String>,
-    /// With --paired: where the two runs go
+    /// With --paired: the folder for the two runs
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a paired comparison
+    /// Continue a paired comparison
     #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile", "runs"])]
     pub(super) resume: Option<PathBuf>,
 }

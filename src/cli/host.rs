@@ -12,7 +12,7 @@ use crate::units::{CpuId, cpu_list};
 /// Print this machine as the record keeps it, with warnings about what makes it noisy
 #[derive(Debug, Args)]
 pub(super) struct HostArgs {
-    /// As JSON, whole
+    /// Print everything as JSON
     #[arg(long)]
     json: bool,
 }

@@ -25,13 +25,14 @@ pub(super) struct LimitsArgs {
     /// The mechanism whose tasks they are (default: plain threads, with nothing open)
     #[arg(long, value_name = "ID")]
     mechanism: Option<String>,
-    /// For `switchcost sweep`, which holds one instance; run and cargo bench hold two side by side
+    /// For `switchcost sweep`, which holds one instance; `run` and `cargo bench` hold two
     #[arg(long, requires = "mechanism")]
     sweep: bool,
-    /// Clients that connect to one server at the same time: the listen backlog. No mechanism here has more than one
+    /// Clients that connect to one server at the same time, which the listen backlog limits; the mechanisms have one at
+    /// most
     #[arg(long, value_name = "N")]
     connections: Option<u64>,
-    /// As JSON, whole
+    /// Print everything as JSON
     #[arg(long)]
     json: bool,
 }
@@ -69,13 +70,13 @@ impl LimitsArgs {
             let of = self.mechanism.as_ref().map_or_else(String::new, |id| format!(" of {id}"));
             match obstacles.len() {
                 0 => writeln!(out, "\n{} tasks{of} fit.", self.tasks)?,
-                _ => writeln!(out, "\n{} tasks{of} do not fit. To raise what is in the way:", self.tasks)?,
+                _ => writeln!(out, "\n{} tasks{of} do not fit. To raise the limits in the way:", self.tasks)?,
             }
             for obstacle in &obstacles {
                 writeln!(out, "  {:<24} {}", obstacle.limit, obstacle.remedy)?;
             }
             if let Some(most) = self.most(limits)?.filter(|_| !obstacles.is_empty()) {
-                writeln!(out, "\nAs it is, {most} fit.")?;
+                writeln!(out, "\nWith the present limits {most} fit.")?;
             }
         }
         Ok(obstacles.is_empty())

@@ -14,7 +14,7 @@ use crate::terms::Domain;
 pub(super) struct ListArgs {
     /// Only mechanisms whose id, with or without a placement, matches this regular expression
     filter: Option<String>,
-    /// As JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
 }

@@ -25,23 +25,23 @@ use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
 /// Measure the handoff between every pair of CPUs, as numbers and as a heat map
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --out it may be added to a run of this machine by this program, whose report then has the map.\n\
-Ctrl-C ends it after the visit and writes down what there is.\n\
+With --out, the map can be added to a run of the same machine and program, and is part of its report.\n\
+Ctrl-C ends it after the current pair and records the results so far.\n\
 Exit status: 0 every pair was measured, 1 one failed or it was stopped, 2 bad usage.")]
 pub(super) struct MatrixArgs {
-    /// Which handoff: spin, futex, pipe, or any other that `switchcost list handoff/` names
+    /// The handoff: spin, futex, pipe, or any other that `switchcost list handoff/` prints
     #[arg(long, value_name = "NAME", default_value = "spin")]
     mechanism: String,
     /// Only these CPUs, as 0-3,8 (default: all that this process may use)
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
-    /// Each pair in both orders: first the one that begins, then its partner
+    /// Measure each pair in both orders; the CPU named first is the one that begins
     #[arg(long)]
     ordered: bool,
-    /// Visits to each pair, in a new order each time
+    /// How often each pair is measured, in a new order each time
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long each visit measures, in milliseconds
+    /// Milliseconds of each of these measurements
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     sample_ms: u64,
     /// What idle CPUs do: default, poll or spinner
@@ -53,7 +53,7 @@ pub(super) struct MatrixArgs {
     /// Print the numbers as JSON
     #[arg(long)]
     json: bool,
-    /// Where the record and the pictures go (default target/switchcost/<time>)
+    /// The folder for the record and the map (default target/switchcost/<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -117,7 +117,7 @@ impl PairedRun {
         let plan = &self.session.plan;
         tell(&conclusion, plan.until, &mut std::io::stderr())?;
         if conclusion.stopped {
-            eprintln!("stopped; it goes on with: switchcost compare --resume {}", self.session.folder.display());
+            eprintln!("stopped; to continue: switchcost compare --resume {}", self.session.folder.display());
         }
         let runs = self.session.runs()?;
         let complete = !conclusion.stopped && !runs.iter().any(has_failures);

@@ -10,13 +10,13 @@ use crate::mechanism::{GROUPS, registry};
 use crate::record::{Run, read};
 use crate::report::{Catalogue, PAGE, ReportFile, files};
 
-/// Write a page with pictures, tables and data, from the records of one run or several side by side
+/// Write a page with charts, tables and data from the records of one run, or of several side by side
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// The runs: folders, or their records.jsonl
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Where the report goes; default is `report` in the first run's folder
+    /// The folder for the report (default: `report` in the first run's folder)
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }

@@ -18,7 +18,8 @@ use crate::terms::Host;
 
 /// Measure benchmarks in several rounds, each benchmark of each round in a fresh process, in random order
 #[derive(Debug, Args)]
-#[command(after_help = "Ctrl-C lets the benchmark finish, writes it down and prints what there is; --resume goes on.")]
+#[command(after_help = "Ctrl-C waits for the running benchmark, records it and prints the results so far; --resume \
+                        continues.")]
 pub(super) struct RunArgs {
     /// Only ids that match this regular expression
     filter: Option<String>,
@@ -28,10 +29,10 @@ pub(super) struct RunArgs {
     how: MeasureArgs,
     #[arg(long, value_name = "NAME|FILE", default_value = "default", help = profiles("What to measure and how long"))]
     profile: String,
-    /// Where the run goes (default target/switchcost/<time>)
+    /// The folder for the run (default target/switchcost/<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a run: this one, or the newest
+    /// Continue a run: this one, or the newest
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "out", "profile"])]
     resume: Option<Option<PathBuf>>,
 }
@@ -39,16 +40,16 @@ pub(super) struct RunArgs {
 /// How to measure; the same for a run and for a paired comparison.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct MeasureArgs {
-    /// How many rounds (default: what the profile says, mostly 5; of pairs at least 9)
+    /// How many rounds (default: as in the profile, mostly 5; for pairs at least 9)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
-    /// Use no more time than this: leaves out rounds, down to three, and then benchmarks
+    /// Take at most this long: drop rounds, down to three, and then benchmarks
     #[arg(long, value_name = "TIME", value_parser = duration)]
     budget: Option<Duration>,
     /// Add rounds until every 95 % interval (of a pair: that of its ratio) is at most this wide on either side
     #[arg(long, value_name = "SHARE", value_parser = positive_share)]
     until: Option<f64>,
-    /// Measure again, up to three times, what was measured while something else ran
+    /// Repeat a measurement, up to three times, during which other programs ran or the CPU was slow
     #[arg(long)]
     strict: bool,
     /// Count these events too, by perf's names
@@ -63,16 +64,16 @@ pub(super) struct MeasureArgs {
     /// Samples in a round, at least 10
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     samples: Option<u32>,
-    /// How long all samples of a round take together
+    /// Time that all samples of a round take together
     #[arg(long, value_name = "TIME", value_parser = duration)]
     measure: Option<Duration>,
-    /// How long to warm up
+    /// Time to warm up
     #[arg(long, value_name = "TIME", value_parser = duration)]
     warm_up: Option<Duration>,
-    /// Give a benchmark up that takes longer than this
+    /// Give up a benchmark that takes longer than this
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Decides the order of every round (default: a new one each time)
+    /// Seed of the random order of every round (default: a new one for each run)
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }
@@ -89,7 +90,7 @@ impl MeasureArgs {
             return Ok(());
         }
         Err(UsageError::Unknown(
-            "--resume goes on with what was asked when the run began; leave the other options out".into(),
+            "--resume continues with the options that the run began with; leave out all others".into(),
         ))
     }
 
@@ -144,7 +145,7 @@ impl RunArgs {
         let folder = session.folder.display();
         writeln!(out, "record: {}", runs[0].path.display())?;
         if conclusion.stopped {
-            writeln!(out, "stopped; it goes on with: switchcost run --resume {folder}")?;
+            writeln!(out, "stopped; to continue: switchcost run --resume {folder}")?;
         } else {
             writeln!(out, "again:  switchcost show {folder}")?;
         }
@@ -211,7 +212,7 @@ pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl W
             let width = not.half_width.map_or("unknown".into(), |width| format!("±{:.2} %", width * 100.0));
             let further = match not.further {
                 Some(rounds) => format!("about {rounds} more needed"),
-                None => "how many more it takes is not known".into(),
+                None => "the number of further rounds is not known".into(),
             };
             let counting = match not.counting < not.rounds as usize {
                 true => format!(", of which {} count", not.counting),

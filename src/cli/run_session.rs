@@ -154,14 +154,15 @@ pub(super) fn check_same(before: &Run, host: &Host, build: &Build, folder: &Path
     let differs = |what: &str| {
         let folder = folder.display();
         Err(UsageError::Unknown(format!(
-            "{folder}: {what} since the run began, so its rounds would not mix; begin a new run"
+            "{folder}: {what} since the run began, so further rounds would not belong to the same figures; begin a new \
+             run"
         )))
     };
     if host_id.id != host.id() {
-        return differs("this machine's hardware, kernel or settings are not what they were");
+        return differs("this machine's hardware, kernel or settings have changed");
     }
     if host_id.build != *build {
-        return differs("the program is not the build that it was");
+        return differs("the program has been built anew");
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ Each count is measured in a fresh process, which holds one instance and no count
 audited. What a machine's limits allow, and what raises them: switchcost limits --tasks N --mechanism M --sweep.\n\
 Exit status: 0 every count was measured, 1 one was not, 2 bad usage.")]
 pub(super) struct SweepArgs {
-    /// Which mechanisms, as a list: any with a parameter `tasks`
+    /// A list of mechanisms, each with a parameter `tasks`
     #[arg(long, value_name = "LIST", default_value = "brigade/thread,brigade/tokio_mpsc")]
     mechanism: String,
     /// How many tasks: a list of counts and of ranges, as 2,100,1000..50000 (default: 2 up to what fits). Ranges go in
@@ -37,31 +37,32 @@ pub(super) struct SweepArgs {
     tasks: Option<String>,
     #[command(flatten)]
     what: SettingArgs,
-    /// Try counts that do not fit, too, and tell how far they go. Meanwhile nothing else may be able to start a process
+    /// Also try counts that do not fit, and report how many tasks there were. Meanwhile other programs may be unable to
+    /// start a process
     #[arg(long)]
     beyond: bool,
     /// How many rounds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
-    /// How long all samples of a round take together; three are taken however long they last
+    /// Time that all samples of a round take together; at least three are taken, however long they last
     #[arg(long, value_name = "TIME", value_parser = duration)]
     measure: Option<Duration>,
-    /// Samples in a round at the most
+    /// The most samples in a round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     samples: Option<u32>,
     /// Leave the audit out
     #[arg(long)]
     no_audit: bool,
-    /// Decides the order of every round (default: a new one each time)
+    /// Seed of the random order of every round (default: a new one for each run)
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Only say which counts fit
+    /// Print which counts fit, and measure nothing
     #[arg(long)]
     dry_run: bool,
-    /// Where the record and the pictures go (default target/switchcost/<time>)
+    /// The folder for the record and the plots (default target/switchcost/<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a sweep
+    /// Continue a sweep
     #[arg(long, value_name = "DIR", exclusive = true)]
     resume: Option<PathBuf>,
 }
@@ -227,7 +228,7 @@ fn foretell(id: &str, counts: &TaskSweep) {
     let ready = counts.planned.iter().filter(|planned| matches!(planned, PlannedBenchmark::Ready(_)));
     let ready: Vec<String> = ready.filter_map(tasks).collect();
     let listed = if ready.is_empty() { "nothing".into() } else { ready.join(", ") };
-    eprintln!("{id}: {most} tasks fit as it is; to be measured: {listed}");
+    eprintln!("{id}: {most} tasks fit with the present limits; to be measured: {listed}");
     for planned in &counts.planned {
         if let PlannedBenchmark::Unsupported { reason, .. } = planned {
             eprintln!("{id}: left out: {reason}");
@@ -247,7 +248,7 @@ fn conclude(session: &RunSession, conclusion: &Conclusion, run: &Run) -> anyhow:
     let folder = session.folder.display();
     writeln!(out, "record:  {}", run.path.display())?;
     if conclusion.stopped {
-        writeln!(out, "stopped; it goes on with: switchcost sweep --resume {folder}")?;
+        writeln!(out, "stopped; to continue: switchcost sweep --resume {folder}")?;
     } else {
         writeln!(out, "report:  switchcost report {folder}")?;
     }

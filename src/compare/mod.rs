@@ -189,7 +189,7 @@ fn row(
     let slower_cpu = if paired { None } else { slower_cpu(&first, &other) };
     let void = [&first, &other].into_iter().any(|side| Measured::are_void(&measured(side).collect::<Vec<_>>()));
     if void {
-        notes.push("void: the generator of its requests was late itself".into());
+        notes.push("void: the generator of the requests was late".into());
     }
     if unquiet {
         notes.push(
