@@ -31,7 +31,7 @@ pub use options::UsageError;
 const FAILED: u8 = 1;
 /// Exit status for bad usage: an unknown name, a value out of range, a file that is no record.
 const USAGE: u8 = 2;
-/// Exit status when a regression was found, by whoever asked for one.
+/// Exit status when a regression was found that `--fail-on-regression` asked about.
 const REGRESSION: u8 = 3;
 
 /// Measures what each way of passing control between tasks costs on this machine.
@@ -89,7 +89,7 @@ pub fn main() -> ExitCode {
 /// would help.
 fn tell(told: &clap::Error) -> ExitCode {
     if !told.use_stderr() || told.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Nobody is left to be told that the help could not be printed.
+        // When the help cannot be printed, no place is left to report that.
         let _ = told.print();
         return if told.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
     }
@@ -133,13 +133,13 @@ fn in_one_line(error: &anyhow::Error) -> String {
         .fold(error.to_string(), |told, cause| if told.contains(&cause) { told } else { format!("{told}: {cause}") })
 }
 
-/// `switchcost list | head`: whoever reads has seen enough.
+/// `switchcost list | head`: the reader closes the pipe once it has seen enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref()).any(broken)
 }
 
-/// Whether whoever gave the command can mend it.
+/// Whether another command line would help.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<UsageError>()
         || error.is::<crate::harness::PlanError>()

@@ -76,7 +76,7 @@ impl PairedRun {
         filter.must_leave_something(&a, &first)?;
         // What the other side sets must be a parameter of the same mechanisms; its ids differ.
         filter.must_leave_something(&b, &first)?;
-        // Of the same mechanisms: what the other side sets may be out of range for those that nobody asked for.
+        // Of the same mechanisms: what the other side sets may be out of range for others.
         let asked_for = |id: &str| first.iter().any(|planned| is_of(id, planned.mechanism().descriptor().id));
         let second = profile.plan(&b, asked_for)?;
         let second: BTreeMap<String, &PlannedBenchmark> =

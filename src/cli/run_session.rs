@@ -50,7 +50,7 @@ impl RunSession {
     fn begin(mut plan: RunPlan, folder: PathBuf) -> anyhow::Result<Self> {
         // Before the plan, so that a program that is none leaves no run behind.
         let builds = builds(&plan, &folder).inspect_err(|_| {
-            // Fails when it holds something, which is then somebody's.
+            // Fails when it holds something, which this run did not put there.
             let _ = std::fs::remove_dir(&folder);
         })?;
         // Programs of before turns measure their sides one after the other.

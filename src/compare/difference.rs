@@ -73,7 +73,7 @@ fn leaves(host: &HostLine) -> BTreeMap<String, String> {
     leaves
 }
 
-/// Lists are one value: which of the CPUs it is that differs helps nobody.
+/// A list is one value: a line for each CPU that differs would not help a reader.
 fn gather(name: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
     match value {
         Value::Null => {}

@@ -201,7 +201,7 @@ pub fn csv(comparison: &Comparison) -> String {
     text
 }
 
-/// RFC 4180: quotes around whatever holds a comma, a quote or a line's end; ids with parameters do. A text that a
+/// RFC 4180: quotes around a text with a comma, a quote or a line's end, as ids with parameters have. A text that a
 /// spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV Injection").
 fn quoted(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);

@@ -56,7 +56,7 @@ pub struct ComparisonRow {
     pub ratio: Ratio,
     /// What may be said of it.
     pub verdict: Verdict,
-    /// Whether nothing follows, whatever the interval says; a note tells why.
+    /// Whether there is no verdict although the interval may allow one; a note says why.
     pub withheld: bool,
     /// What a reader must know before believing it.
     pub notes: Vec<String>,

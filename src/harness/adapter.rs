@@ -210,8 +210,8 @@ pub fn measure(
     measure_by(criterion, &sink, name, planned, settings, observer);
 }
 
-/// Measures one benchmark in this process, whatever its arguments are, when it is its turn. Criterion's files go below
-/// `folder`, its pages are left out.
+/// Measures one benchmark in this process, when it has the turn; the arguments of the process do not matter.
+/// Criterion's files go below `folder`, its pages are left out.
 pub(super) fn measure_one(
     planned: &PlannedBenchmark,
     timing: &Timing,

@@ -97,8 +97,7 @@ impl Benchmark {
         self.mechanism.descriptor()
     }
 
-    /// `brigade/thread/same-cpu`, and behind it whatever differs from the defaults:
-    /// `brigade/thread/same-cpu/tasks=64,idle=poll`.
+    /// `brigade/thread/same-cpu`, then what differs from the defaults: `brigade/thread/same-cpu/tasks=64,idle=poll`.
     pub fn id(&self) -> String {
         id(self.descriptor(), self.assignment.placement().name(), &self.parameters, self.idle, self.policy)
     }
@@ -139,7 +138,7 @@ impl Benchmark {
     /// Sets the mechanism up. `prelude` runs on the driver's thread before anything else does.
     ///
     /// # Errors
-    /// `Unsupported` when it cannot run here, or whatever went wrong.
+    /// `Unsupported` when it cannot run here, or the failure of the set-up.
     pub fn start(&self, prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Result<Driver, Failure> {
         self.start_with(false, self.timeout(), prelude)
     }

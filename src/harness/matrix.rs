@@ -32,8 +32,9 @@ pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(C
 }
 
 /// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so
-/// that whatever changes with time falls on all alike. `visited` is told after each visit how many are done, and says
-/// whether to go on; pairs that were not visited by then are left out. A pair that fails costs itself.
+/// that a change of the machine over time affects all pairs alike. `visited` is told after each visit how many are
+/// done, and says whether to go on; pairs that were not visited by then are left out. A pair that fails does not affect
+/// the others.
 ///
 /// # Errors
 /// `Unsupported` when the mechanism cannot run here.

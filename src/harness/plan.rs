@@ -51,7 +51,7 @@ impl Choice {
 pub enum PlannedBenchmark {
     /// It can be set up.
     Ready(Benchmark),
-    /// It cannot, whatever is tried.
+    /// It cannot be set up on this machine.
     Unsupported {
         /// The mechanism.
         mechanism: &'static dyn Mechanism,

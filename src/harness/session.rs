@@ -58,7 +58,7 @@ impl Session {
     /// Sets both instances up and runs a lap on each. Without a `plan` of counters there is only the bare one.
     ///
     /// # Errors
-    /// `Unsupported` when it cannot run here, or whatever went wrong.
+    /// `Unsupported` when it cannot run here, or the failure of a set-up or a lap.
     pub fn open(benchmark: &Benchmark, plan: Option<&EventSet>) -> Result<Self, Failure> {
         let idle = IdleGuard::hold(benchmark.idle, &benchmark.assignment.cpus())?;
         let lap = benchmark.whole_laps(1);

@@ -1,14 +1,14 @@
 //! Turns: two processes that are alive at the same time and never measure at the same time.
 //!
-//! Whatever slows a machine for longer than a sample, such as a neighbour of a virtual machine, then slows the samples
-//! of both alike, and falls out of their ratio (the randomized block design, with a pair of samples as the block: R. A.
-//! Fisher, *The Design of Experiments*, 1935). The turn is a byte in a socket pair: whoever waits for it sleeps in
-//! read(2), and learns by the end of the file that its partner is gone.
+//! A disturbance that lasts longer than a sample, such as another virtual machine, then slows the samples of both
+//! processes alike, and cancels out in their ratio (the randomized block design, with a pair of samples as the block:
+//! R. A. Fisher, *The Design of Experiments*, 1935). The turn is a byte in a socket pair: the process that waits for it
+//! sleeps in read(2), and an end of file tells it that its partner is gone.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// A process's part in the turns that it takes with another one, or with nobody.
+/// A process's part in the turns that it takes with another process, if there is one.
 #[derive(Debug)]
 pub(super) struct TurnToken {
     /// None: this process is alone, and it is always its turn.
@@ -19,7 +19,7 @@ pub(super) struct TurnToken {
 }
 
 impl TurnToken {
-    /// With nobody.
+    /// For a process that measures alone: it always has the turn.
     pub(super) fn alone() -> Self {
         Self { partner: None, held: true, samples: 0 }
     }

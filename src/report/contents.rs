@@ -145,7 +145,7 @@ impl RunView<'_> {
         self.in_placements().filter(|benchmark| benchmark.summary.audit.split(' ').next() == Some(verdict)).count()
     }
 
-    /// How many benchmarks nobody asked an audit for.
+    /// How many benchmarks were measured without an audit, by `--no-audit`.
     pub(super) fn not_audited(&self) -> usize {
         let asked_for = |benchmark: &&BenchmarkView| benchmark.rounds.iter().any(|round| round.audit.was_made());
         self.in_placements().filter(|benchmark| !asked_for(benchmark)).count()

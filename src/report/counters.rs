@@ -88,7 +88,7 @@ fn signed_percent(share: f64) -> String {
 /// `read 1, write 1`; those that hardly ever happen come last, together.
 fn calls(benchmark: &BenchmarkView) -> String {
     const RARE: f64 = 0.0005;
-    // More names than this make a row nobody reads; the data have them all.
+    // More names than this make the row too long to read; the data have them all.
     const NAMED: usize = 5;
     if benchmark.summary.calls.is_none() {
         return "not counted".into();

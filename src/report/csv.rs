@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180), for whoever wants a figure's data in another program.
+//! Comma-separated values (RFC 4180), for reading a figure's data in another program.
 
 use std::fmt::Write;
 

@@ -3,7 +3,7 @@
 //!
 //! | part | measured as |
 //! | --- | --- |
-//! | the call itself | syscall/futex_wake: a wake-up with nobody to wake |
+//! | the call itself | syscall/futex_wake: a wake-up that finds no task to wake |
 //! | waking and switching in | the handoff to a CPU that polls (`idle=poll`), less the call: no interrupt, no sleep |
 //! | the interrupt | syscall/membarrier: from CPU to CPU and back, to a CPU that is busy |
 //! | leaving idle | syscall/remote_call to a CPU that sleeps, less that to one that is kept busy: no task is woken |
@@ -99,7 +99,7 @@ fn of(whole: &BenchmarkView, all: &[&BenchmarkView]) -> Option<HandoffParts> {
         })
     };
     let (soon, late) = (timer(true)?, timer(false)?);
-    // A wake-up with nobody to wake is a part of a futex's handoff and of no other's.
+    // A wake-up that finds no task is a part of a futex's handoff and of no other.
     let call = find("syscall/futex_wake", Placement::SameCpu, Idle::Default)
         .filter(|_| line.mechanism == "handoff/futex" || line.mechanism == "handoff/process_futex");
     let mut parts = Vec::new();

@@ -4,8 +4,8 @@
 //! switches and, where tracefs can be read, a tracepoint tells wakeups. In the other, this process watches every system
 //! call by ptrace(2), which needs no privilege but disturbs the schedule; so calls are judged there and nothing else.
 //!
-//! Each process runs two batches, the second several times the first, and the rates come from the difference: whatever
-//! a batch costs once (the main thread's request, the first blocking of each task) cancels out.
+//! Each process runs two batches, the second several times the first, and the rates come from the difference: what a
+//! batch costs once (the main thread's request, the first blocking of each task) cancels out.
 
 mod child;
 mod names;
@@ -47,7 +47,7 @@ struct AuditRequest {
     batches: [u64; 2],
     /// How long set-up, a batch, or the end may take.
     timeout: Duration,
-    /// The process that audits: without it there is nobody to answer.
+    /// The process that audits: the child ends when that process has ended.
     parent: u32,
 }
 
@@ -162,8 +162,9 @@ impl Auditor {
 
     /// Audits one benchmark. What could not be watched is in [`AuditRecord::unchecked`].
     ///
-    /// A neighbour that takes the CPU at the wrong moment moves a count; a mechanism that is wrong is wrong every time.
-    /// So an audit that differs is repeated, and the record tells how often. One that did not run to its end is not.
+    /// Another program that takes the CPU in the middle of a batch changes a count; a mechanism that is wrong is wrong
+    /// every time. So an audit that differs is repeated, and the record says how often. An audit that did not run to
+    /// its end is not repeated.
     pub fn audit(&self, benchmark: &Benchmark) -> AuditRecord {
         let mut attempts = 1;
         loop {
@@ -262,8 +263,8 @@ fn edges(benchmark: &Benchmark, ops: u64) -> f64 {
 const VDSO: &str = "clock_gettime";
 
 /// Whether calls of `name` at this rate are the allocator's upkeep: it grows and trims the heap of a thread when a
-/// longer batch needs more of it (malloc(3), mallopt(3)), a few times a batch. Whatever allocates for each operation
-/// calls far more often, and is judged.
+/// longer batch needs more of it (malloc(3), mallopt(3)), a few times a batch. A mechanism that allocates for each
+/// operation calls far more often, and is judged.
 fn is_upkeep(name: &str, rate: f64) -> bool {
     const ALLOCATOR: [&str; 5] = ["brk", "mmap", "munmap", "mprotect", "madvise"];
     ALLOCATOR.contains(&name) && rate.abs() <= 0.05

@@ -22,21 +22,21 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Programs(pub [PathBuf; 2]);
 
 impl Default for Programs {
-    /// The one that is running, on both sides.
+    /// The running program, on both sides.
     fn default() -> Self {
         // The link is resolved by the kernel at exec, so it works even when the file was replaced meanwhile.
         Self(["/proc/self/exe".into(), "/proc/self/exe".into()])
     }
 }
 
-/// Starts processes, waits for them with a deadline, and hears who asks to stop.
+/// Starts processes, waits for them with a deadline, and receives the signals that ask to stop.
 pub struct ProcessRunner<'a> {
     folder: PathBuf,
     plan: &'a RunPlan,
     host_id: String,
     signals: Signals,
     tick: Box<dyn FnMut() + 'a>,
-    /// Is told once that somebody asked to stop.
+    /// Called once, when a signal has asked to stop.
     stopping: Box<dyn FnMut() + 'a>,
     told: bool,
 }

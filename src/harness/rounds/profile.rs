@@ -32,7 +32,7 @@ const SAMPLES: std::ops::RangeInclusive<usize> = 10..=100_000;
 /// As `--rounds`.
 const ROUNDS: std::ops::RangeInclusive<usize> = 1..=10_000;
 
-/// More than anybody writes: lists of values multiply, and a few more of them would never end.
+/// More than a profile needs: lists of values multiply, and a few more of them would never end.
 const MOST_COMBINATIONS: usize = 10_000;
 
 /// More than any profile has: a device or a record given by mistake is not read to its end.
@@ -188,7 +188,7 @@ impl Profile {
         Self { rounds, ..self.clone() }
     }
 
-    /// The names that there are, for whoever gives another one.
+    /// The names of the profiles, for help and for messages about an unknown name.
     pub fn names() -> String {
         let made = MADE.iter().map(|(name, _)| *name);
         made.chain(SHIPPED.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")

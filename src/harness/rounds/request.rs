@@ -26,7 +26,8 @@ pub(super) const REQUEST: &str = "SWITCHCOST_ROUND_REQUEST";
 pub(super) struct RoundRequest {
     pub(super) what: RoundTask,
     pub(super) answer: PathBuf,
-    /// Who asks: when it is gone, nobody wants the answer, and measuring on would disturb whoever comes next.
+    /// The process that asks. When it has ended, the child ends as well: its answer is of no use, and measuring on
+    /// would disturb the next run.
     pub(super) parent: i32,
 }
 

@@ -57,7 +57,7 @@ impl RoundProcess {
         let files = AnswerFiles::new(folder, slot);
         // What a killed process left must not pass for this one's answer.
         let _ = std::fs::remove_file(&files.answer);
-        // A file, because a pipe that nobody empties would stop whoever fills it.
+        // A file, because the child process would block on a pipe that is full.
         let stderr = File::create(&files.stderr).map_err(|error| error.to_string())?;
         let request = RoundRequest { what, answer: files.answer.clone(), parent: Pid::this().as_raw() };
         let text = serde_json::to_string(&request).map_err(|error| error.to_string())?;

@@ -36,12 +36,12 @@ pub struct Job<'a> {
     pub audit: bool,
 }
 
-/// What came of jobs.
+/// How a job ended, or the two jobs of a pair.
 #[derive(Debug)]
 pub enum JobOutcome {
-    /// Each has an answer, be it that it failed.
+    /// Each has an answer, which may be that it failed.
     Done(Vec<BenchmarkLine>),
-    /// They were ended in the middle, because somebody wants to stop at once.
+    /// They were ended in the middle, because a second signal asked to stop at once.
     Stopped,
 }
 
@@ -50,11 +50,11 @@ pub trait Runner {
     /// Measures: one, or two in turns, of which the first begins.
     fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome;
 
-    /// Whether somebody has asked to stop.
+    /// Whether a signal has asked to stop.
     fn stop_requested(&mut self) -> bool;
 }
 
-/// How much is done and how much is not, for whoever watches.
+/// How much is done and how much is left, for the progress display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunProgress {
     /// Measurements so far, in this run.
@@ -65,7 +65,7 @@ pub struct RunProgress {
     pub left: Duration,
 }
 
-/// Is told what goes on, and keeps the record.
+/// Receives the events of a run, and keeps its record.
 pub trait RunObserver {
     /// A job begins, or two that take turns.
     fn begins(&mut self, jobs: &[Job<'_>], progress: &RunProgress);
@@ -109,7 +109,7 @@ pub struct WideInterval {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conclusion {
-    /// Somebody stopped it.
+    /// A signal stopped it.
     pub stopped: bool,
     /// What has fewer rounds than were asked for, for lack of time.
     pub unmeasured: Vec<UnmeasuredBenchmark>,
@@ -201,8 +201,8 @@ impl RunLoop<'_> {
         groups(self.entries()).into_iter().filter(wide).collect()
     }
 
-    /// What must be known well: the figure of a benchmark that stands alone, and of a pair the ratio, from which falls
-    /// out whatever both sides share.
+    /// What must be known well: the figure of a benchmark that is measured alone, and the ratio of a pair, in which
+    /// disturbances of both sides cancel out.
     fn precision(&self, group: &[usize]) -> Option<Precision> {
         match group {
             [only] => self.state.precision(&self.entries()[*only]),

@@ -57,7 +57,7 @@ pub struct RunPlan {
     pub programs: Programs,
     /// What is measured.
     pub entries: Vec<PlanEntry>,
-    /// What cannot be, whatever is tried.
+    /// Benchmarks that were asked for and cannot run here.
     pub unsupported: Vec<BenchmarkLine>,
 }
 

@@ -10,7 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::sys::SysError;
 
-/// Whatever asks a run to stop: Ctrl-C, a terminal that closes, `kill`.
+/// The signals that ask a run to stop: Ctrl-C, a terminal that closes, `kill`.
 const STOPS: [Signal; 3] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM];
 
 /// Receives signals instead of being ended by them.
@@ -36,7 +36,7 @@ impl Signals {
         Ok(Self { signals, asked: 0 })
     }
 
-    /// Waits until a child ends, somebody asks to stop, or `longest` has passed; whichever it was, the caller looks.
+    /// Waits until a child process ends, a signal asks to stop, or `longest` has passed; the caller finds out which.
     ///
     /// # Errors
     /// poll(2) and read(2) fail only for lack of memory.

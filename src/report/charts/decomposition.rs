@@ -35,7 +35,7 @@ const CROSSING: PartKind = (6, Cow::Borrowed("other CPUs, migration"));
 const IDLE: PartKind = (5, Cow::Borrowed("leaving idle"));
 const CROSSING_AND_IDLE: PartKind = (5, Cow::Borrowed("idle exit and migration"));
 
-/// The baseline as a part. Where hops go and nobody waits for anybody, it is the input and output.
+/// The baseline as a part. For hops of which none waits for another task, the baseline is the input and output.
 fn baseline(benchmark: &BenchmarkView) -> PartKind {
     let name = benchmark.name();
     let input_and_output = benchmark.line().unit == Unit::Hop && !waits(benchmark);

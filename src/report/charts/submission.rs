@@ -1,4 +1,4 @@
-//! Who asks for something and is kept by asking: reads taken apart into submission and what follows it.
+//! How long submitting a read blocks the caller: reads taken apart into submission and what follows it.
 
 use super::{ChartInput, named};
 use crate::report::csv::{Csv, number};

@@ -177,7 +177,7 @@ fn amount(benchmark: &BenchmarkView, parameter: &str) -> Option<u64> {
     }
 }
 
-/// `process, 8 tasks`, and whatever else was chosen.
+/// `process, 8 tasks`, and what else was chosen.
 fn label(benchmark: &BenchmarkView) -> String {
     let tasks = amount(benchmark, "tasks").unwrap_or(0);
     let who = if uses_every_set(benchmark) {

@@ -41,7 +41,7 @@ pub struct Dot {
     pub interval: Interval,
     /// Whether the interval leaves out how processes differ: drawn hollow and dashed.
     pub within_only: bool,
-    /// Whether the audit found something else than the mechanism says it does.
+    /// Whether the audit differs from what the mechanism states.
     pub differs: bool,
     /// Whether the figure is void.
     pub void: bool,

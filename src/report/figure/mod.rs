@@ -1,7 +1,7 @@
 //! Pictures from plain data: each kind is a struct of labels and numbers that can draw itself into a [`Frame`].
 //!
 //! A picture is drawn twice, for a wide window and for a phone, because an SVG that is merely scaled down has letters
-//! nobody can read. Colours are classes; the style sheets give them a value for light and for dark.
+//! too small to read. Colours are classes; the style sheets give them a value for light and for dark.
 
 mod axis;
 mod bars;

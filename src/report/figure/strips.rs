@@ -45,7 +45,7 @@ pub struct Whisker {
     pub high: f64,
 }
 
-/// Ratios closer together than this fill the picture with noise that nobody asked about.
+/// Ratios closer together than this would fill the picture with noise.
 const LEAST: [f64; 2] = [0.8, 1.25];
 /// Ratios further away press everything else together, and are drawn at the edge.
 const MOST: [f64; 2] = [0.1, 10.0];
