@@ -78,13 +78,14 @@ fn median(benchmark: &BenchmarkView, of: &MetricKey) -> Option<u64> {
 fn says(rows: &[SubmissionRow]) -> String {
     let by_share = |a: &&SubmissionRow, b: &&SubmissionRow| a.share().total_cmp(&b.share());
     let two_parts = || rows.iter().filter(|row| row.completion > 0);
-    let formatted = |row: &SubmissionRow| format!("{} of it with {}", text::percent(row.share()), named(row.benchmark));
     match (two_parts().min_by(by_share), two_parts().max_by(by_share)) {
         (Some(least), Some(most)) if least.benchmark.line().id != most.benchmark.line().id => {
             format!(
-                "Of the median time, submission blocks the caller for {}, and for {}.",
-                formatted(least),
-                formatted(most)
+                "Submission blocks the caller for {} of the median time with {}, and for {} with {}.",
+                text::percent(least.share()),
+                named(least.benchmark),
+                text::percent(most.share()),
+                named(most.benchmark)
             )
         }
         _ => "There is only the submission: it blocks the caller until the data are there.".into(),
