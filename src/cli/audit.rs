@@ -65,7 +65,7 @@ impl AuditArgs {
         Ok(planned)
     }
 
-    /// Prints what came of one benchmark.
+    /// Prints the audit of one benchmark.
     pub(super) fn print(
         &self,
         id: &str,

@@ -1,4 +1,5 @@
-//! `switchcost compare`: runs against the first of them, from their records; or two settings or programs measured now.
+//! `switchcost compare`: compares runs with the first of them, from their records; or measures and compares two
+//! settings or programs.
 
 use std::io::Write;
 use std::path::PathBuf;

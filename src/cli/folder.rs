@@ -1,4 +1,4 @@
-//! Where a run's record lies.
+//! The folders in which runs are recorded.
 
 use std::path::PathBuf;
 

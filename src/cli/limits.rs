@@ -1,4 +1,4 @@
-//! `switchcost limits`: whether so many tasks fit this machine, and which limit is in the way.
+//! `switchcost limits`: whether a number of tasks fits this machine, and which limits are in the way.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The front doors: the bench targets and the command line. One file a verb; this room wires the others together.
+//! The bench targets and the command line, one file per verb. This room wires the others together.
 
 mod audit;
 pub mod bench;

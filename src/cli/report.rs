@@ -1,4 +1,4 @@
-//! `switchcost report`: a page with pictures and tables, from the records of one run or several.
+//! `switchcost report`: a page with charts and tables, from the records of one run or several.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -28,7 +28,7 @@ pub(super) struct RunSession {
     state: RunState,
 }
 
-/// What a command line that measures comes to. Nothing was written yet.
+/// What a command line asks to measure, before anything is written.
 #[derive(Debug)]
 pub(super) enum Start {
     /// A new run in this folder.

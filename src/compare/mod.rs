@@ -1,5 +1,5 @@
-//! Runs against each other: per benchmark how many times the first one's figure, and above it what differs between the
-//! machines and builds. Pure functions over records and statistics.
+//! Compares runs: for each benchmark the ratio to the first run's figure, and above the ratios what differs between the
+//! machines and the builds. Pure functions over records and statistics.
 
 mod difference;
 mod format;

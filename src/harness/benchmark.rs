@@ -1,4 +1,4 @@
-//! A benchmark: a mechanism with everything chosen.
+//! A benchmark: a mechanism in a setting.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What benchmarks take from the limits of the machine, foretold from their descriptors.
+//! What benchmarks need of the machine's limits, computed from their descriptors.
 
 use crate::crew::Failure;
 use crate::host::Root;

@@ -1,4 +1,4 @@
-//! The cost of a handoff for pairs of CPUs: what the distance between two CPUs is, as tasks feel it.
+//! The cost of a handoff for pairs of CPUs: how far two CPUs are apart, measured in time.
 
 use super::adapter::line;
 use super::bare_sample::measured;

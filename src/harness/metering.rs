@@ -1,4 +1,4 @@
-//! Energy per operation over the bare samples: the meters run by themselves and cost the measured code nothing.
+//! Energy per operation over the bare samples: the meters run anyway, and reading them costs the measured code nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

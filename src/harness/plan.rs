@@ -1,4 +1,4 @@
-//! From what a user chose to the benchmarks that answer it on this machine.
+//! From a user's choice to the benchmarks that it names on this machine.
 
 use crate::crew::CpuAssignment;
 use crate::host::Root;

@@ -42,7 +42,7 @@ impl Default for SweepSampling {
     }
 }
 
-/// Measures what is planned, and says what came of it.
+/// Measures a planned benchmark, and returns how that ended.
 pub(super) fn measure_in_sweep(
     planned: &PlannedBenchmark,
     scale: &SweepSampling,

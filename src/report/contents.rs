@@ -1,4 +1,4 @@
-//! The report before it is set: what stands in it and in which order, for the page and for Markdown alike.
+//! The contents of a report and their order, the same for the page and for Markdown.
 
 use super::charts::{
     ChartInput, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, submission,

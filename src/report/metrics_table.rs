@@ -1,4 +1,4 @@
-//! The tables of what benchmarks found out beyond their times: percentiles of latencies, single numbers, and what one
+//! The tables of what benchmarks report besides their times: percentiles of latencies, single numbers, and what one
 //! task more adds of memory.
 
 use super::pooling::{over_rounds, pooled};

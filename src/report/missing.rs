@@ -1,4 +1,4 @@
-//! What a run does not tell, and why: grouped by the reason, since one setting often hides many things.
+//! What a run could not measure, count or audit, and why: grouped by the reason, since one setting often prevents many.
 
 use std::collections::BTreeMap;
 

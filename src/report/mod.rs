@@ -1,4 +1,4 @@
-//! What people read, from records and statistics alone: pure functions, no system calls.
+//! Tables, charts and pages from records and statistics alone: pure functions, no system calls.
 //!
 //! For the terminal there are [`group_table`] and [`notes`]. For everything else there is [`files`]: a page, pictures,
 //! a Markdown version and the data, from any number of runs. [`figure`] draws; it knows labels and numbers only.

@@ -1,4 +1,4 @@
-//! What a benchmark found out beyond its time, over all its rounds.
+//! The metrics of a benchmark, pooled over all its rounds.
 
 use crate::record::{BenchmarkLine, Measured, Outcome};
 use crate::stats::{CONFIDENCE, median, rounds_interval};
@@ -31,7 +31,7 @@ pub(super) fn pooled_rounds(rounds: &[&Measured]) -> Vec<Metric> {
     keys.into_iter().filter_map(of).collect()
 }
 
-/// One finding out of those of several rounds, which are of the first one's kind.
+/// One metric out of those of several rounds, which are of the first one's kind.
 fn merged(rounds: &[&Metric]) -> Option<Metric> {
     Some(match rounds.first()? {
         Metric::Scalar(first) => {

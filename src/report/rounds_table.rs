@@ -1,4 +1,4 @@
-//! The second table of a run with several rounds: how far processes differ, and what disturbed them.
+//! The second table of a run with several rounds: how the rounds' processes scatter, and what disturbed them.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 

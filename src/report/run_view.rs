@@ -1,4 +1,4 @@
-//! Runs as a reader asks for them: by group, by benchmark, with all rounds of a benchmark together.
+//! Views of a run for reports: by group, and by benchmark with all its rounds.
 
 use std::collections::BTreeMap;
 

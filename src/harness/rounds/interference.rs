@@ -1,4 +1,4 @@
-//! Whether something else ran on the machine while a benchmark was measured.
+//! Interference: whether other programs ran on the machine while a benchmark was measured.
 
 use crate::record::Noise;
 use crate::terms::Moment;

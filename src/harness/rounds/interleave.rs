@@ -1,4 +1,4 @@
-//! Which benchmarks can be alive at the same time without one being part of what the other measures.
+//! Which two benchmarks can be set up at the same time without disturbing each other.
 
 use crate::harness::BenchmarkSpec;
 use crate::terms::Idle;

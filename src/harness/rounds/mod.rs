@@ -2,11 +2,11 @@
 //!
 //! The scheduler's results vary more between processes than within one, and the machine drifts. So each benchmark of
 //! each round gets a process of its own, all benchmarks take part in a round before the next one begins, and the order
-//! within a round is random: a drift then falls on all of them alike (T. Mytkowicz et al., "Producing wrong data
-//! without doing anything obviously wrong!", ASPLOS 2009). What crashes or hangs costs itself and nothing else. The two
-//! sides of a comparison take turns within a round, sample by sample, where that is possible.
+//! within a round is random: a drift then affects all of them alike (T. Mytkowicz et al., "Producing wrong data without
+//! doing anything obviously wrong!", ASPLOS 2009). A benchmark that crashes or hangs does not affect the others. The
+//! two sides of a comparison take turns within a round, sample by sample, where that is possible.
 //!
-//! [`RunPlan`] is what a run was asked for; it lies in the run's folder, so that a run can go on after a kill.
+//! [`RunPlan`] is what a run was asked for. It is saved in the run's folder, so that a run can be resumed after a kill.
 //! [`run_rounds`] decides what is measured next, from what was asked and the [`RunState`] alone: it sees processes only
 //! through a [`Runner`]. [`ProcessRunner`] is the runner that starts them.
 

@@ -1,4 +1,4 @@
-//! The order of a round, and what matters most when there is not time for everything.
+//! The random order of a round, and which benchmarks are kept when the budget does not allow all.
 
 use std::collections::BTreeMap;
 

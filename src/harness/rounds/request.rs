@@ -1,4 +1,4 @@
-//! The round's process: measures one benchmark once and leaves its line in a file.
+//! The child process of a round: it measures one benchmark once and writes its line to a file.
 
 use std::fs::File;
 use std::os::fd::AsFd;

@@ -1,4 +1,4 @@
-//! A round's process: starting it, seeing how it ended, reading its answer, and ending it.
+//! The parent's side of a child process: starting it, seeing how it ended, reading its answer, and killing it.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,5 @@
-//! What is measured next: rounds in order, as long as the budget lasts and until intervals are narrow enough.
+//! The loop of a run: which benchmark is measured next, until all rounds are done, the budget ends, or intervals are
+//! narrow enough.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -245,7 +246,7 @@ impl RunLoop<'_> {
                 }
                 any |= self.measure(&self.jobs(pair, round), runner, observer)?;
             }
-            // What came to nothing in turns is not settled by it, and is measured one after the other.
+            // A pair that failed while alternating is not settled by that, and is measured one side after the other.
             for entry in pair.chunks(1) {
                 if self.stops(runner) {
                     return Ok(any);
@@ -332,8 +333,8 @@ impl RunLoop<'_> {
         Ok(true)
     }
 
-    /// Whether one of the two that took turns came to nothing. Then they take none any more: together they need twice
-    /// the threads and the memory, and whether that was it, each by itself will tell.
+    /// Whether one of the two jobs of an alternating pair failed. Then the pair no longer alternates: two instances
+    /// need twice the threads and the memory, and measured one after the other they show whether that was the reason.
     fn set_apart(&mut self, jobs: &[Job<'_>], lines: &[BenchmarkLine], observer: &mut dyn RunObserver) -> bool {
         let found = jobs.iter().zip(lines).find_map(|(job, line)| Some((job, line.outcome.reason()?)));
         let Some((job, why)) = found else { return false };

@@ -1,4 +1,4 @@
-//! What a run was asked for, kept beside its record.
+//! The plan of a run: what it was asked for, saved beside its record.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

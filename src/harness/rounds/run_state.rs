@@ -1,4 +1,4 @@
-//! How far a run has come: what its record holds of each benchmark.
+//! The state of a run: what its record holds of each benchmark so far.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl RunState {
         known.into_iter().flatten().min_by(f64::total_cmp).map_or(0.0, |best| slowed_share(&probes, best))
     }
 
-    /// Whether the record has an answer for `entry` in `round`, be it that it failed.
+    /// Whether the record has an answer for `entry` in `round`, also when the answer is that it failed.
     pub fn has(&self, entry: &PlanEntry, round: u32) -> bool {
         self.of(entry).is_some_and(|known| known.rounds.contains_key(&round))
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C and the end of child processes, as things to wait for.
+//! The signals of Ctrl-C and of ended child processes, as file descriptors to wait for.
 
 use std::os::fd::AsFd;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an operation costs, by mechanism and placement.
+//! The cost of an operation, by mechanism and placement.
 
 use super::{ChartInput, is_within_only, key, named};
 use crate::report::csv::{Csv, number};

@@ -1,4 +1,4 @@
-//! How latencies are distributed, where benchmarks found that out.
+//! The distribution of latencies, for benchmarks that report one.
 
 use super::scaling::{AmountSeries, curves};
 use super::{ChartInput, named};

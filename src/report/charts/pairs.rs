@@ -1,4 +1,4 @@
-//! What a handoff costs from each CPU to each other one.
+//! The cost of a handoff from each CPU to each other CPU.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Where the time of a handoff between two CPUs goes, added up from parts that were measured apart.
+//! Where the time of a handoff between two CPUs goes, added up from parts that were measured separately.
 
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Segment};

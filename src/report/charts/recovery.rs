@@ -1,4 +1,4 @@
-//! How benchmarks that found out a curve come back to their speed, and what that costs over an amount.
+//! How user code gets back to its speed after a call, and what is lost until then, over the working set.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How a cost grows with an amount: every number that a run has several values of.
+//! How a cost grows with a parameter, for each numeric parameter of which a run has several values.
 
 use std::collections::BTreeMap;
 
