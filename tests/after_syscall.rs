@@ -102,7 +102,7 @@ fn curves_are_flat_where_every_instruction_takes_the_same_time() {
     }
 }
 
-/// Whoever measures asks for it, and keeps the reason where there is none.
+/// The harness asks for it, and keeps the reason where there is none.
 #[test]
 fn a_session_tells_instructions_per_cycle_or_why_there_are_none() {
     let benchmarks = benchmarks("data", 8 << 10);

@@ -1,5 +1,5 @@
-//! Tasks that make no system call are counted by nobody but the mechanism that claims them. Each is an allocation at
-//! least, and the allocator is this test's own.
+//! Tasks that make no system call are counted only by the mechanism that reports them. Each is an allocation at least,
+//! and the allocator is this test's own.
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::System;

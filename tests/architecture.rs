@@ -277,7 +277,7 @@ fn terms_touch_nothing() {
     fail(&complaints);
 }
 
-/// Only what starts a driver runs a mechanism.
+/// Starting a driver is running a mechanism.
 #[test]
 fn only_the_harness_runs_mechanisms() {
     let runs = Regex::new(r"\bDriver::start\b|\.set_up\(.*crew\)|\bInstanceConfig \{").unwrap();

@@ -140,7 +140,7 @@ const SHARE: &str = "SWITCHCOST_CONFORMANCE_SHARE";
 /// where one would see what the other is about to leave.
 const SHARES: usize = 3;
 
-/// Runs [`instances_run_and_end`] in processes and folders of their own, where whatever is left behind is its doing.
+/// Runs [`instances_run_and_end`] in processes and folders of their own, where all that is left behind is from them.
 #[test]
 fn every_benchmark_runs_counts_and_leaves_nothing_behind() {
     std::thread::scope(|scope| {

@@ -63,7 +63,7 @@ struct Asleep {
     submitting: u32,
     /// In a call that reads the file, and returns when it is read.
     reading: u32,
-    /// In any other: it waits for completions, or for whoever brings them.
+    /// In any other: it waits for completions, or for the thread that delivers them.
     waiting: u32,
 }
 

@@ -3,8 +3,8 @@
 //!
 //! A traced copy of this program sets each mechanism up again and again. The tracer sees which calls a set-up makes,
 //! and from then on lets one of them return an error instead of being made: of each kind the first, the second, the one
-//! in the middle and the last. Whatever comes of it must be an error or a benchmark that works (some failures have a
-//! way around them), within the usual timeout, and must leave no descriptor, task, mapping or file.
+//! in the middle and the last. The result must be an error or a benchmark that works (some failures have a way around
+//! them), within the usual timeout, and must leave no descriptor, task, mapping or file.
 //!
 //! What a library keeps for the whole process (may's scheduler, async-io's reactor) is made before, by a set-up that
 //! nothing happens to: it would be left behind by design.
@@ -35,7 +35,7 @@ const NEXT: u64 = 3;
 
 /// Which share of the benchmarks a traced process takes: `1/2`.
 const SHARE: &str = "SWITCHCOST_INJECTION_SHARE";
-/// Only benchmarks whose id holds this; for whoever looks for a fault.
+/// Only benchmarks whose id holds this text, for looking for a fault.
 const ONLY: &str = "SWITCHCOST_INJECTION_ONLY";
 
 /// One failure: the call with this number, the so many-eth time it is made, returns this error.
@@ -158,7 +158,7 @@ fn trace(test: &str, share: &str) -> Option<usize> {
 }
 
 enum End {
-    /// This machine lets nothing be traced, or has registers that nobody wrote down.
+    /// This machine lets nothing be traced, or has registers that this test does not know.
     Untraced(String),
     /// The traced process did not end well.
     Ended(String),
@@ -323,7 +323,7 @@ fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
 /// Groups whose tasks come with each lap and not with the set-up.
 const CREATE_IN_LAPS: [&str; 2] = ["creation", "footprint"];
 
-/// Sets it up, and if that succeeds runs a lap: whatever failed had a way around it.
+/// Sets it up, and if that succeeds runs a lap: then the call that failed was not needed.
 fn works(benchmark: &Benchmark) -> Result<(), String> {
     // A hang of the crew itself would have no other end.
     let _ = nix::unistd::alarm::set(3 * timeout().as_secs() as u32);

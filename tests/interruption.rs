@@ -22,7 +22,7 @@ use trial::{Belongings, settings};
 const IMPATIENCE: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_millis(60);
 
-/// Runs [`instances_are_given_up_on`] in a process of its own, where whatever is left behind is its doing.
+/// Runs [`instances_are_given_up_on`] in a process of its own, where all that is left behind is from it.
 #[test]
 fn what_takes_too_long_leaves_nothing_behind_when_it_comes_back() {
     own_process::run("instances_are_given_up_on");

@@ -121,7 +121,7 @@ fn differences(benchmark: &Benchmark, tasks: &BTreeMap<Pid, Task>) -> Vec<String
     let Some(driver) = driver else { return vec![format!("no driver among {tasks:?}")] };
     for task in tasks.values().filter(|task| task.name != REACTOR) {
         let cpu_mask = assignment.in_order().iter().position(|cpu| task.cpus == [*cpu]);
-        // A task that nobody named has the name of the driver, which created it.
+        // A task without a name of its own has the name of the driver, which created it.
         let belongs = match task.number() {
             Some(number) if number > 0 && !is_numbered_by_its_library(benchmark) => {
                 cpu_mask == Some(number % assignment.masks())
@@ -152,7 +152,7 @@ fn is_numbered_by_its_library(benchmark: &Benchmark) -> bool {
     id.contains("/may") || TOKIO_WORKERS.contains(&id)
 }
 
-/// Neighbours are scheduled fairly whatever the policy of the instance (src/mechanism/neighbour.rs).
+/// Background load is scheduled fairly under every policy of the instance (`src/mechanism/background_load.rs`).
 fn has_neighbours(benchmark: &Benchmark) -> bool {
     benchmark.descriptor().parameter("load").is_some() && benchmark.parameters.word("load") == "busy"
 }

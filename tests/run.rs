@@ -173,7 +173,7 @@ fn a_crash_costs_only_itself() {
     let next = await_children(run.id(), 1);
     run.kill().unwrap();
     run.wait().unwrap();
-    // Nobody wants its answer, and measuring on would disturb whoever comes next.
+    // Its answer is of no use, and measuring on would disturb the next run.
     await_end(&next);
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const QUICK: &str = "--rounds 1 --measure 20ms";
 
-/// A folder that anybody may write to.
+/// A folder that every user may write to.
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
