@@ -13,10 +13,13 @@ use crate::units::Quantity;
 /// Curves have a point at each tenth of a decade of the values that are beyond it.
 const POINTS_A_DECADE: f64 = 10.0;
 
+/// What a chart shows of a benchmark that reports several distributions: the first of these, or the first one reported.
+const LATENCIES: [MetricKey; 3] = [MetricKey::ResponseTime, MetricKey::Lateness, MetricKey::Submission];
+
 /// A benchmark, and its distributions of times.
 type BenchmarkLatencies<'a> = (&'a BenchmarkView<'a>, Vec<Distribution>);
 
-/// One figure for each placement and for each latency that mechanisms tell first of all; the others are in its data.
+/// One figure for each placement and for each of the [`LATENCIES`]; the other distributions are in its data.
 pub(in crate::report) fn latencies(input: ChartInput) -> Vec<Figure> {
     let benchmarks = input.apart_from_curves();
     let all: Vec<BenchmarkLatencies> =
@@ -88,7 +91,7 @@ fn tail(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSer
     })
 }
 
-/// Those that hold any value.
+/// Those that hold any value, the one that a chart shows first.
 fn distributions(benchmark: &BenchmarkView) -> Vec<Distribution> {
     let times = |metric| match metric {
         Metric::Distribution(pooled) if pooled.quantity == Quantity::Nanoseconds && pooled.values.count() > 0 => {
@@ -96,7 +99,9 @@ fn distributions(benchmark: &BenchmarkView) -> Vec<Distribution> {
         }
         _ => None,
     };
-    pooled_rounds(&benchmark.rounds).into_iter().filter_map(times).collect()
+    let mut found: Vec<Distribution> = pooled_rounds(&benchmark.rounds).into_iter().filter_map(times).collect();
+    found.sort_by_key(|distribution| LATENCIES.iter().position(|key| *key == distribution.of).unwrap_or(usize::MAX));
+    found
 }
 
 fn figure(input: ChartInput, of: &MetricKey, placement: Placement, together: &[&BenchmarkLatencies]) -> Figure {
