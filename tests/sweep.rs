@@ -128,7 +128,7 @@ fn what_does_not_fit_is_told_beforehand_with_every_limit() {
     assert!(told.starts_with("needs 5000000 tasks at once; here: RLIMIT_NOFILE (soft) is 64 and 100000"), "{told}");
     assert!(told.contains("fs.nr_open is ") && told.contains("raise it with: "), "{told}");
     let said = text(&output.stderr);
-    assert!(said.contains("tasks fit as it is") && said.contains("left out: needs 5000000"), "{said}");
+    assert!(said.contains("tasks fit with the present limits") && said.contains("left out: needs 5000000"), "{said}");
 }
 
 #[test]
