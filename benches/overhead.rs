@@ -145,7 +145,7 @@ impl Comparison {
         let mut session = Session::open(benchmark, None)?;
         let (ask, asked) = channel();
         let (tell, told) = channel();
-        let (cpu, by_hand) = (benchmark.assignment.in_order()[0], self.by_hand);
+        let (cpu, by_hand) = (benchmark.setting.cpus[0], self.by_hand);
         let hand = spawn(move || {
             core_affinity::set_for_current(core_affinity::CoreId { id: cpu.0 });
             by_hand(asked, tell);

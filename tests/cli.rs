@@ -65,6 +65,38 @@ fn list_takes_the_ids_of_benchmarks_too() {
 }
 
 #[test]
+fn several_filters_name_more_and_an_exclusion_leaves_out() {
+    let groups = |arguments: &[&str]| -> Vec<String> {
+        let json = fine(&[&["list", "--json"], arguments].concat());
+        let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_string();
+        let mut groups: Vec<String> = json.lines().map(|line| id(line).split('/').next().unwrap().into()).collect();
+        groups.sort();
+        groups.dedup();
+        groups
+    };
+    assert_eq!(groups(&["^file/", "^footprint/"]), ["file", "footprint"]);
+    let all = groups(&[]);
+    let rest: Vec<String> = all.iter().filter(|group| *group != "footprint").cloned().collect();
+    assert!(rest.len() + 1 == all.len() && groups(&["--exclude", "footprint"]) == rest, "all but footprint: {all:?}");
+    assert_eq!(groups(&["--exclude", "^[^f]", "--exclude", "^fo"]), ["fairness", "file"]);
+}
+
+#[test]
+fn an_exclusion_that_leaves_nothing_is_told_with_the_filter() {
+    for verb in ["list", "audit", "run"] {
+        let told = refused(&[verb, "^handoff/pipe/", "--exclude", "pipe"]);
+        let said = "no benchmark's id matches `^handoff/pipe/` and is left by --exclude `pipe`; ";
+        assert!(told.contains(said), "{told}");
+    }
+    let sweep = refused(&["sweep", "--mechanism", "brigade/one_thread", "--tasks", "2", "--exclude", "tasks"]);
+    assert!(sweep.ends_with("ids read brigade/thread/same-cpu") && sweep.contains("--exclude `tasks`"), "{sweep}");
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/three-rounds");
+    let runs = runs.to_str().unwrap();
+    let compared = refused(&["compare", runs, runs, "--exclude", "."]);
+    assert!(compared.ends_with("measured in both and that --exclude leaves"), "{compared}");
+}
+
+#[test]
 fn list_tells_what_can_be_set() {
     let one = fine(&["list", "^brigade/one_thread$"]);
     // Everything but the last lines, which are this machine's.

@@ -45,7 +45,7 @@ fn benchmarks(floor: &mut Floor) -> Vec<Benchmark> {
         let PlannedBenchmark::Ready(benchmark) = planned else { continue };
         let settings = settings(descriptor);
         let few = if seen.insert(descriptor.id) { settings.len() } else { 1 };
-        let set = |parameters| Benchmark { parameters, ..benchmark.clone() };
+        let set = |parameters| benchmark.with_parameters(parameters);
         benchmarks.extend(settings.into_iter().take(few).map(set));
     }
     benchmarks
@@ -239,7 +239,7 @@ fn every_word_can_be_set_up_with_the_default_number_of_tasks() {
             Domain::Number { .. } => None,
         });
         for (parameter, value) in words.flatten() {
-            let set = Benchmark { parameters: defaults.clone().with(parameter, value), ..benchmark.clone() };
+            let set = benchmark.with_parameters(defaults.clone().with(parameter, value));
             let done = set.start_within(timeout()).and_then(|mut driver| {
                 driver.run(set.whole_laps(1))?;
                 driver.stop()
@@ -325,7 +325,7 @@ fn differences(benchmark: &Benchmark, record: &AuditRecord) -> String {
 
 /// What the record shows as expected must be what the descriptor says of the benchmark's own placement.
 fn expected_of_another_placement(benchmark: &Benchmark, record: &AuditRecord) -> Option<String> {
-    let own = (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.assignment.placement());
+    let own = (benchmark.descriptor().expects)(&benchmark.setting.parameters, benchmark.setting.placement);
     let bounds = [("voluntary switches", own.voluntary), ("switches", own.switches), ("wakeups", own.wakeups)];
     let named = own.calls.iter().map(|(name, bound)| (name.as_str(), *bound));
     let other = bounds.into_iter().chain(named).find_map(|(what, bound)| {
@@ -337,7 +337,7 @@ fn expected_of_another_placement(benchmark: &Benchmark, record: &AuditRecord) ->
 
 /// Prints what could not be checked, and tells the floor whether calls and switches were.
 fn tell(benchmark: &Benchmark, record: &AuditRecord, floor: &mut Floor) {
-    let setting = setting(benchmark.descriptor(), &benchmark.parameters);
+    let setting = setting(benchmark.descriptor(), &benchmark.setting.parameters);
     for not in &record.unchecked {
         println!("{}: not checked: {}: {}; {}", benchmark.id(), not.what, not.reason, not.remedy);
     }

@@ -248,7 +248,7 @@ fn benchmarks() -> Vec<Benchmark> {
         let another = benchmarks.last().is_none_or(|last| last.descriptor().id != benchmark.descriptor().id);
         if another && benchmark.mechanism.probe().is_ok() {
             let each = settings(benchmark.descriptor()).into_iter();
-            benchmarks.extend(each.map(|parameters| Benchmark { parameters, ..benchmark.clone() }));
+            benchmarks.extend(each.map(|parameters| benchmark.with_parameters(parameters)));
         }
     }
     benchmarks
@@ -306,9 +306,9 @@ fn fail_each_step(benchmark: &Benchmark) -> Vec<String> {
 /// workers make sure beforehand that there can be as many threads (src/mechanism/workers.rs), which is what fails
 /// instead; the calls behind that are tokio's.
 fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
-    let workers = match benchmark.parameters.iter().find(|(name, _)| *name == "workers") {
+    let workers = match benchmark.setting.parameters.iter().find(|(name, _)| *name == "workers") {
         Some((_, Value::Number(workers))) if *workers > 0 => *workers,
-        Some(_) => benchmark.assignment.cpus().len() as u64,
+        Some(_) => benchmark.setting.cpus.len() as u64,
         None => 2,
     };
     let creates = [libc::SYS_clone, libc::SYS_clone3].contains(&(step.call as libc::c_long));

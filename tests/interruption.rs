@@ -39,7 +39,7 @@ fn instances_are_given_up_on() {
             continue;
         }
         let parameters = settings(benchmark.descriptor()).swap_remove(0);
-        let benchmark = Benchmark { parameters, ..benchmark };
+        let benchmark = benchmark.with_parameters(parameters);
         let ops = ops_that_take(LONG, &benchmark);
         let before = Belongings::now();
         let outcome = benchmark.start_within(IMPATIENCE).and_then(|mut driver| driver.run(ops).map(drop));

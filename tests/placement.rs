@@ -21,11 +21,11 @@ use nix::unistd::Pid;
 use patience::timeout;
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
-use switchcost::mechanism::{CpuAssignment, Tasks};
+use switchcost::mechanism::Tasks;
 use switchcost::sys::affinity::allowed_cpus;
 use switchcost::sys::ptrace::{SyscallEntry, TraceEvent, Tracee};
 use switchcost::sys::{mark, sched};
-use switchcost::terms::{Class, Parameters, Placement, Policy};
+use switchcost::terms::{Class, Parameters, Placement, Policy, Setting};
 use switchcost::units::CpuId;
 use trial::{TOKIO_WORKERS, settings};
 
@@ -40,13 +40,16 @@ fn benchmarks(cpus: [CpuId; 2]) -> Vec<Benchmark> {
             continue;
         }
         let policy = Policy { class: Class::Batch, slice_us: None };
-        let of = |parameters: Parameters, assignment| Benchmark { parameters, assignment, policy, ..benchmark.clone() };
+        let of = |parameters: Parameters, placement, cpus: &[CpuId]| {
+            let setting = Setting { policy, ..Setting::new(placement, cpus.to_vec(), parameters) };
+            Benchmark { setting, ..benchmark.clone() }
+        };
         let is_one_thread = |parameters: &Parameters| benchmark.mechanism.tasks(parameters) == Tasks::OneThread;
         let (alone, several): (Vec<_>, Vec<_>) = settings(benchmark.descriptor()).into_iter().partition(is_one_thread);
         // First, since may's scheduler keeps for good the one worker that most of its benchmarks have.
-        let on_last = |parameters| of(parameters, CpuAssignment::in_turn(Placement::SameCpu, &cpus[1..]));
+        let on_last = |parameters| of(parameters, Placement::SameCpu, &cpus[1..]);
         benchmarks.extend(alone.into_iter().take(1).map(on_last));
-        let in_two = |parameters| of(parameters, CpuAssignment::in_turn(Placement::OnePerCpu, &cpus));
+        let in_two = |parameters| of(parameters, Placement::OnePerCpu, &cpus);
         benchmarks.extend(several.into_iter().map(in_two));
     }
     benchmarks
@@ -104,8 +107,8 @@ fn every_task_is_in_its_seat() {
             continue;
         }
         checked += 1;
-        in_two += usize::from(benchmark.assignment.masks() == 2);
-        let id = format!("{} ({:?})", benchmark.id(), benchmark.parameters);
+        in_two += usize::from(benchmark.assignment().masks() == 2);
+        let id = format!("{} ({:?})", benchmark.id(), benchmark.setting.parameters);
         wrong.extend(differences(benchmark, &tasks).into_iter().map(|what| format!("{id}: {what}")));
     }
     println!("{checked} benchmarks were watched, {in_two} of them on two CPUs");
@@ -114,7 +117,7 @@ fn every_task_is_in_its_seat() {
 }
 
 fn differences(benchmark: &Benchmark, tasks: &BTreeMap<Pid, Task>) -> Vec<String> {
-    let assignment = &benchmark.assignment;
+    let assignment = benchmark.assignment();
     let mut wrong = Vec::new();
     let mut used = BTreeSet::new();
     let driver = tasks.values().filter(|task| task.number() == Some(0)).min_by_key(|task| task.order);
@@ -133,7 +136,7 @@ fn differences(benchmark: &Benchmark, tasks: &BTreeMap<Pid, Task>) -> Vec<String
             wrong.push(format!("{task:?} of {assignment}"));
         }
         if task.policy != libc::SCHED_BATCH as u32 && !(has_neighbours(benchmark) && task.order != driver.order) {
-            wrong.push(format!("{task:?} is not scheduled by {}", benchmark.policy.class));
+            wrong.push(format!("{task:?} is not scheduled by {}", benchmark.setting.policy.class));
         }
         used.extend(cpu_mask);
     }
@@ -154,7 +157,7 @@ fn is_numbered_by_its_library(benchmark: &Benchmark) -> bool {
 
 /// Background load is scheduled fairly under every policy of the instance (`src/mechanism/background_load.rs`).
 fn has_neighbours(benchmark: &Benchmark) -> bool {
-    benchmark.descriptor().parameter("load").is_some() && benchmark.parameters.word("load") == "busy"
+    benchmark.descriptor().parameter("load").is_some() && benchmark.setting.parameters.word("load") == "busy"
 }
 
 /// Watches a process of this program that runs every benchmark once. On a thread of its own: ptrace(2) knows tracers by

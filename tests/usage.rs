@@ -5,13 +5,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::unistd::{SysconfVar, sysconf};
-use switchcost::crew::{Batch, CpuAssignment, Crew, Failure, Operation};
+use switchcost::crew::{Batch, Crew, Failure, Operation};
 use switchcost::harness::{Benchmark, Session};
 use switchcost::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
 use switchcost::pmu::EventSet;
 use switchcost::sys::affinity::allowed_cpus;
 use switchcost::sys::memory::ResidentBytes;
-use switchcost::terms::{Idle, Parameters, Placement, Policy, Unit};
+use switchcost::terms::{Parameters, Placement, Setting, Unit};
 
 /// Pages that a batch of the bare instance touches for the first time.
 const PAGES: u64 = 256;
@@ -57,10 +57,7 @@ impl Mechanism for Faults {
 fn usage_is_that_of_the_batch_of_the_bare_instance() {
     let benchmark = Benchmark {
         mechanism: &Faults,
-        parameters: DESCRIPTOR.defaults(),
-        assignment: CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap()),
-        idle: Idle::Default,
-        policy: Policy::default(),
+        setting: Setting::new(Placement::Unpinned, allowed_cpus().unwrap(), DESCRIPTOR.defaults()),
     };
     let mut session = Session::open(&benchmark, Some(&EventSet::default())).unwrap();
     for sample in 0..9 {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::FAILED;
-use super::options::{Filter, SettingArgs};
+use super::filter::FilterArgs;
+use super::options::SettingArgs;
 use super::progress::Steps;
 use crate::harness::{Auditor, PlannedBenchmark, plan};
 use crate::record::AuditRecord;
@@ -15,8 +16,8 @@ use crate::terms::Unsupported;
 /// Check that mechanisms make the system calls, switches and wakeups that they say they make
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
-    /// Only ids that match this regular expression
-    filter: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     what: SettingArgs,
     /// Print JSON, one object per line
@@ -34,7 +35,7 @@ impl AuditArgs {
         for (step, planned) in planned.into_iter().enumerate() {
             let unsupported = match &planned {
                 PlannedBenchmark::Unsupported { reason, .. } => Some(reason.clone()),
-                PlannedBenchmark::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.parameters).err(),
+                PlannedBenchmark::Ready(benchmark) => benchmark.mechanism.supports(&benchmark.setting.parameters).err(),
             };
             if let Some(reason) = unsupported {
                 self.print(&planned.id(), Err(&reason), &mut out)?;
@@ -58,7 +59,7 @@ impl AuditArgs {
 
     /// What is audited.
     pub(super) fn planned(&self) -> anyhow::Result<Vec<PlannedBenchmark>> {
-        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let filter = self.filter.filter()?;
         let choice = self.what.choice()?;
         let planned = plan(&choice, |id| filter.matches(id))?;
         filter.must_leave_something(&choice, &planned)?;

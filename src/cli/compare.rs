@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::filter::{ExcludeArgs, Filter};
 use super::options::{SettingArgs, UsageError};
 use super::paired::{ComparisonInput, PairedRun, SideArgs};
 use super::run::{MeasureArgs, profiles};
@@ -32,9 +33,11 @@ enum OutputFormat {
                         switchcost compare --paired --b idle=poll handoff/      two settings, measured now\n\
                         switchcost compare --paired --b-program ./switchcost-new handoff/pipe")]
 pub(super) struct CompareArgs {
-    /// The runs' folders or records; with --paired a filter
+    /// The runs' folders or records; with --paired filters, of which an id has to match one
     #[arg(value_name = "RUN|FILTER")]
     runs: Vec<PathBuf>,
+    #[command(flatten)]
+    excluded: ExcludeArgs,
     /// Differences smaller than this do not matter
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%")]
     smallest_effect: f64,
@@ -61,7 +64,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Continue a paired comparison
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile", "runs"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["paired", "out", "profile", "runs", "exclude"])]
     pub(super) resume: Option<PathBuf>,
 }
 
@@ -86,9 +89,9 @@ impl CompareArgs {
         }
         if comparison.rows.is_empty() && !single {
             let names = comparison.runs.join(" and ");
-            return Err(
-                UsageError::Unknown(format!("{names} have no benchmark in common that was measured in both")).into()
-            );
+            let left = if self.excluded.exclude.is_empty() { "" } else { " and that --exclude leaves" };
+            let text = format!("{names} have no benchmark in common that was measured in both{left}");
+            return Err(UsageError::Unknown(text).into());
         }
         self.write(&comparison, &runs, out)?;
         let regressed = self.fail_on_regression.is_some_and(|share| comparison.regressions(share).next().is_some());
@@ -130,14 +133,23 @@ impl CompareArgs {
             let text = "compare needs two runs or more: `switchcost compare A B`, or --paired to measure two settings";
             return Err(UsageError::Unknown(text.into()).into());
         }
-        self.runs.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
+        let filter = Filter::new(&[], false, &self.excluded)?;
+        let read = |path: &PathBuf| {
+            let mut run = read(path)?;
+            run.benchmarks.retain(|line| filter.matches(&line.id));
+            Ok((path.display().to_string(), run))
+        };
+        self.runs.iter().map(read).collect()
+    }
+
+    /// Which benchmarks a paired comparison measures.
+    fn filter(&self) -> Result<Filter, UsageError> {
+        let filters: Vec<String> = self.runs.iter().map(|filter| filter.to_string_lossy().into_owned()).collect();
+        Filter::new(&filters, false, &self.excluded)
     }
 
     /// What the options of a paired comparison come to.
     pub(super) fn start(&self) -> anyhow::Result<Start> {
-        if self.runs.len() > 1 {
-            return Err(UsageError::Unknown("--paired takes one filter, not several".into()).into());
-        }
         match &self.resume {
             Some(folder) => {
                 self.how.refuse_with_resume(&self.what)?;
@@ -148,7 +160,7 @@ impl CompareArgs {
                 &self.what,
                 &self.how,
                 self.profile.as_deref().unwrap_or("default"),
-                self.runs.first().map(|filter| filter.to_string_lossy()).as_deref(),
+                &self.filter()?,
                 self.out.clone(),
             ),
         }

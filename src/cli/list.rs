@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::options::{Filter, UsageError};
+use super::filter::FilterArgs;
 use crate::mechanism::{GROUPS, Mechanism, registry};
 use crate::terms::Domain;
 
 /// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
 #[derive(Debug, Args)]
+#[command(after_help = "A filter is searched in the mechanism's id, with and without each placement.")]
 pub(super) struct ListArgs {
-    /// Only mechanisms whose id, with or without a placement, matches this regular expression
-    filter: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
@@ -26,14 +27,15 @@ impl ListArgs {
     }
 
     pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let filter = self.filter.filter()?;
         let named = |mechanism: &&dyn Mechanism| {
             let descriptor = mechanism.descriptor();
-            filter.matches(descriptor.id) || filter.matches_in_a_placement(descriptor)
+            let named = filter.matches(descriptor.id) || filter.matches_in_a_placement(descriptor);
+            named && !filter.excludes(descriptor.id)
         };
         let wanted: Vec<_> = registry().iter().copied().filter(named).collect();
         if wanted.is_empty() {
-            return Err(UsageError::NoMatch(self.filter.clone().unwrap_or_default()).into());
+            return Err(filter.names_nothing().into());
         }
         if self.json {
             for mechanism in wanted {

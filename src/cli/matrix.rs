@@ -9,18 +9,17 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::options::{SettingArgs, UsageError, meant};
+use super::options::{SettingArgs, UsageError, cpus, meant};
 use super::run_session::{check_same, host_line};
 use super::{FAILED, folder};
 use crate::harness::rounds::{PlanLock, Signals, lock_run};
-use crate::harness::{MatrixSampling, matrix, pairs};
+use crate::harness::{MatrixSampling, matrix, pairs, usable_cpus};
 use crate::host::Root;
 use crate::mechanism::{Mechanism, find};
 use crate::record::{BenchmarkLine, Build, Line, Outcome, RecordError, RecordWriter, Run, read};
 use crate::report::{ReportFile, pairs_files, pairs_tables, summarize};
-use crate::sys::affinity::allowed_cpus;
 use crate::terms::{Host, Placement};
-use crate::units::{CpuId, Nanos, cpu_list, parse_cpu_list};
+use crate::units::{CpuId, Nanos, cpu_list};
 
 /// Measure the handoff between every pair of CPUs, as numbers and as a heat map
 #[derive(Debug, Args)]
@@ -32,7 +31,8 @@ pub(super) struct MatrixArgs {
     /// The handoff: spin, futex, pipe, or any other that `switchcost list handoff/` prints
     #[arg(long, value_name = "NAME", default_value = "spin")]
     mechanism: String,
-    /// Only these CPUs, as 0-3,8 (default: all that this process may use)
+    /// Use these CPUs alone, as 0-3,8: also those that taskset or isolcpus leaves out, if the kernel grants them
+    /// (default: those of this process's mask)
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
     /// Measure each pair in both orders; the CPU named first is the one that begins
@@ -143,20 +143,8 @@ impl MatrixArgs {
     }
 
     fn cpus(&self) -> anyhow::Result<Vec<CpuId>> {
-        let allowed = allowed_cpus()?;
-        let Some(list) = &self.cpus else { return Ok(allowed) };
-        let chosen = parse_cpu_list(list).filter(|cpus| !cpus.is_empty());
-        let mut chosen =
-            chosen.ok_or_else(|| UsageError::Unknown(format!("`{list}` is no list of CPUs, such as 0-3,8")))?;
-        chosen.sort_unstable();
-        chosen.dedup();
-        match chosen.iter().find(|cpu| !allowed.contains(cpu)) {
-            None => Ok(chosen),
-            Some(cpu) => {
-                let allowed = cpu_list(&allowed);
-                Err(UsageError::Unknown(format!("CPU {cpu} is not one that this process may use: {allowed}")).into())
-            }
-        }
+        let chosen = self.cpus.as_deref().map_or(Ok(Vec::new()), cpus)?;
+        Ok(usable_cpus(&chosen)?)
     }
 
     fn sampling(&self) -> Result<MatrixSampling, UsageError> {

@@ -2,7 +2,9 @@
 
 mod audit;
 pub mod bench;
+mod bench_options;
 mod compare;
+mod filter;
 mod folder;
 mod host;
 mod limits;
@@ -93,11 +95,7 @@ fn tell(told: &clap::Error) -> ExitCode {
         let _ = told.print();
         return if told.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
     }
-    let text = told.to_string();
-    let parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    let said = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
-    let said = said.collect::<Vec<_>>().join("; ");
-    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    let said = options::in_one_line(told);
     let verb = std::env::args().nth(1).filter(|verb| Arguments::command().find_subcommand(verb).is_some());
     let help = verb.map_or_else(|| "switchcost --help".into(), |verb| format!("switchcost {verb} --help"));
     eprintln!("switchcost: {said}; `{help}` shows what there is");

@@ -1,20 +1,19 @@
-//! Options that several front doors share, and the errors of whoever gives them.
+//! Options that several verbs and `cargo bench` share, and the errors of a wrong command line.
 
 use clap::Args;
-use regex::Regex;
+use serde::{Deserialize, Serialize};
 
-use crate::harness::{Choice, PlannedBenchmark};
-use crate::mechanism::{Descriptor, registry};
+use crate::harness::Choice;
+use crate::mechanism::registry;
 use crate::pmu::{Event, EventSet, PmuError};
 use crate::terms::{Class, Idle, Placement, Policy};
+use crate::units::{CpuId, parse_cpu_list};
 
 /// Bad usage: one line with the remedy, exit status 2.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// A filter that names nothing.
-    #[error(
-        "no benchmark's id matches `{0}`; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu"
-    )]
+    /// Filters and exclusions that together name nothing.
+    #[error("no benchmark's id {0}; `switchcost list` prints the mechanisms, ids read brigade/thread/same-cpu")]
     NoMatch(String),
     /// A filter that is no regular expression.
     #[error("`{filter}` is no regular expression: {reason}")]
@@ -35,8 +34,8 @@ pub enum UsageError {
     NoValue(String),
 }
 
-/// What to measure, and how.
-#[derive(Debug, Clone, Default, PartialEq, Args, serde::Serialize, serde::Deserialize)]
+/// The setting that mechanisms are measured in.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub(super) struct SettingArgs {
     /// Sets a parameter of every mechanism that has it; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
@@ -44,6 +43,10 @@ pub(super) struct SettingArgs {
     /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu)
     #[arg(long, value_name = "LIST")]
     pub(super) placement: Option<String>,
+    /// Use these CPUs alone, as 0-3,8: also those that taskset or isolcpus leaves out, if the kernel grants them.
+    /// Placements are formed among them in rising order; same-cpu is the first, unpinned anywhere on these
+    #[arg(long, value_name = "LIST")]
+    pub(super) cpus: Option<String>,
     /// What idle CPUs do: default, poll (holds /dev/cpu_dma_latency at 0), or spinner (a SCHED_IDLE process on each
     /// CPU)
     #[arg(long, value_name = "MODE")]
@@ -77,7 +80,8 @@ impl SettingArgs {
         let placements = self.placement.as_deref().map_or(Ok(Vec::new()), |list| {
             list.split(',').map(|word| word.trim().parse::<Placement>().map_err(|error| unknown(&error))).collect()
         })?;
-        Ok(Choice { parameters, placements, idle, policy })
+        let cpus = self.cpus.as_deref().map_or(Ok(Vec::new()), cpus)?;
+        Ok(Choice { parameters, placements, cpus, idle, policy })
     }
 
     /// `--set policy=fifo` and `--set slice_us=100` are what the ids suggest.
@@ -106,6 +110,37 @@ impl SettingArgs {
     }
 }
 
+/// What is taken besides the time.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub(super) struct CountingArgs {
+    /// Count these events too, by perf's names
+    #[arg(long, value_name = "LIST")]
+    pub(super) events: Option<String>,
+    /// Take no counted samples
+    #[arg(long)]
+    pub(super) no_counters: bool,
+    /// Leave the audit out; the record says so
+    #[arg(long)]
+    pub(super) no_audit: bool,
+}
+
+/// Reads a CPU list: each once, in rising order.
+pub(super) fn cpus(list: &str) -> Result<Vec<CpuId>, UsageError> {
+    let listed = parse_cpu_list(list).filter(|cpus| !cpus.is_empty());
+    let mut cpus = listed.ok_or_else(|| UsageError::Unknown(format!("`{list}` is no list of CPUs, such as 0-3,8")))?;
+    cpus.sort_unstable();
+    Ok(cpus)
+}
+
+/// What clap says of a wrong command line, in one line.
+pub(super) fn in_one_line(told: &clap::Error) -> String {
+    let text = told.to_string();
+    let parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let said = said.collect::<Vec<_>>().join("; ");
+    said.strip_prefix("error: ").map_or(said.clone(), Into::into)
+}
+
 /// `, did you mean X?` for the mechanism whose id is nearly `given`.
 pub(super) fn meant(given: &str) -> String {
     // A third of the letters wrong is where suggestions stop looking like the word that was meant.
@@ -120,103 +155,6 @@ pub(super) fn event_set(events: Option<&str>) -> Result<EventSet, UsageError> {
     let parse = |list: &str| Event::parse_list(list).map_err(|error: PmuError| UsageError::Unknown(error.to_string()));
     let extra = events.map_or(Ok(Vec::new()), parse)?;
     Ok(EventSet::default().with_events(&extra))
-}
-
-/// Which ids a filter means: a regular expression anywhere in the id, as Criterion's filters are.
-#[derive(Debug, Clone)]
-pub(super) enum Filter {
-    /// Every id.
-    All,
-    /// Ids that match.
-    Pattern(Regex),
-    /// The one id.
-    Exact(String),
-}
-
-impl Filter {
-    /// Reads a filter.
-    pub(super) fn new(filter: Option<&str>, exact: bool) -> Result<Self, UsageError> {
-        Ok(match filter {
-            None => Self::All,
-            Some(id) if exact => Self::Exact(id.into()),
-            Some(pattern) => {
-                let bad = |error: regex::Error| {
-                    let told = error.to_string();
-                    // Lines before the last one draw the pattern.
-                    let reason = told.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").into();
-                    UsageError::BadFilter { filter: pattern.into(), reason }
-                };
-                Self::Pattern(Regex::new(pattern).map_err(bad)?)
-            }
-        })
-    }
-
-    /// Whether `id` is meant.
-    pub(super) fn matches(&self, id: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Pattern(pattern) => pattern.is_match(id),
-            Self::Exact(exact) => exact == id,
-        }
-    }
-
-    /// Whether a benchmark of this mechanism is meant, in a placement that this machine has or another.
-    pub(super) fn matches_in_a_placement(&self, descriptor: &Descriptor) -> bool {
-        let matches = |placement| self.matches(&format!("{}/{placement}", descriptor.id));
-        Placement::ALL.into_iter().any(|placement| descriptor.fits(placement) && matches(placement))
-    }
-
-    /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
-    /// parameter of none of it: an option that does nothing was meant to do something.
-    pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
-        self.must_name_something(&planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>())?;
-        if planned.is_empty() {
-            let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
-            let reason = match (placements.as_slice(), choice.parameters.first()) {
-                ([], None) => "this machine has no such placement (`switchcost host` shows its CPUs)".into(),
-                ([], Some((name, value))) => {
-                    format!(
-                        "none is left with {name}={value}, which stands at the end of ids: was there a `$` before it?"
-                    )
-                }
-                _ => format!("with placement {} nothing of it is left", placements.join(", ")),
-            };
-            return Err(UsageError::Unknown(format!("{self} names benchmarks, but {reason}")));
-        }
-        let taken =
-            |name: &str| planned.iter().any(|planned| planned.mechanism().descriptor().parameter(name).is_some());
-        match choice.parameters.iter().find(|(name, _)| !taken(name)) {
-            None => Ok(()),
-            Some((name, _)) => Err(UsageError::Unknown(format!(
-                "nothing that {self} names has a parameter `{name}`; `switchcost list MECHANISM` shows those it has"
-            ))),
-        }
-    }
-
-    /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
-    ///
-    /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
-    fn must_name_something(&self, planned: &[String]) -> Result<(), UsageError> {
-        let elsewhere = || registry().iter().any(|mechanism| self.matches_in_a_placement(mechanism.descriptor()));
-        if planned.iter().any(|id| self.matches(id)) || elsewhere() {
-            return Ok(());
-        }
-        Err(UsageError::NoMatch(match self {
-            Self::All => String::new(),
-            Self::Pattern(pattern) => pattern.to_string(),
-            Self::Exact(exact) => exact.clone(),
-        }))
-    }
-}
-
-impl std::fmt::Display for Filter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::All => f.write_str("the catalogue"),
-            Self::Pattern(pattern) => write!(f, "`{pattern}`"),
-            Self::Exact(exact) => write!(f, "`{exact}`"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -238,10 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn cpus_are_read_as_the_kernel_writes_them_and_sorted() {
+        assert_eq!(cpus("8,0-2,1").unwrap(), [0, 1, 2, 8].map(CpuId));
+        for wrong in ["x", "", "1-0", "0,", "-1"] {
+            let told = cpus(wrong).unwrap_err().to_string();
+            assert_eq!(told, format!("`{wrong}` is no list of CPUs, such as 0-3,8"));
+        }
+    }
+
+    #[test]
     fn a_policy_that_cannot_be_is_bad_usage() {
         assert!(what(&[], Some("realtime"), None).is_err());
         assert!(what(&[], Some("fifo"), Some(300)).is_err(), "real-time policies have no slice");
         assert!(what(&[], None, Some(50)).is_err(), "shorter than any");
         assert!(what(&["slice_us=soon"], None, None).is_err());
+    }
+
+    #[test]
+    fn an_unknown_event_is_bad_usage() {
+        let error = event_set(Some("cache-mises")).unwrap_err().to_string();
+        assert!(error.contains("cache-mises") && error.lines().count() == 1, "{error}");
+        assert!(event_set(Some("cache-misses,page-faults")).is_ok());
     }
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filter::Filter;
 use super::folder;
-use super::options::{Filter, SettingArgs, UsageError};
+use super::options::{SettingArgs, UsageError};
 use super::run::{MeasureArgs, has_failures, tell};
 use super::run_session::{RunSession, Start, absolute};
 use crate::compare::Matching;
@@ -22,7 +23,7 @@ const ROUNDS: u32 = 9;
 /// What the sides differ in.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct SideArgs {
-    /// What one side sets: idle, placement and parameters, as in tasks=64,idle=poll
+    /// What one side sets: idle, placement, cpus and parameters, as in tasks=64,idle=poll,cpus=0-3
     #[arg(long, value_name = "SETTINGS")]
     a: Option<String>,
     /// What the other side sets
@@ -61,12 +62,11 @@ impl PairedRun {
         what: &SettingArgs,
         how: &MeasureArgs,
         profile: &str,
-        filter: Option<&str>,
+        filter: &Filter,
         out: Option<PathBuf>,
     ) -> anyhow::Result<Start> {
-        let profile = Profile::named(profile)?;
-        let filter = Filter::new(filter, false)?;
         let both = what.choice()?;
+        let profile = Profile::named(profile, &both.cpus)?;
         let choices = [&sides.a, &sides.b].map(|side| side.as_deref().map_or(Ok(Choice::default()), settings));
         let [a, b] = choices;
         let (a, b) = (both.overruled_by(&a?), both.overruled_by(&b?));
@@ -77,15 +77,19 @@ impl PairedRun {
         // What the other side sets must be a parameter of the same mechanisms; its ids differ.
         filter.must_leave_something(&b, &first)?;
         // Of the same mechanisms: what the other side sets may be out of range for others.
-        let asked_for = |id: &str| first.iter().any(|planned| is_of(id, planned.mechanism().descriptor().id));
+        let asked_for = |id: &str| {
+            !filter.excludes(id) && first.iter().any(|planned| is_of(id, planned.mechanism().descriptor().id))
+        };
         let second = profile.plan(&b, asked_for)?;
         let second: BTreeMap<String, &PlannedBenchmark> =
             second.iter().map(|planned| (key(planned, across), planned)).collect();
         let mut plan = how.run_plan(&profile.with_rounds(profile.rounds.max(ROUNDS)))?;
         plan.interleaved = !sides.no_turns;
-        for (number, planned) in first.iter().enumerate() {
-            if let Some(other) = second.get(&key(planned, across)) {
-                add(&mut plan, number, [planned, other]);
+        for planned in &first {
+            match (planned, second.get(&key(planned, across))) {
+                (PlannedBenchmark::Ready(a), Some(PlannedBenchmark::Ready(b))) => plan.add_pair([a, b]),
+                (_, Some(other)) => [planned, other].into_iter().for_each(foretell),
+                (_, None) => {}
             }
         }
         if plan.entries.is_empty() {
@@ -129,10 +133,15 @@ impl PairedRun {
 /// `tasks=64,idle=poll,placement=same-cpu`.
 fn settings(text: &str) -> Result<Choice, UsageError> {
     let mut what = SettingArgs::default();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        match pair.strip_prefix("placement=") {
-            Some(placement) => what.placement = Some(placement.into()),
-            None => what.set.push(pair.into()),
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).collect::<Vec<_>>();
+    // A list of CPUs has commas of its own: `cpus=0,2,idle=poll`.
+    for pair in pairs.chunk_by(|_, next| next.starts_with(|digit: char| digit.is_ascii_digit()) && !next.contains('='))
+    {
+        let pair = pair.join(",");
+        match pair.split_once('=') {
+            Some(("placement", placement)) => what.placement = Some(placement.into()),
+            Some(("cpus", cpus)) => what.cpus = Some(cpus.into()),
+            _ => what.set.push(pair),
         }
     }
     what.choice()
@@ -147,18 +156,10 @@ fn key(planned: &PlannedBenchmark, across: bool) -> String {
     if across { mechanism.into() } else { format!("{mechanism}/{}", planned.setting().placement) }
 }
 
-fn add(plan: &mut RunPlan, pair: usize, sides: [&PlannedBenchmark; 2]) {
-    let mut entries = Vec::new();
-    for (side, planned) in sides.into_iter().enumerate() {
-        match planned {
-            PlannedBenchmark::Ready(benchmark) => {
-                entries.push(PlanEntry { side, ..PlanEntry::single(pair, benchmark) })
-            }
-            PlannedBenchmark::Unsupported { id, reason, .. } => eprintln!("{id}: left out: {reason}"),
-        }
-    }
-    if entries.len() == 2 {
-        plan.entries.append(&mut entries);
+/// Says why a pair is left out.
+fn foretell(side: &PlannedBenchmark) {
+    if let PlannedBenchmark::Unsupported { reason, .. } = side {
+        eprintln!("{}: left out: {reason}", side.id());
     }
 }
 

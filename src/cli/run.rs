@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::options::{Filter, SettingArgs, UsageError, event_set};
-use super::run_session::{RunSession, Start, fresh_seed, positive_share};
+use super::filter::FilterArgs;
+use super::options::{CountingArgs, SettingArgs, UsageError, event_set};
+use super::run_session::{RunSession, Start, positive_share};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Conclusion, PlanEntry, Profile, Programs, RunPlan, RunPlanError, duration};
-use crate::harness::{PlannedBenchmark, now_ms};
+use crate::harness::rounds::{Conclusion, Profile, RunPlan, RunPlanError, duration};
 use crate::host::Root;
-use crate::record::{BenchmarkLine, Outcome, SCHEMA};
+use crate::record::{BenchmarkLine, Outcome};
 use crate::terms::Host;
 
 /// Measure benchmarks in several rounds, each benchmark of each round in a fresh process, in random order
@@ -21,8 +21,8 @@ use crate::terms::Host;
 #[command(after_help = "Ctrl-C waits for the running benchmark, records it and prints the results so far; --resume \
                         continues.")]
 pub(super) struct RunArgs {
-    /// Only ids that match this regular expression
-    filter: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     what: SettingArgs,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Continue a run: this one, or the newest
-    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "out", "profile"])]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "exclude", "out", "profile"])]
     resume: Option<Option<PathBuf>>,
 }
 
@@ -52,15 +52,8 @@ pub(super) struct MeasureArgs {
     /// Repeat a measurement, up to three times, during which other programs ran or the CPU was slow
     #[arg(long)]
     strict: bool,
-    /// Count these events too, by perf's names
-    #[arg(long, value_name = "LIST")]
-    events: Option<String>,
-    /// Take no counted samples
-    #[arg(long)]
-    no_counters: bool,
-    /// Leave the audit out
-    #[arg(long)]
-    no_audit: bool,
+    #[command(flatten)]
+    counting: CountingArgs,
     /// Samples in a round, at least 10
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     samples: Option<u32>,
@@ -96,31 +89,23 @@ impl MeasureArgs {
 
     /// What is asked for by these options and the profile's, without the benchmarks.
     pub(super) fn run_plan(&self, profile: &Profile) -> Result<RunPlan, UsageError> {
-        event_set(self.events.as_deref())?;
+        event_set(self.counting.events.as_deref())?;
         let mut timing = profile.timing;
         timing.samples = self.samples.map_or(timing.samples, |samples| samples as usize);
         timing.measure = self.measure.unwrap_or(timing.measure);
         timing.warm_up = self.warm_up.unwrap_or(timing.warm_up);
-        // The crew's own watchdog, which knows what hung, waits for a minute at each step and speaks first.
-        let timeout = (timing.warm_up + timing.measure) * 10 + Duration::from_secs(180);
+        let rounds = self.rounds.unwrap_or(profile.rounds);
+        let plan = RunPlan::new(super::command_line(), rounds, timing);
         Ok(RunPlan {
-            schema: SCHEMA,
-            argv: super::command_line(),
-            rounds: self.rounds.unwrap_or(profile.rounds),
             until: self.until,
             budget: self.budget,
-            timeout: self.timeout.unwrap_or(timeout),
-            timing,
-            sweep: None,
-            seed: self.seed.unwrap_or_else(fresh_seed),
-            events: self.events.clone(),
-            counters: !self.no_counters,
-            audit: !self.no_audit,
+            timeout: self.timeout.unwrap_or(plan.timeout),
+            seed: self.seed.unwrap_or(plan.seed),
+            events: self.counting.events.clone(),
+            counters: !self.counting.no_counters,
+            audit: !self.counting.no_audit,
             strict: self.strict,
-            interleaved: false,
-            programs: Programs::default(),
-            entries: Vec::new(),
-            unsupported: Vec::new(),
+            ..plan
         })
     }
 }
@@ -173,21 +158,14 @@ impl RunArgs {
     }
 
     fn run_plan(&self) -> anyhow::Result<RunPlan> {
-        let profile = Profile::named(&self.profile)?;
-        let filter = Filter::new(self.filter.as_deref(), false)?;
+        let filter = self.filter.filter()?;
         let choice = self.what.choice()?;
+        let profile = Profile::named(&self.profile, &choice.cpus)?;
         let planned = profile.plan(&choice, |id| filter.matches(id))?;
         filter.must_leave_something(&choice, &planned)?;
         let mut plan = self.how.run_plan(&profile)?;
         let host_id = Host::observe(&Root::default()).id();
-        for (number, planned) in planned.iter().enumerate() {
-            match planned {
-                PlannedBenchmark::Ready(benchmark) => plan.entries.push(PlanEntry::single(number, benchmark)),
-                PlannedBenchmark::Unsupported { .. } => {
-                    plan.unsupported.extend(planned.unsupported_line(&host_id, now_ms()))
-                }
-            }
-        }
+        planned.iter().for_each(|planned| plan.add(planned, &host_id));
         Ok(plan)
     }
 }
@@ -201,7 +179,10 @@ pub(super) fn has_failures(run: &crate::record::Run) -> bool {
 /// Says what was left out and what was not reached.
 pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
     if !conclusion.unmeasured.is_empty() {
-        writeln!(out, "left out for lack of time (give it more by --budget, or choose fewer by a filter):")?;
+        writeln!(
+            out,
+            "left out for lack of time (give it more by --budget, or choose fewer by a filter or --exclude):"
+        )?;
         for unmeasured in &conclusion.unmeasured {
             writeln!(out, "  {}: {} of {} rounds", unmeasured.id, unmeasured.rounds, unmeasured.of)?;
         }

@@ -6,11 +6,11 @@ use anyhow::Context;
 
 use super::options::UsageError;
 use super::progress::ProgressDisplay;
-use crate::harness::now_ms;
 use crate::harness::rounds::{
     Conclusion, Job, PlanLock, ProcessRunner, Programs, RunObserver, RunPlan, RunProgress, RunState, Signals, identify,
     run_rounds, supports_interleaving,
 };
+use crate::harness::{now_ms, usable_cpus};
 use crate::host::Root;
 use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordError, RecordWriter, Run, read};
 use crate::terms::{Host, Moment};
@@ -63,6 +63,8 @@ impl RunSession {
     /// Goes on with the run in `folder`.
     fn resume(folder: PathBuf) -> anyhow::Result<Self> {
         let (plan, held) = RunPlan::resume(&folder)?;
+        // Told once, and not by every benchmark that would fail.
+        usable_cpus(&plan.cpus()).map_err(|error| UsageError::Unknown(format!("{}: {error}", folder.display())))?;
         let builds = builds(&plan, &folder)?;
         Self::open(plan, folder, held, builds)
     }
@@ -201,11 +203,6 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 /// A share that is more than nothing.
 pub(super) fn positive_share(text: &str) -> Result<f64, String> {
     share(text).and_then(|share| if share > 0.0 { Ok(share) } else { Err("it must be more than 0%".into()) })
-}
-
-/// A seed for this run: the time is different every time, and the plan keeps it.
-pub(super) fn fresh_seed() -> u64 {
-    now_ms()
 }
 
 /// The absolute path of a program, so that a run can go on from another directory.

@@ -8,16 +8,17 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
+use super::filter::{ExcludeArgs, Filter};
 use super::limits::mechanism;
 use super::options::{SettingArgs, UsageError};
 use super::run::{has_failures, tell};
-use super::run_session::{RunSession, Start, fresh_seed};
+use super::run_session::{RunSession, Start};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Conclusion, PlanEntry, Programs, RunPlan, duration};
-use crate::harness::{Choice, PlannedBenchmark, SweepSampling, TaskSweep, Timing, count_of, now_ms, plan_counts};
+use crate::harness::rounds::{Conclusion, RunPlan, duration};
+use crate::harness::{Choice, PlannedBenchmark, SweepSampling, TaskSweep, Timing, count_of, plan_counts};
 use crate::host::Root;
 use crate::mechanism::Mechanism;
-use crate::record::{BenchmarkLine, Outcome, Run, SCHEMA};
+use crate::record::{BenchmarkLine, Outcome, Run};
 use crate::report::scaling_files;
 use crate::terms::{Domain, Host, Parameter, Placement};
 
@@ -35,6 +36,8 @@ pub(super) struct SweepArgs {
     /// steps of 1, 2, 5, 10, 20 and so on
     #[arg(long, value_name = "LIST|FROM..TO")]
     tasks: Option<String>,
+    #[command(flatten)]
+    excluded: ExcludeArgs,
     #[command(flatten)]
     what: SettingArgs,
     /// Also try counts that do not fit, and report how many tasks there were. Meanwhile other programs may be unable to
@@ -89,57 +92,47 @@ impl SweepArgs {
     fn run_plan(&self) -> anyhow::Result<RunPlan> {
         let counts = self.tasks.as_deref().map(counts).transpose()?;
         let choice = self.choice()?;
+        let filter = Filter::new(&[], false, &self.excluded)?;
         let mechanisms = self.mechanism.split(',').map(|id| mechanism(id.trim())).collect::<Result<Vec<_>, _>>()?;
         check_parameters(&choice, &mechanisms)?;
         let host_id = Host::observe(&Root::default()).id();
-        let (mut entries, mut unsupported, mut timeout) = (Vec::new(), Vec::new(), Duration::ZERO);
-        for mechanism in mechanisms {
-            let id = mechanism.descriptor().id;
-            let chosen = |parameter: &Parameter, most| chosen_counts(counts.as_deref(), parameter, most);
-            let planned = plan_counts(&choice, mechanism, self.beyond, chosen)?;
-            if planned.planned.is_empty() {
-                let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
-                return Err(UsageError::Unknown(format!("{id} does not run {}", placements.join(", "))).into());
-            }
-            foretell(id, &planned);
-            for planned in &planned.planned {
-                match planned {
-                    PlannedBenchmark::Ready(benchmark) => {
-                        timeout = timeout.max(benchmark.timeout());
-                        entries.push(PlanEntry::single(entries.len(), benchmark));
-                    }
-                    PlannedBenchmark::Unsupported { .. } => {
-                        unsupported.extend(planned.unsupported_line(&host_id, now_ms()))
-                    }
-                }
-            }
-        }
         let sampling = SweepSampling::default();
         let sampling = SweepSampling {
             measure: self.measure.unwrap_or(sampling.measure),
             samples: self.samples.unwrap_or(sampling.samples),
             ..sampling
         };
-        Ok(RunPlan {
-            schema: SCHEMA,
-            argv: super::command_line(),
-            rounds: self.rounds,
-            until: None,
-            budget: None,
-            // Set-up, a batch and the end may each take the crew's timeout; its watchdog speaks first.
-            timeout: timeout * 3 + sampling.measure * 10 + Duration::from_secs(180),
-            timing: Timing { warm_up: Duration::ZERO, measure: sampling.measure, samples: sampling.samples as usize },
-            sweep: Some(sampling),
-            seed: self.seed.unwrap_or_else(fresh_seed),
-            events: None,
-            counters: false,
-            audit: !self.no_audit,
-            strict: false,
-            interleaved: false,
-            programs: Programs::default(),
-            entries,
-            unsupported,
-        })
+        let timing = Timing { warm_up: Duration::ZERO, measure: sampling.measure, samples: sampling.samples as usize };
+        let plan = RunPlan::new(super::command_line(), self.rounds, timing);
+        let (seed, audit) = (self.seed.unwrap_or(plan.seed), !self.no_audit);
+        let mut plan = RunPlan { sweep: Some(sampling), seed, counters: false, audit, ..plan };
+        let mut timeout = Duration::ZERO;
+        for mechanism in mechanisms {
+            let id = mechanism.descriptor().id;
+            let chosen = |parameter: &Parameter, most| chosen_counts(counts.as_deref(), parameter, most);
+            let mut planned = plan_counts(&choice, mechanism, self.beyond, chosen)?;
+            if planned.planned.is_empty() {
+                let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
+                return Err(UsageError::Unknown(format!("{id} does not run {}", placements.join(", "))).into());
+            }
+            planned.planned.retain(|planned| filter.matches(&planned.id()));
+            if planned.planned.is_empty() {
+                continue;
+            }
+            foretell(id, &planned);
+            for planned in &planned.planned {
+                if let PlannedBenchmark::Ready(benchmark) = planned {
+                    timeout = timeout.max(benchmark.timeout());
+                }
+                plan.add(planned, &host_id);
+            }
+        }
+        if plan.entries.is_empty() && plan.unsupported.is_empty() {
+            return Err(filter.names_nothing().into());
+        }
+        // Set-up, a batch and the end may each take the crew's timeout; its watchdog speaks first.
+        plan.timeout = timeout * 3 + sampling.measure * 10 + Duration::from_secs(180);
+        Ok(plan)
     }
 
     /// On one CPU unless something else is asked for: there every mechanism runs, and the scheduler decides least.

@@ -1,11 +1,12 @@
-//! What differs between machines and builds.
+//! What differs between machines, builds and the CPUs that were used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::record::HostLine;
+use crate::record::{HostLine, Run};
+use crate::units::cpu_list;
 
 /// One fact that is not the same in all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +52,31 @@ pub fn differences(hosts: &[&HostLine]) -> Vec<Difference> {
     }
     found.sort_by_key(|(place, _)| *place);
     found.into_iter().map(|(_, difference)| difference).collect()
+}
+
+/// The placements whose CPUs are not the same in all of `runs` that have them. The pairs of a matrix are left out:
+/// their ids name their CPUs.
+pub(super) fn differing_cpus(runs: &[(String, Run)]) -> Vec<Difference> {
+    let used: Vec<BTreeMap<&str, BTreeSet<String>>> = runs.iter().map(|(_, run)| used_cpus(run)).collect();
+    let placements: BTreeSet<&str> = used.iter().flat_map(|used| used.keys().copied()).collect();
+    let difference = |placement: &str| {
+        let told = |used: &BTreeMap<&str, BTreeSet<String>>| {
+            Some(used.get(placement)?.iter().map(String::as_str).collect::<Vec<_>>().join(" or "))
+        };
+        let values: Vec<Option<String>> = used.iter().map(told).collect();
+        let distinct: BTreeSet<&String> = values.iter().flatten().collect();
+        (distinct.len() > 1).then(|| Difference { group: "CPUs used", name: placement.into(), values })
+    };
+    placements.into_iter().filter_map(difference).collect()
+}
+
+fn used_cpus(run: &Run) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut used: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    let settings = run.benchmarks.iter().filter(|line| line.pair().is_none()).map(|line| &line.setting);
+    for setting in settings.filter(|setting| !setting.cpus.is_empty()) {
+        used.entry(setting.placement.name()).or_default().insert(cpu_list(&setting.cpus));
+    }
+    used
 }
 
 /// The group of the longest beginning that fits.

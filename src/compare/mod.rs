@@ -17,6 +17,7 @@ use crate::stats::{
 };
 use crate::units::Quantity;
 
+use difference::differing_cpus;
 pub use difference::{Difference, differences};
 pub use format::{bencher, csv, json, markdown, table};
 
@@ -78,7 +79,7 @@ pub struct Comparison {
     pub runs: Vec<String>,
     /// The difference that was declared to matter.
     pub smallest_effect: f64,
-    /// What differs between machines and builds.
+    /// What differs between machines, builds and the CPUs that were used.
     pub differences: Vec<Difference>,
     /// The greatest effect first.
     pub rows: Vec<ComparisonRow>,
@@ -111,10 +112,11 @@ pub fn compare(runs: &[(String, Run)], matching: &Matching, smallest_effect: f64
         }
     }
     rows.sort_by(|a, b| effect(b).total_cmp(&effect(a)).then_with(|| (&a.id, a.run).cmp(&(&b.id, b.run))));
+    let hosts_differ = differences(&runs.iter().filter_map(|(_, run)| run.hosts.first()).collect::<Vec<_>>());
     Comparison {
         runs: runs.iter().map(|(name, _)| name.clone()).collect(),
         smallest_effect,
-        differences: differences(&runs.iter().filter_map(|(_, run)| run.hosts.first()).collect::<Vec<_>>()),
+        differences: hosts_differ.into_iter().chain(differing_cpus(runs)).collect(),
         rows,
         missing,
     }

@@ -3,9 +3,8 @@
 use super::*;
 use crate::host::Root;
 use crate::mechanism::find;
-use crate::record::{AuditRecord, Build, CountedSamples, HostLine, Noise, RunConditions, Sample, Setting};
-use crate::terms::SpeedProbe;
-use crate::terms::{Host, Idle, Moment, Placement, Policy, ResourceUsage, Unit};
+use crate::record::{AuditRecord, Build, CountedSamples, HostLine, Noise, RunConditions, Sample};
+use crate::terms::{Host, Idle, Moment, Placement, Policy, ResourceUsage, Setting, SpeedProbe, Unit};
 use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
 fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
@@ -270,4 +269,16 @@ fn each_row_of_the_csv_says_what_its_figures_are() {
     let of_rows: Vec<(&str, &str)> =
         text.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>()).map(|row| (row[0], row[measures])).collect();
     assert_eq!(of_rows, [("footprint/thread/x", "bytes"), ("handoff/futex/x", "nanoseconds")]);
+}
+
+#[test]
+fn the_cpus_that_were_used_are_told_where_they_differ() {
+    let (a, mut b) = (run("a", &[("handoff/futex/same-cpu", &FLAT)]), run("b", &[("handoff/futex/same-cpu", &FLAT)]));
+    assert_eq!(compare(&[a.clone(), b.clone()], &Matching::Ids, 0.01).differences, []);
+    b.1.benchmarks.iter_mut().for_each(|line| line.setting.cpus = vec![CpuId(3), CpuId(2)]);
+    let difference =
+        Difference { group: "CPUs used", name: "same-cpu".into(), values: vec![Some("0".into()), Some("2-3".into())] };
+    let comparison = compare(&[a, b], &Matching::Ids, 0.01);
+    assert_eq!(comparison.differences, [difference]);
+    assert!(table(&comparison).contains("CPUs used"), "{}", table(&comparison));
 }

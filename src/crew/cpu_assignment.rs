@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::terms::Placement;
+use crate::terms::{Placement, Setting};
 use crate::units::{CpuId, cpu_list};
 
 /// The CPUs one task may run on.
@@ -20,6 +20,15 @@ pub struct CpuAssignment {
 }
 
 impl CpuAssignment {
+    /// The masks that `setting` comes down to: `unpinned` is one mask of all its CPUs, any other placement a mask for
+    /// each.
+    pub fn of(setting: &Setting) -> Self {
+        match setting.placement {
+            Placement::Unpinned => Self::shared(setting.placement, setting.cpus.clone()),
+            placement => Self::in_turn(placement, &setting.cpus),
+        }
+    }
+
     /// All tasks share one mask, which is all of `cpus`.
     pub fn shared(placement: Placement, cpus: Vec<CpuId>) -> Self {
         Self { placement, masks: vec![CpuMask { cpus }] }

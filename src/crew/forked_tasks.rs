@@ -178,22 +178,17 @@ fn confine(mask: &CpuSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Batch, CpuAssignment, Crew, Driver, InstanceConfig, Operation};
+    use crate::crew::{Batch, Crew, Driver, InstanceConfig, Operation};
     use crate::sys::affinity::allowed_cpus;
     use crate::sys::usage;
-    use crate::terms::{Placement, Policy};
+    use crate::terms::{Parameters, Placement, Setting};
 
     fn start(
         set_up: impl FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
-        let assignment = CpuAssignment::in_turn(Placement::OnePerCpu, &allowed_cpus().unwrap());
-        let config = InstanceConfig {
-            id: "test/fork".into(),
-            assignment,
-            policy: Policy::default(),
-            timeout: Duration::from_secs(10),
-            marked: false,
-        };
+        let setting = Setting::new(Placement::OnePerCpu, allowed_cpus().unwrap(), Parameters::defaults(&[]));
+        let config =
+            InstanceConfig { id: "test/fork".into(), setting, timeout: Duration::from_secs(10), marked: false };
         Driver::start(config, || Ok(()), set_up)
     }
 

@@ -8,14 +8,15 @@ use super::*;
 use crate::sys::affinity::{allowed_cpus, mask};
 use crate::sys::channel::{pipe, read_byte};
 use crate::sys::sched;
-use crate::terms::{Class, Placement};
+use crate::terms::{Class, Parameters, Placement, Setting};
 use crate::units::CpuId;
 
 /// How many tasks there are beside the driver.
 const TASKS: usize = 4;
 
 fn config(assignment: CpuAssignment, policy: Policy, timeout: Duration) -> InstanceConfig {
-    InstanceConfig { id: "test/crew".into(), assignment, policy, timeout, marked: false }
+    let setting = Setting::new(assignment.placement(), assignment.in_order(), Parameters::defaults(&[]));
+    InstanceConfig { id: "test/crew".into(), setting: Setting { policy, ..setting }, timeout, marked: false }
 }
 
 /// Two CPUs in turn; nothing on a machine that has one.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::bare_sample::measured;
 use super::demand::{INSTANCES, limit_reached};
 use super::formatter::Bytes;
-use super::noise_probe::NoiseProbe;
+use super::interference::NoiseProbe;
 use super::turn_token::TurnToken;
 use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session};
 use crate::crew::Failure;
@@ -289,7 +289,7 @@ pub(super) fn line(
         unit: descriptor.unit,
         measures: group(descriptor.group()).map_or(Quantity::default(), |group| group.measures),
         baseline: descriptor.baseline.into(),
-        setting: planned.setting(),
+        setting: planned.setting().clone().for_the_record(),
         round,
         host_id: host_id.into(),
         started_ms,

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::crew::{CpuAssignment, Crew, Driver, Failure, InstanceConfig, Operation, TIMEOUT};
 use crate::mechanism::{Descriptor, Mechanism, find, group};
-use crate::record::Setting;
-use crate::terms::{Idle, Parameters, Placement, Policy};
-use crate::units::{CpuId, Quantity};
+use crate::terms::{Idle, Parameters, Setting};
+use crate::units::Quantity;
 
 /// For each thread or process on top of [`TIMEOUT`]: creating one takes a tenth of it.
 const PER_TASK: Duration = Duration::from_millis(1);
@@ -22,14 +21,8 @@ const PER_HOP: Duration = Duration::from_micros(100);
 pub struct Benchmark {
     /// The mechanism.
     pub mechanism: &'static dyn Mechanism,
-    /// Its parameters.
-    pub parameters: Parameters,
-    /// Where its tasks sit.
-    pub assignment: CpuAssignment,
-    /// What idle CPUs do.
-    pub idle: Idle,
-    /// How its tasks are scheduled.
-    pub policy: Policy,
+    /// Everything else that was chosen.
+    pub setting: Setting,
 }
 
 /// A benchmark as one process names it to another.
@@ -37,16 +30,9 @@ pub struct Benchmark {
 pub struct BenchmarkSpec {
     /// The mechanism's id.
     pub mechanism: String,
-    /// Its parameters, all of them.
-    pub parameters: Parameters,
-    /// The placement.
-    pub placement: Placement,
-    /// The CPUs of the CPU masks, in their order.
-    pub cpus: Vec<CpuId>,
-    /// What idle CPUs do.
-    pub idle: Idle,
-    /// How its tasks are scheduled.
-    pub policy: Policy,
+    /// Everything else that was chosen; its fields stand beside `mechanism`.
+    #[serde(flatten)]
+    pub setting: Setting,
 }
 
 impl BenchmarkSpec {
@@ -55,28 +41,24 @@ impl BenchmarkSpec {
         let known = find(&self.mechanism).ok_or_else(|| format!("no mechanism is called {}", self.mechanism))?;
         let parameters = known.descriptor().parameters;
         for parameter in parameters {
-            let value = self.parameters.iter().find(|(name, _)| *name == parameter.name);
+            let value = self.setting.parameters.iter().find(|(name, _)| *name == parameter.name);
             let (_, value) = value.ok_or_else(|| format!("no value for {}", parameter.name))?;
             let taken = parameter.parse(&value.to_string()).map_err(|error| error.to_string())?;
             if taken != *value {
                 return Err(format!("{}={value} is of another kind", parameter.name));
             }
         }
-        if let Some((name, _)) = self.parameters.iter().find(|(name, _)| parameters.iter().all(|p| p.name != *name)) {
+        if let Some((name, _)) =
+            self.setting.parameters.iter().find(|(name, _)| parameters.iter().all(|p| p.name != *name))
+        {
             return Err(format!("it has no parameter {name}"));
         }
-        if self.cpus.is_empty() { Err("no CPU to run on".into()) } else { Ok(()) }
+        if self.setting.cpus.is_empty() { Err("no CPU to run on".into()) } else { Ok(()) }
     }
 
     /// The benchmark; `None` when this program has no such mechanism.
     pub fn benchmark(&self) -> Option<Benchmark> {
-        let assignment = match self.placement {
-            Placement::Unpinned => CpuAssignment::shared(self.placement, self.cpus.clone()),
-            placement => CpuAssignment::in_turn(placement, &self.cpus),
-        };
-        let mechanism = find(&self.mechanism)?;
-        let (parameters, idle, policy) = (self.parameters.clone(), self.idle, self.policy);
-        Some(Benchmark { mechanism, parameters, assignment, idle, policy })
+        Some(Benchmark { mechanism: find(&self.mechanism)?, setting: self.setting.clone() })
     }
 }
 
@@ -99,35 +81,28 @@ impl Benchmark {
 
     /// `brigade/thread/same-cpu`, then what differs from the defaults: `brigade/thread/same-cpu/tasks=64,idle=poll`.
     pub fn id(&self) -> String {
-        id(self.descriptor(), self.assignment.placement().name(), &self.parameters, self.idle, self.policy)
+        id(self.descriptor(), &self.setting)
     }
 
     /// What another process must know to make the same one.
     pub fn spec(&self) -> BenchmarkSpec {
-        BenchmarkSpec {
-            mechanism: self.descriptor().id.into(),
-            parameters: self.parameters.clone(),
-            placement: self.assignment.placement(),
-            cpus: self.assignment.in_order(),
-            idle: self.idle,
-            policy: self.policy,
-        }
+        BenchmarkSpec { mechanism: self.descriptor().id.into(), setting: self.setting.clone() }
     }
 
-    /// What a record says of the choice.
-    pub fn setting(&self) -> Setting {
-        Setting {
-            placement: self.assignment.placement(),
-            cpus: self.assignment.cpus(),
-            idle: self.idle,
-            policy: self.policy,
-            parameters: self.parameters.clone(),
-        }
+    /// Where its tasks sit.
+    pub fn assignment(&self) -> CpuAssignment {
+        CpuAssignment::of(&self.setting)
+    }
+
+    /// The same with other parameters.
+    #[must_use]
+    pub fn with_parameters(&self, parameters: Parameters) -> Self {
+        Self { setting: Setting { parameters, ..self.setting.clone() }, ..self.clone() }
     }
 
     /// `ops` rounded up to whole laps.
     pub fn whole_laps(&self, ops: u64) -> u64 {
-        self.descriptor().whole_laps(&self.parameters, ops)
+        self.descriptor().whole_laps(&self.setting.parameters, ops)
     }
 
     /// Whether a batch may as well be several shorter ones.
@@ -162,8 +137,8 @@ impl Benchmark {
     /// How long anything it does may take before the watchdog calls it hung. It follows the number of tasks and the
     /// length of a lap, so that a hundred thousand threads have time to be created on a slow machine.
     pub fn timeout(&self) -> Duration {
-        let demand = (self.descriptor().resources)(&self.parameters);
-        let lap = (self.descriptor().lap)(&self.parameters);
+        let demand = (self.descriptor().resources)(&self.setting.parameters);
+        let lap = (self.descriptor().lap)(&self.setting.parameters);
         let tasks = demand.threads.saturating_add(demand.processes);
         TIMEOUT
             .saturating_add(PER_TASK.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX)))
@@ -176,27 +151,22 @@ impl Benchmark {
         timeout: Duration,
         prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
-        self.mechanism.supports(&self.parameters)?;
+        self.mechanism.supports(&self.setting.parameters)?;
         let id = self.id();
-        let config = InstanceConfig { id, assignment: self.assignment.clone(), policy: self.policy, timeout, marked };
-        let (mechanism, parameters) = (self.mechanism, self.parameters.clone());
+        let config = InstanceConfig { id, setting: self.setting.clone(), timeout, marked };
+        let (mechanism, parameters) = (self.mechanism, self.setting.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };
         Driver::start(config, prelude, set_up)
     }
 }
 
-/// The id of a mechanism in a placement, supported here or not.
-pub(super) fn id(
-    descriptor: &Descriptor,
-    placement: &str,
-    parameters: &Parameters,
-    idle: Idle,
-    policy: Policy,
-) -> String {
+/// The id of a mechanism in a setting, supported here or not.
+pub(super) fn id(descriptor: &Descriptor, setting: &Setting) -> String {
+    let Setting { placement, idle, policy, parameters, .. } = setting;
     let parameters =
         Some(parameters.differing_from_defaults(descriptor.parameters)).filter(|differing| !differing.is_empty());
-    let idle = (idle != Idle::default()).then(|| format!("idle={idle}"));
+    let idle = (*idle != Idle::default()).then(|| format!("idle={idle}"));
     let differing: Vec<String> = parameters.into_iter().chain(idle).chain(policy.differing_from_default()).collect();
     let base = format!("{}/{placement}", descriptor.id);
     if differing.is_empty() { base } else { format!("{base}/{}", differing.join(",")) }
@@ -206,7 +176,7 @@ pub(super) fn id(
 mod tests {
     use super::*;
     use crate::mechanism::{Expectation, Resources, Tasks};
-    use crate::terms::{Domain, Parameter, Unit, Value};
+    use crate::terms::{Domain, Parameter, Placement, Unit, Value};
 
     const TASKS: Parameter =
         Parameter { name: "tasks", meaning: "tasks", domain: Domain::Number { default: 500, min: 2, max: 1000 } };
@@ -230,19 +200,16 @@ mod tests {
     #[test]
     fn ids_name_what_differs_from_the_defaults() {
         let defaults = FAKE.defaults();
-        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Default, Policy::default()), "fake/one/same-cpu");
-        assert_eq!(id(&FAKE, "same-cpu", &defaults, Idle::Poll, Policy::default()), "fake/one/same-cpu/idle=poll");
+        let id = |placement, parameters: &Parameters, idle| {
+            id(&FAKE, &Setting { idle, ..Setting::new(placement, Vec::new(), parameters.clone()) })
+        };
+        assert_eq!(id(Placement::SameCpu, &defaults, Idle::Default), "fake/one/same-cpu");
+        assert_eq!(id(Placement::SameCpu, &defaults, Idle::Poll), "fake/one/same-cpu/idle=poll");
         let small = defaults.with(&TASKS, Value::Number(64)).with(&NOTIFY, Value::Word("after".into()));
-        assert_eq!(
-            id(&FAKE, "unpinned", &small, Idle::Default, Policy::default()),
-            "fake/one/unpinned/notify=after,tasks=64"
-        );
-        assert_eq!(
-            id(&FAKE, "unpinned", &small, Idle::Poll, Policy::default()),
-            "fake/one/unpinned/notify=after,tasks=64,idle=poll"
-        );
+        assert_eq!(id(Placement::Unpinned, &small, Idle::Default), "fake/one/unpinned/notify=after,tasks=64");
+        assert_eq!(id(Placement::Unpinned, &small, Idle::Poll), "fake/one/unpinned/notify=after,tasks=64,idle=poll");
         let same = small.with(&TASKS, Value::Number(500)).with(&NOTIFY, Value::Word("locked".into()));
-        assert_eq!(id(&FAKE, "unpinned", &same, Idle::Default, Policy::default()), "fake/one/unpinned");
+        assert_eq!(id(Placement::Unpinned, &same, Idle::Default), "fake/one/unpinned");
     }
 
     #[test]

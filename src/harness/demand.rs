@@ -111,7 +111,7 @@ pub(super) fn too_large(mechanism: &dyn Mechanism, parameters: &Parameters, obst
 /// cleaned up, and what raises them. Nothing for other failures.
 pub(super) fn limit_reached(benchmark: &Benchmark, instances: u64, failure: &Failure) -> Option<Unsupported> {
     let Failure::Exhausted { what, reached, error } = failure else { return None };
-    let (mechanism, parameters) = (benchmark.mechanism, &benchmark.parameters);
+    let (mechanism, parameters) = (benchmark.mechanism, &benchmark.setting.parameters);
     let limits = Limits::observe(&Root::default());
     let obstacles = limits.obstacles(demand(mechanism, parameters, instances));
     let reached = format!("{reached} {what} reached, and then {error}");
@@ -154,11 +154,10 @@ fn remedies(obstacles: &[Obstacle]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::CpuAssignment;
     use crate::mechanism::find;
     use crate::sys::SysError;
     use crate::sys::affinity::allowed_cpus;
-    use crate::terms::{Idle, Placement, Policy};
+    use crate::terms::{Placement, Setting};
     use nix::errno::Errno;
 
     fn limits() -> Limits {
@@ -211,8 +210,8 @@ mod tests {
         let mechanism = find("brigade/thread").unwrap();
         let parameter = count_of(mechanism.descriptor()).unwrap();
         let parameters = mechanism.descriptor().defaults().with(parameter, Value::Number(10_000_000));
-        let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        let benchmark = Benchmark { mechanism, parameters, assignment, idle: Idle::Default, policy: Policy::default() };
+        let setting = Setting::new(Placement::Unpinned, allowed_cpus().unwrap(), parameters);
+        let benchmark = Benchmark { mechanism, setting };
         let failure = Failure::of_one_more("threads", 32_411, SysError::new("clone3", Errno::EAGAIN));
         let told = limit_reached(&benchmark, 1, &failure).unwrap().to_string();
         assert!(

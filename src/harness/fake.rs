@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::unistd::Pid;
 
 use super::Benchmark;
-use crate::crew::{Batch, CpuAssignment, Crew, Driver, Failure, Operation};
+use crate::crew::{Batch, Crew, Driver, Failure, Operation};
 use crate::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
 use crate::sys::affinity::allowed_cpus;
-use crate::terms::{Idle, Metric, MetricKey, Parameters, Placement, Policy, SpeedProbe, Unit};
+use crate::terms::{Metric, MetricKey, Parameters, Placement, Setting, SpeedProbe, Unit};
 use crate::units::{Amount, Nanos, Ops, Quantity};
 
 /// What an operation of the first instance, the bare one, is said to take.
@@ -101,10 +101,9 @@ impl FixedTime {
 
     /// A benchmark of it, on one CPU.
     pub(super) fn benchmark(&'static self) -> Benchmark {
-        let assignment = CpuAssignment::in_turn(Placement::SameCpu, &allowed_cpus().unwrap()[..1]);
-        let parameters = DESCRIPTOR.defaults();
+        let setting = Setting::new(Placement::SameCpu, allowed_cpus().unwrap()[..1].to_vec(), DESCRIPTOR.defaults());
         let mechanism: &'static &'static Self = Box::leak(Box::new(self));
-        Benchmark { mechanism, parameters, assignment, idle: Idle::Default, policy: Policy::default() }
+        Benchmark { mechanism, setting }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::adapter::line;
 use super::bare_sample::measured;
-use super::noise_probe::NoiseProbe;
+use super::interference::NoiseProbe;
 use super::{BareSample, Benchmark, PlannedBenchmark, now_ms};
-use crate::crew::{CpuAssignment, Failure, IdleGuard};
+use crate::crew::{Failure, IdleGuard};
 use crate::mechanism::Mechanism;
 use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Noise, Outcome};
 use crate::stats::Prng;
-use crate::terms::{Idle, Placement, Policy};
+use crate::terms::{Idle, Placement, Policy, Setting};
 use crate::units::{CpuId, Nanos};
 
 /// How long to look at each pair.
@@ -89,12 +89,11 @@ struct PairSession {
 impl PairSession {
     fn new(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), sampling: MatrixSampling) -> Self {
         let (a, b) = pair;
-        let assignment = match a == b {
-            true => CpuAssignment::in_turn(Placement::SameCpu, &[a]),
-            false => CpuAssignment::in_turn(Placement::OnePerCpu, &[a, b]),
-        };
+        let (placement, cpus) = if a == b { (Placement::SameCpu, vec![a]) } else { (Placement::OnePerCpu, vec![a, b]) };
+        let MatrixSampling { idle, policy, .. } = sampling;
         let parameters = mechanism.descriptor().defaults();
-        let benchmark = Benchmark { mechanism, parameters, assignment, idle: sampling.idle, policy: sampling.policy };
+        let setting = Setting { idle, policy, ..Setting::new(placement, cpus, parameters) };
+        let benchmark = Benchmark { mechanism, setting };
         Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
 
@@ -111,7 +110,7 @@ impl PairSession {
     /// A sample with an instance of its own.
     fn take(&self, sample: Nanos) -> Result<BareSample, Failure> {
         let benchmark = &self.benchmark;
-        let _idle = IdleGuard::hold(benchmark.idle, &benchmark.assignment.cpus())?;
+        let _idle = IdleGuard::hold(benchmark.setting.idle, &benchmark.setting.cpus)?;
         let mut driver = benchmark.start(|| Ok(()))?;
         let first = driver.run(benchmark.whole_laps(FIRST))?;
         let per_op = first.amount.per(first.ops).unwrap_or(1.0).max(1.0);

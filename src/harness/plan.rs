@@ -1,23 +1,19 @@
 //! From a user's choice to the benchmarks that it names on this machine.
 
-use crate::crew::CpuAssignment;
 use crate::host::Root;
 use crate::host::limits::{Limits, Obstacle};
 use crate::mechanism::{Mechanism, registry};
-use crate::record::{BenchmarkLine, Outcome, Setting};
+use crate::record::{BenchmarkLine, Outcome};
 use crate::sys::SysError;
-use crate::sys::affinity::allowed_cpus;
 use crate::sys::limits::raise_descriptors;
-use crate::terms::{
-    Host, Idle, Parameter, ParameterError, Parameters, Placement, Policy, Unsupported,
-    host::{Relation, Topology},
-};
+use crate::terms::{Idle, Parameter, ParameterError, Parameters, Placement, Policy, Setting, Unsupported};
 use crate::units::CpuId;
 
 use super::Benchmark;
 use super::adapter::line;
 use super::benchmark::id;
 use super::demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks, named, shown_by, too_large};
+use super::host_cpus::{HostCpus, UnusableCpus};
 
 /// What a user chose. The default is every mechanism with its own parameters in every placement that there is here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +22,8 @@ pub struct Choice {
     pub parameters: Vec<(String, String)>,
     /// The placements; empty is those that the topology offers.
     pub placements: Vec<Placement>,
+    /// The CPUs that may be used, in rising order; empty is those of this process's mask.
+    pub cpus: Vec<CpuId>,
     /// What idle CPUs do, where that was said: saying `default` overrules what a profile says.
     pub idle: Option<Idle>,
     /// How tasks are scheduled, where that was said.
@@ -33,6 +31,12 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// The setting of a mechanism with these parameters; on which CPUs is not decided yet.
+    pub(super) fn setting(&self, placement: Placement, parameters: Parameters) -> Setting {
+        let (idle, policy) = (self.idle.unwrap_or_default(), self.policy.unwrap_or_default());
+        Setting { idle, policy, ..Setting::new(placement, Vec::new(), parameters) }
+    }
+
     /// This choice with everything that `over` sets in place of its own.
     #[must_use]
     pub fn overruled_by(&self, over: &Self) -> Self {
@@ -40,6 +44,7 @@ impl Choice {
         Self {
             parameters: kept.chain(&over.parameters).cloned().collect(),
             placements: if over.placements.is_empty() { &self.placements } else { &over.placements }.clone(),
+            cpus: if over.cpus.is_empty() { &self.cpus } else { &over.cpus }.clone(),
             idle: over.idle.or(self.idle),
             policy: over.policy.or(self.policy),
         }
@@ -55,8 +60,6 @@ pub enum PlannedBenchmark {
     Unsupported {
         /// The mechanism.
         mechanism: &'static dyn Mechanism,
-        /// The benchmark's id.
-        id: String,
         /// What was chosen.
         setting: Setting,
         /// Why not.
@@ -69,15 +72,15 @@ impl PlannedBenchmark {
     pub fn id(&self) -> String {
         match self {
             Self::Ready(benchmark) => benchmark.id(),
-            Self::Unsupported { id, .. } => id.clone(),
+            Self::Unsupported { mechanism, setting, .. } => id(mechanism.descriptor(), setting),
         }
     }
 
     /// Placement, CPUs, idle, policy and parameters, of a benchmark that cannot run here as well.
-    pub fn setting(&self) -> Setting {
+    pub fn setting(&self) -> &Setting {
         match self {
-            Self::Ready(benchmark) => benchmark.setting(),
-            Self::Unsupported { setting, .. } => setting.clone(),
+            Self::Ready(benchmark) => &benchmark.setting,
+            Self::Unsupported { setting, .. } => setting,
         }
     }
 
@@ -119,7 +122,11 @@ pub enum PlanError {
         known: String,
     },
     /// More than the limits of this machine hold.
-    #[error("{id} needs more than this machine allows: {}{}", named(.obstacles), hint(.shown))]
+    #[error(
+        "{id} needs more than this machine allows: {}. To leave it out: --exclude{}",
+        named(.obstacles),
+        hint(.shown)
+    )]
     Limits {
         /// The benchmark.
         id: String,
@@ -131,6 +138,9 @@ pub enum PlanError {
     /// A sweep of what has no number of tasks.
     #[error("{0} has a fixed number of tasks: it has no parameter `tasks` or `alive`")]
     NoCount(&'static str),
+    /// CPUs that were chosen and cannot be used.
+    #[error(transparent)]
+    Cpus(#[from] UnusableCpus),
     /// The kernel does not say which CPUs there are, or what the limits are.
     #[error(transparent)]
     Sys(#[from] SysError),
@@ -149,20 +159,18 @@ fn hint(shown: &Option<String>) -> String {
 pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<PlannedBenchmark>, PlanError> {
     raise_descriptors()?;
     let root = Root::default();
-    let host_cpus = HostCpus { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
+    let host_cpus = HostCpus::observe(&root, &choice.cpus)?;
     check_names(choice)?;
     let limits = Limits::observe(&root);
     let mut planned = Vec::new();
     for &mechanism in registry() {
         let descriptor = mechanism.descriptor();
         let placements = host_cpus.placements(&choice.placements);
-        let (idle, policy) = (choice.idle.unwrap_or_default(), choice.policy.unwrap_or_default());
         let parameters = match parameters(choice, mechanism) {
             Ok(parameters) => parameters,
             Err(error) => {
                 // A value that a mechanism does not take matters where the mechanism is wanted.
-                let defaults = descriptor.defaults();
-                let id = |placement: &Placement| id(descriptor, placement.name(), &defaults, idle, policy);
+                let id = |placement: &Placement| id(descriptor, &choice.setting(*placement, descriptor.defaults()));
                 if placements.iter().any(|placement| descriptor.fits(*placement) && wanted(&id(placement))) {
                     return Err(error.into());
                 }
@@ -170,11 +178,12 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
             }
         };
         for placement in placements {
-            let id = id(descriptor, placement.name(), &parameters, idle, policy);
+            let setting = choice.setting(placement, parameters.clone());
+            let id = id(descriptor, &setting);
             if !mechanism.tasks(&parameters).fit(placement) || !wanted(&id) {
                 continue;
             }
-            let assigned = host_cpus.cpu_mask(choice, mechanism, &parameters, placement);
+            let assigned = host_cpus.place(mechanism, setting);
             if matches!(assigned, PlannedBenchmark::Ready(_)) {
                 check_limits(&limits, &id, mechanism, &parameters)?;
             }
@@ -206,7 +215,7 @@ pub fn plan_counts(
 ) -> Result<TaskSweep, PlanError> {
     raise_descriptors()?;
     let root = Root::default();
-    let host_cpus = HostCpus { topology: Host::observe(&root).topology, allowed: allowed_cpus()? };
+    let host_cpus = HostCpus::observe(&root, &choice.cpus)?;
     check_names(choice)?;
     let descriptor = mechanism.descriptor();
     let parameter = count_of(descriptor).ok_or(PlanError::NoCount(descriptor.id))?;
@@ -221,12 +230,12 @@ pub fn plan_counts(
             let value = parameter.parse(&tasks.to_string())?;
             let parameters = parameters.clone().with(parameter, value);
             let obstacles = limits.obstacles(demand(mechanism, &parameters, INSTANCES_OF_A_SWEEP));
-            planned.push(match host_cpus.cpu_mask(choice, mechanism, &parameters, placement) {
+            let setting = choice.setting(placement, parameters.clone());
+            planned.push(match host_cpus.place(mechanism, setting) {
                 PlannedBenchmark::Ready(benchmark) if !obstacles.is_empty() && !beyond => {
                     PlannedBenchmark::Unsupported {
                         mechanism,
-                        id: benchmark.id(),
-                        setting: benchmark.setting(),
+                        setting: benchmark.setting,
                         reason: too_large(mechanism, &parameters, &obstacles),
                     }
                 }
@@ -275,84 +284,10 @@ fn check_limits(
     Err(PlanError::Limits { id: id.into(), obstacles, shown })
 }
 
-struct HostCpus {
-    topology: Topology,
-    allowed: Vec<CpuId>,
-}
-
-impl HostCpus {
-    /// Those chosen, or everything that this topology tells apart.
-    fn placements(&self, chosen: &[Placement]) -> Vec<Placement> {
-        if !chosen.is_empty() {
-            return chosen.to_vec();
-        }
-        let offered = |placement: &Placement| {
-            relation(*placement).is_none_or(|relation| self.topology.pair(relation, &self.allowed).is_some())
-        };
-        Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect()
-    }
-
-    /// The benchmark in its CPU masks, or why there are none.
-    fn cpu_mask(
-        &self,
-        choice: &Choice,
-        mechanism: &'static dyn Mechanism,
-        parameters: &Parameters,
-        placement: Placement,
-    ) -> PlannedBenchmark {
-        let parameters = parameters.clone();
-        let (idle, policy) = (choice.idle.unwrap_or_default(), choice.policy.unwrap_or_default());
-        match self.assignment(placement) {
-            Ok(assignment) => PlannedBenchmark::Ready(Benchmark { mechanism, parameters, assignment, idle, policy }),
-            Err(reason) => {
-                let id = id(mechanism.descriptor(), placement.name(), &parameters, idle, policy);
-                let setting = Setting { placement, cpus: Vec::new(), idle, policy, parameters };
-                PlannedBenchmark::Unsupported { mechanism, id, setting, reason }
-            }
-        }
-    }
-
-    fn assignment(&self, placement: Placement) -> Result<CpuAssignment, Unsupported> {
-        if let Some(relation) = relation(placement) {
-            return match self.topology.pair(relation, &self.allowed) {
-                Some((a, b)) => Ok(CpuAssignment::in_turn(placement, &[a, b])),
-                None => Err(Unsupported::new(
-                    format!("two CPUs for placement {placement}"),
-                    format!("none among CPUs {}", crate::units::cpu_list(&self.allowed)),
-                    "a machine with such a topology, or a wider CPU mask (taskset, cpuset)",
-                )),
-            };
-        }
-        Ok(match placement {
-            // The first allowed CPU, as `taskset -c 0` would take: figures of other suites are made there.
-            Placement::SameCpu => CpuAssignment::in_turn(placement, &self.allowed[..1]),
-            Placement::OnePerCpu => CpuAssignment::in_turn(placement, &self.allowed),
-            _ => CpuAssignment::shared(placement, self.allowed.clone()),
-        })
-    }
-}
-
-/// How the two CPUs of a cross placement must stand to each other.
-fn relation(placement: Placement) -> Option<Relation> {
-    match placement {
-        Placement::SmtSibling => Some(Relation::SmtSibling),
-        Placement::SameLlc => Some(Relation::SameLlc),
-        Placement::CrossLlc => Some(Relation::CrossLlc),
-        Placement::CrossNode => Some(Relation::CrossNode),
-        Placement::Unpinned | Placement::SameCpu | Placement::OnePerCpu => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mechanism::find;
-
-    fn host_cpus(fixture: &str, allowed: &[usize]) -> HostCpus {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(fixture);
-        let topology = Host::observe(&Root::at(path)).topology;
-        HostCpus { topology, allowed: allowed.iter().copied().map(CpuId).collect() }
-    }
 
     fn set(name: &str, value: &str) -> Choice {
         Choice { parameters: vec![(name.into(), value.into())], ..Choice::default() }
@@ -363,19 +298,6 @@ mod tests {
     }
 
     #[test]
-    fn by_default_there_is_every_placement_that_the_topology_tells_apart() {
-        use Placement::{CrossLlc, CrossNode, SameCpu, SameLlc, SmtSibling, Unpinned};
-        let all: Vec<usize> = (0..8).collect();
-        let intel = host_cpus("intel-2socket-smt", &all).placements(&[]);
-        assert_eq!(intel, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossNode]);
-        let amd = host_cpus("amd-two-ccx", &all).placements(&[]);
-        assert_eq!(amd, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossLlc]);
-        let narrow = host_cpus("intel-2socket-smt", &[3, 7]);
-        assert_eq!(narrow.placements(&[]), [Unpinned, SameCpu, SmtSibling]);
-        assert_eq!(narrow.placements(&[CrossNode]), [CrossNode], "what was asked for is answered, if only by a reason");
-    }
-
-    #[test]
     fn tasks_that_share_a_thread_are_in_no_placement_that_tells_cpus_apart() {
         let placements = |flavour| {
             let placements = vec![Placement::SameCpu, Placement::OnePerCpu];
@@ -383,19 +305,6 @@ mod tests {
         };
         assert_eq!(placements("same_thread"), ["handoff/tokio_notify/same-cpu"]);
         assert_eq!(placements("two_workers").len(), 2);
-    }
-
-    #[test]
-    fn seats_come_from_the_allowed_cpus() {
-        let host_cpus = host_cpus("intel-2socket-smt", &[1, 3, 5, 7]);
-        let cpus = |placement| host_cpus.assignment(placement).map(|assignment| assignment.in_order());
-        assert_eq!(cpus(Placement::SameCpu), Ok(vec![CpuId(1)]));
-        assert_eq!(cpus(Placement::SmtSibling), Ok(vec![CpuId(1), CpuId(5)]));
-        assert_eq!(cpus(Placement::CrossNode), Ok(vec![CpuId(1), CpuId(3)]));
-        assert_eq!(host_cpus.assignment(Placement::OnePerCpu).map(|assignment| assignment.masks()), Ok(4));
-        assert_eq!(host_cpus.assignment(Placement::Unpinned).map(|assignment| assignment.masks()), Ok(1));
-        let reason = host_cpus.assignment(Placement::CrossLlc).unwrap_err();
-        assert!(reason.observed.contains("1,3,5,7"), "{reason}");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Session {
     /// # Errors
     /// `Unsupported` when it cannot run here, or the failure of a set-up or a lap.
     pub fn open(benchmark: &Benchmark, plan: Option<&EventSet>) -> Result<Self, Failure> {
-        let idle = IdleGuard::hold(benchmark.idle, &benchmark.assignment.cpus())?;
+        let idle = IdleGuard::hold(benchmark.setting.idle, &benchmark.setting.cpus)?;
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
@@ -300,10 +300,10 @@ mod fixed_time;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crew::{Batch, CpuAssignment, Crew, Operation};
+    use crate::crew::{Batch, Crew, Operation};
     use crate::mechanism::{Descriptor, Expectation, Mechanism, Resources, Tasks};
     use crate::sys::affinity::allowed_cpus;
-    use crate::terms::{Idle, Parameters, Placement, Policy, Unit};
+    use crate::terms::{Parameters, Placement, Setting, Unit};
 
     static DESCRIPTOR: Descriptor = Descriptor {
         id: "fake/counter",
@@ -339,14 +339,8 @@ mod tests {
     }
 
     fn benchmark(mechanism: &'static dyn Mechanism) -> Benchmark {
-        let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
-        Benchmark {
-            mechanism,
-            parameters: DESCRIPTOR.defaults(),
-            assignment,
-            idle: Idle::Default,
-            policy: Policy::default(),
-        }
+        let setting = Setting::new(Placement::Unpinned, allowed_cpus().unwrap(), DESCRIPTOR.defaults());
+        Benchmark { mechanism, setting }
     }
 
     #[test]

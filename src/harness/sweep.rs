@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::adapter::line;
 use super::bare_sample::measured;
 use super::demand::{INSTANCES_OF_A_SWEEP, count_of, limit_reached};
-use super::noise_probe::NoiseProbe;
+use super::interference::NoiseProbe;
 use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Session, now_ms};
 use crate::crew::Failure;
 use crate::record::{AuditGap, AuditRecord, BenchmarkLine, Outcome};
@@ -66,7 +66,8 @@ pub(super) fn measure_in_sweep(
 
 fn attempt(benchmark: &Benchmark, scale: &SweepSampling, settings: &MeasureOptions) -> Result<Outcome, Failure> {
     let noise_probe = NoiseProbe::begin();
-    let tasks = count_of(benchmark.descriptor()).map_or(1, |parameter| benchmark.parameters.number(parameter.name));
+    let tasks =
+        count_of(benchmark.descriptor()).map_or(1, |parameter| benchmark.setting.parameters.number(parameter.name));
     warm_up(benchmark)?;
     let memory = MemoryBaseline::before();
     // Opening runs a lap: every task has run, and has touched what it touches.
@@ -85,8 +86,8 @@ fn attempt(benchmark: &Benchmark, scale: &SweepSampling, settings: &MeasureOptio
 fn warm_up(benchmark: &Benchmark) -> Result<(), Failure> {
     let Some(parameter) = count_of(benchmark.descriptor()) else { return Ok(()) };
     let Domain::Number { min, .. } = parameter.domain else { return Ok(()) };
-    let parameters = benchmark.parameters.clone().with(parameter, Value::Number(min));
-    let least = Benchmark { parameters, ..benchmark.clone() };
+    let parameters = benchmark.setting.parameters.clone().with(parameter, Value::Number(min));
+    let least = benchmark.with_parameters(parameters);
     let mut driver = least.start(|| Ok(()))?;
     driver.run(least.whole_laps(1))?;
     driver.stop()

@@ -14,6 +14,6 @@ pub use read::{Run, Salvage, read, read_answer, salvage, salvage_from};
 pub use sample::Sample;
 pub use schema::{
     AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
-    RunConditions, SCHEMA, Setting,
+    RunConditions, SCHEMA,
 };
 pub use store::{FILE, LONGEST_LINE, RecordError, RecordWriter, line_text};

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Sample;
 use crate::terms::{
-    CounterSummary, Host, Idle, Metric, MetricKey, Moment, NotCounted, Parameters, Placement, Policy, ResourceUsage,
-    Unit, Unsupported,
+    CounterSummary, Host, Metric, MetricKey, Moment, NotCounted, ResourceUsage, Setting, Unit, Unsupported,
 };
 use crate::units::{CpuId, Nanos, Quantity};
 
@@ -74,23 +73,6 @@ impl Build {
             profile: concat!(env!("SWITCHCOST_PROFILE"), ", opt-level ", env!("SWITCHCOST_OPT_LEVEL")).into(),
         }
     }
-}
-
-/// What of a benchmark was chosen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    /// Where the tasks ran.
-    pub placement: Placement,
-    /// The CPUs that came down to.
-    pub cpus: Vec<CpuId>,
-    /// What idle CPUs did.
-    pub idle: Idle,
-    /// How the tasks were scheduled; absent is as programs start.
-    #[serde(default, skip_serializing_if = "Policy::is_default")]
-    pub policy: Policy,
-    /// The mechanism's own parameters, all of them.
-    pub parameters: Parameters,
 }
 
 /// One benchmark of a round.

@@ -12,11 +12,10 @@ use serde::de::IgnoredAny;
 use super::read::{Fault, of_json, one_of};
 use super::{
     AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome, RunConditions, Sample,
-    Setting,
 };
 use crate::terms::{
-    CounterSummary, Curve, Distribution, Host, Metric, Moment, NotCounted, ResourceUsage, Scalar, SpeedProbe, Unit,
-    Unsupported,
+    CounterSummary, Curve, Distribution, Host, Metric, Moment, NotCounted, ResourceUsage, Scalar, Setting, SpeedProbe,
+    Unit, Unsupported,
 };
 use crate::units::{Amount, Nanos, Ops, Quantity};
 

@@ -153,9 +153,9 @@ pub(super) fn tables(all: &[HandoffParts]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, Run, Sample, Setting};
+    use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, Run, Sample};
     use crate::report::run_view::RunView;
-    use crate::terms::{Parameters, Policy, ResourceUsage, Unit};
+    use crate::terms::{Parameters, Policy, ResourceUsage, Setting, Unit};
     use crate::units::{Nanos, Ops, Quantity};
 
     fn line(mechanism: &str, placement: Placement, idle: Idle, nanos: u64) -> BenchmarkLine {

@@ -172,8 +172,8 @@ fn worst(verdicts: impl Iterator<Item = &'static str>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AuditRecord, CountedSamples, Noise, Sample, Setting};
-    use crate::terms::{CounterSummary, Idle, Placement, Policy, ResourceUsage, Unit};
+    use crate::record::{AuditRecord, CountedSamples, Noise, Sample};
+    use crate::terms::{CounterSummary, Idle, Placement, Policy, ResourceUsage, Setting, Unit};
     use crate::units::{Nanos, Ops, Quantity};
 
     fn sample_line() -> BenchmarkLine {

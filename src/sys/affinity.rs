@@ -1,6 +1,7 @@
 //! Which CPUs a thread may use, and moving it there: sched_setaffinity(2), read back and verified.
 
 use core_affinity::CoreId;
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -32,6 +33,26 @@ pub enum AffinityError {
 pub fn allowed_cpus() -> Result<Vec<CpuId>, SysError> {
     let set = sched_getaffinity(Pid::from_raw(0)).map_err(|errno| SysError::new("sched_getaffinity", errno))?;
     Ok((0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).map(CpuId).collect())
+}
+
+/// Those of `cpus` that the kernel grants this process, in rising order, whether its mask holds them now or not: a mask
+/// may be widened to CPUs that `taskset` or `isolcpus` left out, and ends at those that are online and in the process's
+/// cpuset (cpuset(7)). It is tried on a thread of its own, so that nobody else's mask changes.
+///
+/// # Errors
+/// `EAGAIN` when there can be no further thread.
+pub fn granted_cpus(cpus: &[CpuId]) -> Result<Vec<CpuId>, SysError> {
+    let nameable: Vec<CpuId> = cpus.iter().copied().filter(|cpu| cpu.0 < CpuSet::count()).collect();
+    let asked = mask(&nameable)?;
+    let widen = move || match sched_setaffinity(Pid::from_raw(0), &asked) {
+        Ok(()) => allowed_cpus(),
+        // None of them can be used.
+        Err(Errno::EINVAL) => Ok(Vec::new()),
+        Err(errno) => Err(SysError::new("sched_setaffinity", errno)),
+    };
+    let thread = std::thread::Builder::new().name("granted-cpus".into()).spawn(widen);
+    let thread = thread.map_err(|error| SysError::new("clone", Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
+    thread.join().expect("two system calls do not panic")
 }
 
 /// Confines the calling thread, and the threads and processes it creates from now on, to `cpus`, and reads the mask
@@ -97,6 +118,23 @@ mod tests {
             });
             assert_eq!(seen.join().unwrap(), [cpu]);
         }
+    }
+
+    #[test]
+    fn what_a_mask_leaves_out_is_granted_all_the_same_and_changes_no_mask() {
+        let allowed = allowed_cpus().unwrap();
+        let narrow = vec![allowed[0]];
+        let seen = std::thread::spawn({
+            let allowed = allowed.clone();
+            move || {
+                confine_current_thread(&narrow).unwrap();
+                let granted = granted_cpus(&allowed).unwrap();
+                (granted, allowed_cpus().unwrap() == narrow)
+            }
+        });
+        assert_eq!(seen.join().unwrap(), (allowed, true));
+        assert_eq!(granted_cpus(&[CpuId(1023), CpuId(8191)]).unwrap(), []);
+        assert_eq!(granted_cpus(&[]).unwrap(), []);
     }
 
     #[test]

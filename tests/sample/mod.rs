@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use switchcost::host::Root;
 use switchcost::record::{
     AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
-    RunConditions, Sample, Setting,
+    RunConditions, Sample,
 };
 use switchcost::terms::SpeedProbe;
 use switchcost::terms::{
     Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, MetricKey, Moment, NotCounted, Placement, Policy,
-    ResourceUsage, Scalar, Unit, Unsupported, ValueHistogram, host::CpuTicks,
+    ResourceUsage, Scalar, Setting, Unit, Unsupported, ValueHistogram, host::CpuTicks,
 };
 use switchcost::units::{Amount, CpuId, Nanos, Ops, Quantity};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Row;
-use crate::cli::bench::{HELP, prepare, split};
+use crate::cli::bench::prepare;
+use crate::cli::bench_options::{command, help, split};
 use crate::harness::{Mode, PlannedBenchmark};
 use crate::pmu::EventSet;
 
@@ -44,6 +45,11 @@ fn ours() -> Vec<Row> {
             .changes("/settings/0/placement")
             .changes("/settings/0/cpus*"),
         row("idle", "--idle spinner").changes("/ids/0").gives("/settings/0/idle", json!("spinner")),
+        Row::cpus("bench", BENCH, &["/settings/0/cpus/0".into()]),
+        Row::added("bench", "exclude", &BENCH.replace("pipe", "(pipe|eventfd)"), "--exclude eventfd")
+            .gives("/ids/0", json!("handoff/pipe/same-cpu"))
+            .changes("/ids/1")
+            .changes("/settings*"),
         row("policy", "--policy batch").changes("/ids/0").changes("/settings/0/policy*"),
         row("slice-us", "--slice-us 1000").changes("/ids/0").changes("/settings/0/policy*"),
         row("events", "--events ref-cycles").gives("/counted", json!(true)),
@@ -61,6 +67,10 @@ fn criterions() -> Vec<Row> {
         Row::differing("bench", "FILTER", BENCH, &BENCH.replace("pipe", "eventfd"))
             .gives("/ids/0", json!("handoff/eventfd/same-cpu"))
             .changes("/settings/0/parameters*"),
+        Row::added("bench", "FILTER", BENCH, "^handoff/eventfd/same-cpu")
+            .gives("/ids/0", json!("handoff/eventfd/same-cpu"))
+            .gives("/ids/1", json!("handoff/pipe/same-cpu"))
+            .changes("/settings*"),
         Row::added("bench", "exact", "--bench handoff/pipe/same-cpu", "--exact").changes("/refused*"),
         row("quick", "--quick").gives("/timing/samples", json!(20)).changes("/timing*"),
         mode("test", "--test", Mode::Test),
@@ -77,10 +87,13 @@ fn what_is_prepared_holds_every_option_of_cargo_bench() {
 
 #[test]
 fn every_option_of_cargo_bench_has_a_row() {
-    let names = HELP.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
-    let helped: BTreeSet<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    let command = command();
+    let options: BTreeSet<&str> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
     let rows: BTreeSet<&str> = ours().iter().map(|row| row.option).collect();
-    assert_eq!(helped, rows, "left: options of the help, right: those whose effect is asserted");
+    assert_eq!(options, rows, "left: options that there are, right: those whose effect is asserted");
+    let help = help();
+    let unnamed = options.iter().find(|option| !help.contains(&format!("--{option}")));
+    assert_eq!(unnamed, None, "the help names every option: {help}");
     // And what the help does not name is not taken from Criterion.
     let (_, rest) = split(&["--strict".into(), "--seed".into(), "7".into()]).unwrap();
     assert_eq!(rest, ["--strict", "--seed", "7"]);

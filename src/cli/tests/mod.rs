@@ -19,6 +19,7 @@ use crate::harness::PlannedBenchmark;
 use crate::host::Root;
 use crate::host::limits::Limits;
 use crate::record::AuditRecord;
+use crate::sys::affinity::allowed_cpus;
 use crate::terms::Unsupported;
 
 /// One option of one verb.
@@ -55,6 +56,17 @@ impl Row {
     fn changes(mut self, pointer: &str) -> Self {
         self.changed.push((pointer.into(), None));
         self
+    }
+
+    /// `--cpus` with the last CPU that this process may use, which the CPUs at `pointers` become. Where there is one
+    /// CPU, one that no machine has is refused.
+    fn cpus(verb: &'static str, base: &str, pointers: &[String]) -> Self {
+        let allowed = allowed_cpus().unwrap();
+        let Some(last) = allowed[1..].last() else {
+            return Self::added(verb, "cpus", base, "--cpus 1023").changes("/refused").changes("*");
+        };
+        let row = Self::added(verb, "cpus", base, &format!("--cpus {last}"));
+        pointers.iter().fold(row, |row, pointer| row.gives(pointer, json!(last)))
     }
 
     fn check(&self, of: fn(&str) -> Value) {

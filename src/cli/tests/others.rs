@@ -66,6 +66,11 @@ fn audit() -> Vec<Row> {
         row("idle", "--idle spinner").changes("/ids/0").gives("/settings/0/idle", json!("spinner")),
         row("policy", "--policy batch").changes("/ids/0").changes("/settings/0/policy*"),
         row("slice_us", "--slice-us 1000").changes("/ids/0").changes("/settings/0/policy*"),
+        Row::cpus("audit", base, &["/settings/0/cpus/0".into()]),
+        Row::added("audit", "exclude", "audit ^handoff/(pipe|eventfd)/same-cpu", "--exclude eventfd")
+            .gives("/ids/0", json!("handoff/pipe/same-cpu"))
+            .changes("/ids/1")
+            .changes("/settings*"),
         row("json", "--json").gives("/json/0", json!(true)).gives("/json/1", json!(true)),
     ]
 }
@@ -92,6 +97,7 @@ fn readers() -> Vec<Row> {
     let (run, other) = (fixture("report/three-rounds"), fixture("record/schema-1"));
     vec![
         Row::differing("list", "filter", "list", "list ^brigade/one_thread$").changes("/lines"),
+        Row::added("list", "exclude", "list", "--exclude ^brigade/").changes("/lines"),
         Row::added("list", "json", "list ^brigade/one_thread$", "--json")
             .gives("/json", json!(true))
             .gives("/lines", json!(1)),

@@ -24,6 +24,17 @@ fn of_entries(row: Row, entries: usize, leaf: &str, value: serde_json::Value) ->
     })
 }
 
+/// As [`of_entries`] for one leaf of the policy, all of which is absent where it is the default.
+fn policy(row: Row, entries: usize, leaf: &str, value: serde_json::Value) -> Row {
+    let row = of_entries(row, entries, &format!("policy/{leaf}"), value);
+    (0..entries).fold(row, |row, entry| row.changes(&format!("/begin/entries/{entry}/spec/policy*")))
+}
+
+/// `base` for two mechanisms, of which the second one may be left out.
+fn both(base: &str) -> String {
+    base.replace("handoff/pipe", "handoff/(pipe|eventfd)")
+}
+
 /// The options that a run shares with a paired comparison, whose plan has `entries`.
 fn shared(verb: &'static str, base: &str, entries: usize) -> Vec<Row> {
     let row = |option, given: &str| Row::added(verb, option, base, given);
@@ -38,9 +49,16 @@ fn shared(verb: &'static str, base: &str, entries: usize) -> Vec<Row> {
     vec![
         of_entries(set, entries, "parameters/tasks", json!(8)),
         cpus.fold(placement, |row, cpus| row.changes(&cpus)),
+        Row::cpus(
+            verb,
+            base,
+            &(0..entries).map(|entry| format!("/begin/entries/{entry}/spec/cpus/0")).collect::<Vec<_>>(),
+        ),
+        Row::differing(verb, "exclude", &both(base), &format!("{} --exclude eventfd", both(base)))
+            .changes("/begin/entries*"),
         of_entries(row("idle", "--idle spinner"), entries, "idle", json!("spinner")),
-        of_entries(row("policy", "--policy batch"), entries, "policy/class", json!("batch")),
-        of_entries(row("slice_us", "--slice-us 1000"), entries, "policy/slice_us", json!(1000)),
+        policy(row("policy", "--policy batch"), entries, "class", json!("batch")),
+        policy(row("slice_us", "--slice-us 1000"), entries, "slice_us", json!(1000)),
         row("rounds", "--rounds 4").gives("/begin/rounds", json!(4)),
         row("budget", "--budget 1h").gives("/begin/budget/secs", json!(3600)).changes("/begin/budget*"),
         row("until", "--until 2%").gives("/begin/until", json!(0.02)),
@@ -154,8 +172,8 @@ fn of_sweep() -> Vec<Row> {
         of_entries(row("set", "--set transport=socketpair"), 2, "parameters/transport", json!("socketpair")),
         placement.changes("/begin/entries/0/spec/cpus*").changes("/begin/entries/1/spec/cpus*"),
         of_entries(row("idle", "--idle spinner"), 2, "idle", json!("spinner")),
-        of_entries(row("policy", "--policy batch"), 2, "policy/class", json!("batch")),
-        of_entries(row("slice_us", "--slice-us 1000"), 2, "policy/slice_us", json!(1000)),
+        policy(row("policy", "--policy batch"), 2, "class", json!("batch")),
+        policy(row("slice_us", "--slice-us 1000"), 2, "slice_us", json!(1000)),
         Row::added("sweep", "beyond", &too_many, "--beyond")
             .gives("/begin/entries/1/spec/parameters/tasks", json!(9_999_999))
             .changes("/begin/unsupported/0/id")
@@ -169,6 +187,10 @@ fn of_sweep() -> Vec<Row> {
             .gives("/begin/sweep/samples", json!(33))
             .gives("/begin/timing/samples", json!(33)),
         row("no_audit", "--no-audit").gives("/begin/audit", json!(false)),
+        Row::cpus("sweep", SWEEP, &[0, 1].map(|entry| format!("/begin/entries/{entry}/spec/cpus/0"))),
+        row("exclude", "--exclude tasks=2")
+            .gives("/begin/entries/0/id", json!("brigade/one_thread/same-cpu/tasks=4"))
+            .changes("/begin/entries*"),
         other("seed", "--seed 7", "--seed 8").gives("/begin/seed", json!(8)),
         row("dry_run", "--dry-run").gives("/measures", json!(false)).changes("/begin*").changes("/folder"),
         other("out", "there", "here").gives("/folder", json!("here")),

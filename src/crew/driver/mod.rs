@@ -16,7 +16,7 @@ use crate::sys::mark;
 use crate::sys::process::name_current_thread;
 use crate::sys::speed::probe_speed;
 use crate::sys::usage;
-use crate::terms::{Metric, Policy, ResourceUsage, SpeedProbe};
+use crate::terms::{Metric, ResourceUsage, Setting, SpeedProbe};
 use crate::units::{Amount, Ops};
 
 /// The stack of a driver thread, which may run a whole asynchronous runtime.
@@ -102,10 +102,8 @@ impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
 pub struct InstanceConfig {
     /// The benchmark's id, for the watchdog's message.
     pub id: String,
-    /// The CPU masks of the tasks.
-    pub assignment: CpuAssignment,
-    /// The scheduling policy of all tasks.
-    pub policy: Policy,
+    /// On which CPUs its tasks run and how they are scheduled. The rest of it concerns the mechanism alone.
+    pub setting: Setting,
     /// How long set-up, one batch, or teardown may take.
     pub timeout: Duration,
     /// Whether the driver marks the beginning and the end of each batch for a tracer ([`mark`]).
@@ -116,6 +114,7 @@ pub struct InstanceConfig {
 #[derive(Debug)]
 pub struct Driver {
     config: InstanceConfig,
+    assignment: CpuAssignment,
     prefix: String,
     link: Arc<DriverLink>,
     children: ChildPids,
@@ -166,8 +165,8 @@ impl Driver {
     {
         let link = Arc::<DriverLink>::default();
         let prefix = instance_prefix();
-        let (timeout, assignment, marked) = (config.timeout, config.assignment.clone(), config.marked);
-        let (policy, children) = (config.policy, ChildPids::default());
+        let (timeout, assignment, marked) = (config.timeout, CpuAssignment::of(&config.setting), config.marked);
+        let (policy, children) = (config.setting.policy, ChildPids::default());
         let crew = Crew::new(assignment.clone(), policy, prefix.clone(), timeout, Arc::clone(&children));
         let shared = Arc::clone(&link);
         let life = move || {
@@ -184,7 +183,8 @@ impl Driver {
         };
         let thread =
             Builder::new().stack_size(STACK).spawn(life).map_err(|error| SysError::from_io("clone3", &error))?;
-        let mut driver = Self { config, prefix, link, children, thread: Some(thread) };
+        let assignment = CpuAssignment::of(&config.setting);
+        let mut driver = Self { config, assignment, prefix, link, children, thread: Some(thread) };
         match driver.await_change("set-up", |state| !matches!(state, DriverState::SettingUp))? {
             DriverState::Ended(outcome) => Err(driver.reap(outcome)),
             other => {
@@ -249,7 +249,7 @@ impl Driver {
     /// # Errors
     /// The configuration's timeout.
     pub fn probe_speed(&mut self) -> Result<Option<SpeedProbe>, Failure> {
-        if self.config.assignment.cpu_mask(0).cpus.len() > 1 {
+        if self.assignment.cpu_mask(0).cpus.len() > 1 {
             return Ok(None);
         }
         self.link.put(DriverState::Requested(DriverRequest::Probe));

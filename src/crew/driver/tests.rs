@@ -1,13 +1,12 @@
 use super::*;
-use crate::crew::CpuAssignment;
 use crate::sys::affinity::allowed_cpus;
-use crate::terms::{Placement, Unsupported};
+use crate::terms::{Parameters, Placement, Setting, Unsupported};
 use crate::units::Quantity;
 use std::sync::mpsc;
 
 fn config(timeout: Duration) -> InstanceConfig {
-    let assignment = CpuAssignment::shared(Placement::Unpinned, allowed_cpus().unwrap());
-    InstanceConfig { id: "test/fake/unpinned".into(), assignment, policy: Policy::default(), timeout, marked: false }
+    let setting = Setting::new(Placement::Unpinned, allowed_cpus().unwrap(), Parameters::defaults(&[]));
+    InstanceConfig { id: "test/fake/unpinned".into(), setting, timeout, marked: false }
 }
 
 fn counting(_: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -62,7 +62,7 @@ fn make_calls(request: &AuditRequest) -> Result<(), AuditFailure> {
 }
 
 fn count_switches(request: &AuditRequest) -> Result<SwitchCounts, AuditFailure> {
-    let _idle = IdleGuard::hold(request.chosen.idle, &request.chosen.cpus).map_err(Failure::from)?;
+    let _idle = IdleGuard::hold(request.chosen.setting.idle, &request.chosen.setting.cpus).map_err(Failure::from)?;
     let mut driver = benchmark(request)?.start_within(request.timeout)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

@@ -236,7 +236,7 @@ impl Auditor {
 
 /// What a benchmark is expected to do, with its parameters and in its placement.
 fn expected(benchmark: &Benchmark) -> Expectation {
-    (benchmark.descriptor().expects)(&benchmark.parameters, benchmark.assignment.placement())
+    (benchmark.descriptor().expects)(&benchmark.setting.parameters, benchmark.setting.placement)
 }
 
 /// A mechanism that cannot even run does not do what it says.

@@ -97,7 +97,7 @@ fn an_audit_expects_what_its_own_placement_does() {
         let seen = SwitchCounts { voluntary: 0.5, involuntary: 0.5, wakeups: Ok(0.5) };
         judge_switches(&expected, seen, 1000, &mut record);
         let switches = record.checks.iter().find(|check| check.what == "switches").unwrap();
-        shown.push((benchmark.assignment.placement(), switches.expected.clone()));
+        shown.push((benchmark.setting.placement, switches.expected.clone()));
     }
     let of = |wanted| &shown.iter().find(|(placement, _)| *placement == wanted).unwrap().1;
     let (one, any) = (of(crate::terms::Placement::SameCpu), of(crate::terms::Placement::Unpinned));

@@ -5,9 +5,8 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::profile::{Pick, Profile};
-use crate::harness::{Choice, PlanError, Timing};
+use crate::harness::{Choice, PlanError, Timing, usable_cpus};
 use crate::host::Root;
-use crate::sys::affinity::allowed_cpus;
 use crate::terms::{
     Host, Placement,
     host::{CacheKind, Relation, Topology},
@@ -22,10 +21,10 @@ impl Profile {
     /// and branches as far as predictors may learn them.
     ///
     /// # Errors
-    /// When the kernel does not say on which CPUs this process may run.
-    pub fn after_syscall() -> Result<Self, PlanError> {
+    /// When some of `cpus`, those that were chosen, cannot be used; none is those of this process's mask.
+    pub fn after_syscall(cpus: &[CpuId]) -> Result<Self, PlanError> {
         let topology = Host::observe(&Root::default()).topology;
-        let allowed = allowed_cpus()?;
+        let allowed = usable_cpus(cpus)?;
         let sets = working_sets(caches(&topology, allowed[0]));
         let other_cpu = [
             (Relation::SameLlc, Placement::SameLlc),
@@ -96,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_profile_plans_this_group_alone_each_working_set_on_one_cpu() {
-        let planned = Profile::after_syscall().unwrap().plan(&Choice::default(), |_| true).unwrap();
+        let planned = Profile::after_syscall(&[]).unwrap().plan(&Choice::default(), |_| true).unwrap();
         assert!(planned.iter().all(|planned| planned.id().starts_with("after_syscall/")));
         let nothing = planned.iter().filter(|planned| planned.id().starts_with("after_syscall/nothing/same-cpu"));
         assert!(nothing.count() >= 10);

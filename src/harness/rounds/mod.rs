@@ -6,32 +6,33 @@
 //! doing anything obviously wrong!", ASPLOS 2009). A benchmark that crashes or hangs does not affect the others. The
 //! two sides of a comparison take turns within a round, sample by sample, where that is possible.
 //!
-//! [`RunPlan`] is what a run was asked for. It is saved in the run's folder, so that a run can be resumed after a kill.
-//! [`run_rounds`] decides what is measured next, from what was asked and the [`RunState`] alone: it sees processes only
-//! through a [`Runner`]. [`ProcessRunner`] is the runner that starts them.
+//! Each file answers one question:
+//!
+//! - `run_plan.rs`: what was asked for, in which order, and which sides take turns? A [`RunPlan`] lies in the run's
+//!   folder, so that a run can go on after a kill.
+//! - `run_state.rs`: what is known so far? A [`RunState`] learns it from the lines of the record.
+//! - `run_loop.rs`: what is measured next, within the budget? [`run_rounds`] decides it from those two alone, and sees
+//!   processes only through a [`Runner`].
+//! - `process_runner.rs`: which process measures, until when, and what does Ctrl-C do? [`ProcessRunner`] is the runner
+//!   that starts processes.
+//! - `round_process.rs`: what passes between the run and the child process that measures? Both ends are in it.
+//! - `profile.rs` and `after_syscall_profile.rs`: what does a profile name?
 
 mod after_syscall_profile;
-mod interference;
-mod interleave;
-mod order;
 mod process_runner;
 mod profile;
-mod request;
 mod round_process;
 mod run_loop;
 mod run_plan;
 mod run_state;
-mod signals;
 #[cfg(test)]
 mod tests;
 
-pub use interference::interference;
-pub use process_runner::{ProcessRunner, Programs, identify, supports_interleaving};
+pub use process_runner::{ProcessRunner, Programs, Signals, identify, supports_interleaving};
 pub use profile::{Pick, Profile, ProfileError, duration};
-pub use request::answer_round_request;
+pub use round_process::answer_round_request;
 pub use run_loop::{
     Conclusion, Job, JobOutcome, RunObserver, RunProgress, Runner, UnmeasuredBenchmark, WideInterval, run_rounds,
 };
 pub use run_plan::{PLAN_FILE, PlanEntry, PlanLock, RunPlan, RunPlanError, lock_run};
 pub use run_state::RunState;
-pub use signals::Signals;

@@ -1,18 +1,23 @@
-//! The runner that starts a fresh process for each benchmark of each round.
+//! The runner that starts a fresh process for each benchmark of each round, waits for it with a deadline, and hears
+//! Ctrl-C.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde::{Deserialize, Serialize};
 
-use super::request::{MeasureRequest, RoundTask, TurnOrder};
-use super::round_process::RoundProcess;
-use super::{Job, JobOutcome, RunPlan, Runner, Signals};
+use super::round_process::{MeasureRequest, RoundProcess, RoundTask, TurnOrder};
+use super::{Job, JobOutcome, RunPlan, Runner};
 use crate::harness::adapter::{line, now_ms};
 use crate::harness::{PlannedBenchmark, Timing};
 use crate::record::{BenchmarkLine, Build, Outcome, RunConditions};
+use crate::sys::SysError;
 
 /// How often [`ProcessRunner`] calls its tick while it waits.
 const TICK: Duration = Duration::from_secs(1);
@@ -192,10 +197,60 @@ pub(super) fn predicted(timing: &Timing) -> Duration {
     timing.warm_up + timing.measure * 4 / 3 + Duration::from_secs(1)
 }
 
+/// Whatever asks a run to stop: Ctrl-C, a terminal that closes, `kill`.
+const STOPS: [Signal; 3] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM];
+
+/// Receives signals instead of being ended by them.
+#[derive(Debug)]
+pub struct Signals {
+    signals: SignalFd,
+    asked: u32,
+}
+
+impl Signals {
+    /// Takes the signals over for the rest of the process's life. To be called before it has a second thread: threads
+    /// made earlier would still be ended by them. Children start with no signal blocked (`std::process::Command`).
+    ///
+    /// # Errors
+    /// `EMFILE` when descriptors run out.
+    pub fn take_over() -> Result<Self, SysError> {
+        let mut set = SigSet::empty();
+        set.extend(STOPS);
+        set.add(Signal::SIGCHLD);
+        set.thread_block().map_err(|errno| SysError::new("pthread_sigmask", errno))?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(|errno| SysError::new("signalfd", errno))?;
+        Ok(Self { signals, asked: 0 })
+    }
+
+    /// Waits until a child ends, somebody asks to stop, or `longest` has passed; whichever it was, the caller looks.
+    ///
+    /// # Errors
+    /// poll(2) and read(2) fail only for lack of memory.
+    pub fn wait(&mut self, longest: Duration) -> Result<(), SysError> {
+        let timeout = PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX);
+        let mut waiting = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(SysError::new("poll", errno)),
+        }
+        while let Some(info) = self.signals.read_signal().map_err(|errno| SysError::new("read", errno))? {
+            let stops = |signal: &Signal| u32::try_from(*signal as i32) == Ok(info.ssi_signo);
+            self.asked += u32::from(STOPS.iter().any(stops));
+        }
+        Ok(())
+    }
+
+    /// How often it was asked to stop.
+    pub fn count(&self) -> u32 {
+        self.asked
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harness::rounds::request::settings;
+    use crate::harness::rounds::round_process::settings;
     use crate::harness::{Mode, SweepSampling};
     use crate::pmu::{Event, EventSet};
 

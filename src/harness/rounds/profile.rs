@@ -25,6 +25,7 @@ use toml::Spanned;
 
 use crate::harness::{Choice, PlanError, PlannedBenchmark, Timing, plan};
 use crate::terms::{Class, Idle, Placement, Policy, Value};
+use crate::units::CpuId;
 
 /// The fewest samples that Criterion takes, and the most that `--samples` does.
 const SAMPLES: std::ops::RangeInclusive<usize> = 10..=100_000;
@@ -50,13 +51,13 @@ pub(super) const SHIPPED: [(&str, &str); 7] = [
 ];
 
 /// Makes a profile for this machine.
-type ProfileMaker = fn() -> Result<Profile, PlanError>;
+type ProfileMaker = fn(cpus: &[CpuId]) -> Result<Profile, PlanError>;
 
 /// Profiles that this program makes for the machine, by name.
 const MADE: [(&str, ProfileMaker); 4] = [
-    ("quick", || Ok(Profile::quick())),
-    ("default", || Ok(Profile::standard())),
-    ("full", || Ok(Profile::full())),
+    ("quick", |_| Ok(Profile::quick())),
+    ("default", |_| Ok(Profile::standard())),
+    ("full", |_| Ok(Profile::full())),
     ("after-syscall", Profile::after_syscall),
 ];
 
@@ -194,13 +195,14 @@ impl Profile {
         made.chain(SHIPPED.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// By its name, or from a file.
+    /// By its name, or from a file. One that is made for the machine is made for `cpus`, those that were chosen; none
+    /// is those of this process's mask.
     ///
     /// # Errors
-    /// A file that is not there, or a line of it that is wrong.
-    pub fn named(name: &str) -> Result<Self, ProfileError> {
+    /// A file that is not there, a line of it that is wrong, or CPUs that cannot be used.
+    pub fn named(name: &str, cpus: &[CpuId]) -> Result<Self, ProfileError> {
         if let Some((_, make)) = MADE.iter().find(|(made, _)| *made == name) {
-            return Ok(make()?);
+            return Ok(make(cpus)?);
         }
         let path = Path::new(name);
         if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
@@ -264,7 +266,13 @@ impl Profile {
             };
             let place = Some((path.to_path_buf(), line(text, begins)));
             profile.picks.extend(combinations(&pick.set).into_iter().map(|parameters| {
-                let choice = Choice { parameters, placements: pick.placement.clone(), idle: pick.idle, policy };
+                let choice = Choice {
+                    parameters,
+                    placements: pick.placement.clone(),
+                    idle: pick.idle,
+                    policy,
+                    ..Choice::default()
+                };
                 Pick { filter: filter.clone(), choice, first_placement_only: false, place: place.clone() }
             }));
         }

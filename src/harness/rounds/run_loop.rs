@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::interference::interference;
-use super::interleave::can_interleave;
-use super::order::{by_importance, groups, shuffled};
 use super::process_runner::predicted;
+use super::run_plan::{by_importance, can_interleave, groups, shuffled};
 use super::{PlanEntry, RunPlan, RunState};
+use crate::harness::interference::interference;
 use crate::record::{BenchmarkLine, Noise, Outcome, RecordError};
 use crate::stats::{Basis, Budget, Precision, further_rounds};
 

@@ -1,5 +1,7 @@
-//! The plan of a run: what it was asked for, saved beside its record.
+//! What a run was asked for, kept beside its record, and what follows from that alone: the order of each round, and
+//! which sides of a comparison take turns.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +12,11 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::Programs;
-use crate::harness::{Benchmark, BenchmarkSpec, SweepSampling, Timing};
+use crate::harness::{Benchmark, BenchmarkSpec, PlannedBenchmark, SweepSampling, Timing, now_ms};
 use crate::record::{BenchmarkLine, SCHEMA};
+use crate::stats::Prng;
+use crate::terms::Idle;
+use crate::units::CpuId;
 
 /// The name of the file in a run's folder.
 pub const PLAN_FILE: &str = "plan.json";
@@ -28,8 +33,7 @@ pub struct RunPlan {
     /// How many rounds.
     pub rounds: u32,
     /// Rounds are added until every interval, of a pair that of its ratio, is at most this wide on either side: 0.01
-    /// for
-    /// ± 1 %.
+    /// for ± 1 %.
     pub until: Option<f64>,
     /// How long all of it may take.
     pub budget: Option<Duration>,
@@ -76,16 +80,69 @@ pub struct PlanEntry {
 }
 
 impl PlanEntry {
-    /// A benchmark of a run that compares nothing; `number` is its place in the plan.
-    pub fn single(number: usize, benchmark: &Benchmark) -> Self {
-        Self { id: benchmark.id(), spec: benchmark.spec(), side: 0, pair: number }
+    /// One side of the pair with this number.
+    fn new(pair: usize, side: usize, benchmark: &Benchmark) -> Self {
+        Self { id: benchmark.id(), spec: benchmark.spec(), side, pair }
     }
 }
 
 impl RunPlan {
+    /// A plan of so many rounds of nothing yet, counted and audited, without a limit of time; `argv` is the command
+    /// line. This is the one place that names every field: a verb sets those that its options speak of.
+    pub fn new(argv: Vec<String>, rounds: u32, timing: Timing) -> Self {
+        Self {
+            schema: SCHEMA,
+            argv,
+            rounds,
+            until: None,
+            budget: None,
+            // The crew's own watchdog, which knows what hung, waits for a minute at each step and speaks first.
+            timeout: (timing.warm_up + timing.measure) * 10 + Duration::from_secs(180),
+            timing,
+            sweep: None,
+            // The time is different every time, and the plan keeps it.
+            seed: now_ms(),
+            events: None,
+            counters: true,
+            audit: true,
+            strict: false,
+            interleaved: false,
+            programs: Programs::default(),
+            entries: Vec::new(),
+            unsupported: Vec::new(),
+        }
+    }
+
+    /// Adds a benchmark that is compared with none, or the line that says why there is none on this machine.
+    pub fn add(&mut self, planned: &PlannedBenchmark, host_id: &str) {
+        match planned {
+            PlannedBenchmark::Ready(benchmark) => self.entries.push(PlanEntry::new(self.next_pair(), 0, benchmark)),
+            PlannedBenchmark::Unsupported { .. } => {
+                self.unsupported.extend(planned.unsupported_line(host_id, now_ms()));
+            }
+        }
+    }
+
+    fn next_pair(&self) -> usize {
+        self.entries.last().map_or(0, |last| last.pair + 1)
+    }
+
+    /// Adds both sides of a comparison.
+    pub fn add_pair(&mut self, sides: [&Benchmark; 2]) {
+        let pair = self.next_pair();
+        self.entries.extend(sides.into_iter().enumerate().map(|(side, of)| PlanEntry::new(pair, side, of)));
+    }
+
     /// How many records the run has: one, or one for each side of a comparison.
     pub fn sides(&self) -> usize {
         self.entries.iter().map(|entry| entry.side + 1).max().unwrap_or(1)
+    }
+
+    /// Every CPU that a benchmark of it is confined to, in rising order.
+    pub fn cpus(&self) -> Vec<CpuId> {
+        let cpus: BTreeSet<CpuId> =
+            self.entries.iter().flat_map(|entry| entry.spec.setting.cpus.iter().copied()).collect();
+        cpus.into_iter().collect()
     }
 
     /// The folders of the records of the run in `folder`, by side.
@@ -273,5 +330,98 @@ fn lock(path: &Path) -> Result<PlanLock, RunPlanError> {
         Ok(lock) => Ok(PlanLock { _lock: lock }),
         Err((_, Errno::EWOULDBLOCK)) => Err(RunPlanError::Busy { path: path.into() }),
         Err((_, errno)) => Err(failed(errno.into())),
+    }
+}
+
+/// The entries of a round in the order in which they are measured: pairs in random order, and within each pair the
+/// sides in random order. The same `seed` and `round` give the same order, so that a run that goes on keeps it.
+pub(super) fn shuffled(entries: &[PlanEntry], seed: u64, round: u32) -> Vec<usize> {
+    let mut prng = Prng::seeded(seed.wrapping_add(u64::from(round).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let mut groups = groups(entries);
+    shuffle(&mut groups, &mut prng);
+    for group in &mut groups {
+        shuffle(group, &mut prng);
+    }
+    groups.into_iter().flatten().collect()
+}
+
+/// Pairs, by rising number.
+pub(super) fn groups(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        groups.entry(entry.pair).or_default().push(index);
+    }
+    groups.into_values().collect()
+}
+
+/// Fisher and Yates, as Durstenfeld wrote it down (Communications of the ACM 7(7), 1964).
+fn shuffle<T>(list: &mut [T], prng: &mut Prng) {
+    for last in (1..list.len()).rev() {
+        list.swap(last, prng.index(last + 1));
+    }
+}
+
+/// The pairs by importance: the first of every Criterion group (its baseline), then the second of every one, and so on.
+/// What is left out for lack of time then leaves every question with some of its answers.
+pub(super) fn by_importance(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, Vec<usize>)> = Vec::new();
+    for group in groups(entries) {
+        let name = entries[group[0]].spec.mechanism.split('/').next().unwrap_or_default();
+        let rank = seen.entry(name).or_insert(0);
+        ranked.push((*rank, group));
+        *rank += 1;
+    }
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Whether `a` and `b` can take turns: while one is measured the other is set up and must take nothing from it.
+pub(super) fn can_interleave(a: &BenchmarkSpec, b: &BenchmarkSpec) -> bool {
+    // What idle CPUs do, they do for everybody, and a spinner of one side would run beside the other.
+    a.setting.idle == b.setting.idle && a.setting.idle != Idle::Spinner && lies_still(a) && lies_still(b)
+}
+
+/// Whether its samples can stand apart and nothing of it runs between them.
+fn lies_still(chosen: &BenchmarkSpec) -> bool {
+    // Of one that this program does not know nothing can be said.
+    chosen.benchmark().is_some_and(|benchmark| {
+        // Waits and memory are not divisible, and depend on who else is there.
+        benchmark.is_divisible() && !benchmark.mechanism.runs_on(&benchmark.setting.parameters)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mechanism::find;
+    use crate::terms::{Placement, Setting};
+    use crate::units::CpuId;
+
+    fn chosen(mechanism: &str, set: &[(&str, &str)], idle: Idle) -> BenchmarkSpec {
+        let descriptor = find(mechanism).unwrap().descriptor();
+        let parameters = set.iter().fold(descriptor.defaults(), |parameters, (name, value)| {
+            let parameter = descriptor.parameter(name).unwrap();
+            parameters.with(parameter, parameter.parse(value).unwrap())
+        });
+        let setting = Setting { idle, ..Setting::new(Placement::SameCpu, vec![CpuId(0)], parameters) };
+        BenchmarkSpec { mechanism: mechanism.into(), setting }
+    }
+
+    #[test]
+    fn those_that_disturb_nobody_take_turns() {
+        let futex = |idle| chosen("handoff/futex", &[], idle);
+        let with = |other: BenchmarkSpec| can_interleave(&futex(Idle::Default), &other);
+        assert!(with(futex(Idle::Default)));
+        assert!(with(chosen("brigade/thread", &[("work", "2000")], Idle::Default)));
+        assert!(with(chosen("brigade/uring", &[("files", "registered")], Idle::Default)));
+        assert!(can_interleave(&futex(Idle::Poll), &futex(Idle::Poll)));
+        assert!(!with(futex(Idle::Poll)) && !with(futex(Idle::Spinner)));
+        assert!(!can_interleave(&futex(Idle::Spinner), &futex(Idle::Spinner)));
+        assert!(!with(chosen("brigade/uring", &[("sqpoll", "on")], Idle::Default)));
+        assert!(!with(chosen("file/uring", &[("ring", "sqpoll")], Idle::Default)));
+        assert!(!with(chosen("footprint/thread", &[], Idle::Default)));
+        assert!(!with(chosen("wakeup/timer_timerfd", &[], Idle::Default)));
+        assert!(!with(BenchmarkSpec { mechanism: "handoff/unheard_of".into(), ..futex(Idle::Default) }));
     }
 }

@@ -7,25 +7,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::harness::interference::interference;
 use crate::harness::{Benchmark, BenchmarkSpec, Timing};
 use crate::mechanism::find;
 use crate::record::{
     AuditCheck, AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, RecordError, RunConditions,
-    SCHEMA, Sample,
+    Sample,
 };
-use crate::terms::SpeedProbe;
-use crate::terms::{Idle, Moment, Placement, Policy, ResourceUsage, host::CpuTicks};
+use crate::terms::{Idle, Moment, Placement, ResourceUsage, Setting, SpeedProbe, host::CpuTicks};
 use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
 fn chosen(mechanism: &str) -> BenchmarkSpec {
     let descriptor = find(mechanism).unwrap().descriptor();
     BenchmarkSpec {
         mechanism: mechanism.into(),
-        parameters: descriptor.defaults(),
-        placement: Placement::SameCpu,
-        cpus: vec![CpuId(0)],
-        idle: Idle::Default,
-        policy: Policy::default(),
+        setting: Setting::new(Placement::SameCpu, vec![CpuId(0)], descriptor.defaults()),
     }
 }
 
@@ -38,25 +34,8 @@ fn plan(mechanisms: &[&str], rounds: u32) -> RunPlan {
             PlanEntry { id: chosen.benchmark().unwrap().id(), spec: chosen, side: 0, pair }
         })
         .collect();
-    RunPlan {
-        schema: SCHEMA,
-        argv: vec![],
-        rounds,
-        until: None,
-        budget: None,
-        timeout: Duration::from_secs(1),
-        timing: Timing::default(),
-        sweep: None,
-        seed: 7,
-        events: None,
-        counters: false,
-        audit: true,
-        strict: false,
-        interleaved: false,
-        programs: Programs::default(),
-        entries,
-        unsupported: vec![],
-    }
+    let timeout = Duration::from_secs(1);
+    RunPlan { timeout, seed: 7, counters: false, entries, ..RunPlan::new(vec![], rounds, Timing::default()) }
 }
 
 const FOUR: [&str; 4] = ["handoff/futex", "handoff/pipe", "brigade/thread", "creation/thread"];
@@ -118,7 +97,7 @@ impl Fake {
             unit: benchmark.descriptor().unit,
             measures: Quantity::Nanoseconds,
             baseline: benchmark.descriptor().baseline.into(),
-            setting: benchmark.setting(),
+            setting: benchmark.setting.clone(),
             round: job.round,
             host_id: "m".into(),
             started_ms: 0,

@@ -102,7 +102,7 @@ fn what_was_found_out_before_the_end_of_warming_up_is_forgotten() {
 fn both_tasks_of_a_handoff_are_counted() {
     let mechanism = find("handoff/pipe").unwrap();
     let parameters = mechanism.descriptor().defaults();
-    let benchmark = Benchmark { mechanism, parameters, ..steady().benchmark() };
+    let benchmark = Benchmark { mechanism, ..steady().benchmark().with_parameters(parameters) };
     let mut session = Session::open(&benchmark, Some(&EventSet::default())).unwrap();
     for _ in 0..BARE_PER_COUNTED {
         session.sample(1000).unwrap();
@@ -140,7 +140,8 @@ fn the_sets_of_events_are_counted_in_turn() {
 #[test]
 fn idle_cpus_are_kept_as_asked_for_until_the_instances_are_gone() {
     let fake = FixedTime { probes: vec![10], watch_spinners: true, ..FixedTime::default() }.kept();
-    let benchmark = Benchmark { idle: Idle::Spinner, ..fake.benchmark() };
+    let mut benchmark = fake.benchmark();
+    benchmark.setting.idle = Idle::Spinner;
     let session = match Session::open(&benchmark, None) {
         Ok(session) => session,
         Err(Failure::Unsupported(reason)) => return println!("not checked: {reason}"),

@@ -1,6 +1,6 @@
 //! Pairs: which sides are measured together, in turns or one after the other.
 
-use super::super::order::shuffled;
+use super::super::run_plan::shuffled;
 use super::*;
 
 /// Both sides of each of `mechanisms`.
@@ -88,7 +88,7 @@ fn a_pair_is_measured_until_its_ratio_is_known_not_its_sides() {
 fn sides_that_can_be_alive_at_once_take_turns() {
     let mut plan = interleaved(&["handoff/futex", "wakeup/timer_epoll", "handoff/pipe"], 2);
     // The other side of the pipe's pair keeps CPUs from sleeping.
-    plan.entries.last_mut().unwrap().spec.idle = Idle::Poll;
+    plan.entries.last_mut().unwrap().spec.setting.idle = Idle::Poll;
     let (conclusion, kept) = begin(&plan, &mut Fake::default());
     assert_eq!(conclusion, Conclusion::default());
     assert_eq!((kept.lines.len(), kept.outlooks.len()), (12, 10), "two at once in both rounds");

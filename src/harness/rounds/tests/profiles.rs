@@ -95,7 +95,7 @@ fn the_named_profiles_plan_what_they_say() {
     let all = Profile::full().plan(&crate::harness::Choice::default(), |_| true).unwrap();
     assert!(all.iter().any(|planned| planned.setting().placement == Placement::OnePerCpu));
     assert!(all.len() > quick.len());
-    let one_thread = Profile::named("one-thread").unwrap();
+    let one_thread = Profile::named("one-thread", &[]).unwrap();
     let ids: Vec<_> = one_thread.plan(&crate::harness::Choice::default(), |_| true).unwrap();
     let ids: BTreeSet<String> = ids.iter().map(crate::harness::PlannedBenchmark::id).collect();
     // Each [[benchmarks]] adds what the ones before do not have.
@@ -107,7 +107,7 @@ fn the_named_profiles_plan_what_they_say() {
     ] {
         assert!(ids.contains(id), "{id}");
     }
-    let sweep = Profile::named("working-set").unwrap().plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let sweep = Profile::named("working-set", &[]).unwrap().plan(&crate::harness::Choice::default(), |_| true).unwrap();
     let ids: Vec<String> = sweep.iter().map(crate::harness::PlannedBenchmark::id).collect();
     for id in ["thread/same-cpu/tasks=96,touch=4194304", "process/same-llc", "touching/same-cpu/sets=every,touch=0"] {
         assert!(ids.contains(&format!("switch_working_set/{id}")), "{id}: {ids:?}");
@@ -117,7 +117,7 @@ fn the_named_profiles_plan_what_they_say() {
 #[test]
 fn every_entry_of_a_shipped_profile_names_something_and_sets_what_that_has() {
     for (name, _) in profile::SHIPPED {
-        let profile = Profile::named(name).unwrap();
+        let profile = Profile::named(name, &[]).unwrap();
         for pick in &profile.picks {
             let named = |id: &str| pick.filter.as_ref().is_none_or(|filter| filter.is_match(id));
             let descriptors = crate::mechanism::registry().iter().map(|mechanism| mechanism.descriptor());

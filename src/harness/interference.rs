@@ -1,7 +1,36 @@
-//! Interference: whether other programs ran on the machine while a benchmark was measured.
+//! Whether something else ran on the machine while a benchmark was measured: what is read before and after it, and what
+//! follows from that.
 
+use std::time::Instant;
+
+use crate::host::Root;
 use crate::record::Noise;
-use crate::terms::Moment;
+use crate::sys::usage;
+use crate::terms::{Moment, ResourceUsage};
+use crate::units::Nanos;
+
+/// The first of the two moments between which a benchmark is measured.
+#[derive(Debug)]
+pub(super) struct NoiseProbe {
+    start: Moment,
+    began: Instant,
+    used: Option<ResourceUsage>,
+}
+
+impl NoiseProbe {
+    /// Begins to watch.
+    pub(super) fn begin() -> Self {
+        let start = Moment::observe(&Root::default());
+        Self { start, began: Instant::now(), used: usage::of_this_process().ok() }
+    }
+
+    /// What there was since then.
+    pub(super) fn end(self) -> Noise {
+        let lasted = Nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let own_cpu = self.used.and_then(|before| Some(usage::of_this_process().ok()?.since(before).cpu()));
+        Noise { start: self.start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) }
+    }
+}
 
 /// `/proc/stat` counts in hundredths of a second on every architecture that Rust's standard library supports
 /// (`USER_HZ`, include/asm-generic/param.h).
@@ -25,7 +54,7 @@ const MOST_STEAL: f64 = 0.01;
 /// Load averages are evidence of neither: they remember the benchmark before. Involuntary switches are in the record
 /// but not judged, because a woken task that preempts its waker makes them too; what others take in CPU time, they take
 /// by preempting.
-pub fn interference(together: &[&Noise]) -> Vec<String> {
+pub(super) fn interference(together: &[&Noise]) -> Vec<String> {
     let mut found = Vec::new();
     let Some(noise) = together.iter().max_by_key(|noise| noise.lasted) else { return found };
     let Some(seconds) = noise.lasted.map(|lasted| lasted.0 as f64 / 1e9).filter(|s| *s >= SHORTEST_SECONDS) else {

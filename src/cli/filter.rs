@@ -1,0 +1,217 @@
+//! Which ids a command line means: `FILTER` and `--exclude`, both as often as you like.
+
+use clap::Args;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::options::UsageError;
+use crate::harness::{Choice, PlannedBenchmark};
+use crate::mechanism::{Descriptor, registry};
+use crate::terms::Placement;
+use crate::units::cpu_list;
+
+/// The options that choose among ids.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub(super) struct FilterArgs {
+    /// Only ids that match this regular expression, or one of several
+    #[arg(value_name = "FILTER")]
+    pub(super) filter: Vec<String>,
+    #[command(flatten)]
+    pub(super) excluded: ExcludeArgs,
+}
+
+/// The option that leaves ids out.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub(super) struct ExcludeArgs {
+    /// Leave out ids that match this regular expression; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    #[serde(default)]
+    pub(super) exclude: Vec<String>,
+}
+
+impl FilterArgs {
+    /// Reads the expressions.
+    pub(super) fn filter(&self) -> Result<Filter, UsageError> {
+        Filter::new(&self.filter, false, &self.excluded)
+    }
+}
+
+/// Which ids are meant: regular expressions that match anywhere in the id, as Criterion's filter does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Filter {
+    wanted: Wanted,
+    excluded: Vec<Regex>,
+}
+
+/// What the ids that are meant have to match.
+#[derive(Debug, Clone, Default)]
+enum Wanted {
+    /// Nothing in particular.
+    #[default]
+    All,
+    /// At least one of these.
+    AnyOf(Vec<Regex>),
+    /// One of these, from end to end.
+    Exact(Vec<String>),
+}
+
+impl Filter {
+    /// Reads `filters`, which name whole ids where `exact` is true, and what leaves ids out.
+    pub(super) fn new(filters: &[String], exact: bool, excluded: &ExcludeArgs) -> Result<Self, UsageError> {
+        let read = |patterns: &[String]| patterns.iter().map(|pattern| regex(pattern)).collect::<Result<Vec<_>, _>>();
+        let wanted = match filters {
+            [] => Wanted::All,
+            ids if exact => Wanted::Exact(ids.to_vec()),
+            patterns => Wanted::AnyOf(read(patterns)?),
+        };
+        Ok(Self { wanted, excluded: read(&excluded.exclude)? })
+    }
+
+    /// Whether `id` is meant.
+    pub(super) fn matches(&self, id: &str) -> bool {
+        let wanted = match &self.wanted {
+            Wanted::All => true,
+            Wanted::AnyOf(patterns) => patterns.iter().any(|pattern| pattern.is_match(id)),
+            Wanted::Exact(ids) => ids.iter().any(|exact| exact == id),
+        };
+        wanted && !self.excludes(id)
+    }
+
+    /// Whether `id` is left out, whatever else it matches.
+    pub(super) fn excludes(&self, id: &str) -> bool {
+        self.excluded.iter().any(|pattern| pattern.is_match(id))
+    }
+
+    /// Whether a benchmark of this mechanism is meant, in a placement that this machine has or another.
+    pub(super) fn matches_in_a_placement(&self, descriptor: &Descriptor) -> bool {
+        let matches = |placement| self.matches(&format!("{}/{placement}", descriptor.id));
+        Placement::ALL.into_iter().any(|placement| descriptor.fits(placement) && matches(placement))
+    }
+
+    /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
+    /// parameter of none of it: an option that does nothing was meant to do something.
+    pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
+        self.must_name_something(&planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>())?;
+        if planned.is_empty() {
+            let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
+            let reason = match (placements.as_slice(), choice.parameters.first()) {
+                ([], None) if !choice.cpus.is_empty() => {
+                    format!("there is no such placement among CPUs {} (--cpus)", cpu_list(&choice.cpus))
+                }
+                ([], None) => "this machine has no such placement (`switchcost host` shows its CPUs)".into(),
+                ([], Some((name, value))) => {
+                    format!(
+                        "none is left with {name}={value}, which stands at the end of ids: was there a `$` before it?"
+                    )
+                }
+                _ => format!("with placement {} nothing of it is left", placements.join(", ")),
+            };
+            return Err(UsageError::Unknown(format!("{self} names benchmarks, but {reason}")));
+        }
+        let taken =
+            |name: &str| planned.iter().any(|planned| planned.mechanism().descriptor().parameter(name).is_some());
+        match choice.parameters.iter().find(|(name, _)| !taken(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(UsageError::Unknown(format!(
+                "nothing that {self} names has a parameter `{name}`; `switchcost list MECHANISM` shows those it has"
+            ))),
+        }
+    }
+
+    /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
+    ///
+    /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
+    fn must_name_something(&self, planned: &[String]) -> Result<(), UsageError> {
+        let elsewhere = || registry().iter().any(|mechanism| self.matches_in_a_placement(mechanism.descriptor()));
+        if planned.iter().any(|id| self.matches(id)) || elsewhere() { Ok(()) } else { Err(self.names_nothing()) }
+    }
+
+    /// The error of a filter that names nothing.
+    pub(super) fn names_nothing(&self) -> UsageError {
+        UsageError::NoMatch(match (&self.wanted, self.excluded.is_empty()) {
+            (_, true) => format!("matches {self}"),
+            (Wanted::All, false) => format!("is left by {}", self.exclusion()),
+            (_, false) => format!("matches {} and is left by {}", self.wanted, self.exclusion()),
+        })
+    }
+
+    /// `--exclude` as given.
+    fn exclusion(&self) -> String {
+        self.excluded.iter().map(|pattern| format!("--exclude `{pattern}`")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.excluded.is_empty() {
+            self.wanted.fmt(f)
+        } else {
+            write!(f, "{} with {}", self.wanted, self.exclusion())
+        }
+    }
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let quoted: Vec<String> = match self {
+            Self::All => return f.write_str("the catalogue"),
+            Self::AnyOf(patterns) => patterns.iter().map(|pattern| format!("`{pattern}`")).collect(),
+            Self::Exact(ids) => ids.iter().map(|id| format!("`{id}`")).collect(),
+        };
+        f.write_str(&quoted.join(" or "))
+    }
+}
+
+fn regex(pattern: &str) -> Result<Regex, UsageError> {
+    Regex::new(pattern).map_err(|error| {
+        let told = error.to_string();
+        // Lines before the last one draw the pattern.
+        let reason = told.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").into();
+        UsageError::BadFilter { filter: pattern.into(), reason }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(filters: &[&str], exclude: &[&str]) -> Filter {
+        let strings = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        Filter::new(&strings(filters), false, &ExcludeArgs { exclude: strings(exclude) }).unwrap()
+    }
+
+    #[test]
+    fn an_id_matches_one_filter_and_no_exclusion() {
+        let both = filter(&["^handoff/", "^brigade/thread"], &["futex", "unpinned$"]);
+        assert!(both.matches("handoff/pipe/same-cpu") && both.matches("brigade/thread/same-cpu"));
+        assert!(!both.matches("brigade/mio/same-cpu"), "named by no filter");
+        assert!(!both.matches("handoff/futex/same-cpu") && !both.matches("handoff/pipe/unpinned"), "left out");
+        assert_eq!(both.to_string(), "`^handoff/` or `^brigade/thread` with --exclude `futex` --exclude `unpinned$`");
+    }
+
+    #[test]
+    fn everything_but_one_group_is_an_exclusion_alone() {
+        let rest = filter(&[], &["^footprint/"]);
+        let named = |group: &str| {
+            let mut of_group = registry().iter().filter(|mechanism| mechanism.descriptor().group() == group);
+            of_group.all(|mechanism| rest.matches_in_a_placement(mechanism.descriptor()))
+        };
+        assert!(named("handoff") && named("creation") && !named("footprint"));
+    }
+
+    #[test]
+    fn what_names_nothing_is_told_with_both() {
+        let told = |filter: Filter| filter.names_nothing().to_string();
+        assert!(told(filter(&["nowhere"], &[])).starts_with("no benchmark's id matches `nowhere`; "));
+        let both = told(filter(&["^file/"], &["file"]));
+        assert!(both.starts_with("no benchmark's id matches `^file/` and is left by --exclude `file`; "), "{both}");
+        let all = told(filter(&[], &["."]));
+        assert!(all.starts_with("no benchmark's id is left by --exclude `.`; "), "{all}");
+    }
+
+    #[test]
+    fn an_exclusion_that_is_no_expression_is_refused() {
+        let refused = Filter::new(&[], false, &ExcludeArgs { exclude: vec!["(".into()] }).unwrap_err().to_string();
+        assert!(refused.starts_with("`(` is no regular expression: "), "{refused}");
+    }
+}

@@ -1,0 +1,225 @@
+//! The CPUs that may be used, and the placements that they allow.
+
+use super::{Benchmark, PlanError, PlannedBenchmark};
+use crate::host::Root;
+use crate::mechanism::Mechanism;
+use crate::sys::affinity::{allowed_cpus, granted_cpus};
+use crate::terms::host::{Relation, Topology};
+use crate::terms::{Host, Placement, Setting, Unsupported};
+use crate::units::{CpuId, cpu_list, parse_cpu_list};
+
+/// CPUs that were chosen and that the kernel does not let this process use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("CPU {} cannot be used: {}; {}", cpu_list(.cpus), .reason, .remedy)]
+pub struct UnusableCpus {
+    /// Those that share the reason.
+    pub cpus: Vec<CpuId>,
+    /// What is in the way.
+    pub reason: String,
+    /// What would help.
+    pub remedy: String,
+}
+
+impl UnusableCpus {
+    /// Why the kernel refuses `refused`, one of which there is at least. `granted` are the CPUs that it grants.
+    fn among(refused: &[CpuId], root: &Root, granted: &[CpuId]) -> Self {
+        let list = |name: &str| parse_cpu_list(&root.text(&format!("/sys/devices/system/cpu/{name}")).ok()?);
+        // Where a list cannot be read the next reason is looked for.
+        let lacking = |cpus: &Option<Vec<CpuId>>| -> Vec<CpuId> {
+            let lacks = |cpu: &&CpuId| cpus.as_ref().is_some_and(|cpus| !cpus.contains(cpu));
+            refused.iter().filter(lacks).copied().collect()
+        };
+        let (present, online) = (list("present"), list("online"));
+        let (absent, offline) = (lacking(&present), lacking(&online));
+        if !absent.is_empty() {
+            let there = format!("name some of CPUs {}", cpu_list(&present.unwrap_or_default()));
+            return Self { cpus: absent, reason: "this machine has no such CPU".into(), remedy: there };
+        }
+        if let Some(first) = offline.first() {
+            let remedy = format!("as root: echo 1 > /sys/devices/system/cpu/cpu{first}/online");
+            return Self { cpus: offline, reason: "it is offline".into(), remedy };
+        }
+        Self {
+            cpus: refused.into(),
+            reason: format!("the cpuset of this process holds CPUs {} alone", cpu_list(granted)),
+            remedy:
+                "widen it (cpuset.cpus of its control group, AllowedCPUs= of its systemd unit, --cpuset-cpus of its \
+                     container)"
+                    .into(),
+        }
+    }
+}
+
+/// The CPUs that may be used, in rising order: `chosen`, also where this process's mask leaves them out; or, where
+/// nothing was chosen, those of the mask.
+///
+/// # Errors
+/// What the kernel refuses, with the reason.
+pub fn usable_cpus(chosen: &[CpuId]) -> Result<Vec<CpuId>, PlanError> {
+    if chosen.is_empty() {
+        return Ok(allowed_cpus()?);
+    }
+    let granted = granted_cpus(chosen)?;
+    let refused: Vec<CpuId> = chosen.iter().filter(|cpu| !granted.contains(cpu)).copied().collect();
+    if refused.is_empty() {
+        return Ok(granted);
+    }
+    let all: Vec<CpuId> = (0..MOST_CPUS).map(CpuId).collect();
+    Err(UnusableCpus::among(&refused, &Root::default(), &granted_cpus(&all)?).into())
+}
+
+/// As many as a mask of sched_setaffinity(2) names here.
+const MOST_CPUS: usize = 1024;
+
+/// The CPUs that may be used, and how they lie to one another.
+pub(super) struct HostCpus {
+    topology: Topology,
+    allowed: Vec<CpuId>,
+}
+
+impl HostCpus {
+    /// Those of the running system, of which `chosen` may be used; none is those of this process's mask.
+    ///
+    /// # Errors
+    /// As [`usable_cpus`].
+    pub(super) fn observe(root: &Root, chosen: &[CpuId]) -> Result<Self, PlanError> {
+        Ok(Self { topology: Host::observe(root).topology, allowed: usable_cpus(chosen)? })
+    }
+
+    /// Those chosen, or everything that this topology tells apart.
+    pub(super) fn placements(&self, chosen: &[Placement]) -> Vec<Placement> {
+        if !chosen.is_empty() {
+            return chosen.to_vec();
+        }
+        let offered = |placement: &Placement| {
+            relation(*placement).is_none_or(|relation| self.topology.pair(relation, &self.allowed).is_some())
+        };
+        Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect()
+    }
+
+    /// The benchmark on the CPUs that its placement comes down to, or why there are none.
+    pub(super) fn place(&self, mechanism: &'static dyn Mechanism, setting: Setting) -> PlannedBenchmark {
+        match self.cpus(setting.placement) {
+            Ok(cpus) => PlannedBenchmark::Ready(Benchmark { mechanism, setting: Setting { cpus, ..setting } }),
+            Err(reason) => PlannedBenchmark::Unsupported { mechanism, setting, reason },
+        }
+    }
+
+    /// In the order in which tasks take them.
+    fn cpus(&self, placement: Placement) -> Result<Vec<CpuId>, Unsupported> {
+        if let Some(relation) = relation(placement) {
+            return match self.topology.pair(relation, &self.allowed) {
+                Some((a, b)) => Ok(vec![a, b]),
+                None => Err(Unsupported::new(
+                    format!("two CPUs for placement {placement}"),
+                    format!("none among CPUs {}", cpu_list(&self.allowed)),
+                    "a machine with such a topology, or more CPUs to choose from (--cpus, taskset, cpuset)",
+                )),
+            };
+        }
+        // The first one that may be used, as `taskset -c 0` would take: figures of other suites are made there.
+        Ok(if placement == Placement::SameCpu { self.allowed[..1].to_vec() } else { self.allowed.clone() })
+    }
+}
+
+/// How the two CPUs of a cross placement must stand to each other.
+fn relation(placement: Placement) -> Option<Relation> {
+    match placement {
+        Placement::SmtSibling => Some(Relation::SmtSibling),
+        Placement::SameLlc => Some(Relation::SameLlc),
+        Placement::CrossLlc => Some(Relation::CrossLlc),
+        Placement::CrossNode => Some(Relation::CrossNode),
+        Placement::Unpinned | Placement::SameCpu | Placement::OnePerCpu => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crew::CpuAssignment;
+    use crate::terms::Parameters;
+
+    fn host_cpus(fixture: &str, allowed: &[usize]) -> HostCpus {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(fixture);
+        let topology = Host::observe(&Root::at(path)).topology;
+        HostCpus { topology, allowed: allowed.iter().copied().map(CpuId).collect() }
+    }
+
+    #[test]
+    fn by_default_there_is_every_placement_that_the_topology_tells_apart() {
+        use Placement::{CrossLlc, CrossNode, SameCpu, SameLlc, SmtSibling, Unpinned};
+        let all: Vec<usize> = (0..8).collect();
+        let intel = host_cpus("intel-2socket-smt", &all).placements(&[]);
+        assert_eq!(intel, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossNode]);
+        let amd = host_cpus("amd-two-ccx", &all).placements(&[]);
+        assert_eq!(amd, [Unpinned, SameCpu, SmtSibling, SameLlc, CrossLlc]);
+        let narrow = host_cpus("intel-2socket-smt", &[3, 7]);
+        assert_eq!(narrow.placements(&[]), [Unpinned, SameCpu, SmtSibling]);
+        assert_eq!(narrow.placements(&[CrossNode]), [CrossNode], "what was asked for is answered, if only by a reason");
+    }
+
+    #[test]
+    fn placements_are_formed_among_the_cpus_that_may_be_used() {
+        let host_cpus = host_cpus("intel-2socket-smt", &[1, 3, 5, 7]);
+        let cpus = |placement| host_cpus.cpus(placement);
+        assert_eq!(cpus(Placement::SameCpu), Ok(vec![CpuId(1)]));
+        assert_eq!(cpus(Placement::SmtSibling), Ok(vec![CpuId(1), CpuId(5)]));
+        assert_eq!(cpus(Placement::CrossNode), Ok(vec![CpuId(1), CpuId(3)]));
+        let masks = |placement| {
+            let setting = Setting::new(placement, cpus(placement).unwrap(), Parameters::defaults(&[]));
+            CpuAssignment::of(&setting).masks()
+        };
+        assert_eq!((masks(Placement::OnePerCpu), masks(Placement::Unpinned)), (4, 1));
+        let reason = cpus(Placement::CrossLlc).unwrap_err();
+        assert!(reason.observed.contains("1,3,5,7"), "{reason}");
+    }
+
+    #[test]
+    fn chosen_cpus_allow_the_placements_that_lie_among_them() {
+        use Placement::{CrossNode, SameCpu, SameLlc, SmtSibling, Unpinned};
+        let siblings = host_cpus("intel-2socket-smt", &[1, 5]);
+        assert_eq!(siblings.placements(&[]), [Unpinned, SameCpu, SmtSibling]);
+        let nodes = host_cpus("intel-2socket-smt", &[2, 3, 4]);
+        assert_eq!(nodes.placements(&[]), [Unpinned, SameCpu, SameLlc, CrossNode]);
+        assert_eq!(nodes.cpus(SameCpu), Ok(vec![CpuId(2)]));
+        assert_eq!(nodes.cpus(Unpinned).map(|cpus| cpu_list(&cpus)), Ok("2-4".into()));
+        let alone = host_cpus("vm-2cpu", &[1]);
+        assert_eq!(alone.placements(&[]), [Unpinned, SameCpu], "one CPU is no pair");
+        let reason = alone.cpus(SameLlc).unwrap_err().to_string();
+        assert!(reason.contains("two CPUs") && reason.contains("CPUs 1") && reason.contains("--cpus"), "{reason}");
+    }
+
+    #[test]
+    fn a_refused_cpu_is_told_with_the_reason_and_the_remedy() {
+        let tree = tempfile::tempdir().unwrap();
+        let folder = tree.path().join("sys/devices/system/cpu");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("present"), "0-7\n").unwrap();
+        std::fs::write(folder.join("online"), "0-5,7\n").unwrap();
+        let told = |refused: &[usize]| {
+            let refused: Vec<CpuId> = refused.iter().copied().map(CpuId).collect();
+            UnusableCpus::among(&refused, &Root::at(tree.path()), &[CpuId(0), CpuId(1)]).to_string()
+        };
+        assert_eq!(
+            told(&[4, 6, 8, 9]),
+            "CPU 8-9 cannot be used: this machine has no such CPU; name some of CPUs 0-7",
+            "what nothing helps against comes first"
+        );
+        let offline = told(&[4, 6]);
+        assert!(offline.starts_with("CPU 6 cannot be used: it is offline; "), "{offline}");
+        assert!(offline.ends_with("echo 1 > /sys/devices/system/cpu/cpu6/online"), "{offline}");
+        let outside = told(&[4]);
+        assert!(outside.starts_with("CPU 4 cannot be used: the cpuset of this process holds CPUs 0-1 alone; widen it"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(told(&[9]).contains("cpuset"), "where nothing can be read");
+    }
+
+    #[test]
+    fn nothing_chosen_is_this_process_mask() {
+        let allowed = allowed_cpus().unwrap();
+        assert_eq!(usable_cpus(&[]).unwrap(), allowed);
+        assert_eq!(usable_cpus(&allowed[..1]).unwrap(), allowed[..1]);
+        let refused = usable_cpus(&[allowed[0], CpuId(1023)]).unwrap_err().to_string();
+        assert!(refused.starts_with("CPU 1023 cannot be used: "), "{refused}");
+    }
+}
