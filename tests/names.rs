@@ -66,7 +66,7 @@ const SHARED_FILES: &[&str] = &[
 ];
 
 /// Doc comments of public items of at most three words. It may only fall.
-const SHORT_DOCS: usize = 20;
+const SHORT_DOCS: usize = 7;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -3,8 +3,8 @@
 //!
 //! A process runs every mechanism once, and this one watches it by ptrace(2): each task stands still at each system
 //! call that it makes, its last one included, and its affinity mask is read there. With two CPUs in turn a task that
-//! was not moved is on the CPU of the task that created it. What has a single task, or tasks that no seat tells apart,
-//! is confined to the last CPU, which no task is on by itself.
+//! was not moved is on the CPU of the task that created it. What has a single task, or tasks that no placement tells
+//! apart, is confined to the last CPU, which no task is on by itself.
 #![allow(clippy::unwrap_used)]
 
 // What a process has left is for other tests.
@@ -89,7 +89,7 @@ const NOT_RUN: u64 = u64::MAX;
 type Watched = BTreeMap<u64, BTreeMap<Pid, Task>>;
 
 #[test]
-fn every_task_is_in_its_seat() {
+fn every_task_is_in_its_mask() {
     let Some(cpus) = two_cpus() else {
         return println!("not checked: this process may use one CPU alone");
     };
@@ -141,15 +141,15 @@ fn differences(benchmark: &Benchmark, tasks: &BTreeMap<Pid, Task>) -> Vec<String
         used.extend(cpu_mask);
     }
     if tasks.len() > 1 && used.len() < assignment.masks() {
-        wrong.push(format!("all tasks are in one seat: {tasks:?}"));
+        wrong.push(format!("all tasks have one mask: {tasks:?}"));
     }
     wrong
 }
 
-/// The helper thread of async-io's reactor belongs to the process and has no seat (src/mechanism/reactor.rs).
+/// The helper thread of async-io's reactor belongs to the process and has no mask (src/mechanism/reactor.rs).
 const REACTOR: &str = "async-io";
 
-/// Runtimes whose workers take seats in the order in which they come, from the driver's on.
+/// Runtimes whose workers take masks in the order in which they come, from the driver's on.
 fn is_numbered_by_its_library(benchmark: &Benchmark) -> bool {
     let id = benchmark.descriptor().id;
     id.contains("/may") || TOKIO_WORKERS.contains(&id)
@@ -214,7 +214,7 @@ fn see(entry: &SyscallEntry, tasks: &mut BTreeMap<Pid, Task>) {
 }
 
 #[test]
-#[ignore = "every_task_is_in_its_seat runs it"]
+#[ignore = "every_task_is_in_its_mask runs it"]
 fn instances_run() {
     std::io::stdin().read_exact(&mut [0]).unwrap();
     for (index, benchmark) in benchmarks(two_cpus().unwrap()).iter().enumerate() {

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forked_task_is_seated_named_accounted_and_ended() {
+    fn a_forked_task_is_pinned_named_accounted_and_ended() {
         let set_up = |crew: &mut Crew| {
             let there = pipe(false)?;
             let reader = there.reader.as_raw_fd();

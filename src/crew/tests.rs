@@ -20,7 +20,7 @@ fn config(assignment: CpuAssignment, policy: Policy, timeout: Duration) -> Insta
 }
 
 /// Two CPUs in turn; nothing on a machine that has one.
-fn two_seats() -> Option<[CpuId; 2]> {
+fn two_cpus() -> Option<[CpuId; 2]> {
     let allowed = allowed_cpus().unwrap();
     if let [first, .., last] = allowed[..] {
         return Some([first, last]);
@@ -88,8 +88,8 @@ fn seen_by_threads(assignment: CpuAssignment, policy: Policy) -> (String, Vec<Se
 }
 
 #[test]
-fn each_thread_reads_its_own_seat_back_and_its_name() {
-    let Some(cpus) = two_seats() else { return };
+fn each_thread_reads_its_own_mask_back_and_its_name() {
+    let Some(cpus) = two_cpus() else { return };
     // The driver's CPU mask is the first of either order: a thread that stayed with it would be in the wrong one.
     for cpus in [[cpus[0], cpus[1]], [cpus[1], cpus[0]]] {
         let (prefix, seen) = seen_by_threads(CpuAssignment::in_turn(Placement::OnePerCpu, &cpus), Policy::default());
@@ -113,8 +113,8 @@ fn each_thread_has_the_policy_that_was_asked_for() {
 
 /// A forked task may not allocate: it compares its mask inside its body, and ends by what it found.
 #[test]
-fn each_forked_task_reads_its_own_seat_back() {
-    let Some(cpus) = two_seats() else { return };
+fn each_forked_task_reads_its_own_mask_back() {
+    let Some(cpus) = two_cpus() else { return };
     let set_up = move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
         let mut ends = Vec::new();
         for task in 1..=TASKS {
@@ -132,7 +132,7 @@ fn each_forked_task_reads_its_own_seat_back() {
     let assignment = CpuAssignment::in_turn(Placement::OnePerCpu, &cpus);
     let outcome =
         Driver::start(config(assignment, Policy::default(), TIMEOUT), || Ok(()), set_up).and_then(Driver::stop);
-    assert_eq!(outcome, Ok(()), "a forked task is not on the CPU of its seat");
+    assert_eq!(outcome, Ok(()), "a forked task is not on the CPU of its mask");
 }
 
 /// What holds its tasks by a channel.

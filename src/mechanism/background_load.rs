@@ -1,4 +1,4 @@
-//! Neighbours: tasks that want a CPU all the time while a batch runs, and sleep between batches.
+//! Background load: tasks that want a CPU all the time while a batch runs, and sleep between batches.
 
 use std::sync::Arc;
 
@@ -18,43 +18,44 @@ pub(super) const LOAD: Parameter = Parameter {
 const NONE: &str = "none";
 const BUSY: &str = "busy";
 
-/// Whether neighbours are asked for.
+/// Whether the parameters ask for background load.
 pub(super) fn wanted(parameters: &Parameters) -> bool {
     parameters.word(LOAD.name) == BUSY
 }
 
-/// How many there may be: one for each CPU of the machine.
+/// The most tasks of background load: one for each CPU of the machine.
 pub(super) fn most(parameters: &Parameters) -> u64 {
     let cpus = || std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
     if wanted(parameters) { cpus() } else { 0 }
 }
 
-/// Which CPUs of the placement get a neighbour.
+/// Which CPUs of the placement are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LoadedCpus {
-    /// Each.
+    /// All of them.
     Everywhere,
     /// All but the driver's, where CPU masks differ: a driver that generates the load is no part of what is measured.
     BesideTheOthers,
 }
 
 impl LoadedCpus {
-    /// The crew's numbers of the neighbours, when the numbers below `others` are taken.
+    /// The crew's numbers for the tasks of the load, when the numbers below `others` are taken.
     fn numbers(self, assignment: &CpuAssignment, others: usize) -> Vec<usize> {
         let masks = assignment.masks();
-        // From a number that sits in the first CPU mask, which is the driver's, so that each CPU mask gets its own.
+        // The first number belongs to the first CPU mask, which is the driver's, so that each CPU mask gets a task.
         let first = others.next_multiple_of(masks);
         let spared = usize::from(self == Self::BesideTheOthers && masks > 1);
         (first + spared..first + assignment.cpus().len()).collect()
     }
 }
 
-/// The neighbours of one instance. Dropping them ends them.
+/// The background load of one instance. Dropping it ends its tasks.
 #[derive(Debug, Default)]
 pub(super) struct BackgroundLoad(Vec<GateOwner>);
 
 impl BackgroundLoad {
-    /// As many as asked for; `others` tasks of the crew, the driver among them, have their numbers already.
+    /// Spawns the tasks of the load, if the parameters ask for it. `others` tasks of the crew, the driver among them,
+    /// have their numbers already.
     pub(super) fn spawn(
         parameters: &Parameters,
         crew: &mut Crew,
@@ -69,7 +70,7 @@ impl BackgroundLoad {
             let gate = Arc::<BatchGate>::default();
             background.0.push(GateOwner(Arc::clone(&gate)));
             crew.spawn(task, move |ready| {
-                // A neighbour under the real-time policy of the instance would leave it no CPU at all.
+                // Under the real-time policy of the instance this task would leave it no CPU at all.
                 let fair = Attributes { policy: libc::SCHED_OTHER.unsigned_abs(), priority: 0, slice_ns: 0 };
                 sched::set(Pid::from_raw(0), fair)?;
                 ready.signal();
@@ -85,7 +86,7 @@ impl BackgroundLoad {
         Ok(background)
     }
 
-    /// Runs a batch beside them.
+    /// Runs a batch while the load runs.
     pub(super) fn beside(&self, batch: impl FnOnce() -> Result<Batch, Failure>) -> Result<Batch, Failure> {
         for owner in &self.0 {
             owner.begin()?;
@@ -108,7 +109,7 @@ mod tests {
     use crate::units::CpuId;
 
     #[test]
-    fn a_generator_with_a_seat_of_its_own_has_no_neighbour_there() {
+    fn a_generator_with_a_cpu_of_its_own_has_no_load_there() {
         let cpus = [CpuId(0), CpuId(1), CpuId(2)];
         let apart = CpuAssignment::in_turn(Placement::OnePerCpu, &cpus);
         let masks = |at: LoadedCpus| -> Vec<CpuId> {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_share_a_seat_each_cpu_has_a_neighbour() {
+    fn where_all_tasks_share_a_mask_each_cpu_is_loaded() {
         for cpus in [vec![CpuId(1)], vec![CpuId(0), CpuId(1)]] {
             let shared = CpuAssignment::shared(Placement::Unpinned, cpus.clone());
             for at in [LoadedCpus::Everywhere, LoadedCpus::BesideTheOthers] {

@@ -1,7 +1,7 @@
-//! Shifts: how a task that does not block while it works sleeps between batches.
+//! A gate that a task which does not block while it works sleeps at between batches.
 //!
 //! A task that spins or yields its CPU would go on doing so while the driver waits for its next batch, and take a CPU
-//! from whatever is measured meanwhile: the other instance of the same benchmark, first of all.
+//! from what is measured meanwhile, such as the other instance of the same benchmark.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,11 +16,11 @@ const OVER: u32 = 2;
 const GONE: u32 = 0;
 const HERE: u32 = 1;
 
-/// Calls of a batch with one shift: the driver wakes the partner and waits twice, each time once more where a wake
-/// comes early; the partner tells twice and sleeps.
+/// Calls that one opening of the gate adds to a batch: the driver wakes the partner and waits twice, each time once
+/// more where a wake comes early; the partner wakes the driver twice and sleeps.
 pub(super) const CALLS: f64 = 8.0;
 
-/// What the driver and one partner share.
+/// The state that the driver and one partner share.
 #[derive(Debug, Default)]
 pub(super) struct BatchGate {
     state: AtomicU32,
@@ -28,7 +28,7 @@ pub(super) struct BatchGate {
 }
 
 impl BatchGate {
-    /// The partner sleeps until a shift begins; false when there will be none.
+    /// Makes the partner sleep until the gate opens; false when it will not open again.
     pub(super) fn await_next(&self) -> Result<bool, Failure> {
         loop {
             match self.state.load(Ordering::Acquire) {
@@ -42,13 +42,13 @@ impl BatchGate {
         }
     }
 
-    /// Whether the shift goes on, for partners that learn it from nothing else.
+    /// Whether the gate is open, for partners that learn it from nothing else.
     #[inline]
     pub(super) fn is_on(&self) -> bool {
         self.state.load(Ordering::Relaxed) == ON
     }
 
-    /// The partner's last act in a shift.
+    /// Tells the driver that the partner has stopped working. The partner calls it last, after the gate was closed.
     pub(super) fn leave(&self) -> Result<(), Failure> {
         self.tell(GONE)
     }
@@ -70,24 +70,25 @@ impl BatchGate {
     }
 }
 
-/// The driver's hold: dropping it ends all shifts.
+/// The driver's side of the gate. Dropping it tells the partner to end.
 #[derive(Debug)]
 pub(super) struct GateOwner(pub(super) Arc<BatchGate>);
 
 impl GateOwner {
-    /// Begins a shift and returns when the partner is at work.
+    /// Opens the gate and returns when the partner is at work.
     pub(super) fn begin(&self) -> Result<(), Failure> {
         self.0.state.store(ON, Ordering::Release);
         wake(&self.0.state, 1, FutexScope::Private)?;
         self.0.await_release(HERE)
     }
 
-    /// Ends the shift; the partner learns it when it next looks.
+    /// Closes the gate. The partner sees it at its next look.
     pub(super) fn close(&self) {
         self.0.state.store(RESTING, Ordering::Release);
     }
 
-    /// Returns when the partner has left: only then may the next shift begin, which it would take for the last one.
+    /// Returns when the partner has stopped working. Only then may the gate open again: the partner would take the next
+    /// opening for the last one.
     pub(super) fn await_gone(&self) -> Result<(), Failure> {
         self.0.await_release(GONE)
     }
@@ -96,7 +97,7 @@ impl GateOwner {
 impl Drop for GateOwner {
     fn drop(&mut self) {
         self.0.state.store(OVER, Ordering::Release);
-        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(&self.0.state, 1, FutexScope::Private);
     }
 }

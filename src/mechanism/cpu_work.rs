@@ -1,8 +1,7 @@
-//! Work of the program that takes a known time on a CPU of one's own, however long it takes when others want the
-//! CPU too.
+//! Work that takes a known time on an otherwise idle CPU, and longer when other tasks want the CPU too.
 //!
-//! It is a number of steps and no look at the clock: a task that works until a time is up has nothing left to do when
-//! it comes back from being preempted, and so would pass over just the delay that is looked for.
+//! It is a number of steps and reads no clock. A task that works until a time is up has nothing left to do when it
+//! comes back from being preempted, and so would leave out just the delay that is to be measured.
 
 use std::hint::black_box;
 
@@ -17,7 +16,7 @@ pub(super) struct Calibration {
 }
 
 impl Calibration {
-    /// Finds it out on the CPU of the calling thread: the fastest of several tries, which no interrupt hit.
+    /// Calibrates on the CPU of the calling thread, by the fastest of several tries, which no interrupt has lengthened.
     pub(super) fn measured() -> Self {
         const STEPS: u64 = 20_000;
         const TRIES: u32 = 20;
@@ -30,7 +29,7 @@ impl Calibration {
         Self { steps_per_us: (STEPS * 1000 / nanos).max(1) }
     }
 
-    /// What takes this long.
+    /// The work that takes this long.
     pub(super) fn work(self, time: Nanos) -> CpuWork {
         CpuWork((self.steps_per_us * time.0).div_ceil(1000))
     }
@@ -41,12 +40,12 @@ impl Calibration {
 pub(super) struct CpuWork(u64);
 
 impl CpuWork {
-    /// One of so many equal parts.
+    /// One of `of` equal parts of the work, rounded up to a whole step.
     pub(super) fn part(self, of: u64) -> Self {
         Self(self.0.div_ceil(of))
     }
 
-    /// Does it once.
+    /// Does the work once.
     pub(super) fn perform(self) {
         let mut state = 1;
         for _ in 0..self.0 {

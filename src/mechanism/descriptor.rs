@@ -16,7 +16,7 @@ pub enum Tasks {
     /// Several that must run at the same time, because they wait without blocking: sharing one CPU, each would wait
     /// for the end of the other's time slice.
     Simultaneous,
-    /// Several that give their CPU to one another without blocking: with a CPU each they would give it to nobody.
+    /// Several that give their CPU to one another without blocking. With a CPU each, no other task would get it.
     TakingTurns,
 }
 
@@ -68,7 +68,7 @@ impl Bound {
         }
     }
 
-    /// Whether `observed` keeps it, when counting may be off by `slack` per operation.
+    /// Whether `observed` per operation is within the bound, when counting may be off by `slack` per operation.
     pub fn holds(self, observed: f64, slack: f64) -> bool {
         match self {
             Self::Exactly(value) => (observed - value).abs() <= slack,
@@ -113,25 +113,25 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// What all calls that are not named are called together.
+    /// The name for all calls together that have no bound of their own.
     pub const OTHER_CALLS: &str = "other calls";
 
-    /// Nothing at all: no call, no voluntary switch, no wakeup. The other methods add to it. Whoever never waits may
-    /// still be preempted, so that switches in all are not judged unless that is asked for.
+    /// Nothing at all: no call, no voluntary switch, no wakeup. The other methods add to it. A task that never waits
+    /// may still be preempted, so the number of all switches is not judged until [`Self::switches`] bounds it.
     pub fn nothing() -> Self {
         let none = Bound::Exactly(0.0);
         let (calls, per_batch, set_up) = (Vec::new(), Vec::new(), Vec::new());
         Self { calls, others: none, per_batch, set_up, voluntary: none, switches: Bound::Depends, wakeups: none }
     }
 
-    /// Adds a system call.
+    /// The same expectation, with `bound` for the system call `name` per operation.
     #[must_use]
     pub fn call(mut self, name: &str, bound: Bound) -> Self {
         self.calls.push((name.into(), bound));
         self
     }
 
-    /// Bounds all the calls that are not named.
+    /// The same expectation, with `bound` for all the calls together that are not named, per operation.
     #[must_use]
     pub fn others(mut self, bound: Bound) -> Self {
         self.others = bound;
@@ -145,28 +145,28 @@ impl Expectation {
         self
     }
 
-    /// Adds a call that set-up makes.
+    /// The same expectation, with `bound` for the calls of `name` that set-up makes, in all.
     #[must_use]
     pub fn set_up(mut self, name: &str, bound: Bound) -> Self {
         self.set_up.push((name.into(), bound));
         self
     }
 
-    /// Bounds voluntary switches.
+    /// The same expectation, with `bound` for voluntary context switches per operation.
     #[must_use]
     pub fn voluntary(mut self, bound: Bound) -> Self {
         self.voluntary = bound;
         self
     }
 
-    /// Bounds all switches.
+    /// The same expectation, with `bound` for all context switches per operation.
     #[must_use]
     pub fn switches(mut self, bound: Bound) -> Self {
         self.switches = bound;
         self
     }
 
-    /// Bounds wakeups.
+    /// The same expectation, with `bound` for wakeups per operation.
     #[must_use]
     pub fn wakeups(mut self, bound: Bound) -> Self {
         self.wakeups = bound;

@@ -57,8 +57,8 @@ pub trait Mechanism: Sync {
         self.probe()
     }
 
-    /// How its tasks are to one another with these parameters: several asynchronous tasks may share one thread, which
-    /// is then on one CPU in every placement.
+    /// How many tasks take part with these parameters, as far as placements are concerned. Several asynchronous tasks
+    /// may share one thread, which is then on one CPU in every placement.
     fn tasks(&self, _parameters: &Parameters) -> Tasks {
         self.descriptor().tasks
     }
@@ -69,7 +69,8 @@ pub trait Mechanism: Sync {
         true
     }
 
-    /// Whether something of it runs on between batches, as the kernel's thread of a submission queue does for a while.
+    /// Whether a task of it goes on running between batches, as the kernel's thread for a submission queue does for a
+    /// while.
     fn runs_on(&self, _parameters: &Parameters) -> bool {
         false
     }
@@ -83,7 +84,8 @@ pub trait Mechanism: Sync {
     /// the operation stays there.
     ///
     /// # Errors
-    /// What could not be had. Everything made so far is dropped, and the tasks spawned so far must end by that.
+    /// The first call that failed, or `Unsupported`. Everything created so far is dropped, which must end the tasks
+    /// that were spawned so far.
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure>;
 }
 
@@ -137,7 +139,7 @@ pub fn registry() -> &'static [&'static dyn Mechanism] {
     static SORTED: OnceLock<Vec<&'static dyn Mechanism>> = OnceLock::new();
     SORTED.get_or_init(|| {
         let mut all = ENTRIES.to_vec();
-        // The linker's order is nobody's choice.
+        // The order in which the linker gathers the entries is arbitrary.
         all.sort_by_key(|mechanism| {
             let descriptor = mechanism.descriptor();
             let group = GROUPS.iter().position(|group| group.name == descriptor.group());

@@ -1,7 +1,7 @@
 //! An open loop: requests whose send times are fixed before the first is sent, and what became of each of them.
 //!
-//! Whoever waits for an answer before it sends the next request stops asking while the server stands still, and so
-//! leaves out just those requests that would have waited ("coordinated omission": G. Tene, *How NOT to measure
+//! A client that waits for an answer before it sends the next request stops asking while the server stands still, and
+//! so leaves out just those requests that would have waited ("coordinated omission": G. Tene, *How NOT to measure
 //! latency*, 2013). Here a request has a time at which it is meant to be sent, whatever the server does, and its
 //! response time counts from then, also when it is sent late.
 
@@ -91,7 +91,7 @@ pub(super) fn requests_in_20_ms(period_us: u64) -> u64 {
     20_000_u64.div_ceil(period_us)
 }
 
-/// What is noted of each request, by its number: shared by the generator and those who serve.
+/// The times of each request, by its number, which the generator and the server share.
 #[derive(Debug)]
 pub(super) struct RequestLog {
     slots: Box<[LoggedRequest]>,
@@ -106,7 +106,7 @@ struct LoggedRequest {
 }
 
 impl RequestLog {
-    /// An empty one.
+    /// A table without requests.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { slots: (0..MOST).map(|_| LoggedRequest::default()).collect() })
     }
@@ -115,13 +115,14 @@ impl RequestLog {
         &self.slots[request as usize % self.slots.len()]
     }
 
-    /// Whoever serves has begun with `request`.
+    /// Notes that the server has begun with `request`.
     #[inline]
     pub(super) fn take(&self, request: u32, now: Nanos) {
         self.slot(request).taken.store(now.0, Ordering::Relaxed);
     }
 
-    /// Whoever serves is about to tell that `request` is done: the telling orders this before the generator's reading.
+    /// Notes that the server is done with `request`. The server calls it before it signals the generator, and the
+    /// signal orders this store before the generator's load.
     #[inline]
     pub(super) fn finish(&self, request: u32, now: Nanos) {
         self.slot(request).done.store(now.0, Ordering::Release);
@@ -148,8 +149,8 @@ pub(super) fn send_all(
     Ok(())
 }
 
-/// Whether the generator spoiled the figure. Its slip is part of each response time, so what is measured must be ten
-/// times as long where it counts, at the far end; 5 µs nobody who reads a clock and makes a system call can keep below.
+/// Whether the generator was the bottleneck. Its slip is part of each response time, so the highest percentiles must be
+/// ten times as long. A slip of 5 µs is allowed in any case: reading a clock and making a system call takes that long.
 fn spoils(slip_p99: u64, response_p99: u64, late: f64) -> bool {
     const LEAST: u64 = 5_000;
     const LATE: f64 = 0.01;
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// Time that passes only while somebody waits.
+    /// Time that passes only while a task waits.
     struct Fake(Cell<u64>);
 
     impl SendClock for Fake {

@@ -1,5 +1,5 @@
-//! The scheduler of the `may` crate, which a process has once: which threads it has, where they sit and what they are
-//! called while an instance uses it.
+//! The scheduler of the `may` crate, which a process has once: which threads it has, on which CPUs they run, and under
+//! which names, while an instance uses it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ pub(super) const WORKERS: Parameter = Parameter {
     domain: Domain::Number { default: 1, min: 1, max: 1024 },
 };
 
-/// A single worker sits where the driver does, which waits for it meanwhile.
+/// A single worker runs on the CPU of the driver, which waits for it meanwhile.
 pub(super) fn tasks(parameters: &Parameters) -> Tasks {
     if parameters.number(WORKERS.name) == 1 { Tasks::OneThread } else { Tasks::Several }
 }
@@ -53,7 +53,8 @@ impl SchedulerGuard {
             .into());
         }
         for (task, &thread) in scheduler.iter().enumerate() {
-            // The timer's thread, number 0 here, sits with the driver; worker k in CPU mask k - 1, as if it were alone.
+            // The timer's thread, number 0 here, gets the mask of the driver; worker k gets CPU mask k - 1, as if the
+            // workers were the only threads.
             confine_thread(thread, &crew.assignment().cpu_mask(task.saturating_sub(1)).cpus)?;
             name_thread(thread, &crew.name(task + 1))?;
         }

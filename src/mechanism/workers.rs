@@ -1,9 +1,9 @@
 //! Worker threads that a library creates by itself: whether they can be had, and whether they have taken their CPU
 //! masks.
 //!
-//! tokio panics when it cannot create a worker, and while that unwinds it waits for the workers that it has, which
-//! nobody has told to end (tokio/src/runtime/scheduler/multi_thread/worker.rs, `Launch::launch`). So it is asked for no
-//! more than this process was able to create a moment before.
+//! tokio panics when it cannot create a worker. While that unwinds it waits for the workers that it has, which were not
+//! told to end (tokio/src/runtime/scheduler/multi_thread/worker.rs, `Launch::launch`). So it is asked for no more than
+//! this process was able to create a moment before.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
@@ -24,7 +24,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Seats for `number` workers, as many as there can be threads at the moment.
+    /// CPU masks for `number` workers, after creating as many threads as a trial.
     ///
     /// # Errors
     /// `EAGAIN`, from one of the limits that `switchcost limits` names.
@@ -35,14 +35,14 @@ impl Workers {
     }
 
     /// What each worker does first.
-    pub(super) fn take_seat(&self) {
+    pub(super) fn take_mask(&self) {
         let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = confine_current_thread(&self.assignment.cpu_mask(assigned.len()).cpus);
         assigned.push(outcome);
         self.changed.notify_all();
     }
 
-    /// Waits until all sit where they belong.
+    /// Waits until all workers have taken their CPU masks.
     pub(super) fn await_all(&self) -> Result<(), Failure> {
         let assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
         let absent = |assigned: &mut Vec<_>| assigned.len() < self.number;

@@ -18,7 +18,7 @@ pub(crate) const SMALL: u64 = 8;
 /// Another small number, for parameters whose default is smaller than [`SMALL`]: how many are alive at once.
 const OTHER: u64 = 3;
 
-/// What asks tokio for worker threads, which tokio names, seats and fails to create by itself.
+/// What asks tokio for worker threads, which tokio names, pins and fails to create by itself.
 #[allow(dead_code)] // Of the tests that share this file, some have no use for it.
 pub(crate) const TOKIO_WORKERS: [&str; 3] =
     ["brigade/tokio_multi_thread", "handoff/async_mutex", "handoff/tokio_notify"];

@@ -41,7 +41,7 @@ mod stream;
 mod trials;
 mod uring_submit;
 
-/// The group.
+/// The group `after_syscall`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "after_syscall",
     question: "How much slower does user code run after a call has returned, and for how long?",

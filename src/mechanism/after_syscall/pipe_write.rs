@@ -1,4 +1,4 @@
-//! write(2) of a byte to a pipe that nobody waits at: a call that touches the kernel's data.
+//! write(2) of a byte to a pipe that no task waits at: a call that touches the kernel's data.
 //!
 //! Timed: the blocks after the write. Not timed: the write, and the read that takes the byte out when they are done;
 //! the next trial settles the working set again. Distortions: none beyond the group's.

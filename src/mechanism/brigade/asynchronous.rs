@@ -110,7 +110,7 @@ impl Inbox {
         self.to += bytes;
     }
 
-    /// The token of this byte: the one held, for whoever passes on; a new one, for the driver.
+    /// The token of this byte: the one held, for a task that passes it on; a new one, for the driver.
     pub(super) fn token(&mut self, byte: u8) -> &[u8] {
         if self.token[0] != byte {
             self.token.fill(byte);

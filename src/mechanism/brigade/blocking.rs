@@ -50,8 +50,8 @@ pub(super) fn lead(mut driver: impl Port + 'static, load: Load) -> Box<dyn Opera
     Box::new(move |ops: u64| Batch::timed(|| drive(&mut driver, &mut task_load, &load, ops)))
 }
 
-/// Seats a thread at every port but the first, which is the driver's.
-pub(super) fn seat_threads(
+/// Spawns a thread for every port but the first, which is the driver's.
+pub(super) fn spawn_threads(
     ports: impl IntoIterator<Item = impl Port + Send + 'static>,
     load: Load,
     crew: &mut Crew,

@@ -1,6 +1,6 @@
 //! What the brigades over channels in user space have in common.
 
-use super::blocking::{Port, seat_threads};
+use super::blocking::{Port, spawn_threads};
 use super::load::{Load, by_size};
 use super::{RingEnds, TASKS, places};
 use crate::mechanism::{Bound, Crew, Expectation, Failure, Operation, Parameters, Placement, Resources};
@@ -39,7 +39,7 @@ fn set_up_sized<C: BlockingChannel, const BYTES: usize>(
     let load = Load::of_tokens(parameters);
     let (senders, receivers) = (0..load.tasks).map(|_| C::open::<[u8; BYTES]>()).unzip();
     let ports = places(receivers, senders).into_iter().map(|place| ChannelPort::<C, BYTES>(MessagePort::new(place)));
-    seat_threads(ports, load, crew)
+    spawn_threads(ports, load, crew)
 }
 
 /// What a thread holds: the receiver of its own channel and the sender of the next task's.
@@ -86,7 +86,7 @@ impl<R, S, const BYTES: usize> MessagePort<R, S, BYTES> {
         self.message[0]
     }
 
-    /// The message of this byte: the one held, for whoever passes on; a new one, for the driver.
+    /// The message of this byte: the one held, for a task that passes it on; a new one, for the driver.
     #[inline]
     pub(super) fn message(&mut self, byte: u8) -> [u8; BYTES] {
         if self.message[0] != byte {
@@ -112,7 +112,7 @@ pub(super) fn woken_threads(placement: Placement) -> Expectation {
         .others(Bound::AtMost(0.1));
     match placement {
         // A yield is a switch, of the involuntary kind. A waker holds the lock on the list of sleepers while it wakes:
-        // whoever is woken and preempts it sleeps once more, for the lock.
+        // a woken task that preempts the waker sleeps once more, for the lock.
         Placement::SameCpu => calls.voluntary(Bound::AtMost(2.0)).wakeups(Bound::AtMost(2.0)),
         // On several CPUs the locks are also met by chance.
         _ => calls.voluntary(Bound::AtMost(3.0)).wakeups(Bound::AtMost(3.0)),

@@ -1,4 +1,4 @@
-//! A thread per task over crossbeam's unbounded channels: no descriptor, no system call unless somebody sleeps.
+//! A thread per task over crossbeam's unbounded channels: no descriptor, no system call unless a task sleeps.
 //!
 //! Timed: per hop a push, a pop, and whatever the receiver does to wait: it spins and yields for some microseconds
 //! before it parks. Not timed: creating and ending the threads.

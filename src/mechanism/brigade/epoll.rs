@@ -4,7 +4,8 @@
 //! epoll_ctl that arms the channel again. Not timed: opening and registering the channels.
 //! Distortions: the wait never blocks, since the byte was written before it; with one token one event is found per
 //! wait, so the batching that makes event loops cheap under load does not show. Several `bytes_in_flight` show it at
-//! its best: they start together, and whoever empties a channel keeps them together, one wait and one read for all.
+//! its best: they start together, and the task that empties a channel keeps them together, one wait and one read for
+//! all.
 
 use std::os::fd::OwnedFd;
 

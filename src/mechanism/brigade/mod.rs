@@ -43,7 +43,7 @@ mod uring;
 mod uring_chain;
 mod uring_per_thread;
 
-/// The group.
+/// The group `brigade`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "brigade",
     question: "What does it cost to pass a byte along a line of tasks?",

@@ -1,5 +1,5 @@
 //! One thread makes all the writes and all the reads of a lap, in order: what a brigade's input and output cost
-//! when nobody has to be woken. The baseline of the group.
+//! when no task has to be woken. The baseline of the group.
 //!
 //! Timed: `n` writes and `n` reads a lap. Not timed: opening the channels.
 //! Distortions: each byte is read by the thread, and so the CPU, that has just written it; its cache lines are hot.

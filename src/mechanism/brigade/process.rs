@@ -2,7 +2,7 @@
 //!
 //! Timed: per hop one write that wakes the next task, one read that blocks, and the switch to another address space.
 //! Not timed: forking the processes, and closing in each of them the ends of all the other channels, without which
-//! nobody would ever read an end of file.
+//! no process would ever read an end of file.
 //! Distortions: as in `brigade/thread`, and: the processes are copies of this one and share its pages, so that their
 //! code and read-only data are in the same physical lines; unrelated programs would evict each other's too. The
 //! processor tells address spaces apart by a tag (PCID, ASID) as long as few are in use, and flushes its TLB beyond

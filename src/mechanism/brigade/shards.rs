@@ -11,7 +11,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{Sender, channel};
 
-use super::blocking::{BytePort, lead, pass_on, seat_threads};
+use super::blocking::{BytePort, lead, pass_on, spawn_threads};
 use super::load::Load;
 use super::{RingEnds, TASKS, Transport, descriptors};
 use crate::mechanism::{
@@ -57,19 +57,19 @@ pub(super) fn resources(parameters: &Parameters) -> Resources {
     Resources { descriptors: descriptors + 8, threads: tasks, processes: 0 }
 }
 
-/// Seats a thread at every place but the driver's.
+/// Spawns a thread for every shard but the driver's.
 pub(super) fn set_up_sized(
     parameters: &Parameters,
     load: Load,
     crew: &mut Crew,
 ) -> Result<Box<dyn Operation>, Failure> {
     match tables(parameters) {
-        0 => seat_threads(BytePort::open(parameters, &load)?, load, crew),
-        tables => seat_shards(parameters, tables, load, crew),
+        0 => spawn_threads(BytePort::open(parameters, &load)?, load, crew),
+        tables => spawn_shards(parameters, tables, load, crew),
     }
 }
 
-fn seat_shards(
+fn spawn_shards(
     parameters: &Parameters,
     tables: u64,
     load: Load,

@@ -3,9 +3,9 @@
 //!
 //! Timed: per hop the read that finds nothing, the registration, the wait, the wakeup and poll of the task, the read,
 //! the write. Not timed: opening and registering the channels, spawning the tasks.
-//! Distortions: async-io arms a descriptor anew each time somebody waits for it (one-shot epoll) and notifies its own
+//! Distortions: async-io arms a descriptor anew each time a task waits for it (one-shot epoll) and notifies its own
 //! poller when it does, hence the many calls. It keeps one reactor, of three descriptors, for the whole process and a
-//! helper thread, `async-io`, that outlives every instance; while somebody blocks on a future, that thread only looks
+//! helper thread, `async-io`, that outlives every instance; while a thread blocks on a future, that one only looks
 //! in every 10 ms. It is started from the thread that asks for the instance, so that it carries neither the placement's
 //! mask nor the counters.
 

@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "docs.rs/async-channel, docs.rs/async-executor",
     lap: hops_of_all_tokens,
     resources: demand_without_descriptors,
-    // Whoever waits allocates an entry in the channel's list of listeners; the allocator may ask for more memory.
+    // A task that waits allocates an entry in the channel's list of listeners; the allocator may ask for more memory.
     expects: |_, _| Expectation::nothing().others(Bound::AtMost(0.01)),
 };
 
@@ -52,7 +52,7 @@ type ChannelPort<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender
 fn spawn<const BYTES: usize>(parameters: &Parameters) -> Result<Box<dyn Operation>, Failure> {
     let load = Load::of_tokens(parameters);
     let executor = LocalExecutor::new();
-    // Room for all tokens: nobody ever waits to send.
+    // Room for all tokens, so that no task ever waits to send.
     let (senders, receivers) = (0..load.tasks).map(|_| bounded(load.tokens as usize)).unzip();
     let mut ends = places(receivers, senders).into_iter().map(ChannelPort::<BYTES>::new);
     let driver = ends.next().ok_or_else(|| Failure::library("smol", "no tasks"))?;

@@ -1,4 +1,4 @@
-//! A thread per task over the standard library's channels: no descriptor, no system call unless somebody sleeps.
+//! A thread per task over the standard library's channels: no descriptor, no system call unless a task sleeps.
 //!
 //! Timed: per hop a push, a pop, and whatever the receiver does to wait. Not timed: creating and ending the threads.
 //! Distortions: the standard library's channel is crossbeam's, taken over in Rust 1.67 (library/std/src/sync/mpmc);

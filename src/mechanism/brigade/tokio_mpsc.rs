@@ -56,7 +56,7 @@ type ChannelPort<const BYTES: usize> = MessagePort<Receiver<[u8; BYTES]>, Sender
 fn spawn<const BYTES: usize>(parameters: &Parameters) -> Result<Box<dyn Operation>, Failure> {
     let load = Load::of_tokens(parameters);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
-    // Room for all tokens: nobody ever waits to send.
+    // Room for all tokens, so that no task ever waits to send.
     let (senders, receivers) = (0..load.tasks).map(|_| channel(load.tokens as usize)).unzip();
     let mut ends = places(receivers, senders).into_iter().map(ChannelPort::<BYTES>::new);
     let driver = ends.next().ok_or_else(|| failed("no tasks"))?;

@@ -106,11 +106,11 @@ fn runtime(parameters: &Parameters, crew: &Crew) -> Result<Runtime, Failure> {
     };
     let names: Vec<String> = (1..=workers).map(|worker| crew.name(worker)).collect();
     let (named, masks) = (AtomicUsize::new(0), Workers::of(crew, workers)?);
-    let seats_of_workers = Arc::clone(&masks);
+    let masks_of_workers = Arc::clone(&masks);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name_fn(move || names[named.fetch_add(1, Ordering::Relaxed) % names.len()].clone())
-        .on_thread_start(move || seats_of_workers.take_seat())
+        .on_thread_start(move || masks_of_workers.take_mask())
         .enable_io()
         .build()
         .map_err(|error| Failure::library("tokio", error))?;

@@ -241,7 +241,7 @@ impl Brigade {
         Ok((token, byte))
     }
 
-    /// All reads and writes are of whole tokens: each is sent in one piece before anybody looks.
+    /// All reads and writes are of whole tokens: each is sent in one piece before the reader looks.
     #[inline]
     fn check(&self, done: Completion, call: &str) -> Result<(), Failure> {
         match done.bytes(call)? as usize {

@@ -1,9 +1,9 @@
 //! The bare clone3(2): a thread without a C library, which ends with its first instruction.
 //!
-//! Timed: the kernel's part of creating a thread, its first switch, its exit, and the wake of whoever waits for that
-//! (CLONE_CHILD_CLEARTID). The distance to `creation/thread` is what libraries add: a stack, thread-local storage, a
-//! handle. Distortions: the thread runs wherever the scheduler starts it; it cannot move itself to a CPU mask, so that
-//! only the placements of a single CPU and of none apply.
+//! Timed: the kernel's part of creating a thread, its first switch, its exit, and the wake of the task that waits for
+//! that (CLONE_CHILD_CLEARTID). The distance to `creation/thread` is what libraries add: a stack, thread-local storage,
+//! a handle. Distortions: the thread runs wherever the scheduler starts it; it cannot move itself to a CPU mask, so
+//! that only the placements of a single CPU and of none apply.
 
 use super::laps;
 use crate::mechanism::{

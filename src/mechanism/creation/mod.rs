@@ -33,7 +33,7 @@ mod thread_small_stack;
 mod tokio_task;
 mod vfork_exec;
 
-/// The group.
+/// The group `creation`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "creation",
     question: "What does it cost to create a task, run it and reap it?",

@@ -53,7 +53,7 @@ impl Mechanism for ThreadPool {
                 ready.signal();
                 while let Ok(job) = to_do.recv() {
                     job();
-                    // The driver has left when nobody listens.
+                    // The send fails when the driver has dropped its end.
                     if done.send(()).is_err() {
                         break;
                     }

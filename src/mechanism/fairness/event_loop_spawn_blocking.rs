@@ -1,7 +1,7 @@
 //! An event loop that hands CPU-bound work to a pool of threads: what `spawn_blocking` and its like do.
 //!
-//! Timed: as for `event_loop`. On the way of a job there is one more pipe, which the pool's threads read; whoever does
-//! the job answers it.
+//! Timed: as for `event_loop`. On the way of a job there is one more pipe, which the pool's threads read; the thread
+//! that does the job answers it.
 //! Distortions: where loop and pool share CPUs, the scheduler decides whether a loop that wakes preempts a worker at
 //! once or waits for the end of its slice.
 

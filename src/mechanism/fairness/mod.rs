@@ -35,7 +35,7 @@ mod tokio;
 
 use generator::{Generator, SendSchedule, Writers};
 
-/// The group.
+/// The group `fairness`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "fairness",
     question: "How long does an I/O request wait beside CPU-bound work?",
@@ -180,8 +180,8 @@ fn cpus(assignment: &CpuAssignment) -> usize {
     if assignment.masks() > 1 { (cpus - 1).max(1) } else { cpus }
 }
 
-/// The crew's number of a model's task number `task`, from 0: never one that sits in the generator's CPU mask, where
-/// CPU masks differ.
+/// The crew's number of a model's task number `task`, from 0: never one with the generator's CPU mask, where CPU
+/// masks differ.
 fn number(assignment: &CpuAssignment, task: usize) -> usize {
     match assignment.masks() {
         1 => 1 + task,

@@ -1,4 +1,4 @@
-//! A pool of threads and one queue: whoever is free takes what came first, I/O or CPU-bound.
+//! A pool of threads and one queue: a free thread takes what came first, I/O or CPU-bound.
 //!
 //! Timed: as for `event_loop`. Both clients write to one pipe, which the pool's threads read by blocking. While a
 //! thread is free a request waits for its wakeup alone; when all of them compute, for the first that ends.

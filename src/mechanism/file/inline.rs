@@ -1,4 +1,4 @@
-//! pread(2) by whoever needs the block: submission is all there is.
+//! pread(2) by the task that needs the block: submission is all there is.
 //!
 //! Timed: the call, and on a cold file the disk, which it sleeps for. Not timed: making the file, dropping its pages.
 //! Distortions: as for the group: caches below the page cache stay warm, and the clock is read twice a read.

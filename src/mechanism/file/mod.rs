@@ -1,4 +1,4 @@
-//! Reads of a regular file: what each way of asking for them costs, and for how long whoever asks is kept.
+//! Reads of a regular file: what each way of asking for them costs, and for how long the reader is blocked.
 //!
 //! An operation is one read of a block. Reads go out in waves of `depth`: all of a wave are submitted, then all are
 //! awaited. The blocks come in the order of a fixed permutation, and the kernel is told so (`POSIX_FADV_RANDOM`), so
@@ -12,8 +12,8 @@
 //!
 //! Beside the time of a batch each mechanism finds out, for each wave, how long its submission kept the submitter, and
 //! for each read how long it took from there until its completion was taken. Nothing is divided by the depth:
-//! percentiles are of waves and reads that happened. Whoever awaits a wave by one call takes all of its completions at
-//! its end; tokio's futures take theirs one by one. With `depth = 1` the two add up to the time of the read; of the
+//! percentiles are of waves and reads that happened. A mechanism that awaits a wave by one call takes all completions
+//! at its end; tokio's futures take theirs one by one. With `depth = 1` the two add up to the time of the read; of the
 //! batch they leave the look at each block, readings of the clock and their recording: some 100 ns a wave.
 
 use super::{Domain, Group, Parameter, Parameters, Resources};
@@ -30,7 +30,7 @@ mod source;
 mod tokio_fs;
 mod uring;
 
-/// The group.
+/// The group `file`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "file",
     question: "What does it cost to read a block of a file, and for how long does asking for it block?",

@@ -1,4 +1,5 @@
-//! pread(2) by a pool of threads, as libuv and most event loops do it: whoever needs the block does not block.
+//! pread(2) by a pool of threads, as libuv and most event loops do it: the task that needs the block does not wait in a
+//! call.
 //!
 //! Timed: locking the queue, waking a worker, the worker's call and the disk, waking the driver. Not timed: making the
 //! file, starting the workers, dropping pages.

@@ -35,7 +35,7 @@ pub(super) struct Wave {
 }
 
 impl Wave {
-    /// One whose submission began at `begun` and was all there is: whoever asked was blocked until it had the answer.
+    /// A wave whose submission began at `begun` and was all there is: the reader was blocked until it had the block.
     #[inline]
     pub(super) fn blocking(begun: Instant) -> Self {
         let over = Instant::now();

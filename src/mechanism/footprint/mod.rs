@@ -2,7 +2,7 @@
 //!
 //! A lap creates `tasks` tasks in five steps. After each step, when all of them are parked, it reads what the process
 //! and its children hold by kind ([`MemoryReader`]); then it ends them all. What a task holds is the slope over the
-//! five numbers of tasks, which whoever reads the metrics fits: what is there anyway, and what comes in large pieces,
+//! five numbers of tasks, which the reader of the metrics fits: what is there anyway, and what comes in large pieces,
 //! falls out of a slope and stays in a quotient. One operation is one task. A sample is the slope of a straight line
 //! through the five steps (least squares), for all tasks of the lap: bytes, in place of nanoseconds.
 //!
@@ -35,7 +35,7 @@ mod smol_task;
 mod thread;
 mod tokio_task;
 
-/// The group.
+/// The group `footprint`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "footprint",
     question: "How much memory does a parked task hold?",
@@ -354,7 +354,7 @@ impl ParkGate {
 
     fn open(&self) {
         self.open.store(1, Ordering::Release);
-        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(&self.open, u32::MAX, futex::FutexScope::Private);
     }
 }

@@ -30,7 +30,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     resources,
     expects: |_, _| {
-        // A waiter that is woken into a held mutex waits again, and whoever unlocks a mutex that was waited for wakes.
+        // A waiter that is woken into a held mutex waits again, and unlocking a mutex that has waiters wakes one.
         Expectation::nothing()
             .call("futex:wake", Bound::Between(0.9, 3.1))
             .call("futex:wait", Bound::AtMost(3.1))

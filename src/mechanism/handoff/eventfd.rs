@@ -92,7 +92,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        // The counter cannot overflow and the descriptor is open; there is nobody to tell anyway.
+        // The counter cannot overflow and the descriptor is open; a drop cannot report a failure.
         let _ = self.add(OVER);
     }
 }

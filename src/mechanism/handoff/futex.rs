@@ -66,7 +66,7 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         self.0.drop_for_good();
-        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(self.0.other(), 1, FutexScope::Private);
     }
 }

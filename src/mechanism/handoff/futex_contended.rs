@@ -2,7 +2,7 @@
 //!
 //! With `what = hash` each task calls `FUTEX_WAIT` on words of its own whose value has changed already, so that every
 //! call hashes, takes the bucket's lock, looks and returns: the tasks share the table and nothing else. An operation is
-//! such a call: a handoff whose turn has come before anybody waited for it, and the least that any of them can cost.
+//! such a call: a handoff whose turn has come before a task waited for it, and the least that any of them can cost.
 //! With `what = lock` both take and give back one lock with priority inheritance, by `FUTEX_LOCK_PI` and
 //! `FUTEX_UNLOCK_PI` every time. An operation is the lock's way to the other task: when the driver finds that the other
 //! has held it meanwhile there were two, and a lock that its last holder takes again makes none and shows in the audit

@@ -1,9 +1,9 @@
 //! A waiter is moved from one futex to another in the kernel, and woken there: how a condition variable hands its
 //! waiters to the mutex instead of waking them all.
 //!
-//! Timed: per handoff one store, one `FUTEX_CMP_REQUEUE` that wakes nobody, one `FUTEX_WAKE`, one `FUTEX_WAIT`, and the
-//! switch. The distance to `handoff/futex` is the move.
-//! Distortions: where both run side by side the waiter may not be there yet, and then there is nobody to move.
+//! Timed: per handoff one store, one `FUTEX_CMP_REQUEUE` that wakes no task, one `FUTEX_WAKE`, one `FUTEX_WAIT`, and
+//! the switch. The distance to `handoff/futex` is the move.
+//! Distortions: where both run side by side the waiter may not be there yet, and then there is no waiter to move.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -55,7 +55,7 @@ impl Mechanism for FutexRequeue {
     }
 }
 
-/// Where each task is moved to; nobody ever looks at its value.
+/// The word that each task is moved to. Its value is never read.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Second(AtomicU32);
@@ -94,7 +94,7 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         self.flags.drop_for_good();
-        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(self.flags.other(), 1, FutexScope::Private);
     }
 }

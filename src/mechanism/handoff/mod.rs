@@ -37,7 +37,7 @@ mod udp_loopback;
 mod uring_futex;
 mod uring_msg_ring;
 
-/// The group.
+/// The group `handoff`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "handoff",
     question: "What does it cost to make another task run, one way?",
@@ -73,7 +73,7 @@ trait Side {
     fn await_turn(&mut self) -> Result<Wakeup, Failure>;
 }
 
-/// Seats the partner, and returns the driver's part. Dropping `driver` must end the partner's turn with
+/// Spawns the partner, and returns the driver's part. Dropping `driver` must end the partner's turn with
 /// [`Wakeup::Over`].
 fn take_turns(
     crew: &mut Crew,

@@ -2,8 +2,8 @@
 //!
 //! The lock is a queue of tickets with a futex for each waiter. Who releases takes its next ticket first, so that all
 //! the others stand in the queue at all times and the order never changes: a lap is one release by each task. The
-//! standard library's mutex does not convoy like this, because whoever releases it may take it again before the waiter
-//! runs; fair locks and locks held across a time slice do, and then every acquisition is a switch.
+//! standard library's mutex does not convoy like this, because the task that releases it may take it again before the
+//! waiter runs; fair locks and locks held across a time slice do, and then every acquisition is a switch.
 //! Timed: per handoff one ticket, one store, one `FUTEX_WAKE`, one `FUTEX_WAIT`, and the switch. Distortions: the
 //! critical section is empty.
 
@@ -164,7 +164,7 @@ impl Drop for ConvoyDriver {
     fn drop(&mut self) {
         for word in &self.lock.words {
             word.0.store(OVER, Ordering::Release);
-            // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+            // A wake without a waiter is harmless, and a drop cannot report a failure.
             let _ = wake(&word.0, 1, FutexScope::Private);
         }
     }

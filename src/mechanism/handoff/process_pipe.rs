@@ -44,7 +44,7 @@ impl Mechanism for ProcessPipe {
             ready.signal();
             answer(&mut partner).is_ok()
         })?;
-        // Each end is open in one process now: whoever ends is heard.
+        // Each end is open in one process now, so that the other process reads an end of file when one of them ends.
         drop(partner);
         crew.await_ready()?;
         // The first round trip shows that the child reads.

@@ -25,7 +25,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lap: handoffs_per_lap,
     resources,
     expects: |_, placement| {
-        // Nobody is woken who does not wait, and nobody waits who finds the count above 0.
+        // Only a waiter is woken, and a task waits only where it finds the count at 0.
         let calls =
             Expectation::nothing().call("futex:wake", Bound::AtMost(1.0)).call("futex:wait", Bound::AtMost(1.1));
         switched_once(calls, placement)
@@ -72,7 +72,7 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         self.table.over.store(true, Ordering::Relaxed);
-        // The count cannot overflow, and there is nobody to tell anyway.
+        // The count cannot overflow, and a drop cannot report a failure.
         let _ = self.table.came[1 - self.own].post();
     }
 }

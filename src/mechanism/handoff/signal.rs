@@ -50,7 +50,7 @@ impl Mechanism for Signal {
         let _ = names[0].set(SignalReceiver::current_thread()?);
         let driver = Half { names: Arc::clone(&names), own: 0 };
         let operation = take_turns(crew, driver, Half { names, own: 1 })?;
-        // Until the partner has entered its name there is nobody to send to.
+        // Until the partner has entered its thread id there is no thread to send a signal to.
         crew.await_ready()?;
         Ok(operation)
     }

@@ -125,11 +125,11 @@ async fn drive(table: Arc<Table>, ops: u64) -> Batch {
 pub(super) fn two_workers(crew: &Crew) -> Result<Runtime, Failure> {
     let names = Arc::new(Mutex::new(vec![crew.name(2), crew.name(1)]));
     let masks = Workers::of(crew, WORKERS)?;
-    let seats_of_workers = Arc::clone(&masks);
+    let masks_of_workers = Arc::clone(&masks);
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name_fn(move || names.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default())
-        .on_thread_start(move || seats_of_workers.take_seat())
+        .on_thread_start(move || masks_of_workers.take_mask())
         .build()
         .map_err(|error| Failure::library("tokio", error))?;
     masks.await_all()?;

@@ -68,7 +68,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        // ECONNREFUSED when the other end is gone already: then there is nobody to tell.
+        // ECONNREFUSED when the other end is gone already: then there is no partner to tell.
         let _ = write_byte(&self.0, OVER);
     }
 }

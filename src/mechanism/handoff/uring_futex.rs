@@ -128,7 +128,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        // There is nobody to tell of a failure.
+        // A drop cannot report a failure.
         let _ = self.give(OVER).and_then(|()| self.ring.submit_and_wait(0));
     }
 }

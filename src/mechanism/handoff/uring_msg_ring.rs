@@ -104,7 +104,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        // A ring that is gone refuses it, and then there is nobody to tell.
+        // A ring that is gone refuses the message, and then there is no partner to tell.
         let _ = self.queue(OVER).and_then(|()| self.ring.submit_and_wait(0));
     }
 }

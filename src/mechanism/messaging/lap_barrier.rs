@@ -75,7 +75,7 @@ impl LapBarrier {
     /// Tells the senders that there will be no more laps.
     pub(super) fn close(&self) {
         self.lap().store(OVER, Ordering::Release);
-        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(self.lap(), u32::MAX, FutexScope::Shared);
     }
 }

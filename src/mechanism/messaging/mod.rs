@@ -27,7 +27,7 @@ mod one_thread;
 mod process;
 mod thread;
 
-/// The group.
+/// The group `messaging`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "messaging",
     question: "What does a message cost when many tasks send to many?",

@@ -1,4 +1,4 @@
-//! One thread sends every message and receives it at once: the copying in and out of the kernel, and nobody to wake.
+//! One thread sends every message and receives it at once: the copying in and out of the kernel, without a wakeup.
 //! The baseline of the group.
 //!
 //! Timed: a write and a read per message, to the channels of all receivers in turn. Not timed: opening the channels.

@@ -1,7 +1,7 @@
 //! Senders and receivers as threads: hackbench -T.
 //!
-//! Timed: per lap the release of all senders, the writes and reads of all messages, the switches between whoever must
-//! wait, and the driver's own wakeup at the end. Not timed: creating and ending the threads.
+//! Timed: per lap the release of all senders, the writes and reads of all messages, the switches between tasks that
+//! must wait, and the driver's own wakeup at the end. Not timed: creating and ending the threads.
 //! Distortions: how often a task blocks is the scheduler's choice and varies from lap to lap; the fewer messages a lap
 //! has, the more of its time is starting and gathering the tasks.
 

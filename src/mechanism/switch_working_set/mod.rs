@@ -32,7 +32,7 @@ mod process;
 mod thread;
 mod touching;
 
-/// The group.
+/// The group `switch_working_set`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "switch_working_set",
     question: "What does a switch cost when every task uses memory of its own?",
@@ -93,8 +93,8 @@ struct WorkingSet {
 struct CacheLine([u64; 8]);
 
 impl WorkingSet {
-    /// Allocated and written to, so that every line has a page of its own. Whoever uses it makes it, on its own memory
-    /// node, and while [`SmallPages`](crate::sys::heap::SmallPages) are held.
+    /// Allocated and written to, so that every line has a page of its own. The task that uses it makes it, on its own
+    /// memory node, and while [`SmallPages`](crate::sys::heap::SmallPages) are held.
     fn new(parameters: &Parameters) -> Self {
         let lines = vec![CacheLine([1; 8]); parameters.size(TOUCH.name).div_ceil(size_of::<CacheLine>())];
         let touch = match parameters.word(ACCESS.name) {

@@ -2,7 +2,7 @@
 //! lat_ctx.
 //!
 //! Timed: per handoff one write that wakes, one read that blocks, the switch to another address space, and the touching
-//! of the set of whoever gets the turn. Not timed: forking the processes, giving each pages of its own.
+//! of the set of the task that gets the turn. Not timed: forking the processes, giving each pages of its own.
 //! Distortions: as of `switch_working_set/thread`, and: the processes are copies of this one, so that their code and
 //! read-only data are in the same physical lines; unrelated programs would evict each other's too.
 

@@ -1,7 +1,7 @@
 //! A ring of threads, each with a working set: the switch within one address space.
 //!
-//! Timed: per handoff one write that wakes, one read that blocks, the switch, and the touching of the set of whoever
-//! gets the turn. Not timed: creating the threads, allocating and first touching their sets.
+//! Timed: per handoff one write that wakes, one read that blocks, the switch, and the touching of the set of the
+//! task that gets the turn. Not timed: creating the threads, allocating and first touching their sets.
 //! Distortions: the sets are touched in order, line after line, which hardware prefetches; a program that follows
 //! pointers loses more. Where the tasks have CPUs of their own they do not take each other's inner caches. The sets lie
 //! in pages of the base size whatever the machine's setting (PR_SET_THP_DISABLE during set-up): a program whose memory

@@ -1,4 +1,4 @@
-//! A write(2) to an eventfd that nobody waits for: a call on a descriptor, without waking.
+//! A write(2) to an eventfd that no task waits for: a call on a descriptor, without waking.
 //!
 //! Timed: looking the descriptor up, copying eight bytes in, adding to the counter, a look at the empty queue of
 //! waiters. Distortions: none known; the counter would be full after 2^64 writes.

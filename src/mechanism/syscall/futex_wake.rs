@@ -1,4 +1,4 @@
-//! futex(2) `FUTEX_WAKE` with nobody waiting: what an unlock pays that cannot know whether anyone waits.
+//! futex(2) `FUTEX_WAKE` without a waiter: what an unlock pays that cannot know whether a task waits.
 //!
 //! Timed: hashing the address and finding the bucket empty. Distortions: another process whose futex shares the bucket
 //! would be looked at; since Linux 6.16 processes have tables of their own (FUTEX_PRIVATE_HASH).

@@ -1,6 +1,6 @@
 //! Calls: what the other groups' operations are made of, each alone.
 //!
-//! One task makes the same call over and over; nobody waits and nobody is woken. What an operation of another group
+//! One task makes the same call over and over; no task waits and none is woken. What an operation of another group
 //! costs beyond its calls is switching.
 
 use super::{Batch, Failure, Group, Operation, Parameters, Resources};
@@ -17,7 +17,7 @@ mod remote_call;
 mod timerfd_settime;
 mod uring_nop;
 
-/// The group.
+/// The group `syscall`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "syscall",
     question: "What does one call into the kernel cost?",

@@ -5,9 +5,9 @@
 //! matters of a latency; the distribution over all samples is among the metrics.
 //!
 //! The moments of a batch of timers lie on a grid that is fixed when it begins, one each `pause_us`, and do not move
-//! when a sleep ends late: whoever stands still over several of them is late for each. A moment that has passed already
-//! costs a call that returns at once, and counts from its time. (`timer_epoll` with `call = epoll_wait` tells why it
-//! does not.)
+//! when a sleep ends late: a task that stands still over several of them is late for each. A moment that has passed
+//! already costs a call that returns at once, and counts from its time. (`timer_epoll` with `call = epoll_wait` tells
+//! why it does not.)
 
 use super::background_load::{self, BackgroundLoad, LOAD, LoadedCpus};
 use super::{
@@ -24,7 +24,7 @@ mod timer_nanosleep;
 mod timer_timerfd;
 mod timer_uring;
 
-/// The group.
+/// The group `wakeup`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "wakeup",
     question: "How late does a sleeping task run after its wakeup time?",
@@ -64,7 +64,7 @@ impl<F: FnMut(Nanos) -> Result<(), Failure>> Sleep for Until<F> {
     }
 }
 
-/// Sleeps again and again, beside neighbours where they are asked for.
+/// Sleeps again and again, beside a background load where the parameters ask for one.
 struct Sleeper<S> {
     way: S,
     pause: Nanos,
@@ -75,7 +75,7 @@ struct Sleeper<S> {
 /// Sets up a sleeping driver, on whose thread this runs.
 fn sleeper(parameters: &Parameters, crew: &mut Crew, way: impl Sleep + 'static) -> Result<Box<dyn Operation>, Failure> {
     let background = BackgroundLoad::spawn(parameters, crew, 1, LoadedCpus::Everywhere)?;
-    // After the neighbours, who would inherit it. 0 is the slack that the thread started with.
+    // After the background load, which would inherit it. 0 is the slack that the thread started with.
     set_slack(Nanos(u64::from(parameters.word(SLACK.name) != DEFAULT)))?;
     let pause = Nanos(parameters.number(PAUSE.name) * 1000);
     Ok(Box::new(Sleeper { way, pause, background, lateness: ValueHistogram::new() }))
@@ -109,7 +109,7 @@ fn resources(parameters: &Parameters) -> Resources {
 }
 
 /// One sleep, which is one voluntary switch and one wakeup, unless the moment passes before the task is off its CPU. A
-/// neighbour sleeps and is woken once a batch.
+/// task of the background load sleeps and is woken once a batch.
 fn one_sleep(parameters: &Parameters) -> Expectation {
     let seen = Expectation::nothing().voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0));
     if background_load::wanted(parameters) { seen.others(Bound::AtMost(0.1)) } else { seen }

@@ -7,7 +7,7 @@
 //! schedule. Not timed: the gaps.
 //! Distortions: the driver is a task of this machine too. Beside another CPU it looks on for the last 150 µs before a
 //! request; on the worker's CPU it sleeps, with a slack of 1 ns, and its own lateness is in the response time and shown
-//! as schedule slip. With `load = busy` its CPU has no neighbour where CPU masks differ. `stall_ms` stops the worker
+//! as schedule slip. With `load = busy` its CPU is not loaded where CPU masks differ. `stall_ms` stops the worker
 //! once in every thousand requests, to show that an open loop does not leave out those that had to wait:
 //! `--set stall_ms=100 --set period_us=1000 --sample-size 10`.
 
@@ -182,7 +182,7 @@ impl Drop for RequestSender {
         self.0.over.store(1, Ordering::Relaxed);
         // The word must differ from what the worker waits on; it looks for the end before it serves anything.
         self.0.sent.fetch_add(1, Ordering::Release);
-        // Waking a word nobody waits on is harmless, and there is nobody to tell of a failure.
+        // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(&self.0.sent, 1, FutexScope::Private);
     }
 }
