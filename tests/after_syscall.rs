@@ -110,7 +110,7 @@ fn a_session_tells_instructions_per_cycle_or_why_there_are_none() {
     let mut session = Session::open(nothing, Some(&EventSet::default())).unwrap();
     session.sample(TRIALS).unwrap();
     let (counted, metrics) = session.close().unwrap();
-    let refused = counted.not_counted.iter().any(|refused| refused.event.contains("read in user mode"));
+    let refused = counted.not_counted.iter().any(|refused| refused.what.contains("read in user mode"));
     assert_eq!(curve(&metrics, &IPC[0]).is_none(), refused, "{:?}", counted.not_counted);
 }
 

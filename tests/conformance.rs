@@ -339,13 +339,13 @@ fn expected_of_another_placement(benchmark: &Benchmark, record: &AuditRecord) ->
 fn tell(benchmark: &Benchmark, record: &AuditRecord, floor: &mut Floor) {
     let setting = setting(benchmark.descriptor(), &benchmark.setting.parameters);
     for not in &record.unchecked {
-        println!("{}: not checked: {}: {}; {}", benchmark.id(), not.what, not.reason, not.remedy);
+        println!("{}: not checked: {not}", benchmark.id());
     }
     let checked = |what: &str| record.checks.iter().any(|check| check.what == what);
     if checked(Expectation::OTHER_CALLS) && checked("voluntary switches") {
         floor.audited(&setting);
     } else {
-        let told = record.unchecked.iter().map(|not| format!("{}: {}; {}", not.what, not.reason, not.remedy));
+        let told = record.unchecked.iter().map(|not| not.to_string());
         floor.lacking(&setting, told.collect::<Vec<_>>().join("; "));
     }
 }

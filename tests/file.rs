@@ -232,8 +232,8 @@ fn poll_and_select_call_a_file_ready_of_which_nothing_is_in_memory_and_the_read_
 #[test]
 fn epoll_refuses_a_file_with_eperm_and_the_refusal_is_a_result() {
     match benchmark("file/epoll", &[]).start(|| Ok(())) {
-        Err(Failure::Unsupported(reason)) if reason.requirement.starts_with("epoll") => {
-            assert!(reason.observed.contains("EPERM"), "{reason}");
+        Err(Failure::Unsupported(reason)) if reason.0.what.starts_with("epoll") => {
+            assert!(reason.0.why.contains("EPERM"), "{reason}");
         }
         Err(Failure::Unsupported(reason)) => println!("no file to show to epoll: {reason}"),
         other => panic!("epoll watches a regular file: {other:?}"),

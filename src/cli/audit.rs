@@ -91,7 +91,7 @@ fn print(id: &str, record: &AuditRecord, out: &mut impl Write) -> std::io::Resul
         writeln!(out, "    {}: {}, expected {}", check.what, check.seen(), check.expected)?;
     }
     for unchecked in &record.unchecked {
-        writeln!(out, "    not checked: {}: {}; {}", unchecked.what, unchecked.reason, unchecked.remedy)?;
+        writeln!(out, "    not checked: {unchecked}")?;
     }
     Ok(())
 }

@@ -171,7 +171,7 @@ mod tests {
         };
         assert_eq!((masks(Placement::OnePerCpu), masks(Placement::Unpinned)), (4, 1));
         let reason = cpus(Placement::CrossLlc).unwrap_err();
-        assert!(reason.observed.contains("1,3,5,7"), "{reason}");
+        assert!(reason.0.why.contains("1,3,5,7"), "{reason}");
     }
 
     #[test]

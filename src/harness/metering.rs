@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::pmu::{Energy, EnergyReading};
-use crate::terms::{CounterSummary, NotCounted};
+use crate::terms::{CounterSummary, Shortfall};
 use crate::units::Ops;
 
 /// What a summary of energy is in: an operation takes billionths of a joule.
@@ -17,7 +17,7 @@ pub(super) struct EnergyMetering {
     joules: BTreeMap<String, f64>,
     ops: u64,
     lasted: Duration,
-    trouble: Option<NotCounted>,
+    trouble: Option<Shortfall>,
 }
 
 impl EnergyMetering {
@@ -29,8 +29,8 @@ impl EnergyMetering {
     /// Reads the meters; nothing when they refuse, which is kept.
     pub(super) fn read(&mut self) -> Vec<EnergyReading> {
         self.energy.read().unwrap_or_else(|error| {
-            let (reason, remedy) = (error.to_string(), "run it again; the times are not affected".to_string());
-            self.trouble.get_or_insert(NotCounted { event: "power/energy-pkg/".into(), reason, remedy });
+            let (why, remedy) = (error.to_string(), "run it again; the times are not affected".to_string());
+            self.trouble.get_or_insert(Shortfall { what: "power/energy-pkg/".into(), why, remedy });
             Vec::new()
         })
     }
@@ -55,7 +55,7 @@ impl EnergyMetering {
     }
 
     /// Energy per operation, and what could not be metered.
-    pub(super) fn conclude(self) -> (Vec<CounterSummary>, Vec<NotCounted>) {
+    pub(super) fn conclude(self) -> (Vec<CounterSummary>, Vec<Shortfall>) {
         // 584 years fit.
         let lasted_ns = self.lasted.as_nanos() as u64;
         let summary = |(event, joules): (&String, &f64)| CounterSummary {

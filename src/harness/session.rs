@@ -11,8 +11,7 @@ use super::metering::EnergyMetering;
 use crate::crew::{Driver, Failure, IdleGuard};
 use crate::pmu::{Counters, EventSet, Tally};
 use crate::record::{CountedSamples, Sample};
-use crate::terms::SpeedProbe;
-use crate::terms::{Metric, NotCounted, Unsupported};
+use crate::terms::{Metric, Shortfall, SpeedProbe, Unsupported};
 
 /// One counted sample follows each this many bare ones: enough to see what counting costs, while most of the time goes
 /// into the figures that are shown.
@@ -51,7 +50,7 @@ struct CountedInstance {
     turn: usize,
     tally: Tally,
     samples: Vec<Sample>,
-    trouble: Vec<NotCounted>,
+    trouble: Vec<Shortfall>,
 }
 
 impl Session {
@@ -207,15 +206,15 @@ impl Session {
 fn uncounted(benchmark: &Benchmark) -> CountedSamples {
     let mut counted = CountedSamples::default();
     if !benchmark.measures().is_time() {
-        counted.not_counted.push(NotCounted {
-            event: "all".into(),
-            reason: "counters are memory of the tasks that they count, and this group measures that".into(),
+        counted.not_counted.push(Shortfall {
+            what: "all".into(),
+            why: "counters are memory of the tasks that they count, and this group measures that".into(),
             remedy: "the group creation counts what making tasks takes".into(),
         });
     } else if !benchmark.mechanism.inherits_counters() {
-        counted.not_counted.push(NotCounted {
-            event: "all".into(),
-            reason: "the library keeps its threads for the whole process: counters of one instance miss them".into(),
+        counted.not_counted.push(Shortfall {
+            what: "all".into(),
+            why: "the library keeps its threads for the whole process: counters of one instance miss them".into(),
             remedy: "the kernel's own accounting, in the usage, covers them".into(),
         });
     }
@@ -243,13 +242,11 @@ impl CountedInstance {
         drop(self.counters);
         match self.driver.counted_metrics() {
             Ok(told) => metrics.extend(told),
-            Err(Failure::Unsupported(Unsupported { requirement: event, observed: reason, remedy })) => {
-                not_counted.push(NotCounted { event, reason, remedy });
-            }
+            Err(Failure::Unsupported(Unsupported(shortfall))) => not_counted.push(shortfall),
             // What was measured is whole without it.
-            Err(failure) => not_counted.push(NotCounted {
-                event: "what the mechanism counts itself".into(),
-                reason: failure.to_string(),
+            Err(failure) => not_counted.push(Shortfall {
+                what: "what the mechanism counts itself".into(),
+                why: failure.to_string(),
                 remedy: "run it again".into(),
             }),
         }
@@ -267,9 +264,9 @@ impl CountedInstance {
         let set = rotation[self.turn % rotation.len()];
         self.turn += 1;
         if let Err(error) = self.count(set, ops)? {
-            let trouble = NotCounted {
-                event: format!("set {set}"),
-                reason: error.to_string(),
+            let trouble = Shortfall {
+                what: format!("set {set}"),
+                why: error.to_string(),
                 remedy: "run it again; the other sets are not affected".into(),
             };
             if !self.trouble.contains(&trouble) {

@@ -14,9 +14,9 @@ use super::demand::{INSTANCES_OF_A_SWEEP, count_of, limit_reached};
 use super::interference::NoiseProbe;
 use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Session, now_ms};
 use crate::crew::Failure;
-use crate::record::{AuditGap, AuditRecord, BenchmarkLine, Outcome};
+use crate::record::{AuditRecord, BenchmarkLine, Outcome};
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
-use crate::terms::{Domain, Metric, MetricKey, Value};
+use crate::terms::{Domain, Metric, MetricKey, Shortfall, Value};
 use crate::units::Quantity;
 
 /// How the benchmarks of a sweep are measured.
@@ -112,9 +112,9 @@ fn audit(auditor: &Auditor, benchmark: &Benchmark, tasks: u64, scale: &SweepSamp
     if tasks <= scale.audited {
         return auditor.audit(benchmark);
     }
-    let unchecked = AuditGap {
+    let unchecked = Shortfall {
         what: "system calls, switches and wakeups".into(),
-        reason: format!("a sweep audits up to {} tasks, and these are {tasks}", scale.audited),
+        why: format!("a sweep audits up to {} tasks, and these are {tasks}", scale.audited),
         remedy: format!("switchcost audit {} --set tasks={tasks}", benchmark.descriptor().id),
     };
     AuditRecord { unchecked: vec![unchecked], ..AuditRecord::default() }

@@ -8,7 +8,7 @@ use super::opener::{KernelCalls, Opener};
 use super::refusal::silent;
 use super::trial::{Arrangement, TrialOutcome, arrange, judge};
 use super::{Event, EventScale, EventSet, PmuError, SysRoot, Tally, workload};
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 
 /// The open events of a [`EventSet`] on the thread that opened them and everything it creates afterwards.
 ///
@@ -24,7 +24,7 @@ pub struct Counters {
     always: Vec<OpenEvent>,
     sets: Vec<Vec<OpenEvent>>,
     counting: Option<usize>,
-    not_counted: Vec<NotCounted>,
+    not_counted: Vec<Shortfall>,
     watchdog: bool,
 }
 
@@ -108,12 +108,12 @@ impl Counters {
     }
 
     /// The events of the plan that are not counted, or only in part, in the plan's order.
-    pub fn not_counted(&self) -> &[NotCounted] {
+    pub fn not_counted(&self) -> &[Shortfall] {
         &self.not_counted
     }
 
     /// Every event of the plan that is not counted, or only in part, after the samples of `tally`.
-    pub fn not_counted_in(&self, tally: &Tally) -> Vec<NotCounted> {
+    pub fn not_counted_in(&self, tally: &Tally) -> Vec<Shortfall> {
         let mut all = self.not_counted.clone();
         all.extend(tally.not_counted(self.watchdog));
         all.extend(tally.not_sampled(self.events()));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     fn is_refused(counters: &Counters, event: &str) -> bool {
-        counters.not_counted().iter().any(|refusal| refusal.event == event)
+        counters.not_counted().iter().any(|refusal| refusal.what == event)
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
         let counters = Counters::open(&EventSet::default());
         let missing = counters.not_counted_in(&Tally::default());
         for event in counters.events() {
-            assert!(missing.iter().any(|refusal| refusal.event == event), "{event} is neither counted nor missing");
+            assert!(missing.iter().any(|refusal| refusal.what == event), "{event} is neither counted nor missing");
         }
     }
 

@@ -5,7 +5,7 @@ use perf_event::Counter;
 use super::refusal::{Reach, RefusalContext, errno_of, explain};
 use super::sysfs::Pmu;
 use super::{EventScale, PmuError, SysRoot};
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 use crate::units::CpuId;
 
 /// The PMU of the RAPL meters on Intel and AMD (arch/x86/events/rapl.c).
@@ -18,7 +18,7 @@ const PMU: &str = "power";
 #[derive(Debug)]
 pub struct Energy {
     meters: Vec<Meter>,
-    not_counted: Vec<NotCounted>,
+    not_counted: Vec<Shortfall>,
 }
 
 /// One meter at one moment, summed over the packages. Only differences mean anything.
@@ -47,14 +47,14 @@ impl Energy {
 
     fn open_under(root: &SysRoot) -> Self {
         if !root.event_sources().join(PMU).is_dir() {
-            let missing = NotCounted::new(
+            let missing = Shortfall::new(
                 "power/energy-pkg/",
                 "there are no energy meters (RAPL) here",
                 "run on bare metal with an Intel or AMD processor and the kernel's rapl driver (modprobe rapl)",
             );
             return Self { meters: Vec::new(), not_counted: vec![missing] };
         }
-        let opened: Vec<Result<Meter, NotCounted>> = match Pmu::load(root, PMU) {
+        let opened: Vec<Result<Meter, Shortfall>> = match Pmu::load(root, PMU) {
             Ok(pmu) => pmu.events().iter().map(|event| Meter::open(root, &pmu, event)).collect(),
             Err(fault) => vec![Err(fault.not_counted(format!("{PMU}/energy-pkg/")))],
         };
@@ -69,7 +69,7 @@ impl Energy {
     }
 
     /// The meters that could not be opened, and why.
-    pub fn not_counted(&self) -> &[NotCounted] {
+    pub fn not_counted(&self) -> &[Shortfall] {
         &self.not_counted
     }
 
@@ -83,7 +83,7 @@ impl Energy {
 }
 
 impl Meter {
-    fn open(root: &SysRoot, pmu: &Pmu, name: &str) -> Result<Self, NotCounted> {
+    fn open(root: &SysRoot, pmu: &Pmu, name: &str) -> Result<Self, Shortfall> {
         let event = format!("{PMU}/{name}/");
         let find = || {
             let term = name.parse().map_err(|_| pmu.odd_event(name))?;
@@ -91,7 +91,7 @@ impl Meter {
         };
         let (encoding, cpus) = find().map_err(|fault: super::sysfs::SysfsFault| fault.not_counted(event.clone()))?;
         let Some(EventScale { factor, .. }) = encoding.scale.clone().filter(|scale| scale.unit == "Joules") else {
-            return Err(NotCounted::new(
+            return Err(Shortfall::new(
                 event,
                 "the kernel does not say what a count is in joules",
                 "use a newer kernel",
@@ -144,7 +144,7 @@ mod tests {
     fn a_machine_without_meters_says_so() {
         let energy = Energy::open_under(&SysRoot::fixture("no-such-machine"));
         assert!(energy.meters.is_empty());
-        assert!(energy.not_counted()[0].reason.contains("no energy meters"), "{:?}", energy.not_counted());
+        assert!(energy.not_counted()[0].why.contains("no energy meters"), "{:?}", energy.not_counted());
     }
 
     #[test]
@@ -152,8 +152,8 @@ mod tests {
         let energy = Energy::open_under(&SysRoot::fixture("amd-server"));
         assert_eq!(energy.meters.len() + energy.not_counted().len(), 1);
         for refusal in energy.not_counted() {
-            assert_eq!(refusal.event, "power/energy-pkg/");
-            assert!(!refusal.reason.is_empty() && !refusal.remedy.is_empty());
+            assert_eq!(refusal.what, "power/energy-pkg/");
+            assert!(!refusal.why.is_empty() && !refusal.remedy.is_empty());
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sysfs::{self, Term};
 use super::{PmuError, SysRoot, names, tracepoint};
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 
 /// An event that can be counted, named as perf names it.
 ///
@@ -157,7 +157,7 @@ impl Event {
     }
 
     /// A modifier that the kernel takes and that makes the count say something else than its name.
-    fn refuse_misleading_modifier(&self) -> Result<(), NotCounted> {
+    fn refuse_misleading_modifier(&self) -> Result<(), Shortfall> {
         let happens_in_the_kernel = matches!(
             self.source,
             EventSource::Software(Software::CONTEXT_SWITCHES | Software::CPU_MIGRATIONS | Software::CGROUP_SWITCHES)
@@ -167,11 +167,11 @@ impl Event {
             EventScope::User | EventScope::Kernel if self.is_clock() => "the kernel does not split this clock by mode",
             _ => return Ok(()),
         };
-        Err(NotCounted::new(self.to_string(), reason, "drop the modifier"))
+        Err(Shortfall::new(self.to_string(), reason, "drop the modifier"))
     }
 
     /// Looks up what the name leaves to the machine.
-    pub(super) fn resolve(&self, root: &SysRoot) -> Result<ResolvedEvent, NotCounted> {
+    pub(super) fn resolve(&self, root: &SysRoot) -> Result<ResolvedEvent, Shortfall> {
         self.refuse_misleading_modifier()?;
         let mut scale = self.is_clock().then(|| EventScale { factor: 1.0, unit: "ns".into() });
         let mut builder = match &self.source {

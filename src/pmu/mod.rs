@@ -6,7 +6,7 @@
 //! timed region.
 //!
 //! Nothing here fails because a machine counts less than another: what cannot be counted becomes a
-//! [`NotCounted`](crate::terms::NotCounted) with the reason and the remedy, never a zero.
+//! [`Shortfall`](crate::terms::Shortfall) with the reason and the remedy, never a zero.
 //!
 //! [`Energy`] and [`Wakeups`] count whole processors, so they stand beside the per-task [`Counters`].
 
@@ -40,7 +40,7 @@ pub use tracepoint::Wakeups;
 use crate::sys::SysError;
 
 /// What can go wrong in this room. An event that a machine cannot count is not among it: see
-/// [`NotCounted`](crate::terms::NotCounted).
+/// [`Shortfall`](crate::terms::Shortfall).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PmuError {
     /// No event has this name on any machine.

@@ -11,7 +11,7 @@ use super::event::{EventScope, ResolvedEvent};
 use super::refusal::{Reach, RefusalContext, errno_of, explain, modes_not_told_apart, silent};
 use super::trial::TrialOutcome;
 use super::{Event, SysRoot};
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 
 /// What opens events and counts with them; tests put a kernel with another PMU in its place.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ impl<'a> Opener<'a> {
     }
 
     /// Opens the event, or the part of it that can be counted; `not_counted` gets the rest, with the reason.
-    pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<NotCounted>) -> Option<OpenEvent> {
+    pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<Shortfall>) -> Option<OpenEvent> {
         let mut refusal = match self.attempt(event) {
             Ok(open) => return Some(open),
             Err(refusal) => refusal,
@@ -49,7 +49,7 @@ impl<'a> Opener<'a> {
             Some(Errno::EACCES | Errno::EPERM) => {
                 let open = event.in_user_mode().and_then(|event| self.attempt(&event).ok());
                 if let Some(open) = &open {
-                    refusal.not_counted.reason += &format!("; counted in user mode alone, as {}", open.event);
+                    refusal.not_counted.why += &format!("; counted in user mode alone, as {}", open.event);
                 }
                 open
             }
@@ -96,13 +96,13 @@ impl<'a> Opener<'a> {
 }
 
 struct Refusal {
-    not_counted: NotCounted,
+    not_counted: Shortfall,
     /// The kernel's error, where the call was made.
     errno: Option<Errno>,
 }
 
 impl Refusal {
-    fn of_the_event(not_counted: NotCounted) -> Self {
+    fn of_the_event(not_counted: Shortfall) -> Self {
         Self { not_counted, errno: None }
     }
 }
@@ -192,19 +192,19 @@ mod tests {
             KernelCalls { open: |_, _| stand_in(), try_together: |_, set| vec![TrialOutcome::Silent; set.len()] };
         let counters = Counters::open_under(&plan, &SysRoot::fixture("amd-server"), kernel);
         assert_eq!((counters.events().count(), counters.rotation().len()), (0, 0));
-        assert!(counters.not_counted()[0].reason.contains("reads 0"), "{:?}", counters.not_counted());
+        assert!(counters.not_counted()[0].why.contains("reads 0"), "{:?}", counters.not_counted());
     }
 
     #[test]
     fn a_pmu_that_cannot_leave_a_mode_out_counts_both_together_and_once() {
         let counters = open("cycles:u,cycles:k,instructions:u,instructions:k", without_filters);
         assert_eq!(counters.events().collect::<Vec<_>>(), ["cycles", "instructions"]);
-        let missing: Vec<&str> = counters.not_counted().iter().map(|refusal| refusal.event.as_str()).collect();
+        let missing: Vec<&str> = counters.not_counted().iter().map(|refusal| refusal.what.as_str()).collect();
         assert_eq!(missing, ["cycles:u", "cycles:k", "instructions:u", "instructions:k"]);
         for refusal in counters.not_counted() {
-            let counted = refusal.event.split(':').next().unwrap();
-            assert!(refusal.reason.contains("cannot count one mode alone"), "{refusal}");
-            assert!(refusal.reason.ends_with(&format!("counted in both together, as {counted}")), "{refusal}");
+            let counted = refusal.what.split(':').next().unwrap();
+            assert!(refusal.why.contains("cannot count one mode alone"), "{refusal}");
+            assert!(refusal.why.ends_with(&format!("counted in both together, as {counted}")), "{refusal}");
         }
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let counters = open("cycles:u", without_filters_or_privilege);
         assert_eq!(counters.events().count(), 0);
         let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
-        assert!(refusal.reason.contains("cannot count one mode alone"), "{refusal}");
+        assert!(refusal.why.contains("cannot count one mode alone"), "{refusal}");
         assert!(refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
     }
 
@@ -222,7 +222,7 @@ mod tests {
         let refuse: fn(&Event, &mut Builder) -> io::Result<Counter> = |_, _| Err(Errno::EINVAL.into());
         let counters = open("cycles:u", refuse);
         let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
-        assert!(refusal.reason.contains("does not accept this event"), "{refusal}");
+        assert!(refusal.why.contains("does not accept this event"), "{refusal}");
     }
 
     #[test]
@@ -232,6 +232,6 @@ mod tests {
         let counters = open("cycles:u,cache-misses:u", mute);
         assert_eq!(counters.events().collect::<Vec<_>>(), ["cache-misses:u"], "which may be 0");
         let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
-        assert!(refusal.event == "cycles:u" && refusal.reason.contains("reads 0"), "{refusal}");
+        assert!(refusal.what == "cycles:u" && refusal.why.contains("reads 0"), "{refusal}");
     }
 }

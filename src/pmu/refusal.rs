@@ -5,11 +5,11 @@ use std::io;
 use nix::errno::Errno;
 
 use super::Event;
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 
 /// An event that opens and is said to run, and misses work that no working counter misses.
-pub(super) fn silent(event: impl Into<String>) -> NotCounted {
-    NotCounted::new(
+pub(super) fn silent(event: impl Into<String>) -> Shortfall {
+    Shortfall::new(
         event,
         "the PMU claims to count and reads 0",
         "run where the PMU implements the event; emulated ones often do not",
@@ -17,16 +17,16 @@ pub(super) fn silent(event: impl Into<String>) -> NotCounted {
 }
 
 /// The PMU refuses `event` for its mode alone. It was `counted` in both modes under that name, or that was refused too.
-pub(super) fn modes_not_told_apart(event: &Event, counted: Result<&str, NotCounted>) -> NotCounted {
+pub(super) fn modes_not_told_apart(event: &Event, counted: Result<&str, Shortfall>) -> Shortfall {
     let cannot = "the PMU here cannot count one mode alone (EINVAL), so user mode and the kernel are not told apart";
     match counted {
-        Ok(both) => NotCounted::new(
+        Ok(both) => Shortfall::new(
             event.to_string(),
             format!("{cannot}; counted in both together, as {both}"),
             "run on a CPU whose PMU filters by mode (RISC-V: Sscofpmf or Smcntrpmf)",
         ),
         Err(refusal) => {
-            NotCounted::new(event.to_string(), format!("{cannot}; and together: {}", refusal.reason), refusal.remedy)
+            Shortfall::new(event.to_string(), format!("{cannot}; and together: {}", refusal.why), refusal.remedy)
         }
     }
 }
@@ -86,7 +86,7 @@ pub(super) struct RefusalContext {
 }
 
 /// Decodes the errno of perf_event_open(2) ("ERRORS" there).
-pub(super) fn explain(event: &str, errno: Errno, conditions: RefusalContext) -> NotCounted {
+pub(super) fn explain(event: &str, errno: Errno, conditions: RefusalContext) -> Shortfall {
     let (reason, remedy) = match errno {
         // Where there is no PMU at all, more privilege would not help.
         Errno::ENOENT | Errno::EACCES | Errno::EPERM if conditions.cpu_pmu == Some(false) => (
@@ -122,16 +122,16 @@ pub(super) fn explain(event: &str, errno: Errno, conditions: RefusalContext) -> 
         Errno::ENOSPC => ("the processor has no free counter or breakpoint (ENOSPC)", "ask for fewer events"),
         Errno::E2BIG => ("the event uses an option this kernel does not know (E2BIG)", "use a newer kernel"),
         other => {
-            return NotCounted::new(event, format!("perf_event_open: {other}"), "see perf_event_open(2), ERRORS");
+            return Shortfall::new(event, format!("perf_event_open: {other}"), "see perf_event_open(2), ERRORS");
         }
     };
-    NotCounted::new(event, reason, remedy)
+    Shortfall::new(event, reason, remedy)
 }
 
-fn permission(event: &str, errno: Errno, RefusalContext { reach, paranoid, .. }: RefusalContext) -> NotCounted {
+fn permission(event: &str, errno: Errno, RefusalContext { reach, paranoid, .. }: RefusalContext) -> Shortfall {
     let needed = reach.highest_paranoid();
     let Some(paranoid) = paranoid.filter(|paranoid| *paranoid > needed) else {
-        return NotCounted::new(
+        return Shortfall::new(
             event,
             format!("perf_event_open was refused ({errno:?}) though kernel.perf_event_paranoid allows it"),
             "a container's seccomp profile or a security module refuses: allow perf_event_open, or grant CAP_PERFMON",
@@ -142,7 +142,7 @@ fn permission(event: &str, errno: Errno, RefusalContext { reach, paranoid, .. }:
         Reach::OwnTasks => "events in the kernel",
         Reach::Processors => "events of whole processors",
     };
-    NotCounted::new(
+    Shortfall::new(
         event,
         format!("kernel.perf_event_paranoid is {paranoid}, which keeps {what} from unprivileged users"),
         format!(
@@ -174,9 +174,9 @@ mod tests {
             (Errno::EFAULT, "EFAULT", "perf_event_open(2)"),
         ] {
             let refusal = explain("cycles:k", errno, here(Reach::OwnTasks, Some(2)));
-            assert!(refusal.reason.contains(reason), "{refusal}");
+            assert!(refusal.why.contains(reason), "{refusal}");
             assert!(refusal.remedy.contains(remedy), "{refusal}");
-            assert_eq!(refusal.event, "cycles:k");
+            assert_eq!(refusal.what, "cycles:k");
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
         let conditions = RefusalContext { cpu_pmu: Some(false), ..here(Reach::OwnTasks, Some(0)) };
         for errno in [Errno::ENOENT, Errno::EACCES] {
             let refusal = explain("cycles", errno, conditions);
-            assert!(refusal.reason.contains("no hardware PMU") && refusal.remedy.contains("vPMU"), "{refusal}");
+            assert!(refusal.why.contains("no hardware PMU") && refusal.remedy.contains("vPMU"), "{refusal}");
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
             (Reach::Processors, 1, "perf_event_paranoid=0"),
         ] {
             let refusal = explain("x", Errno::EACCES, here(reach, Some(paranoid)));
-            assert!(refusal.reason.contains(&format!("paranoid is {paranoid}")), "{refusal}");
+            assert!(refusal.why.contains(&format!("paranoid is {paranoid}")), "{refusal}");
             assert!(refusal.remedy.contains(helps) && refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
         }
     }

@@ -14,7 +14,7 @@ use perf_event::Builder;
 use perf_event::events::Raw;
 
 use super::{EventScale, SysRoot};
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 
 /// One term between the slashes: `event=0xc0`, a flag (`edge`) or the name of an event the PMU describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +50,17 @@ pub(super) struct Encoding {
 /// Why an event cannot be had from sysfs, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SysfsFault {
-    reason: String,
+    why: String,
     remedy: String,
 }
 
 impl SysfsFault {
-    fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { reason: reason.into(), remedy: remedy.into() }
+    fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { why: why.into(), remedy: remedy.into() }
     }
 
-    pub(super) fn not_counted(self, event: String) -> NotCounted {
-        NotCounted { event, reason: self.reason, remedy: self.remedy }
+    pub(super) fn not_counted(self, event: String) -> Shortfall {
+        Shortfall { what: event, why: self.why, remedy: self.remedy }
     }
 }
 
@@ -326,19 +326,19 @@ mod tests {
     fn system_wide_pmus_are_not_opened_on_tasks() {
         let power = Pmu::load(&SysRoot::fixture("amd-server"), "power").unwrap();
         assert_eq!(power.cpus().unwrap().len(), 2);
-        assert!(power.refuse_system_wide().is_err_and(|fault| fault.reason.contains("package")));
+        assert!(power.refuse_system_wide().is_err_and(|fault| fault.why.contains("package")));
     }
 
     #[test]
     fn faults_name_what_there_is() {
         let fault = encode("cpu", "evnt=1").unwrap_err();
-        assert!(fault.reason.contains("'evnt'") && fault.remedy.contains("event, ldlat, umask"), "{fault:?}");
+        assert!(fault.why.contains("'evnt'") && fault.remedy.contains("event, ldlat, umask"), "{fault:?}");
         let fault = encode("gpu", "x").unwrap_err();
-        assert!(fault.reason.contains("'gpu'") && fault.remedy.contains("cpu, power"), "{fault:?}");
+        assert!(fault.why.contains("'gpu'") && fault.remedy.contains("cpu, power"), "{fault:?}");
         let fault = encode("cpu", "umask=0x100").unwrap_err();
-        assert!(fault.reason.contains("8 bits"), "{fault:?}");
+        assert!(fault.why.contains("8 bits"), "{fault:?}");
         let fault = encode("cpu", "parameterised").unwrap_err();
-        assert!(fault.reason.contains("'?' is not a number"), "{fault:?}");
+        assert!(fault.why.contains("'?' is not a number"), "{fault:?}");
     }
 
     #[test]

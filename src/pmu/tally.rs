@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::refusal::free_a_counter;
 use super::{Delta, EventScale};
-use crate::terms::{CounterSummary, NotCounted};
+use crate::terms::{CounterSummary, Shortfall};
 use crate::units::Ops;
 
 /// Below this share of running to enabled time a count is called an estimate. A scheduling hiccup costs less
@@ -89,17 +89,17 @@ impl Tally {
 
     /// Every event that was opened and sampled and still not counted. `watchdog`: whether the NMI watchdog holds a
     /// counter.
-    pub fn not_counted(&self, watchdog: bool) -> Vec<NotCounted> {
+    pub fn not_counted(&self, watchdog: bool) -> Vec<Shortfall> {
         self.sums.iter().filter_map(|(event, sum)| sum.not_counted(event, watchdog)).collect()
     }
 
     /// Those of the open `events` that were in no sample, because the turn of their set never came.
-    pub fn not_sampled<'a>(&self, events: impl IntoIterator<Item = &'a str>) -> Vec<NotCounted> {
+    pub fn not_sampled<'a>(&self, events: impl IntoIterator<Item = &'a str>) -> Vec<Shortfall> {
         let missed = events.into_iter().filter(|event| !self.sums.contains_key(*event));
         missed
             .map(|event| {
                 let reason = "the sets of events take turns, and there were too few counted samples for this one's";
-                NotCounted::new(event, reason, "take more samples")
+                Shortfall::new(event, reason, "take more samples")
             })
             .collect()
     }
@@ -119,7 +119,7 @@ impl Sum {
         })
     }
 
-    fn not_counted(&self, event: &str, watchdog: bool) -> Option<NotCounted> {
+    fn not_counted(&self, event: &str, watchdog: bool) -> Option<Shortfall> {
         let (reason, remedy) = match self {
             Self { ops: 0, .. } => return None,
             Self { running_ns: 0, enabled_ns: 0, .. } => (
@@ -139,7 +139,7 @@ impl Sum {
             ),
             _ => return None,
         };
-        Some(NotCounted::new(event, reason, remedy))
+        Some(Shortfall::new(event, reason, remedy))
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
         tally.add(&delta("cycles", 0, 1000, 0), Ops(10));
         tally.add(&delta("cs", 0, 0, 0), Ops(10));
         assert_eq!((tally.per_op("cycles"), tally.summaries()), (None, vec![]));
-        let reasons: Vec<String> = tally.not_counted(true).into_iter().map(|refusal| refusal.reason).collect();
+        let reasons: Vec<String> = tally.not_counted(true).into_iter().map(|refusal| refusal.why).collect();
         assert!(reasons[0].contains("no counted task") && reasons[1].contains("never got"), "{reasons:?}");
     }
 
@@ -209,8 +209,8 @@ mod tests {
         tally.add(&delta("cycles:u", 0, 1000, 1000), Ops(10));
         assert_eq!((tally.per_op("cycles:k"), tally.per_op("cycles:u"), tally.summaries()), (None, None, vec![]));
         let refusals = tally.not_counted(false);
-        assert!(refusals[0].event == "cycles:k" && refusals[0].reason.contains("0 in 1 of 1 samples"), "{refusals:?}");
-        assert!(refusals[1].event == "cycles:u" && refusals[1].reason.contains("0 in 1 of 2 samples"), "{refusals:?}");
+        assert!(refusals[0].what == "cycles:k" && refusals[0].why.contains("0 in 1 of 1 samples"), "{refusals:?}");
+        assert!(refusals[1].what == "cycles:u" && refusals[1].why.contains("0 in 1 of 2 samples"), "{refusals:?}");
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(&delta("cycles", 5, 9, 9), Ops(1));
         let missed = tally.not_sampled(["cycles", "branches"]);
-        assert!(matches!(&missed[..], [missed] if missed.event == "branches" && missed.reason.contains("too few")));
+        assert!(matches!(&missed[..], [missed] if missed.what == "branches" && missed.why.contains("too few")));
     }
 
     #[test]

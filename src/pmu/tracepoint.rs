@@ -10,7 +10,7 @@ use perf_event::{Builder, Counter};
 use super::refusal::{Reach, RefusalContext, errno_of, explain};
 use super::{PmuError, SysRoot};
 use crate::sys::{perf, tracefs};
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 use crate::units::{CpuId, parse_cpu_list};
 
 /// Where tracefs is mounted: its own place, and where it was before Linux 4.1 and debugfs still shows it.
@@ -24,7 +24,7 @@ const WAKING: &str = "sched:sched_waking";
 
 /// The number perf knows a tracepoint by, from tracefs. Where tracefs is not mounted and the caller may mount, it is
 /// mounted for as long as reading takes, in a mount namespace that no other process is in.
-pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, NotCounted> {
+pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, Shortfall> {
     let event = format!("{system}:{name}");
     for mount_point in TRACEFS.map(|place| root.join(place)) {
         match mount_point.join("events").metadata() {
@@ -41,7 +41,7 @@ pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, NotCou
             true => "sudo mount -t tracefs tracefs /sys/kernel/tracing, and run as root",
             false => "use a kernel with CONFIG_TRACING, and mount sysfs on /sys",
         };
-        NotCounted::new(&event, format!("tracefs is not mounted{why}"), remedy)
+        Shortfall::new(&event, format!("tracefs is not mounted{why}"), remedy)
     };
     if !root.is_live() {
         return Err(absent(""));
@@ -58,23 +58,23 @@ pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, NotCou
 }
 
 /// `event` is `system:name`, and the directory `system/name`.
-fn read_id(mount_point: &Path, event: &str) -> Result<u64, NotCounted> {
+fn read_id(mount_point: &Path, event: &str) -> Result<u64, Shortfall> {
     let path = mount_point.join("events").join(event.replacen(':', "/", 1)).join("id");
     let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => unreadable(event, mount_point),
         _ => {
-            NotCounted::new(event, "this kernel has no such tracepoint", "choose one that `perf list tracepoint` shows")
+            Shortfall::new(event, "this kernel has no such tracepoint", "choose one that `perf list tracepoint` shows")
         }
     })?;
     text.trim().parse().map_err(|_| {
         let reason = format!("{}: '{}' is not a number", path.display(), text.trim());
-        NotCounted::new(event, reason, "report it with the kernel's version")
+        Shortfall::new(event, reason, "report it with the kernel's version")
     })
 }
 
-fn unreadable(event: &str, mount_point: &Path) -> NotCounted {
+fn unreadable(event: &str, mount_point: &Path) -> Shortfall {
     let remedy = format!("run as root, or sudo mount -o remount,mode=755 {}", mount_point.display());
-    NotCounted::new(event, "tracefs is closed to this user", remedy)
+    Shortfall::new(event, "tracefs is closed to this user", remedy)
 }
 
 /// Counts the wake-ups of tasks by their name, each exactly once, whichever task is the waker.
@@ -97,7 +97,7 @@ impl Wakeups {
     /// # Errors
     /// Why it cannot be counted: privileges (`CAP_PERFMON`, or `kernel.perf_event_paranoid` 0, and a tracefs that
     /// can be read or mounted), a kernel without tracepoints, a pattern that cannot be one.
-    pub fn open(comm_glob: &str) -> Result<Self, NotCounted> {
+    pub fn open(comm_glob: &str) -> Result<Self, Shortfall> {
         let root = SysRoot::default();
         let filter = filter(comm_glob)?;
         let id = id(&root, "sched", "sched_waking")?;
@@ -110,7 +110,7 @@ impl Wakeups {
         for cpu in online_cpus(&root)? {
             let counter = on(cpu).map_err(|error| explain(WAKING, errno_of(&error), conditions))?;
             perf::set_filter(&counter, &filter)
-                .map_err(|error| NotCounted::new(WAKING, error.to_string(), "check the pattern of the tasks' names"))?;
+                .map_err(|error| Shortfall::new(WAKING, error.to_string(), "check the pattern of the tasks' names"))?;
             counters.push(counter);
         }
         Ok(Self { counters })
@@ -144,7 +144,7 @@ impl Wakeups {
     }
 }
 
-fn filter(comm_glob: &str) -> Result<CString, NotCounted> {
+fn filter(comm_glob: &str) -> Result<CString, Shortfall> {
     let quotable = (1..=LONGEST_GLOB).contains(&comm_glob.len()) && !comm_glob.contains(['"', '\'', '\\']);
     // A pattern whose only star leads it is matched against the end of the 16-byte field, not of the name in it
     // (`regex_match_end` in kernel/trace/trace_events_filter.c). A second star makes it a full glob.
@@ -152,15 +152,15 @@ fn filter(comm_glob: &str) -> Result<CString, NotCounted> {
     let filter = CString::new(format!("comm ~ \"{full_glob}{comm_glob}\"")).ok().filter(|_| quotable);
     filter.ok_or_else(|| {
         let reason = format!("'{comm_glob}' cannot be a pattern in the kernel's filter language");
-        NotCounted::new(WAKING, reason, "use 1 to 254 bytes without quotes and backslashes")
+        Shortfall::new(WAKING, reason, "use 1 to 254 bytes without quotes and backslashes")
     })
 }
 
-fn online_cpus(root: &SysRoot) -> Result<Vec<CpuId>, NotCounted> {
+fn online_cpus(root: &SysRoot) -> Result<Vec<CpuId>, Shortfall> {
     let path = root.join("sys/devices/system/cpu/online");
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     parse_cpu_list(&text).filter(|cpus| !cpus.is_empty()).ok_or_else(|| {
-        NotCounted::new(WAKING, format!("{} does not list the processors", path.display()), "mount sysfs on /sys")
+        Shortfall::new(WAKING, format!("{} does not list the processors", path.display()), "mount sysfs on /sys")
     })
 }
 
@@ -178,9 +178,9 @@ mod tests {
     fn numbers_come_from_tracefs() {
         let root = SysRoot::fixture("amd-server");
         assert_eq!(id(&root, "sched", "sched_waking"), Ok(317));
-        assert!(id(&root, "sched", "sched_x").is_err_and(|refusal| refusal.reason.contains("no such tracepoint")));
+        assert!(id(&root, "sched", "sched_x").is_err_and(|refusal| refusal.why.contains("no such tracepoint")));
         let refusal = id(&SysRoot::fixture("no-such-machine"), "sched", "sched_waking").unwrap_err();
-        assert!(refusal.reason.contains("not mounted") && refusal.remedy.contains("CONFIG_TRACING"), "{refusal}");
+        assert!(refusal.why.contains("not mounted") && refusal.remedy.contains("CONFIG_TRACING"), "{refusal}");
         let refusal = id(&SysRoot::fixture("unmounted"), "sched", "sched_waking").unwrap_err();
         assert!(refusal.remedy.contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{refusal}");
     }
@@ -226,7 +226,7 @@ mod tests {
         let globs = [format!("{own}-?"), format!("{own}-*"), format!("*{}-b", &own[2..]), format!("*{}-b*", &own[4..])];
         let globs = globs.into_iter().chain([format!("{own}-b"), format!("{own}-c")]);
         let globs: Vec<String> = globs.collect();
-        let opened: Result<Vec<Wakeups>, NotCounted> = globs.iter().map(|glob| Wakeups::open(glob)).collect();
+        let opened: Result<Vec<Wakeups>, Shortfall> = globs.iter().map(|glob| Wakeups::open(glob)).collect();
         let mut opened = match opened {
             Ok(opened) => opened,
             Err(refusal) => return println!("not checked: {refusal}"),

@@ -13,7 +13,7 @@ mod version1;
 pub use read::{Run, Salvage, read, read_answer, salvage, salvage_from};
 pub use sample::Sample;
 pub use schema::{
-    AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
+    AuditCheck, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
     RunConditions, SCHEMA,
 };
 pub use store::{FILE, LONGEST_LINE, RecordError, RecordWriter, line_text};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Sample;
 use crate::terms::{
-    CounterSummary, Host, Metric, MetricKey, Moment, NotCounted, ResourceUsage, Setting, Unit, Unsupported,
+    CounterSummary, Host, Metric, MetricKey, Moment, ResourceUsage, Setting, Shortfall, Unit, Unsupported,
 };
 use crate::units::{CpuId, Nanos, Quantity};
 
@@ -218,7 +218,7 @@ pub struct CountedSamples {
     /// Per event.
     pub counters: Vec<CounterSummary>,
     /// What could not be counted, and why.
-    pub not_counted: Vec<NotCounted>,
+    pub not_counted: Vec<Shortfall>,
 }
 
 impl CountedSamples {
@@ -271,18 +271,6 @@ impl AuditCheck {
     }
 }
 
-/// Something that could not be audited here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuditGap {
-    /// What.
-    pub what: String,
-    /// Why not.
-    pub reason: String,
-    /// What would help.
-    pub remedy: String,
-}
-
 /// What the audit found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -293,7 +281,7 @@ pub struct AuditRecord {
     /// Everything that was checked.
     pub checks: Vec<AuditCheck>,
     /// Everything that was not.
-    pub unchecked: Vec<AuditGap>,
+    pub unchecked: Vec<Shortfall>,
     /// System calls per operation, by name, expected or not.
     pub calls: BTreeMap<String, f64>,
 }

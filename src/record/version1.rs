@@ -2,19 +2,22 @@
 //!
 //! What differs from version 2: `machine`, `suite`, `circumstances`, `foreign_load`, `in_turns`, `findings` and
 //! `figure` are called `host` or `host_id`, `build`, `conditions`, `interference`, `interleaved`, `metrics` and
-//! `scalar` there; and the speed probes, `paces` (the shortest stretches) and `longest_paces`, are lists beside the
-//! samples.
+//! `scalar` there; `what`, `why` and `remedy` have a name of their own in each object ([`Shortfall`]); and the speed
+//! probes, `paces` (the shortest stretches) and `longest_paces`, are lists beside the samples.
 //! `tests/version1.rs` holds the conversion to fixtures and to all records below `reports/`.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::read::{Fault, of_json, one_of};
 use super::{
-    AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome, RunConditions, Sample,
+    AuditCheck, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
+    RunConditions, Sample,
 };
 use crate::terms::{
-    CounterSummary, Curve, Distribution, Host, Metric, Moment, NotCounted, ResourceUsage, Scalar, Setting, SpeedProbe,
+    CounterSummary, Curve, Distribution, Host, Metric, Moment, ResourceUsage, Scalar, Setting, Shortfall, SpeedProbe,
     Unit, Unsupported,
 };
 use crate::units::{Amount, Nanos, Ops, Quantity};
@@ -92,7 +95,7 @@ impl BenchmarkLineV1 {
             started_ms: self.started_ms,
             outcome: match self.outcome {
                 OutcomeV1::Measured(measured) => Outcome::Measured(Box::new(measured.convert()?)),
-                OutcomeV1::Unsupported(unsupported) => Outcome::Unsupported(unsupported),
+                OutcomeV1::Unsupported(unsupported) => Outcome::Unsupported(unsupported.convert()),
                 OutcomeV1::Failed(reason) => Outcome::Failed(reason),
             },
             conditions: self.circumstances.map(ConditionsV1::convert),
@@ -121,7 +124,7 @@ impl ConditionsV1 {
 #[serde(rename_all = "kebab-case")]
 enum OutcomeV1 {
     Measured(Box<MeasuredV1>),
-    Unsupported(Unsupported),
+    Unsupported(UnsupportedV1),
     Failed(String),
 }
 
@@ -137,7 +140,7 @@ struct MeasuredV1 {
     counted: CountedSamplesV1,
     #[serde(default)]
     findings: Vec<MetricV1>,
-    audit: AuditRecord,
+    audit: AuditRecordV1,
     noise: Noise,
 }
 
@@ -161,7 +164,7 @@ impl MeasuredV1 {
             usage: self.usage,
             counted: self.counted.convert(),
             metrics: self.findings.into_iter().map(MetricV1::convert).collect(),
-            audit: self.audit,
+            audit: self.audit.convert(),
             noise: self.noise,
         })
     }
@@ -182,13 +185,76 @@ impl SampleV1 {
 struct CountedSamplesV1 {
     samples: Vec<SampleV1>,
     counters: Vec<CounterSummary>,
-    not_counted: Vec<NotCounted>,
+    not_counted: Vec<NotCountedV1>,
 }
 
 impl CountedSamplesV1 {
     fn convert(self) -> CountedSamples {
         let Self { samples, counters, not_counted } = self;
-        CountedSamples { samples: samples.iter().map(SampleV1::convert).collect(), counters, not_counted }
+        CountedSamples {
+            samples: samples.iter().map(SampleV1::convert).collect(),
+            counters,
+            not_counted: not_counted.into_iter().map(NotCountedV1::convert).collect(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnsupportedV1 {
+    requirement: String,
+    observed: String,
+    remedy: String,
+}
+
+impl UnsupportedV1 {
+    fn convert(self) -> Unsupported {
+        Unsupported::new(self.requirement, self.observed, self.remedy)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotCountedV1 {
+    event: String,
+    reason: String,
+    remedy: String,
+}
+
+impl NotCountedV1 {
+    fn convert(self) -> Shortfall {
+        Shortfall::new(self.event, self.reason, self.remedy)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditRecordV1 {
+    #[serde(default)]
+    attempts: u32,
+    checks: Vec<AuditCheck>,
+    unchecked: Vec<AuditGapV1>,
+    calls: BTreeMap<String, f64>,
+}
+
+impl AuditRecordV1 {
+    fn convert(self) -> AuditRecord {
+        let Self { attempts, checks, unchecked, calls } = self;
+        AuditRecord { attempts, checks, unchecked: unchecked.into_iter().map(AuditGapV1::convert).collect(), calls }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditGapV1 {
+    what: String,
+    reason: String,
+    remedy: String,
+}
+
+impl AuditGapV1 {
+    fn convert(self) -> Shortfall {
+        Shortfall::new(self.what, self.reason, self.remedy)
     }
 }
 

@@ -9,7 +9,8 @@ use super::missing::{Gap, Problem, differences, failures, gaps};
 use super::run_view::{BenchmarkView, Catalogue, RunView, groups};
 use super::{host, text};
 use crate::record::{Outcome, Run};
-use crate::terms::noise::{NoiseWarning, warnings};
+use crate::terms::Shortfall;
+use crate::terms::noise::warnings;
 
 /// A whole report.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl RunView<'_> {
     }
 
     /// What makes the machine noisy, as found when the run began.
-    pub(super) fn warnings(&self) -> Vec<NoiseWarning> {
+    pub(super) fn warnings(&self) -> Vec<Shortfall> {
         self.run.hosts.first().map(|host| warnings(&host.host, &host.moment)).unwrap_or_default()
     }
 

@@ -219,7 +219,7 @@ fn missing(report: &Report, out: &mut Paragraphs) {
             out.line(format!("Everything that was asked for was measured, counted and audited{}.", view.suffix()));
         }
         for gap in gaps {
-            let (kind, reason) = (text::capitalised(gap.kind.name()), text::capitalised(&gap.reason));
+            let (kind, reason) = (text::capitalised(gap.kind.name()), text::capitalised(&gap.why));
             let what = prose(&text::list(&gap.what));
             out.line(format!(
                 "- **{kind}**{}: {what}. {}. Remedy: {}.",

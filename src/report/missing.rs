@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use super::run_view::RunView;
 use crate::record::{BenchmarkLine, Outcome};
+use crate::terms::Shortfall;
 
-/// Things that are missing for one reason.
+/// Shortfalls of one kind that have one reason and one remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Gap {
     /// What kind of gap it is.
     pub(super) kind: GapKind,
     /// Events, audited quantities or benchmarks.
     pub(super) what: Vec<String>,
-    /// Why.
-    pub(super) reason: String,
+    /// Why they are missing.
+    pub(super) why: String,
     /// What would help.
     pub(super) remedy: String,
 }
@@ -43,30 +44,25 @@ impl GapKind {
 /// All gaps of a run.
 pub(super) fn gaps(view: &RunView) -> Vec<Gap> {
     let mut gaps: BTreeMap<(GapKind, String, String), Vec<String>> = BTreeMap::new();
-    let mut add = |kind: GapKind, what: &str, reason: String, remedy: &str| {
-        let entry = gaps.entry((kind, reason, remedy.into())).or_default();
-        if !entry.iter().any(|known| known == what) {
-            entry.push(what.into());
+    let mut add = |kind: GapKind, Shortfall { what, why, remedy }: Shortfall| {
+        let entry = gaps.entry((kind, why, remedy)).or_default();
+        if !entry.contains(&what) {
+            entry.push(what);
         }
     };
     for line in &view.run.benchmarks {
         match &line.outcome {
-            Outcome::Unsupported(reason) => {
-                let why = format!("needs {}; here: {}", reason.requirement, reason.observed);
-                add(GapKind::Unsupported, &line.id, why, &reason.remedy);
+            Outcome::Unsupported(not) => {
+                add(GapKind::Unsupported, Shortfall::new(&line.id, not.why(), &not.0.remedy));
             }
             Outcome::Failed(_) => {}
             Outcome::Measured(measured) => {
-                for not in &measured.counted.not_counted {
-                    add(GapKind::NotCounted, &not.event, not.reason.clone(), &not.remedy);
-                }
-                for not in &measured.audit.unchecked {
-                    add(GapKind::Unchecked, &not.what, not.reason.clone(), &not.remedy);
-                }
+                measured.counted.not_counted.iter().for_each(|not| add(GapKind::NotCounted, not.clone()));
+                measured.audit.unchecked.iter().for_each(|not| add(GapKind::Unchecked, not.clone()));
             }
         }
     }
-    let gap = |((kind, reason, remedy), what)| Gap { kind, what, reason, remedy };
+    let gap = |((kind, why, remedy), what)| Gap { kind, what, why, remedy };
     gaps.into_iter().map(gap).collect()
 }
 

@@ -385,7 +385,7 @@ fn missing(report: &Report) -> Markup {
                 @for gap in gaps {
                     div.gap {
                         p { b { (text::capitalised(gap.kind.name())) ": " } (text::list(&gap.what)) }
-                        p.why { (text::capitalised(&gap.reason)) ". " span.remedy { "Remedy: " (gap.remedy) "." } }
+                        p.why { (text::capitalised(&gap.why)) ". " span.remedy { "Remedy: " (gap.remedy) "." } }
                     }
                 }
             }

@@ -154,8 +154,8 @@ pub const NOT_COUNTED: &str = "not counted";
 pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     let mut notes = Vec::new();
     let mut missing: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    let mut add = |what: String, reason: &str, remedy: &str| {
-        let entry = missing.entry((reason.into(), remedy.into())).or_default();
+    let mut add = |what: String, why: &str, remedy: &str| {
+        let entry = missing.entry((why.into(), remedy.into())).or_default();
         if !entry.contains(&what) {
             entry.push(what);
         }
@@ -172,10 +172,10 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
                     notes.push(format!("{}: audit: {what}: {seen}, expected {}", line.id, check.expected));
                 }
                 for not in &measured.counted.not_counted {
-                    add(not.event.clone(), &not.reason, &not.remedy);
+                    add(not.what.clone(), &not.why, &not.remedy);
                 }
                 for not in &measured.audit.unchecked {
-                    add(format!("{} (audit)", not.what), &not.reason, &not.remedy);
+                    add(format!("{} (audit)", not.what), &not.why, &not.remedy);
                 }
             }
         }

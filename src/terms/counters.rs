@@ -1,6 +1,4 @@
-//! What counters tell of a benchmark, and which of them could not.
-
-use std::fmt;
+//! What the counters of a benchmark tell.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,28 +23,4 @@ pub struct CounterSummary {
     pub estimated: bool,
     /// The unit of `per_op`; `None` for a plain number of events.
     pub unit: Option<String>,
-}
-
-/// An event that was asked for and is not counted. A result: it is recorded and shown, it is not an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotCounted {
-    /// The event, as records spell it.
-    pub event: String,
-    /// Why, in a sentence without full stop.
-    pub reason: String,
-    /// What would help, in a sentence without full stop.
-    pub remedy: String,
-}
-
-impl fmt::Display for NotCounted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} not counted: {} ({})", self.event, self.reason, self.remedy)
-    }
-}
-
-impl NotCounted {
-    /// From its three parts, each in the form that its field has.
-    pub fn new(event: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { event: event.into(), reason: reason.into(), remedy: remedy.into() }
-    }
 }

@@ -4,8 +4,7 @@
 //! what keeps one lucky layout from deciding the result (Mytkowicz et al., "Producing Wrong Data Without Doing
 //! Anything Obviously Wrong!", ASPLOS 2009).
 
-use serde::{Deserialize, Serialize};
-
+use super::Shortfall;
 use super::host::{Host, Moment, RlimitValue};
 
 /// A load average above this means that other programs are likely to run during a measurement.
@@ -20,19 +19,9 @@ const DEEP_IDLE_US: u64 = 2;
 /// While a 0 written to it is held open, CPUs do not sleep deeply (Documentation/power/pm_qos_interface.rst).
 pub const DMA_LATENCY: &str = "/dev/cpu_dma_latency";
 
-/// One thing that makes measurements on this machine vary or mislead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoiseWarning {
-    /// What was found.
-    pub what: String,
-    /// What it does to the measurements, in one line.
-    pub why: String,
-    /// The command that ends it, or what to do where there is none.
-    pub remedy: String,
-}
-
-/// What makes `host` noisy at this `moment`. There is no warning of what could not be read.
-pub fn warnings(host: &Host, moment: &Moment) -> Vec<NoiseWarning> {
+/// What makes `host` noisy at this `moment`: what was found, what it does to measurements, and the command that ends
+/// it. There is no warning of what could not be read.
+pub fn warnings(host: &Host, moment: &Moment) -> Vec<Shortfall> {
     let single = [
         few_cpus(host),
         governor(host),
@@ -54,11 +43,11 @@ pub fn warnings(host: &Host, moment: &Moment) -> Vec<NoiseWarning> {
     single.into_iter().flatten().chain(quotas(host)).collect()
 }
 
-fn warning(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> Option<NoiseWarning> {
-    Some(NoiseWarning { what: what.into(), why: why.to_owned(), remedy: remedy.into() })
+fn warning(what: impl Into<String>, why: &str, remedy: impl Into<String>) -> Option<Shortfall> {
+    Some(Shortfall::new(what, why, remedy))
 }
 
-fn few_cpus(host: &Host) -> Option<NoiseWarning> {
+fn few_cpus(host: &Host) -> Option<Shortfall> {
     // None at all means that the topology could not be read, not that there is no CPU.
     (host.topology.cpus.len() == 1).then_some(())?;
     warning(
@@ -71,7 +60,7 @@ fn few_cpus(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn governor(host: &Host) -> Option<NoiseWarning> {
+fn governor(host: &Host) -> Option<Shortfall> {
     let governors = &host.power.governors;
     governors.iter().any(|governor| governor != "performance").then_some(())?;
     warning(
@@ -81,7 +70,7 @@ fn governor(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn turbo(host: &Host) -> Option<NoiseWarning> {
+fn turbo(host: &Host) -> Option<Shortfall> {
     let turbo = host.power.turbo.as_ref().filter(|turbo| turbo.allowed)?;
     warning(
         "turbo is allowed",
@@ -90,7 +79,7 @@ fn turbo(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn smt(host: &Host) -> Option<NoiseWarning> {
+fn smt(host: &Host) -> Option<Shortfall> {
     let shared = host.topology.cpus.iter().any(|cpu| cpu.siblings.len() > 1);
     shared.then_some(())?;
     warning(
@@ -103,7 +92,7 @@ fn smt(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn deep_idle(host: &Host) -> Option<NoiseWarning> {
+fn deep_idle(host: &Host) -> Option<Shortfall> {
     let words = host.kernel.command_line.as_deref().unwrap_or_default();
     if host.kernel.parameter("idle") == Some("poll") || words.split_whitespace().any(|word| word == "nohlt") {
         return None;
@@ -126,7 +115,7 @@ fn busy_idle(host: &Host) -> &'static str {
     if host.processor.is_x86() { "idle=poll" } else { "nohlt" }
 }
 
-fn virtual_machine(host: &Host) -> Option<NoiseWarning> {
+fn virtual_machine(host: &Host) -> Option<Shortfall> {
     host.virtualization.is_virtual().then_some(())?;
     let name = host.virtualization.hypervisor.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
     warning(
@@ -136,7 +125,7 @@ fn virtual_machine(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn steal(moment: &Moment) -> Option<NoiseWarning> {
+fn steal(moment: &Moment) -> Option<Shortfall> {
     let share = moment.ticks?.steal_share().filter(|share| *share > FELT_STEAL)?;
     warning(
         format!("{:.1} % of CPU time since boot was stolen", share * 100.0),
@@ -145,7 +134,7 @@ fn steal(moment: &Moment) -> Option<NoiseWarning> {
     )
 }
 
-fn missing_pmu(host: &Host) -> Option<NoiseWarning> {
+fn missing_pmu(host: &Host) -> Option<Shortfall> {
     (!host.event_sources.is_empty() && !host.has_core_pmu()).then_some(())?;
     let remedy = if host.virtualization.is_virtual() {
         "give the guest a PMU (QEMU: -cpu host,pmu=on), or measure on bare metal"
@@ -155,7 +144,7 @@ fn missing_pmu(host: &Host) -> Option<NoiseWarning> {
     warning("no PMU of the CPU cores", "cycles, instructions and cache misses cannot be counted", remedy)
 }
 
-fn load(moment: &Moment) -> Option<NoiseWarning> {
+fn load(moment: &Moment) -> Option<Shortfall> {
     let load = moment.load?[0];
     (load > QUIET_LOAD).then_some(())?;
     warning(
@@ -165,7 +154,7 @@ fn load(moment: &Moment) -> Option<NoiseWarning> {
     )
 }
 
-fn clock_source(host: &Host) -> Option<NoiseWarning> {
+fn clock_source(host: &Host) -> Option<Shortfall> {
     let source = host.clock.source.as_deref().filter(|source| *source != "tsc" && host.processor.is_x86())?;
     let remedy = if host.clock.available.iter().any(|source| source == "tsc") {
         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"
@@ -179,7 +168,7 @@ fn clock_source(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn autogroup(host: &Host) -> Option<NoiseWarning> {
+fn autogroup(host: &Host) -> Option<Shortfall> {
     (host.sysctl("kernel.sched_autogroup_enabled") == Some(1_u32)).then_some(())?;
     warning(
         "autogroup is on",
@@ -188,7 +177,7 @@ fn autogroup(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn paranoid(host: &Host) -> Option<NoiseWarning> {
+fn paranoid(host: &Host) -> Option<Shortfall> {
     let level = host.sysctl("kernel.perf_event_paranoid").filter(|level: &i32| *level > 1)?;
     (!host.process.may_count_everything()).then_some(())?;
     warning(
@@ -198,7 +187,7 @@ fn paranoid(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn nmi_watchdog(host: &Host) -> Option<NoiseWarning> {
+fn nmi_watchdog(host: &Host) -> Option<Shortfall> {
     // Other architectures' detectors of hard lockups need no counter (lib/Kconfig.debug).
     let made_of_a_counter = host.processor.is_x86() || host.processor.is_arm64();
     (made_of_a_counter && host.has_core_pmu() && host.sysctl("kernel.nmi_watchdog") == Some(1_u32)).then_some(())?;
@@ -209,7 +198,7 @@ fn nmi_watchdog(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn numa_balancing(host: &Host) -> Option<NoiseWarning> {
+fn numa_balancing(host: &Host) -> Option<Shortfall> {
     let on = host.sysctl("kernel.numa_balancing").is_some_and(|mode: u32| mode != 0);
     (on && host.topology.nodes() > 1).then_some(())?;
     warning(
@@ -219,7 +208,7 @@ fn numa_balancing(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn huge_pages(host: &Host) -> Option<NoiseWarning> {
+fn huge_pages(host: &Host) -> Option<Shortfall> {
     (host.memory.transparent_hugepages.as_deref() == Some("always")).then_some(())?;
     warning(
         "transparent huge pages are always on",
@@ -229,7 +218,7 @@ fn huge_pages(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn assumed_llc(host: &Host) -> Option<NoiseWarning> {
+fn assumed_llc(host: &Host) -> Option<Shortfall> {
     (host.topology.llc_assumed() && host.topology.cores() > 1).then_some(())?;
     warning(
         "the kernel describes no caches",
@@ -238,7 +227,7 @@ fn assumed_llc(host: &Host) -> Option<NoiseWarning> {
     )
 }
 
-fn quotas(host: &Host) -> impl Iterator<Item = NoiseWarning> {
+fn quotas(host: &Host) -> impl Iterator<Item = Shortfall> {
     host.cgroups.iter().filter_map(|level| {
         let quota = level.cpu_quota?;
         let RlimitValue::At(microseconds) = quota.microseconds else { return None };

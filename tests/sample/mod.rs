@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use switchcost::host::Root;
 use switchcost::record::{
-    AuditCheck, AuditGap, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
+    AuditCheck, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,
     RunConditions, Sample,
 };
-use switchcost::terms::SpeedProbe;
 use switchcost::terms::{
-    Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, MetricKey, Moment, NotCounted, Placement, Policy,
-    ResourceUsage, Scalar, Setting, Unit, Unsupported, ValueHistogram, host::CpuTicks,
+    Class, CounterSummary, Curve, CurveAxis, Host, Idle, Metric, MetricKey, Moment, Placement, Policy, ResourceUsage,
+    Scalar, Setting, Shortfall, SpeedProbe, Unit, Unsupported, ValueHistogram, host::CpuTicks,
 };
 use switchcost::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
@@ -115,9 +114,9 @@ pub(crate) fn measured(nanos: u64, audit: AuditRecord) -> Measured {
                 estimated: true,
                 unit: Some("cycles".into()),
             }],
-            not_counted: vec![NotCounted {
-                event: "LLC-load-misses".into(),
-                reason: "this processor has no such event".into(),
+            not_counted: vec![Shortfall {
+                what: "LLC-load-misses".into(),
+                why: "this processor has no such event".into(),
                 remedy: "none".into(),
             }],
         },
@@ -161,9 +160,9 @@ fn agreeing() -> AuditRecord {
             AuditCheck { what: "read".into(), observed: 1.0, expected: "exactly 1".into(), holds: true },
             AuditCheck { what: "other calls".into(), observed: 0.0, expected: "exactly 0".into(), holds: true },
         ],
-        unchecked: vec![AuditGap {
+        unchecked: vec![Shortfall {
             what: "wakeups".into(),
-            reason: "tracefs cannot be read".into(),
+            why: "tracefs cannot be read".into(),
             remedy: "run as root".into(),
         }],
         calls: [("read".into(), 1.0), ("write".into(), 1.0)].into(),

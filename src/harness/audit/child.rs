@@ -11,10 +11,9 @@ use super::{AuditAnswer, AuditFailure, AuditPass, AuditRequest, REQUEST, SwitchC
 use crate::crew::{Driver, Failure, IdleGuard};
 use crate::harness::Benchmark;
 use crate::pmu::Wakeups;
-use crate::record::AuditGap;
 use crate::sys::mark;
 use crate::sys::process::die_with_parent;
-use crate::terms::NotCounted;
+use crate::terms::Shortfall;
 
 /// Set-up is over; what follows is the first batch.
 pub(super) const SET_UP: u64 = 0;
@@ -96,7 +95,7 @@ struct SwitchReading {
 }
 
 impl SwitchReading {
-    fn now(driver: &Driver, wakeups: &mut Result<Wakeups, AuditGap>) -> Result<Self, AuditFailure> {
+    fn now(driver: &Driver, wakeups: &mut Result<Wakeups, Shortfall>) -> Result<Self, AuditFailure> {
         let usage = driver.usage().map_err(AuditFailure::unwatched)?;
         let wakeups = match wakeups {
             Ok(wakeups) => wakeups.count().map_err(AuditFailure::unwatched)?,
@@ -114,8 +113,8 @@ impl SwitchReading {
     }
 }
 
-fn unchecked(not: NotCounted) -> AuditGap {
-    AuditGap { what: "wakeups".into(), reason: not.reason, remedy: not.remedy }
+fn unchecked(not: Shortfall) -> Shortfall {
+    Shortfall { what: "wakeups".into(), why: not.why, remedy: not.remedy }
 }
 
 /// Waits until every other task of this process and of the instance sleeps, so that each batch begins and ends in the

@@ -25,8 +25,8 @@ use super::Benchmark;
 use super::benchmark::BenchmarkSpec;
 use crate::crew::{Failure, TIMEOUT};
 use crate::mechanism::{Bound, Expectation, Tasks};
-use crate::record::{AuditCheck, AuditGap, AuditRecord};
-use crate::terms::Unsupported;
+use crate::record::{AuditCheck, AuditRecord};
+use crate::terms::{Shortfall, Unsupported};
 
 /// What helps where system calls cannot be watched.
 const PTRACE: &str = "allow ptrace of child processes: `sysctl kernel.yama.ptrace_scope=1`, or a container profile \
@@ -74,12 +74,12 @@ impl AuditFailure {
     /// What the record says of `what`, which could not be audited for this reason; `remedy` helps against being
     /// unwatched.
     fn told(self, what: &str, remedy: &str, record: &mut AuditRecord) {
-        let (reason, remedy) = match self {
+        let (why, remedy) = match self {
             Self::Failed(reason) => return record.checks.push(failed(&reason)),
-            Self::Unwatched(reason) => (reason, remedy.into()),
-            Self::Unsupported(not) => (format!("needs {}; here: {}", not.requirement, not.observed), not.remedy),
+            Self::Unwatched(why) => (why, remedy.into()),
+            Self::Unsupported(not) => (not.why(), not.0.remedy),
         };
-        record.unchecked.push(AuditGap { what: what.into(), reason, remedy });
+        record.unchecked.push(Shortfall::new(what, why, remedy));
     }
 }
 
@@ -112,7 +112,7 @@ fn read_answer(output: &[u8], ended: impl std::fmt::Display) -> AuditAnswer {
 struct SwitchCounts {
     voluntary: f64,
     involuntary: f64,
-    wakeups: Result<f64, AuditGap>,
+    wakeups: Result<f64, Shortfall>,
 }
 
 /// What the tracer saw.

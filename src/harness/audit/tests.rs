@@ -136,7 +136,7 @@ fn switches_are_judged_within_the_schedulers_slack() {
 
 #[test]
 fn what_could_not_be_watched_is_no_verdict() {
-    let unchecked = AuditGap { what: "wakeups".into(), reason: "no tracefs".into(), remedy: "mount it".into() };
+    let unchecked = Shortfall { what: "wakeups".into(), why: "no tracefs".into(), remedy: "mount it".into() };
     let seen = SwitchCounts { voluntary: 0.0, involuntary: 0.0, wakeups: Err(unchecked.clone()) };
     let mut record = AuditRecord::default();
     judge_switches(&Expectation::nothing(), seen, 1000, &mut record);

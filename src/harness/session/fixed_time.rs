@@ -112,7 +112,7 @@ fn both_tasks_of_a_handoff_are_counted() {
         // On one CPU a handoff is a switch. Neighbours add some; one task alone would be half of it.
         Some(switches) => assert!((0.95..3.0).contains(&switches.per_op), "{switches:?}"),
         None => {
-            let reason = counted.not_counted.iter().find(|not| not.event == "context-switches");
+            let reason = counted.not_counted.iter().find(|not| not.what == "context-switches");
             println!("context switches were not checked: {:?}", reason.expect("what is not counted has a reason"));
         }
     }
@@ -130,7 +130,7 @@ fn the_sets_of_events_are_counted_in_turn() {
     let (counted, _) = session.close().unwrap();
     for name in further {
         let found = counted.counters.iter().find(|counter| counter.event == name);
-        let refused = counted.not_counted.iter().find(|not| not.event == name);
+        let refused = counted.not_counted.iter().find(|not| not.what == name);
         assert!(found.is_some() || refused.is_some(), "{name} is neither counted nor told of: {counted:?}");
         refused.iter().for_each(|refused| println!("{name} was not checked: {refused:?}"));
     }

@@ -2,10 +2,8 @@
 
 use super::host;
 use crate::host::Root;
-use crate::terms::{
-    Host, Moment,
-    noise::{NoiseWarning, warnings},
-};
+use crate::terms::noise::warnings;
+use crate::terms::{Host, Moment, Shortfall};
 
 /// A machine of which these files are all that is known.
 fn machine(files: &[(&str, &str)]) -> Host {
@@ -22,7 +20,7 @@ fn cpuinfo(text: &str) -> Host {
     machine(&[("proc/cpuinfo", text)])
 }
 
-fn warned(host: &Host) -> Vec<NoiseWarning> {
+fn warned(host: &Host) -> Vec<Shortfall> {
     warnings(host, &Moment::observe(&Root::at("/no-such-machine")))
 }
 

@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_remedy() {
-        let remedy = |call: &str, errno| refused(&SysError::new(call, errno)).remedy;
+        let remedy = |call: &str, errno| refused(&SysError::new(call, errno)).0.remedy;
         assert!(remedy("perf_event_open", Errno::EACCES).contains("perf_event_paranoid"));
         assert!(remedy("mmap", Errno::EPERM).contains("perf_event_mlock_kb"));
         assert_eq!(remedy(NOT_READABLE, Errno::EBUSY).contains("nmi_watchdog"), watchdog_is_on());

@@ -102,6 +102,6 @@ mod tests {
             return;
         }
         let refusal = Epoll.probe().unwrap_err();
-        assert!(refusal.observed.contains("EPERM") && refusal.remedy.contains("file/uring"), "{refusal}");
+        assert!(refusal.0.why.contains("EPERM") && refusal.0.remedy.contains("file/uring"), "{refusal}");
     }
 }

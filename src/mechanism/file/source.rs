@@ -272,7 +272,7 @@ mod tests {
         let chosen = choose(&["/memory".into(), "/disk".into()], holding);
         assert_eq!(chosen, Ok("/disk".into()));
         let refused = choose(&["/memory".into()], holding).unwrap_err();
-        assert!(refused.observed.contains("/memory is on tmpfs") && refused.remedy.contains("TMPDIR"), "{refused}");
+        assert!(refused.0.why.contains("/memory is on tmpfs") && refused.0.remedy.contains("TMPDIR"), "{refused}");
     }
 
     fn parameters(set: &[(&str, Value)]) -> Parameters {
@@ -313,7 +313,7 @@ mod tests {
     fn a_full_disk_is_told_from_a_broken_one() {
         let told = |errno| no_room(SysError::new("write", errno), Path::new("/full"), 16 << 20);
         let Failure::Unsupported(full) = told(Errno::ENOSPC) else { panic!() };
-        assert!(full.requirement.contains("16 MiB") && full.remedy.contains("TMPDIR"), "{full}");
+        assert!(full.0.what.contains("16 MiB") && full.0.remedy.contains("TMPDIR"), "{full}");
         assert!(matches!(told(Errno::EIO), Failure::Sys(_)));
     }
 
