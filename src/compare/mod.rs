@@ -21,18 +21,18 @@ use difference::differing_cpus;
 pub use difference::{Difference, differences};
 pub use format::{bencher, csv, json, markdown, table};
 
-/// Of the resampling that single rounds need; its value is of no consequence.
+/// The seed for resampling single rounds. Any value would do; a constant one makes results repeat.
 const SEED: u64 = 0x5343;
 
-/// How far a ratio is from the quotient of the figures beside it before a reader wonders: 1 %.
+/// A ratio that differs by more than this from the quotient of the two figures gets a note that says why: 1 %.
 const NOTEWORTHY: f64 = 0.01;
 
 /// Which benchmarks of two runs belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matching {
-    /// Those with the same id. Rounds of different runs have nothing to do with each other.
+    /// Those with the same id. Rounds of different runs are independent of each other.
     Ids,
-    /// These ids of the first and the second run, whose rounds with the same number were measured side by side.
+    /// These ids of the first and the second run, whose rounds of the same number were interleaved.
     Pairs(Vec<(String, String)>),
 }
 
@@ -41,25 +41,25 @@ pub enum Matching {
 pub struct ComparisonRow {
     /// The id in the first run.
     pub id: String,
-    /// The id in the other run, where it has another there.
+    /// The id in the other run, where it differs.
     pub other_id: Option<String>,
     /// What one operation is.
     pub unit: &'static str,
-    /// What was measured of each.
+    /// What was measured of each operation.
     pub measures: Quantity,
     /// The other run, by its number; the first one is 0.
     pub run: usize,
     /// The figure per operation in the first run.
     pub first: Estimate,
-    /// In the other.
+    /// The figure per operation in the other run.
     pub other: Estimate,
-    /// The other over the first.
+    /// The other figure over the first, with its interval.
     pub ratio: Ratio,
-    /// What may be said of it.
+    /// What may be said of the ratio.
     pub verdict: Verdict,
     /// Whether there is no verdict although the interval may allow one; a note says why.
     pub withheld: bool,
-    /// What a reader must know before believing it.
+    /// What a reader must know about the ratio.
     pub notes: Vec<String>,
 }
 
@@ -234,13 +234,14 @@ fn row(
     })
 }
 
-/// How many times as long the other's CPU took at its best, where it was the same CPU and not the same speed.
+/// The time of the other side's fastest probe over that of the first, where both ran on the same CPUs and their highest
+/// speeds differed.
 fn slower_cpu(first: &[&BenchmarkLine], other: &[&BenchmarkLine]) -> Option<f64> {
     let (a, b) = (first.first()?, other.first()?);
     if a.host_id != b.host_id || a.setting.cpus != b.setting.cpus {
         return None;
     }
-    // The shortest stretch, which does not depend on what ran before.
+    // The shortest repetition of a probe, which does not depend on what ran before.
     let probes =
         |lines: &[&BenchmarkLine]| -> Vec<f64> { measured(lines).flat_map(Measured::shortest_probes).collect() };
     let (a, b) = (fastest_probe(&probes(first))?, fastest_probe(&probes(other))?);
@@ -266,7 +267,7 @@ fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measure
     })
 }
 
-/// The rounds of one side, those samples of them that count; empty where none of a round's do.
+/// The samples of one side that count, by round. A round of which no sample counts is empty.
 fn screened(lines: &[&BenchmarkLine]) -> Screening {
     screen(&probed_values(lines))
 }
@@ -276,7 +277,7 @@ fn probed_values(lines: &[&BenchmarkLine]) -> Vec<Vec<ProbedValue>> {
     measured(lines).map(probed_values).collect()
 }
 
-/// The rounds of both sides that have samples which count; `None` where those side by side have too few.
+/// The rounds of both sides that have samples which count; `None` where interleaved rounds have too few.
 fn both_screened(
     first: &[&BenchmarkLine],
     other: &[&BenchmarkLine],

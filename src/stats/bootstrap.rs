@@ -12,7 +12,7 @@ const RESAMPLES: usize = 1_000;
 /// The interval of the median of one round's `samples`, in their unit and in the order they were taken.
 ///
 /// It speaks about **this run only**: were the same process to go on sampling, its median would lie there. It says
-/// nothing about the next process, whose addresses, placement and neighbours differ; [`super::rounds_interval`] does.
+/// nothing about the next process, whose addresses, placement and other load differ; [`super::rounds_interval`] does.
 ///
 /// Neighbouring samples share the state of caches, clocks and the scheduler, so resampling them one by one would claim
 /// more information than there is. Blocks are resampled instead (H. R. Künsch, "The jackknife and the bootstrap for

@@ -1,18 +1,18 @@
-//! Which samples a benchmark is judged by: those that were taken while the CPU ran as fast as it did at its best.
+//! Which samples a benchmark is judged by: those that were taken while the CPU ran at its highest speed.
 //!
-//! What slows a CPU from outside (a neighbour on the core's other hardware thread, throttling) comes and goes within
-//! tenths of seconds and is no property of the mechanism. It is told by a fixed stretch of work that is timed before
-//! and after each sample, never by the samples themselves: leaving out samples because they are slow would bias the
-//! figure, leaving them out because something else was slow does not.
+//! What slows a CPU from outside (another program on the core's other hardware thread, throttling) comes and goes
+//! within tenths of seconds and is no property of the mechanism. The speed probe shows it: a fixed stretch of work that
+//! is timed before and after each sample. The samples themselves never decide. To leave out samples because they are
+//! slow would bias the figure; to leave them out because the probe was slow does not.
 
 use super::quantile;
 
-/// One sample.
+/// The value of one sample, with the speed probe that was timed beside it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProbedValue {
-    /// What was measured.
+    /// The sample's value, in the unit of the benchmark.
     pub value: f64,
-    /// How long the fixed stretch of work took beside it; `None` when it was not timed.
+    /// The time that the probe took, in nanoseconds; `None` when it was not timed.
     pub probe: Option<f64>,
 }
 
@@ -22,10 +22,10 @@ impl From<(f64, Option<f64>)> for ProbedValue {
     }
 }
 
-/// The values of each round.
+/// The values of each round, by round.
 pub type RoundValues = Vec<Vec<f64>>;
 
-/// What is left of the rounds.
+/// The samples that are left after screening.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Screening {
     /// The values that count, round by round. A round that has none was slowed from its beginning to its end.
@@ -41,59 +41,57 @@ impl Screening {
     }
 }
 
-/// The shortest stretch would be a lucky one, and a twentieth of the samples is enough to know the highest CPU speed
-/// from.
+/// The quantile of the probes' times that stands for the highest CPU speed. The shortest time would be an outlier, and
+/// a twentieth of the samples is enough.
 const BEST: f64 = 0.05;
 
-/// Between undisturbed stretches lie 4 % (the step from one reading of the kernel's path to the next), and a busy
-/// neighbour costs 20 to 40 %.
+/// A probe that took longer than this many times the fastest one was slowed. Undisturbed probes differ by 4 % (the step
+/// from one reading of the kernel's path to the next); a busy program on the other hardware thread costs 20 to 40 %.
 const SLOWER: f64 = 1.06;
 
 /// What must be left of a round for it to count: a share of its samples, and a number of them. The first step at which
-/// [`FEWEST_ROUNDS`] rounds do is taken. A round of which little is left was mostly taken beside a busy neighbour, and
-/// what is left of it scatters more.
+/// [`FEWEST_ROUNDS`] rounds do is taken. A round of which little is left was slowed most of the time, and what is left
+/// of it scatters more.
 const STEPS: [(f64, usize); 4] = [(0.2, 5), (0.1, 5), (0.0, 5), (0.0, 2)];
 
 /// Fewer rounds than this tell little of how rounds scatter.
 const FEWEST_ROUNDS: usize = 3;
 
-/// Of which there is an interval.
+/// The fewest values of which there is an interval.
 const FEWEST_VALUES: usize = 2;
 
-/// The highest CPU speed among `probes`; `None` without any.
+/// The time of a probe at the highest CPU speed among `probes`; `None` without any.
 pub fn fastest_probe(probes: &[f64]) -> Option<f64> {
     quantile(probes, BEST)
 }
 
-/// Whether a CPU whose highest CPU speed was `a` at one time and `b` at another was slowed all the while in one of
-/// them.
+/// Whether a CPU was slowed all the time in one of two runs, whose fastest probes took `a` and `b`.
 pub fn probes_differ(a: f64, b: f64) -> bool {
     (a / b).max(b / a) > SLOWER
 }
 
-/// Which share of `probes` was slower than `best`; 0 without any.
+/// The share of `probes`, 0 to 1, that were slower than the fastest probe, `best`; 0 without any.
 pub fn slowed_share(probes: &[f64], best: f64) -> f64 {
     let slowed = probes.iter().filter(|probe| **probe > SLOWER * best).count();
     slowed as f64 / probes.len().max(1) as f64
 }
 
-/// Screens the samples of one benchmark, all its rounds together. Where nothing was timed beside the samples,
-/// everything is kept. Where few rounds have samples that count, those rounds alone are left, be it one: figures of
-/// slowed samples were
-/// 7 % off, in the median over ninety benchmarks, where one figure of what was left was 1.5 % from the next. Only where
-/// a single sample would be left of all, of which there is no interval, they are all kept.
+/// Screens the samples of one benchmark, all its rounds together. Samples without probes are all kept. Where few rounds
+/// have samples that count, only those rounds are left, even if it is one: figures of slowed samples were 7 % off, in
+/// the median over ninety benchmarks, whereas two figures of screened samples differed by 1.5 %. Where a single sample
+/// would be left in all, of which there is no interval, all samples are kept.
 pub fn screen(rounds: &[Vec<ProbedValue>]) -> Screening {
     screen_sides([rounds], None)
         .map_or_else(|| Screening { rounds: unscreened(rounds), set_aside: 0.0 }, |[screened]| screened)
 }
 
-/// Screens by a highest CPU speed that is known. `None` where too few are left for an interval.
+/// Screens by a fastest probe that is known. `None` where too few samples are left for an interval.
 pub(super) fn screen_against(rounds: &[Vec<ProbedValue>], best: f64) -> Option<Screening> {
     screen_sides([rounds], Some(best)).map(|[screened]| screened)
 }
 
-/// Screens two sides whose rounds with the same place belong together, each by its own highest CPU speed, and keeps the
-/// rounds of which both have values that count. `None` where too few are left for a ratio with an interval.
+/// Screens two sides, each by its own fastest probe. Rounds of the same number belong together, and those are kept of
+/// which both sides have values that count. `None` where too few are left for a ratio with an interval.
 pub fn screen_pairs(a: &[Vec<ProbedValue>], b: &[Vec<ProbedValue>]) -> Option<(RoundValues, RoundValues)> {
     let pairs = a.len().min(b.len());
     let [a, b] = screen_sides([&a[..pairs], &b[..pairs]], None)?;
@@ -138,7 +136,7 @@ fn screen_sides<const SIDES: usize>(
     }))
 }
 
-/// The values beside which the CPU was as fast as at its best; all of them where that is not known of each.
+/// The values whose probe shows the CPU at its highest speed; all values where one of them has no probe.
 fn screen_side(rounds: &[Vec<ProbedValue>], best: Option<f64>) -> RoundValues {
     let probes: Vec<f64> = rounds.iter().flatten().filter_map(|sample| sample.probe).collect();
     let timed = probes.len() == rounds.iter().map(Vec::len).sum::<usize>();

@@ -450,7 +450,7 @@ mod tests {
         }
     }
 
-    /// What was staged and never queued is no request that anybody completes.
+    /// A request that was staged and never queued will not complete.
     #[test]
     fn a_ring_that_is_dropped_before_it_queued_its_reads_ends() {
         let setup = RingSetup { sqpoll: true, ..RingSetup::default() };
