@@ -13,7 +13,7 @@ use crate::units::{CpuId, Nanos, Quantity};
 /// The version of the schema. It rises with every change that a reader of the last one would misread.
 pub const SCHEMA: u32 = 2;
 
-/// One line.
+/// One line of a record: the host of a round, or one benchmark of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
@@ -31,9 +31,9 @@ pub struct HostLine {
     pub id: String,
     /// The machine, whole.
     pub host: Host,
-    /// Load and the like when the process began.
+    /// How busy the machine was when the process began.
     pub moment: Moment,
-    /// What was run.
+    /// The build of switchcost that measured.
     pub build: Build,
     /// The command line.
     pub argv: Vec<String>,
@@ -41,7 +41,7 @@ pub struct HostLine {
     pub started_ms: u64,
 }
 
-/// The build.
+/// The build of switchcost that measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
@@ -85,22 +85,22 @@ pub struct BenchmarkLine {
     pub mechanism: String,
     /// What one operation is.
     pub unit: Unit,
-    /// What was measured of each; absent is time.
+    /// What was measured of each operation; absent is time.
     #[serde(default, skip_serializing_if = "Quantity::is_time")]
     pub measures: Quantity,
     /// The mechanism it is compared with.
     pub baseline: String,
     /// What was chosen.
     pub setting: Setting,
-    /// Which round of the run, from 0.
+    /// The number of the round in the run, from 0.
     pub round: u32,
     /// The id of the host's line.
     pub host_id: String,
     /// Milliseconds since 1970 (UTC).
     pub started_ms: u64,
-    /// What came of it.
+    /// The outcome of the benchmark.
     pub outcome: Outcome,
-    /// How the round went; only `switchcost run` tells it.
+    /// How the round went; only rounds of `switchcost run` have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions: Option<RunConditions>,
 }
@@ -143,7 +143,7 @@ pub struct RunConditions {
     pub interleaved: bool,
 }
 
-/// What came of a benchmark.
+/// The outcome of a benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -156,7 +156,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Why nothing was measured; none where it was.
+    /// Why nothing was measured; `None` where the benchmark was measured.
     pub fn reason(&self) -> Option<String> {
         match self {
             Self::Measured(_) => None,
@@ -176,7 +176,7 @@ pub struct Measured {
     pub usage: ResourceUsage,
     /// The counted samples.
     pub counted: CountedSamples,
-    /// What the mechanism found out over the bare samples beyond their times.
+    /// The mechanism's metrics over the bare samples, beyond their times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
     /// Whether the mechanism did what its descriptor says.
@@ -186,13 +186,14 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Whether the generator of its requests could not keep up, which is in all latencies of the round.
+    /// Whether the generator of requests was the bottleneck. Its delay is then part of all latencies of the round.
     pub fn was_late(&self) -> bool {
         self.metrics.iter().any(|metric| *metric.of() == MetricKey::GeneratorBottleneck)
     }
 
-    /// Whether the figures of these rounds of a benchmark say nothing of the mechanism: half of them or more were late.
-    /// When fewer were, the median of the rounds is that of others, and what was found out is told of the others alone.
+    /// Whether the figures of these rounds of a benchmark say nothing of the mechanism, because in half of the rounds
+    /// or more the generator was the bottleneck. Where it was so in fewer, the median over the rounds is one of the
+    /// others, and metrics are those of the others alone.
     pub fn are_void(rounds: &[&Self]) -> bool {
         let late = rounds.iter().filter(|round| round.was_late()).count();
         late > 0 && 2 * late >= rounds.len()
@@ -215,7 +216,7 @@ impl Measured {
 pub struct CountedSamples {
     /// The counted samples, interleaved with the bare ones.
     pub samples: Vec<Sample>,
-    /// Per event.
+    /// The counts of each event.
     pub counters: Vec<CounterSummary>,
     /// What could not be counted, and why.
     pub not_counted: Vec<Shortfall>,
@@ -239,12 +240,12 @@ pub struct Noise {
     /// CPU time that the measuring process used in between, all its tasks together.
     #[serde(default)]
     pub own_cpu: Option<Nanos>,
-    /// Time in between.
+    /// The time between the two moments.
     #[serde(default)]
     pub lasted: Option<Nanos>,
 }
 
-/// One audited quantity.
+/// One audited quantity: what was seen, what was expected, and whether it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditCheck {
@@ -278,9 +279,9 @@ pub struct AuditRecord {
     /// How many attempts it took; 0 when nothing was audited.
     #[serde(default)]
     pub attempts: u32,
-    /// Everything that was checked.
+    /// The checks that were made.
     pub checks: Vec<AuditCheck>,
-    /// Everything that was not.
+    /// The quantities that could not be checked, and why.
     pub unchecked: Vec<Shortfall>,
     /// System calls per operation, by name, expected or not.
     pub calls: BTreeMap<String, f64>,
@@ -304,15 +305,15 @@ impl AuditRecord {
         self.checks.iter().filter(|check| !check.holds)
     }
 
-    /// What the check is called that a mechanism fails which ended before its time, or did not end.
+    /// The name of the check that a mechanism fails when it ends before its time, or does not end.
     pub const RAN: &str = "runs to its end";
 
-    /// Whether the mechanism did all that it was asked to do, rightly or not.
+    /// Whether the mechanism ran to its end, whether or not the other checks hold.
     pub fn ran_to_its_end(&self) -> bool {
         self.differences().all(|check| check.what != Self::RAN)
     }
 
-    /// Whether an audit that agrees did not do so at once.
+    /// Whether an audit that agrees took more than one attempt.
     pub fn agreed_late(&self) -> bool {
         self.attempts > 1 && self.verdict() == "ok"
     }

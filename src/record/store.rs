@@ -94,7 +94,7 @@ impl RecordWriter {
         Ok(Self { file, path })
     }
 
-    /// The file.
+    /// The path of the record's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
