@@ -86,7 +86,6 @@ fn options_that_contradict_each_other_are_refused() {
         (&["compare", "a", "b", "--a", "idle=poll"], "needs --paired"),
         (&["compare", "a", "b", "--strict"], "needs --paired"),
         (&["compare", "--paired", "--resume", "x"], "cannot be used with"),
-        (&["compare", "--paired", "a", "b"], "one filter, not several"),
         (&["sweep", "--resume", "x", "--rounds", "3"], "cannot be used with"),
         (&["sweep", "--set", "tasks=5"], "takes its numbers of tasks from --tasks"),
         (&["limits", "--tasks", "5", "--sweep"], "--mechanism"),

@@ -66,7 +66,7 @@ const SHARED_FILES: &[&str] = &[
 ];
 
 /// Lines that say `nobody` or `whoever` where a thread, a process or a reader has a name. It may only fall.
-const PRONOUNS: usize = 6;
+const PRONOUNS: usize = 4;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -37,7 +37,7 @@ pub fn allowed_cpus() -> Result<Vec<CpuId>, SysError> {
 
 /// Those of `cpus` that the kernel grants this process, in rising order, whether its mask holds them now or not: a mask
 /// may be widened to CPUs that `taskset` or `isolcpus` left out, and ends at those that are online and in the process's
-/// cpuset (cpuset(7)). It is tried on a thread of its own, so that nobody else's mask changes.
+/// cpuset (cpuset(7)). It is tried on a thread of its own, so that no other mask changes.
 ///
 /// # Errors
 /// `EAGAIN` when there can be no further thread.

@@ -17,8 +17,9 @@ pub struct Setting {
     pub cpus: Vec<CpuId>,
     /// What idle CPUs do.
     pub idle: Idle,
-    /// How the tasks are scheduled; absent is as programs start.
-    #[serde(default, skip_serializing_if = "Policy::is_default")]
+    /// How the tasks are scheduled; absent is as programs start. It is always written: programs of version 1 need it in
+    /// a request.
+    #[serde(default)]
     pub policy: Policy,
     /// The mechanism's own parameters, all of them.
     pub parameters: Parameters,

@@ -223,7 +223,7 @@ impl Signals {
         Ok(Self { signals, asked: 0 })
     }
 
-    /// Waits until a child ends, somebody asks to stop, or `longest` has passed; whichever it was, the caller looks.
+    /// Waits until a child ends, a signal asks to stop, or `longest` has passed. The caller finds out which.
     ///
     /// # Errors
     /// poll(2) and read(2) fail only for lack of memory.

@@ -136,7 +136,7 @@ pub(super) const REQUEST: &str = "SWITCHCOST_ROUND_REQUEST";
 pub(super) struct RoundRequest {
     pub(super) what: RoundTask,
     pub(super) answer: PathBuf,
-    /// Who asks: when it is gone, nobody wants the answer, and measuring on would disturb whoever comes next.
+    /// The run that asks. When it is gone the answer has no reader, and measuring on would disturb the next process.
     pub(super) parent: i32,
 }
 
