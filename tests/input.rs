@@ -86,6 +86,7 @@ fn options_that_contradict_each_other_are_refused() {
         (&["compare", "a", "b", "--a", "idle=poll"], "needs --paired"),
         (&["compare", "a", "b", "--strict"], "needs --paired"),
         (&["compare", "--paired", "--resume", "x"], "cannot be used with"),
+        (&["compare", "--resume", "x", "--a", "idle=poll"], "leave out --a, --b"),
         (&["sweep", "--resume", "x", "--rounds", "3"], "cannot be used with"),
         (&["sweep", "--set", "tasks=5"], "takes its numbers of tasks from --tasks"),
         (&["limits", "--tasks", "5", "--sweep"], "--mechanism"),

@@ -101,7 +101,7 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
     let names_something = !filters.is_empty() || options.what.placement.is_some();
     let everything = match quick.filter(|_| !names_something) {
         // A hurried run that names nothing gets something of everything.
-        Some(quick) => quick.plan(&choice, |_| true)?,
+        Some(quick) => quick.plan(&choice, |id| filter.matches(id))?,
         None => plan(&choice, |id| filter.matches(id))?,
     };
     filter.must_leave_something(&choice, &everything)?;

@@ -153,6 +153,11 @@ impl CompareArgs {
         match &self.resume {
             Some(folder) => {
                 self.how.refuse_with_resume(&self.what)?;
+                if self.sides != SideArgs::default() {
+                    let text = "--resume continues with the sides that the comparison began with; leave out --a, --b \
+                                and the like";
+                    return Err(UsageError::Unknown(text.into()).into());
+                }
                 Ok(Start::Resume(folder.clone()))
             }
             None => PairedRun::start(

@@ -45,11 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_holds_the_cpus_in_rising_order_and_a_policy_that_was_chosen() {
+    fn a_record_holds_the_cpus_in_rising_order_and_every_choice() {
         let cpus = [3, 1, 3].map(CpuId).to_vec();
         let setting = Setting::new(Placement::OnePerCpu, cpus, Parameters::defaults(&[])).for_the_record();
         let text = serde_json::to_string(&setting).unwrap();
-        assert_eq!(text, r#"{"placement":"one-per-cpu","cpus":[1,3],"idle":"default","parameters":{}}"#);
+        let policy = r#""policy":{"class":"other","slice_us":null}"#;
+        let whole =
+            format!(r#"{{"placement":"one-per-cpu","cpus":[1,3],"idle":"default",{policy},"parameters":{{}}}}"#);
+        assert_eq!(text, whole);
+        // Records of version 1 leave it out where it is the default.
+        let old = text.replace(&format!("{policy},"), "");
+        assert_eq!(serde_json::from_str::<Setting>(&old).unwrap(), setting);
         assert_eq!(serde_json::from_str::<Setting>(&text).unwrap(), setting);
     }
 }

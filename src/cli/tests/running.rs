@@ -24,7 +24,7 @@ fn of_entries(row: Row, entries: usize, leaf: &str, value: serde_json::Value) ->
     })
 }
 
-/// As [`of_entries`] for one leaf of the policy, all of which is absent where it is the default.
+/// As [`of_entries`] for one leaf of the policy.
 fn policy(row: Row, entries: usize, leaf: &str, value: serde_json::Value) -> Row {
     let row = of_entries(row, entries, &format!("policy/{leaf}"), value);
     (0..entries).fold(row, |row, entry| row.changes(&format!("/begin/entries/{entry}/spec/policy*")))

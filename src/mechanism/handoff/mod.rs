@@ -74,7 +74,7 @@ trait Side {
 }
 
 /// Spawns the partner, and returns the driver's part. Dropping `driver` must end the partner's turn with
-/// [`Wakeup::Over`].
+/// [`Wakeup::Stop`].
 fn take_turns(
     crew: &mut Crew,
     mut driver: impl Side + 'static,
