@@ -110,7 +110,7 @@ fn steps(counts: &BTreeMap<u64, (u64, u64)>) -> VecDeque<Step> {
 
 #[test]
 fn a_set_up_that_fails_half_way_leaves_nothing_behind() {
-    const SHARES: usize = 4;
+    const SHARES: usize = 6;
     let shares = std::thread::scope(|scope| {
         let share = |share: usize| scope.spawn(move || trace("set_ups_fail", &format!("{share}/{SHARES}")));
         let running: Vec<_> = (0..SHARES).map(share).collect();
