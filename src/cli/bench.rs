@@ -1,5 +1,6 @@
 //! The front door: what a bench target runs. Criterion's own options work as everywhere; ours stand beside them.
 
+use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,9 +20,10 @@ use crate::harness::{
 };
 use crate::host::Root;
 use crate::mechanism::group;
-use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter};
+use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter, salvage};
 use crate::report::{NOT_COUNTED, counter_tables, group_table, metrics_tables, notes};
 use crate::terms::{Host, Moment};
+use crate::units::cpu_list;
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
@@ -69,6 +71,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     let mode = settings.mode;
     let mut output = BenchOutput::default();
     if mode == Mode::Measure {
+        check_cpus(&folder, &planned)?;
         output.writer = Some(open_record(&options, &folder, host)?);
     }
     let measured = without_backtrace(|| measure(group, &planned, &timing, &settings, &mut output));
@@ -142,6 +145,30 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
         let text = told.lock().unwrap_or_else(PoisonError::into_inner).take();
         UsageError::Unknown(format!("Criterion stopped: {}", text.unwrap_or_default())).into()
     })
+}
+
+/// What is measured twice into one record counts as two rounds of one figure. An id names no CPUs, so they must be the
+/// same.
+///
+/// # Errors
+/// When the record in `folder` holds one of `planned` on other CPUs.
+pub(super) fn check_cpus(folder: &Path, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
+    // Where there is no record, or a broken one, opening it says so.
+    let Ok(before) = salvage(folder) else { return Ok(()) };
+    let lines: HashMap<&str, &BenchmarkLine> = before.run.benchmarks.iter().map(|l| (l.id.as_str(), l)).collect();
+    for planned in planned.iter().filter(|planned| matches!(planned, PlannedBenchmark::Ready(_))) {
+        let (id, now) = (planned.id(), planned.setting().clone().for_the_record().cpus);
+        if let Some(line) = lines.get(id.as_str()).filter(|line| line.setting.cpus != now) {
+            return Err(UsageError::Unknown(format!(
+                "--out {}: {id} was measured there on CPUs {}, and would be on {} now, as rounds of one figure: name \
+                 another folder",
+                folder.display(),
+                cpu_list(&line.setting.cpus),
+                cpu_list(&now)
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn open_record(options: &BenchOptions, folder: &Path, host: Host) -> anyhow::Result<RecordWriter> {

@@ -34,7 +34,8 @@ pub(super) struct BenchOptions {
 /// Our options as clap knows them.
 pub(super) fn command() -> Command {
     let bare = Command::new("cargo bench --").no_binary_name(true).disable_help_flag(true).disable_version_flag(true);
-    BenchOptions::augment_args(bare).max_term_width(100).help_template("{options}")
+    // A script appends what is to hold to what it has: of an option that is given twice the last one counts.
+    BenchOptions::augment_args(bare).args_override_self(true).max_term_width(100).help_template("{options}")
 }
 
 /// What `cargo bench -- --help` prints before Criterion's own help.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Row;
-use crate::cli::bench::prepare;
+use crate::cli::bench::{check_cpus, prepare};
 use crate::cli::bench_options::{command, help, split};
 use crate::harness::{Mode, PlannedBenchmark};
 use crate::pmu::EventSet;
+use crate::record::{Line, RecordWriter};
+use crate::terms::Unsupported;
 
 /// What `cargo bench -- LINE` comes to in the bench target of `handoff`.
 fn comes_to(line: &str) -> Value {
@@ -83,6 +85,52 @@ fn criterions() -> Vec<Row> {
 #[test]
 fn what_is_prepared_holds_every_option_of_cargo_bench() {
     ours().iter().chain(&criterions()).for_each(|row| row.check(comes_to));
+}
+
+/// Without a filter a hurried run takes some of everything, and what is left out stays out.
+#[test]
+fn a_quick_run_leaves_out_what_is_excluded() {
+    let ids = |line: &str| -> Vec<String> { serde_json::from_value(comes_to(line)["ids"].clone()).unwrap() };
+    let (all, some) = (ids("--bench --quick"), ids("--bench --quick --exclude handoff/[a-o]"));
+    let left: Vec<String> = all.iter().filter(|id| id.as_str() >= "handoff/p").cloned().collect();
+    assert!(left.len() < all.len() && !left.is_empty(), "{all:?}");
+    assert_eq!(some, left);
+}
+
+#[test]
+fn of_an_option_given_twice_the_last_one_counts() {
+    let prepared = comes_to(&format!("{BENCH} --idle spinner --no-audit --out elsewhere --idle default --no-audit"));
+    assert_eq!(prepared["settings"][0]["idle"], json!("default"), "{prepared}");
+    assert_eq!(prepared["folder"], json!("elsewhere"));
+    // But for those that may be repeated.
+    let words = ["--set", "a=1", "--set", "b=2", "--exclude", "c", "--exclude", "d"].map(String::from);
+    let (own, _) = split(&words).unwrap();
+    assert_eq!((own.what.set, own.excluded.exclude), (vec!["a=1".into(), "b=2".into()], vec!["c".into(), "d".into()]));
+}
+
+/// Lines of one id are rounds of one figure, and the id names no CPUs.
+#[test]
+fn a_record_takes_an_id_on_the_same_cpus_alone() {
+    let words = ["--bench", "^handoff/pipe/(unpinned|same-cpu)"].map(String::from);
+    let (own, rest) = split(&words).unwrap();
+    let planned = prepare("handoff", &own, &rest).unwrap().unwrap().planned;
+    let folder = tempfile::tempdir().unwrap();
+    assert!(check_cpus(folder.path(), &planned).is_ok(), "there is no record yet");
+    let record = |cpus: &dyn Fn(usize) -> usize| {
+        let mut writer = RecordWriter::open(folder.path()).unwrap();
+        for planned in &planned {
+            let mut setting = planned.setting().clone();
+            setting.cpus.iter_mut().for_each(|cpu| cpu.0 = cpus(cpu.0));
+            let reason = Unsupported::new("a", "b", "c");
+            let line = PlannedBenchmark::Unsupported { mechanism: planned.mechanism(), setting, reason };
+            writer.append(&Line::Benchmark(Box::new(line.unsupported_line("host", 0).unwrap()))).unwrap();
+        }
+    };
+    record(&|cpu| cpu);
+    assert!(check_cpus(folder.path(), &planned).is_ok(), "the same CPUs");
+    record(&|cpu| cpu + 700);
+    let told = check_cpus(folder.path(), &planned).unwrap_err().to_string();
+    assert!(told.contains("handoff/pipe/") && told.contains("70") && told.contains("name another folder"), "{told}");
 }
 
 #[test]
