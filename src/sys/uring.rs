@@ -418,49 +418,65 @@ mod tests {
     use super::*;
     use crate::sys::channel::{Ends, pipe};
 
+    /// Fails where `work` does not end. Its thread is left behind then, with whatever it waits for.
+    fn must_end(work: impl FnOnce() + Send + 'static) {
+        let (done, ended) = std::sync::mpsc::channel();
+        let working = std::thread::spawn(move || {
+            work();
+            let _ = done.send(());
+        });
+        match ended.recv_timeout(std::time::Duration::from_secs(20)) {
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it did not end"),
+            _ => working.join().unwrap(),
+        }
+    }
+
     /// Where a kernel thread takes the submissions they are staged and queued all at once, and the queue may be
     /// shorter than what is staged.
     #[test]
     fn more_reads_than_the_queue_holds_are_all_done() {
-        const READS: usize = 100;
-        for sqpoll in [false, true] {
-            let slots = Slots { count: READS, bytes: 1 };
-            let mut ring = match Ring::new(8, slots, READS, RingSetup { sqpoll, ..RingSetup::default() }) {
-                Ok(ring) => ring,
-                Err(error) => {
-                    println!("not checked: sqpoll={sqpoll}: {error}");
-                    continue;
-                }
-            };
-            let Ends { reader, writer } = pipe(false).unwrap();
-            for slot in 0..READS {
-                ring.push_read(&reader, slot, slot as u64, LinkFlag::None).unwrap();
-            }
-            ring.submit_and_wait(0).unwrap();
-            nix::unistd::write(&writer, &[7; READS]).unwrap();
-            let mut done = 0;
-            while done < READS {
-                ring.submit_and_wait(1).unwrap();
-                while let Some(completion) = ring.completion() {
-                    assert_eq!(completion.result, 1, "sqpoll={sqpoll}");
-                    done += 1;
-                }
-            }
-            assert!((0..READS).all(|slot| ring.slot(slot) == 7), "sqpoll={sqpoll}");
-        }
+        must_end(|| [false, true].into_iter().for_each(more_reads_than_the_queue_holds));
     }
 
-    /// A request that was staged and never queued will not complete.
+    fn more_reads_than_the_queue_holds(sqpoll: bool) {
+        const READS: usize = 100;
+        let slots = Slots { count: READS, bytes: 1 };
+        let mut ring = match Ring::new(8, slots, READS, RingSetup { sqpoll, ..RingSetup::default() }) {
+            Ok(ring) => ring,
+            Err(error) => {
+                println!("not checked: sqpoll={sqpoll}: {error}");
+                return;
+            }
+        };
+        let Ends { reader, writer } = pipe(false).unwrap();
+        for slot in 0..READS {
+            ring.push_read(&reader, slot, slot as u64, LinkFlag::None).unwrap();
+        }
+        ring.submit_and_wait(0).unwrap();
+        nix::unistd::write(&writer, &[7; READS]).unwrap();
+        let mut done = 0;
+        while done < READS {
+            ring.submit_and_wait(1).unwrap();
+            while let Some(completion) = ring.completion() {
+                assert_eq!(completion.result, 1, "sqpoll={sqpoll}");
+                done += 1;
+            }
+        }
+        assert!((0..READS).all(|slot| ring.slot(slot) == 7), "sqpoll={sqpoll}");
+    }
+
+    /// A request that was staged and never queued is never completed.
     #[test]
     fn a_ring_that_is_dropped_before_it_queued_its_reads_ends() {
-        let setup = RingSetup { sqpoll: true, ..RingSetup::default() };
-        let Ok(mut ring) = Ring::new(8, Slots { count: 1, bytes: 1 }, 1, setup) else {
-            println!("not checked: this machine has no ring with a kernel thread that submits");
-            return;
-        };
-        let Ends { reader, writer: _writer } = pipe(false).unwrap();
-        ring.push_read(&reader, 0, 0, LinkFlag::None).unwrap();
-        ring.staged.clear();
-        drop(ring);
+        must_end(|| {
+            let setup = RingSetup { sqpoll: true, ..RingSetup::default() };
+            let Ok(mut ring) = Ring::new(8, Slots { count: 1, bytes: 1 }, 1, setup) else {
+                println!("not checked: this machine has no ring with a kernel thread that submits");
+                return;
+            };
+            let Ends { reader, writer: _writer } = pipe(false).unwrap();
+            ring.push_read(&reader, 0, 0, LinkFlag::None).unwrap();
+            ring.staged.clear();
+        });
     }
 }

@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use super::Transport;
 use crate::mechanism::{Bound, Domain, Expectation, Failure, Parameter, Parameters, Unsupported};
 use crate::sys::SysError;
-use crate::sys::affinity::allowed_cpus;
 use crate::sys::channel::pipes_can_be_asked;
 use crate::sys::uring::{Ring, RingSetup, RingTarget, Slots};
 
@@ -49,14 +48,6 @@ pub(in crate::mechanism) fn supports(setup: RingSetup) -> Result<(), Unsupported
             "a ring with IORING_SETUP_SQPOLL or with DEFER_TASKRUN",
             "both were asked for, and a kernel thread that submits cannot defer to the task: EINVAL",
             "one of taskrun=default and sqpoll=off",
-        ));
-    }
-    if setup.sqpoll && allowed_cpus().is_ok_and(|cpus| cpus.len() < 2) {
-        // The thread spins until its slice is over while the task that it serves waits for the CPU, at every hop.
-        return Err(Unsupported::new(
-            "a second CPU for the kernel's thread that submits (sqpoll=on)",
-            "this process may use one",
-            "sqpoll=off",
         ));
     }
     Ring::new(8, Slots::default(), 0, setup).map(drop).map_err(|error| {
