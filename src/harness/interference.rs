@@ -79,3 +79,27 @@ fn others(noise: &Noise, own: Option<f64>, seconds: f64) -> Option<f64> {
     let ticks = busy(&noise.end)?.checked_sub(busy(&noise.start)?)?;
     Some((ticks as f64 / TICKS_PER_SECOND - own?) / seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::host::CpuTicks;
+    use crate::units::Nanos;
+
+    /// Of a process that used one CPU for so many seconds, while all CPUs together were busy for `busy`.
+    fn noise(seconds: u64, busy: u64) -> Noise {
+        let at = |busy| Moment { ticks: Some(CpuTicks { steal: 0, total: 0, busy: Some(busy) }), ..Moment::default() };
+        let nanos = Nanos(seconds * 1_000_000_000);
+        Noise { start: at(0), end: at(busy * 100), own_cpu: Some(nanos), lasted: Some(nanos) }
+    }
+
+    #[test]
+    fn of_two_sides_the_longer_one_is_looked_at_and_what_both_used_is_their_own() {
+        let (shorter, longer) = (noise(2, 2), noise(10, 12));
+        assert_eq!(interference(&[&shorter, &longer]), Vec::<String>::new(), "12 s of CPU, and both used 12");
+        assert_eq!(interference(&[&longer, &shorter]), Vec::<String>::new());
+        assert_eq!(interference(&[&longer]), ["other processes used 20 % of a CPU"], "its partner's 2 s of 10");
+        let disturbed = noise(10, 17);
+        assert_eq!(interference(&[&shorter, &disturbed]), ["other processes used 50 % of a CPU"], "5 s of 10");
+    }
+}

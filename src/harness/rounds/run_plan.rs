@@ -424,4 +424,43 @@ mod tests {
         assert!(!with(chosen("wakeup/timer_timerfd", &[], Idle::Default)));
         assert!(!with(BenchmarkSpec { mechanism: "handoff/unheard_of".into(), ..futex(Idle::Default) }));
     }
+
+    fn ready(mechanism: &str) -> Benchmark {
+        chosen(mechanism, &[("tasks", "8")][..usize::from(mechanism.starts_with("brigade"))], Idle::Poll)
+            .benchmark()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_plan_gives_each_benchmark_ten_times_its_time_and_a_seed_of_its_own() {
+        let timing = Timing { warm_up: Duration::from_secs(1), measure: Duration::from_secs(4), samples: 10 };
+        let before = now_ms();
+        let plan = RunPlan::new(vec!["run".into()], 3, timing);
+        assert!((before..=now_ms()).contains(&plan.seed), "{}", plan.seed);
+        assert_eq!(plan.timeout, Duration::from_secs(50 + 180));
+        assert_eq!((plan.schema, plan.rounds, plan.timing), (SCHEMA, 3, timing));
+        assert!(plan.counters && plan.audit && !plan.strict && !plan.interleaved && plan.sweep.is_none());
+    }
+
+    #[test]
+    fn each_benchmark_has_a_number_of_its_own_and_both_sides_of_a_pair_share_one() {
+        let mut plan = RunPlan::new(Vec::new(), 1, Timing::default());
+        let (thread, pipe) = (ready("brigade/thread"), ready("handoff/pipe"));
+        plan.add(&PlannedBenchmark::Ready(thread.clone()), "host");
+        plan.add(&PlannedBenchmark::Ready(pipe.clone()), "host");
+        plan.add_pair([&thread, &pipe]);
+        let numbers: Vec<_> = plan.entries.iter().map(|entry| (entry.pair, entry.side)).collect();
+        assert_eq!(numbers, [(0, 0), (1, 0), (2, 0), (2, 1)]);
+        let ids: Vec<_> = plan.entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(ids, [thread.id(), pipe.id(), thread.id(), pipe.id()]);
+    }
+
+    #[test]
+    fn what_was_chosen_arrives_in_another_process() {
+        for benchmark in [ready("brigade/thread"), ready("handoff/pipe")] {
+            let text = serde_json::to_string(&benchmark.spec()).unwrap();
+            let there = serde_json::from_str::<BenchmarkSpec>(&text).unwrap().benchmark().unwrap();
+            assert_eq!((there.id(), &there.setting), (benchmark.id(), &benchmark.setting), "{text}");
+        }
+    }
 }
