@@ -395,7 +395,7 @@ fn lies_still(chosen: &BenchmarkSpec) -> bool {
 mod tests {
     use super::*;
     use crate::mechanism::find;
-    use crate::terms::{Placement, Setting};
+    use crate::terms::{Class, Placement, Policy, Setting};
     use crate::units::CpuId;
 
     fn chosen(mechanism: &str, set: &[(&str, &str)], idle: Idle) -> BenchmarkSpec {
@@ -425,10 +425,12 @@ mod tests {
         assert!(!with(BenchmarkSpec { mechanism: "handoff/unheard_of".into(), ..futex(Idle::Default) }));
     }
 
+    /// Made without its specification, which is what is tested.
     fn ready(mechanism: &str) -> Benchmark {
-        chosen(mechanism, &[("tasks", "8")][..usize::from(mechanism.starts_with("brigade"))], Idle::Poll)
-            .benchmark()
-            .unwrap()
+        let tasks = usize::from(mechanism.starts_with("brigade"));
+        let policy = Policy { class: Class::Batch, slice_us: Some(500) };
+        let setting = Setting { policy, ..chosen(mechanism, &[("tasks", "8")][..tasks], Idle::Poll).setting };
+        Benchmark { mechanism: find(mechanism).unwrap(), setting }
     }
 
     #[test]
