@@ -232,7 +232,7 @@ fn a_switch_is_a_handoff_less_the_same_touching_with_one_hot_set() {
 }
 
 #[test]
-fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
+fn latencies_become_percentile_curves_and_p99_follows_what_is_swept() {
     let mut run = run("three-rounds");
     for line in &mut run.benchmarks {
         if let Outcome::Measured(measured) = &mut line.outcome {
@@ -248,9 +248,9 @@ fn latencies_become_percentile_curves_and_their_tails_follow_what_is_swept() {
     assert!(curves.contains("99.9 %") && curves.contains("<polyline"), "{curves}");
     let told = text(&files, "data/latency-response-time-same-cpu-brigade.csv");
     assert!(told.lines().any(|line| line.ends_with(",response time,90,900095")), "{told}");
-    let tails = text(&files, "data/tail-tasks-same-cpu-brigade.csv");
-    let p99 = tails.lines().nth(1).and_then(|line| line.rsplit(',').next());
-    assert!(p99.is_some_and(|p99| p99.starts_with("990")), "{tails}");
+    let data = text(&files, "data/p99-tasks-same-cpu-brigade.csv");
+    let p99 = data.lines().nth(1).and_then(|line| line.rsplit(',').next());
+    assert!(p99.is_some_and(|p99| p99.starts_with("990")), "{data}");
     // Where nothing was found out there is nothing to draw.
     assert!(!figures(&reports()[0].1).iter().any(|figure| figure.starts_with("latency-")));
 }

@@ -1,11 +1,11 @@
 //! The report for a repository: Markdown with the figures beside it, and the table that a README shows.
 
-use super::contents::{Report, Section};
 use super::counters;
 use super::host;
 use super::metrics_table;
 use super::page::overview;
 use super::run_view::{BenchmarkView, RunView};
+use super::sections::{Report, Section};
 use super::text;
 
 /// The report.
@@ -25,7 +25,7 @@ pub(super) fn markdown(report: &Report) -> String {
         out.line(format!("## {}: {}", prose(&section.group), prose(&section.question)));
         for (figure, commands) in &section.figures {
             out.line(format!("### {}", prose(&figure.title)));
-            out.line(prose(&figure.says));
+            out.line(prose(&figure.subtitle));
             out.line(format!("![{}](figures/{}.svg)", prose(&figure.title), figure.id));
             let key = figure.key.as_ref().map(|key| format!("{} ", prose(key))).unwrap_or_default();
             let made = match commands.as_slice() {

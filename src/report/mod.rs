@@ -6,7 +6,6 @@
 pub mod figure;
 
 mod charts;
-mod contents;
 mod counters;
 mod csv;
 mod events_table;
@@ -20,6 +19,7 @@ mod parts;
 mod pooling;
 mod rounds_table;
 mod run_view;
+mod sections;
 mod summary;
 mod table;
 mod text;
@@ -36,9 +36,9 @@ pub use text::natural;
 
 use crate::record::{BenchmarkLine, Run};
 use charts::{ChartInput, pairs, scaling};
-use contents::Report;
 use figure::Figure;
 use run_view::{RunView, groups};
+use sections::Report;
 
 /// The tables of where the time of handoffs between CPUs goes, from all lines of a run; empty where it lacks a part.
 pub fn parts_tables(lines: &[BenchmarkLine]) -> String {

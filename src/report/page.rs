@@ -2,13 +2,13 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::contents::{Report, Section};
 use super::counters::{self, CounterRow};
 use super::figure::{Figure, Frame, MARKS, TOKENS};
 use super::host;
 use super::metrics_table;
 use super::missing::Problem;
 use super::run_view::{BenchmarkView, RunView};
+use super::sections::{Report, Section};
 use super::text;
 
 const PAGE: &str = include_str!("page.css");
@@ -219,7 +219,7 @@ fn show(figure: &Figure, commands: &[String]) -> Markup {
     html! {
         figure #(figure.id) {
             h3 { a href=(format!("#{}", figure.id)) { (figure.title) } }
-            p.says { (text::unbroken(&figure.says)) }
+            p.subtitle { (text::unbroken(&figure.subtitle)) }
             (figure.inline(Frame::WIDE))
             (figure.inline(Frame::NARROW))
             figcaption {

@@ -29,7 +29,7 @@ pub(super) struct CostPart {
     /// Nanoseconds.
     pub(super) nanos: f64,
     /// Half the width of its 95 % interval.
-    pub(super) reach: f64,
+    pub(super) half_width: f64,
 }
 
 /// A handoff and what it is made of.
@@ -42,7 +42,7 @@ pub(super) struct HandoffParts {
     /// Nanoseconds of the whole.
     pub(super) whole: f64,
     /// Half the width of its interval.
-    pub(super) reach: f64,
+    pub(super) half_width: f64,
     /// In the order in which they pass.
     pub(super) parts: Vec<CostPart>,
 }
@@ -114,11 +114,11 @@ fn of(whole: &BenchmarkView, all: &[&BenchmarkView]) -> Option<HandoffParts> {
     parts.push(difference("leaving idle", asleep, busy));
     parts.push(difference("restarting the tick", soon, late));
     let name = format!("{} {}", whole.name(), whole.detail());
-    Some(HandoffParts { name, id: line.id.clone(), whole: whole.per_op(), reach: whole.reach(), parts })
+    Some(HandoffParts { name, id: line.id.clone(), whole: whole.per_op(), half_width: whole.half_width(), parts })
 }
 
 fn alone(name: &'static str, benchmark: &BenchmarkView) -> CostPart {
-    CostPart { name, from: benchmark.line().id.clone(), nanos: benchmark.per_op(), reach: benchmark.reach() }
+    CostPart { name, from: benchmark.line().id.clone(), nanos: benchmark.per_op(), half_width: benchmark.half_width() }
 }
 
 fn difference(name: &'static str, benchmark: &BenchmarkView, less: &BenchmarkView) -> CostPart {
@@ -127,23 +127,23 @@ fn difference(name: &'static str, benchmark: &BenchmarkView, less: &BenchmarkVie
         from: format!("{} less {}", benchmark.line().id, less.line().id),
         nanos: benchmark.per_op() - less.per_op(),
         // Independent figures: their half widths add up as standard deviations do.
-        reach: benchmark.reach().hypot(less.reach()),
+        half_width: benchmark.half_width().hypot(less.half_width()),
     }
 }
 
 /// The tables for a terminal, one for each handoff; empty where nothing has all its parts.
 pub(super) fn tables(all: &[HandoffParts]) -> String {
     let of = |parts: &HandoffParts| {
-        let row = |name: &str, nanos: f64, reach: f64, from: &str| {
+        let row = |name: &str, nanos: f64, half_width: f64, from: &str| {
             let share = text::percent(nanos / parts.whole);
-            vec![name.to_string(), from.to_string(), figure(nanos), format!("±{}", figure(reach)), share]
+            vec![name.to_string(), from.to_string(), figure(nanos), format!("±{}", figure(half_width)), share]
         };
         let mut rows: Vec<Vec<String>> =
-            parts.parts.iter().map(|part| row(part.name, part.nanos, part.reach, &part.from)).collect();
-        let reach = parts.parts.iter().map(|part| part.reach).fold(0.0, f64::hypot);
-        rows.push(row("sum", parts.sum(), reach, ""));
-        rows.push(row("remainder", parts.remainder(), reach.hypot(parts.reach), ""));
-        rows.push(row("the whole", parts.whole, parts.reach, &parts.id));
+            parts.parts.iter().map(|part| row(part.name, part.nanos, part.half_width, &part.from)).collect();
+        let half_width = parts.parts.iter().map(|part| part.half_width).fold(0.0, f64::hypot);
+        rows.push(row("sum", parts.sum(), half_width, ""));
+        rows.push(row("remainder", parts.remainder(), half_width.hypot(parts.half_width), ""));
+        rows.push(row("the whole", parts.whole, parts.half_width, &parts.id));
         let header = ["part", "from", "ns", "95 %", "share"].map(String::from).into();
         format!("Where the time of handoff/{} goes\n{}", parts.name, plain_table(header, rows, 2))
     };

@@ -187,7 +187,7 @@ impl<'a> BenchmarkView<'a> {
     }
 
     /// Half the width of the interval, in what the benchmark measures.
-    pub(super) fn reach(&self) -> f64 {
+    pub(super) fn half_width(&self) -> f64 {
         (self.summary.per_op.interval.high - self.summary.per_op.interval.low) / 2.0
     }
 

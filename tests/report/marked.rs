@@ -70,7 +70,7 @@ fn what_was_set_aside_is_told_and_not_drawn() {
     }
     let rounds: Vec<&str> = text(&files, "data/rounds-handoff.csv").lines().skip(1).collect();
     assert!(rounds[1].contains("/same-cpu,1,12,9,") && rounds[4].ends_with(",4,12,0,,,,,,,"), "{rounds:?}");
-    assert_eq!(text(&files, "figures/rounds-handoff.svg").matches("class=\"unsure").count(), 4);
+    assert_eq!(text(&files, "figures/rounds-handoff.svg").matches("class=\"pale").count(), 4);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(in crate::report) fn costs(input: ChartInput) -> Option<Figure> {
     Some(Figure {
         id: input.anchor("cost"),
         title: input.title(&format!("{} per {unit} by mechanism and placement", text::capitalised(noun))),
-        says: says(benchmarks, unit),
+        subtitle: subtitle(benchmarks, unit),
         key: key(benchmarks, 1),
         picture: Box::new(Dots {
             axis: format!("{noun} per {unit}, 95 % interval"),
@@ -53,7 +53,7 @@ fn dot(benchmark: &BenchmarkView) -> Dot {
 }
 
 /// The least and the most, and whether the data tell the least from the others.
-fn says(benchmarks: &[&BenchmarkView], unit: &str) -> String {
+fn subtitle(benchmarks: &[&BenchmarkView], unit: &str) -> String {
     let benchmarks: Vec<&BenchmarkView> =
         benchmarks.iter().filter(|benchmark| !benchmark.summary.void).copied().collect();
     let by_cost = |a: &&&BenchmarkView, b: &&&BenchmarkView| a.per_op().total_cmp(&b.per_op());

@@ -63,7 +63,7 @@ pub(in crate::report) fn decomposition(input: ChartInput) -> Option<Figure> {
     Some(Figure {
         id: input.anchor("parts"),
         title: input.title(&format!("What a {unit} is made of")),
-        says: says(&chains, unit),
+        subtitle: subtitle(&chains, unit),
         key: Some(
             "Each part is the difference between two benchmarks of which one does a step more; the line across a bar \
              is the total. Outlined parts left of 0 are negative: that step made the operation cheaper. Pale parts \
@@ -92,8 +92,8 @@ impl<'a> Chain<'a> {
         for (kind, benchmark) in &self.steps {
             let nanos = benchmark.per_op() - before.map_or(0.0, BenchmarkView::per_op);
             // The intervals of independent figures: their half widths add up as standard deviations do.
-            let reach = benchmark.reach().hypot(before.map_or(0.0, BenchmarkView::reach));
-            parts.push((kind.clone(), *benchmark, nanos, nanos.abs() > reach));
+            let half_width = benchmark.half_width().hypot(before.map_or(0.0, BenchmarkView::half_width));
+            parts.push((kind.clone(), *benchmark, nanos, nanos.abs() > half_width));
             before = Some(benchmark);
         }
         parts
@@ -101,11 +101,11 @@ impl<'a> Chain<'a> {
 
     fn bar(&self) -> Bar {
         let whole = self.whole();
-        let part = |(kind, _, nanos, sure): (PartKind, &BenchmarkView, f64, bool)| Segment {
+        let part = |(kind, _, nanos, told_from_zero): (PartKind, &BenchmarkView, f64, bool)| Segment {
             name: kind.1.into_owned(),
             series: kind.0,
             nanos,
-            sure,
+            told_from_zero,
         };
         Bar { label: whole.name().into(), detail: whole.detail(), parts: self.parts().into_iter().map(part).collect() }
     }
@@ -200,7 +200,7 @@ fn alike<'a>(own: &BenchmarkView, mechanism: &str, all: &[&'a BenchmarkView<'a>]
 }
 
 /// The largest part of the dearest benchmark, and how many parts are negative.
-fn says(chains: &[Chain], unit: &str) -> String {
+fn subtitle(chains: &[Chain], unit: &str) -> String {
     let Some(dearest) = chains.iter().max_by(|a, b| a.whole().per_op().total_cmp(&b.whole().per_op())) else {
         return String::new();
     };
@@ -227,9 +227,9 @@ fn says(chains: &[Chain], unit: &str) -> String {
 fn csv(chains: &[Chain]) -> String {
     let mut csv = Csv::new(&["id", "part", "ns_per_op", "told_from_0", "up_to"]);
     for chain in chains {
-        for (kind, benchmark, nanos, sure) in chain.parts() {
+        for (kind, benchmark, nanos, told_from_zero) in chain.parts() {
             let id = chain.whole().line().id.clone();
-            csv.row([id, kind.1.into(), number(nanos), sure.to_string(), benchmark.line().id.clone()]);
+            csv.row([id, kind.1.into(), number(nanos), told_from_zero.to_string(), benchmark.line().id.clone()]);
         }
     }
     csv.into_text()

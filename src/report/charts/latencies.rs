@@ -37,11 +37,14 @@ pub(in crate::report) fn latencies(input: ChartInput) -> Vec<Figure> {
 }
 
 /// The 99th percentile of the same latencies over each number that takes several values in a placement.
-pub(in crate::report) fn tails(input: ChartInput) -> Vec<Figure> {
-    curves(input).iter().filter_map(|(parameter, placement, lines)| tail(input, parameter, placement, lines)).collect()
+pub(in crate::report) fn p99_curves(input: ChartInput) -> Vec<Figure> {
+    curves(input)
+        .iter()
+        .filter_map(|(parameter, placement, lines)| p99_figure(input, parameter, placement, lines))
+        .collect()
 }
 
-fn tail(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSeries]) -> Option<Figure> {
+fn p99_figure(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSeries]) -> Option<Figure> {
     let of = curves
         .iter()
         .flat_map(|(_, points)| points)
@@ -65,7 +68,7 @@ fn tail(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSer
     let void = curves.iter().flat_map(|(_, points)| points).filter(|(_, benchmark)| benchmark.summary.void).count();
     let key =
         (void > 0).then(|| format!("{} left out: the generator of the requests was late.", text::count(void, "point")));
-    let says = format!(
+    let subtitle = format!(
         "99 % of {of} with {} is at most {} at the worst {parameter}.",
         worst.label,
         text::nanos(highest(&worst))
@@ -77,9 +80,9 @@ fn tail(input: ChartInput, parameter: &str, placement: &str, curves: &[AmountSer
         }
     }
     Some(Figure {
-        id: input.anchor(&format!("tail-{}-{}", text::slug(parameter), text::slug(placement))),
+        id: input.anchor(&format!("p99-{}-{}", text::slug(parameter), text::slug(placement))),
         title: input.title(&format!("99th percentile of {of} over {parameter}, {placement}")),
-        says,
+        subtitle,
         key,
         picture: Box::new(Lines {
             across: parameter.into(),
@@ -115,7 +118,7 @@ fn figure(input: ChartInput, of: &MetricKey, placement: Placement, together: &[&
     Figure {
         id: input.anchor(&format!("latency-{}-{}", text::slug(of.as_str()), text::slug(placement.name()))),
         title: input.title(&format!("Percentiles of {of}, {placement}")),
-        says: says(of, together),
+        subtitle: subtitle(of, together),
         key: Some(
             "Each point says which share of the values of all rounds took at most that time. A curve ends where a \
              single value is left."
@@ -135,7 +138,7 @@ fn points(distribution: &Distribution) -> Vec<(f64, f64)> {
 }
 
 /// The least and the most at the 99th percentile.
-fn says(of: &MetricKey, together: &[&BenchmarkLatencies]) -> String {
+fn subtitle(of: &MetricKey, together: &[&BenchmarkLatencies]) -> String {
     let p99 = |formatted: &&&BenchmarkLatencies| formatted.1[0].values.quantile(0.99);
     let together: Vec<&BenchmarkLatencies> =
         together.iter().filter(|formatted| !formatted.0.summary.void).copied().collect();

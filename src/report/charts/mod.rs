@@ -14,7 +14,7 @@ mod switches;
 
 pub(super) use costs::costs;
 pub(super) use decomposition::decomposition;
-pub(super) use latencies::{latencies, tails};
+pub(super) use latencies::{latencies, p99_curves};
 pub(super) use pairs::{Map, pairs};
 pub(super) use parts::added_up;
 pub(super) use recovery::recovery;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ChartInput;
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, Heat};
+use crate::report::figure::{Figure, HeatMap};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
 use crate::units::CpuId;
@@ -60,7 +60,7 @@ impl<'a> Map<'a> {
         Some((ends().min_by(by_cost)?, ends().max_by(by_cost)?))
     }
 
-    fn says(&self) -> String {
+    fn subtitle(&self) -> String {
         let Some((low, high)) = self.ends() else { return String::new() };
         let from_to = |(from, to): Pair| {
             if from == to { format!("on CPU {from} alone") } else { format!("from CPU {from} to {to}") }
@@ -107,9 +107,9 @@ fn figure(input: ChartInput, map: &Map) -> Figure {
     Figure {
         id: format!("{}-{}", input.anchor("pairs"), text::slug(&map.label)),
         title: input.title(&format!("Time per {unit} of {} between each two CPUs", map.label)),
-        says: map.says(),
+        subtitle: map.subtitle(),
         key: None,
-        picture: Box::new(Heat {
+        picture: Box::new(HeatMap {
             axis: "CPU".into(),
             labels: map.cpus().iter().map(ToString::to_string).collect(),
             values: map.rows(),

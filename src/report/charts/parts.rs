@@ -13,11 +13,11 @@ const REMAINDER: usize = 7;
 pub(in crate::report) fn added_up(view: &RunView, title: &str, id: String) -> Option<Figure> {
     let benchmarks: Vec<&BenchmarkView> = view.in_placements().collect();
     let all = parts(&benchmarks);
-    let says = says(all.first()?);
+    let subtitle = subtitle(all.first()?);
     Some(Figure {
         id,
         title: title.into(),
-        says,
+        subtitle,
         key: Some(
             "Each part was measured by itself: the call that finds no task to wake, the handoff to a CPU that polls, \
              an interrupt to a busy CPU and back, a call to a sleeping CPU less one to a busy CPU, and programming the \
@@ -34,15 +34,17 @@ fn bar(parts: &HandoffParts) -> Bar {
         name: part.name.into(),
         series: index,
         nanos: part.nanos,
-        sure: part.nanos.abs() > part.reach,
+        told_from_zero: part.nanos.abs() > part.half_width,
     });
-    let (nanos, reach) = (parts.remainder(), parts.parts.iter().map(|part| part.reach).fold(parts.reach, f64::hypot));
-    let remainder = Segment { name: "remainder".into(), series: REMAINDER, nanos, sure: nanos.abs() > reach };
+    let (nanos, half_width) =
+        (parts.remainder(), parts.parts.iter().map(|part| part.half_width).fold(parts.half_width, f64::hypot));
+    let remainder =
+        Segment { name: "remainder".into(), series: REMAINDER, nanos, told_from_zero: nanos.abs() > half_width };
     let (label, detail) = parts.name.split_once(' ').unwrap_or((&parts.name, ""));
     Bar { label: label.into(), detail: detail.into(), parts: known.chain([remainder]).collect() }
 }
 
-fn says(parts: &HandoffParts) -> String {
+fn subtitle(parts: &HandoffParts) -> String {
     let of_whole = |nanos: f64| format!("{} ({})", text::nanos(nanos), text::percent(nanos / parts.whole));
     let named: Vec<String> = parts.parts.iter().map(|part| format!("{} {}", part.name, of_whole(part.nanos))).collect();
     format!(
@@ -55,13 +57,19 @@ fn says(parts: &HandoffParts) -> String {
 }
 
 fn csv(all: &[HandoffParts]) -> String {
-    let mut csv = Csv::new(&["id", "part", "ns", "reach_95", "from"]);
+    let mut csv = Csv::new(&["id", "part", "ns", "half_width_95", "from"]);
     for parts in all {
         for part in &parts.parts {
-            csv.row([parts.id.clone(), part.name.into(), number(part.nanos), number(part.reach), part.from.clone()]);
+            csv.row([
+                parts.id.clone(),
+                part.name.into(),
+                number(part.nanos),
+                number(part.half_width),
+                part.from.clone(),
+            ]);
         }
         csv.row([parts.id.clone(), "remainder".into(), number(parts.remainder()), String::new(), String::new()]);
-        csv.row([parts.id.clone(), "whole".into(), number(parts.whole), number(parts.reach), parts.id.clone()]);
+        csv.row([parts.id.clone(), "whole".into(), number(parts.whole), number(parts.half_width), parts.id.clone()]);
     }
     csv.into_text()
 }

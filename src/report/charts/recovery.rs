@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ChartInput;
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, Grid, GridRow, Trace, Traces};
+use crate::report::figure::{CurvePoints, Curves, Figure, Grid, GridRow};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
 use crate::terms::{Curve, Metric, MetricKey, Scalar, Value};
@@ -82,7 +82,7 @@ fn curves(
         Some(_) => benchmark.name().to_string(),
         None => format!("{} {}", benchmark.name(), benchmark.line().setting.placement.name()),
     };
-    let trace = |pooled: &RecoveryCurve| Trace { label: label(pooled), points: pooled.2.points.clone() };
+    let points_of = |pooled: &RecoveryCurve| CurvePoints { label: label(pooled), points: pooled.2.points.clone() };
     // The baseline is the control: what it loses is what the method cannot tell.
     let judged = pooled.iter().filter(|(benchmark, ..)| !is_control(benchmark));
     let dearest = judged.clone().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&pooled[0]);
@@ -95,7 +95,7 @@ fn curves(
     Figure {
         id: format!("{}-{}", input.anchor("recovery"), text::slug(&chosen.join("-"))),
         title: input.title(&format!("{}: {}", text::capitalised(curve.of.as_str()), formatted.join(", "))),
-        says: match counted {
+        subtitle: match counted {
             true => format!(
                 "Fewest instructions per cycle with {}: {} in its slowest block.",
                 label(slowest),
@@ -110,11 +110,11 @@ fn curves(
             _ if counted => Some("User mode alone; median of trials timed in cycles.".into()),
             _ => None,
         },
-        picture: Box::new(Traces {
+        picture: Box::new(Curves {
             across: curve.x.of.clone(),
             upwards: curve.y.of.clone(),
             quantity: curve.y.quantity,
-            traces: pooled.iter().map(trace).collect(),
+            curves: pooled.iter().map(points_of).collect(),
         }),
         csv: csv.into_text(),
     }
@@ -171,7 +171,7 @@ fn numbers(input: ChartInput, pooled: &[RecoveryCurve]) -> Option<Figure> {
     Some(Figure {
         id: format!("{}-over-{}", input.anchor("recovery"), text::slug(varied)),
         title: input.title(&format!("Time {what}, over {}", varied.replace('_', " "))),
-        says: format!("The largest loss is with {dearest}: {}.", text::nanos(most)),
+        subtitle: format!("The largest loss is with {dearest}: {}.", text::nanos(most)),
         key: Some(
             "Sums over all blocks, less those of the trials without the call; the darker, the more is lost. Values \
              near 0 mean no loss."

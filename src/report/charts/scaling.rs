@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ChartInput;
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, LineSeries, Lines, Picture, Point, Stack};
+use crate::report::figure::{Figure, LineSeries, Lines, Panels, Picture, Point};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
 use crate::terms::{MetricKey, Value};
@@ -126,13 +126,13 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
         None => (format!("{} per {unit}", text::capitalised(noun)), Box::new(times)),
         Some(memory) => (
             format!("Time per {unit} and memory per task"),
-            Box::new(Stack { pictures: vec![Box::new(times), Box::new(memory)] }),
+            Box::new(Panels { pictures: vec![Box::new(times), Box::new(memory)] }),
         ),
     };
     Figure {
         id: input.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
         title: input.title(&format!("{what} over {parameter}, {placement}")),
-        says: says(parameter, unit, lines),
+        subtitle: subtitle(parameter, unit, lines),
         key: None,
         picture,
         csv: csv(parameter, lines),
@@ -163,7 +163,7 @@ fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
 }
 
 /// The curve that climbs most.
-fn says(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
+fn subtitle(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
     let climb = |points: &[(u64, &BenchmarkView)]| match (points.first(), points.last()) {
         (Some((_, first)), Some((_, last))) => last.per_op() / first.per_op(),
         _ => 1.0,

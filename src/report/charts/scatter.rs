@@ -2,7 +2,7 @@
 
 use super::{ChartInput, named};
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, Strip, Strips, Whisker};
+use crate::report::figure::{BoxPlot, BoxPlotRow, BoxPlots, Figure};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
 use crate::stats::{Modes, median, modes, quantile};
@@ -10,16 +10,17 @@ use crate::stats::{Modes, median, modes, quantile};
 /// The figure; `None` where nothing was measured.
 pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
     let benchmarks = &input.apart_from_curves();
-    let rows: Vec<Strip> = benchmarks.iter().map(|benchmark| strip(benchmark)).collect();
+    let rows: Vec<BoxPlotRow> = benchmarks.iter().map(|benchmark| box_plot_row(benchmark)).collect();
     if rows.is_empty() {
         return None;
     }
     let triangles = rows.iter().any(|row| !row.modes.is_empty());
-    let mut key = "One strip per round: a thin line from the 5th to the 95th percentile of its samples, a box between \
+    let mut key =
+        "One box plot per round: a thin line from the 5th to the 95th percentile of its samples, a box between \
                    the quartiles, a mark at the median. The number at the right is the coefficient of variation of the \
                    rounds' medians, or of the samples where there is one round. Values beyond 0.1× or 10× are drawn at \
                    the edge."
-        .to_string();
+            .to_string();
     key.push_str(&left_out(benchmarks));
     if triangles {
         key.push_str(" Triangles mark modes.");
@@ -27,22 +28,22 @@ pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
     Some(Figure {
         id: input.anchor("rounds"),
         title: input.title("How samples and rounds scatter"),
-        says: says(benchmarks),
+        subtitle: subtitle(benchmarks),
         key: Some(key),
-        picture: Box::new(Strips { rows }),
+        picture: Box::new(BoxPlots { rows }),
         csv: csv(benchmarks),
     })
 }
 
-fn strip(benchmark: &BenchmarkView) -> Strip {
+fn box_plot_row(benchmark: &BenchmarkView) -> BoxPlotRow {
     let figure = benchmark.per_op();
     let several = modes_of(benchmark).filter(|modes| modes.count > 1);
     let spread = benchmark.summary.per_op.between_round_cv.or(benchmark.summary.per_op.within_round_cv);
-    Strip {
+    BoxPlotRow {
         label: benchmark.name().into(),
         detail: benchmark.detail(),
         series: benchmark.colour(),
-        rounds: benchmark.counting().iter().filter_map(|round| whisker(round, figure)).collect(),
+        rounds: benchmark.counting().iter().filter_map(|round| box_plot(round, figure)).collect(),
         modes: several.map(|modes| modes.centres.iter().map(|centre| centre / figure).collect()).unwrap_or_default(),
         value: spread.map_or("–".into(), text::percent),
     }
@@ -62,9 +63,9 @@ fn left_out(benchmarks: &[&BenchmarkView]) -> String {
     format!(" Left out: samples during which a CPU ran slower than at its best{rounds}.")
 }
 
-fn whisker(round: &[f64], figure: f64) -> Option<Whisker> {
+fn box_plot(round: &[f64], figure: f64) -> Option<BoxPlot> {
     let at = |share: f64| quantile(round, share).map(|value| value / figure).filter(|ratio| *ratio > 0.0);
-    Some(Whisker { low: at(0.05)?, lower: at(0.25)?, median: at(0.5)?, upper: at(0.75)?, high: at(0.95)? })
+    Some(BoxPlot { low: at(0.05)?, lower: at(0.25)?, median: at(0.5)?, upper: at(0.75)?, high: at(0.95)? })
 }
 
 /// The modes of the rounds where there are enough of them to tell, else of the samples.
@@ -75,7 +76,7 @@ fn modes_of(benchmark: &BenchmarkView) -> Option<Modes> {
     of_rounds.or_else(|| modes(&samples.concat()))
 }
 
-fn says(benchmarks: &[&BenchmarkView]) -> String {
+fn subtitle(benchmarks: &[&BenchmarkView]) -> String {
     let several: Vec<String> = benchmarks
         .iter()
         .filter_map(|benchmark| {

@@ -18,7 +18,7 @@ pub(in crate::report) fn side_by_side(group: &str, views: &[RunView]) -> Option<
     Some(Figure {
         id: format!("runs-{}", text::slug(group)),
         title: format!("{} per {unit}, the runs side by side", text::capitalised(noun)),
-        says: says(group, views),
+        subtitle: subtitle(group, views),
         key: key(&benchmarks, views.len()),
         picture: Box::new(Dots {
             axis: format!("{noun} per {unit}, 95 % interval"),
@@ -57,7 +57,7 @@ fn bands(group: &str, views: &[RunView]) -> Vec<Band> {
 }
 
 /// The middle and the ends of the ratios of the last run to the first, of those that share a benchmark with it.
-fn says(group: &str, views: &[RunView]) -> String {
+fn subtitle(group: &str, views: &[RunView]) -> String {
     let Some((first, others)) = views.split_first() else { return String::new() };
     let of_first = first.of_group(group);
     let shares = |view: &&RunView| {

@@ -18,7 +18,7 @@ pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
     Some(Figure {
         id: input.anchor("submission"),
         title: input.title(&format!("How long submitting a {unit} blocks the caller")),
-        says: says(&rows),
+        subtitle: subtitle(&rows),
         key: Some(format!(
             "Medians over every {unit} (of the submission over every call, which may submit several), so the two need \
              not add up to the median time of a {unit}. An event loop can do nothing else during the submission; after \
@@ -50,8 +50,12 @@ impl<'a> SubmissionRow<'a> {
     }
 
     fn bar(&self) -> Bar {
-        let part =
-            |name: &str, series, nanos: u64| Segment { name: name.into(), series, nanos: nanos as f64, sure: true };
+        let part = |name: &str, series, nanos: u64| Segment {
+            name: name.into(),
+            series,
+            nanos: nanos as f64,
+            told_from_zero: true,
+        };
         let parts = [part("blocked in submission", 1, self.submission), part("until completion", 0, self.completion)];
         Bar {
             label: self.benchmark.name().into(),
@@ -75,7 +79,7 @@ fn median(benchmark: &BenchmarkView, of: &MetricKey) -> Option<u64> {
 }
 
 /// The least kept among those with something to wait for, and the most.
-fn says(rows: &[SubmissionRow]) -> String {
+fn subtitle(rows: &[SubmissionRow]) -> String {
     let by_share = |a: &&SubmissionRow, b: &&SubmissionRow| a.share().total_cmp(&b.share());
     let two_parts = || rows.iter().filter(|row| row.completion > 0);
     match (two_parts().min_by(by_share), two_parts().max_by(by_share)) {

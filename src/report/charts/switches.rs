@@ -32,8 +32,8 @@ impl Switch<'_> {
     }
 
     /// The half width of the difference of independent figures: their own add up as standard deviations do.
-    fn reach(&self) -> f64 {
-        self.benchmark.reach().hypot(self.base.reach())
+    fn half_width(&self) -> f64 {
+        self.benchmark.half_width().hypot(self.base.half_width())
     }
 }
 
@@ -109,7 +109,7 @@ fn figure(input: ChartInput, placement: Placement, mechanism: &str) -> Option<Fi
     Some(Figure {
         id: input.anchor(&format!("switch-{}-{}", text::slug(mechanism), text::slug(placement.name()))),
         title: input.title(&format!("What a switch costs over the working set of each {mechanism}, {placement}")),
-        says: says(&curves),
+        subtitle: subtitle(&curves),
         key: Some(formatted(
             &all().map(|point| point.benchmark).collect::<Vec<_>>(),
             all().filter(|p| !drawn.shows(p)).count(),
@@ -136,12 +136,12 @@ enum PointSet {
 
 impl PointSet {
     fn of<'a>(mut points: impl Iterator<Item = &'a Switch<'a>>) -> Self {
-        if points.any(|point| point.nanos() + point.reach() < 0.0) { Self::All } else { Self::Positive }
+        if points.any(|point| point.nanos() + point.half_width() < 0.0) { Self::All } else { Self::Positive }
     }
 
     fn shows(self, point: &Switch) -> bool {
         // Nothing to touch has no place on the other axis, which is logarithmic; the sentence and the data have it.
-        point.touch > 0 && (self == Self::All || point.nanos() > point.reach())
+        point.touch > 0 && (self == Self::All || point.nanos() > point.half_width())
     }
 }
 
@@ -212,15 +212,15 @@ fn base<'a>(benchmark: &BenchmarkView, all: &[&'a BenchmarkView<'a>]) -> Option<
 
 fn line(curve: &SwitchSeries, drawn: PointSet) -> LineSeries {
     let point = |switch: &Switch| {
-        let (nanos, reach) = (switch.nanos(), switch.reach());
-        Point { x: switch.touch as f64 / KIB, y: nanos, low: nanos - reach, high: nanos + reach }
+        let (nanos, half_width) = (switch.nanos(), switch.half_width());
+        Point { x: switch.touch as f64 / KIB, y: nanos, low: nanos - half_width, high: nanos + half_width }
     };
     let points = curve.points.iter().filter(|switch| drawn.shows(switch)).map(point).collect();
     LineSeries { label: curve.label().into(), points }
 }
 
 /// The curve of the mechanism that climbs most: its direct cost, and what is added.
-fn says(curves: &[SwitchSeries]) -> String {
+fn subtitle(curves: &[SwitchSeries]) -> String {
     let switching = curves.iter().filter(|curve| !curve.order.0);
     let Some(curve) = switching.max_by(|a, b| a.climb().total_cmp(&b.climb())) else { return String::new() };
     let Some(largest) = curve.largest() else { return String::new() };
@@ -241,13 +241,13 @@ fn csv(curves: &[SwitchSeries]) -> String {
         Csv::new(&["curve", "touch_bytes", "ns_per_switch", "low_95", "high_95", "beyond_direct_ns", "id", "less"]);
     for curve in curves {
         for point in &curve.points {
-            let (nanos, reach) = (point.nanos(), point.reach());
+            let (nanos, half_width) = (point.nanos(), point.half_width());
             csv.row([
                 curve.label().into(),
                 point.touch.to_string(),
                 number(nanos),
-                number(nanos - reach),
-                number(nanos + reach),
+                number(nanos - half_width),
+                number(nanos + half_width),
                 curve.direct().map(|direct| number(nanos - direct)).unwrap_or_default(),
                 point.benchmark.line().id.clone(),
                 point.base.line().id.clone(),

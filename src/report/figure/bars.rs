@@ -36,7 +36,7 @@ pub struct Segment {
     /// Nanoseconds per operation. Negative: adding this step made the operation cheaper.
     pub nanos: f64,
     /// Whether the data tell it from 0.
-    pub sure: bool,
+    pub told_from_zero: bool,
 }
 
 impl Bar {
@@ -45,7 +45,7 @@ impl Bar {
         self.parts.iter().map(|part| part.nanos).sum()
     }
 
-    fn reach(&self) -> [f64; 2] {
+    fn extent(&self) -> [f64; 2] {
         let sum = |keep: fn(&f64) -> bool| self.parts.iter().map(|part| part.nanos).filter(keep).sum::<f64>();
         [sum(|nanos| *nanos < 0.0), sum(|nanos| *nanos > 0.0)]
     }
@@ -75,7 +75,7 @@ impl Picture for Bars {
         let mut below = y;
         let mut marks = Vec::new();
         for panel in self.panels() {
-            let axis = Axis::linear_covering(panel.iter().flat_map(|row| row.reach()), left, right);
+            let axis = Axis::linear_covering(panel.iter().flat_map(|row| row.extent()), left, right);
             let (mut drawn, mut bottom) = rows(&panel, &axis, y, frame);
             if Axis::is_tall(y, bottom) {
                 // The ticks above need their room below the legend.
@@ -129,8 +129,8 @@ impl Bars {
         let mut rest: Vec<&Bar> = self.rows.iter().collect();
         let mut panels = Vec::new();
         while !rest.is_empty() {
-            let longest = rest.iter().map(|row| row.reach()[1]).fold(0.0, f64::max);
-            let fits = |row: &&Bar| panels.len() + 1 == PANELS || row.reach()[1] >= longest * READABLE;
+            let longest = rest.iter().map(|row| row.extent()[1]).fold(0.0, f64::max);
+            let fits = |row: &&Bar| panels.len() + 1 == PANELS || row.extent()[1] >= longest * READABLE;
             let (panel, others): (Vec<&Bar>, Vec<&Bar>) = rest.into_iter().partition(fits);
             panels.push(panel);
             rest = others;
@@ -177,13 +177,14 @@ fn bar(row: &Bar, axis: &Axis, y: f64, width: f64) -> Markup {
             @let wide = (to - from).max(0.75);
             // Pale and outlined parts would let the grid shine through.
             rect.paper x=(px(from)) y=(px(y)) width=(px(wide)) height=(px(BAR)) {}
-            rect class={ (series(part.series)) @if part.nanos < 0.0 { " negative" } @else if !part.sure { " unsure" } }
+            @let look = if part.nanos < 0.0 { " negative" } else if part.told_from_zero { "" } else { " pale" };
+            rect class={ (series(part.series)) (look) }
                 x=(px(from)) y=(px(y)) width=(px(wide)) height=(px(BAR)) {
-                title { (part.name) ": " (text::nanos(part.nanos)) @if !part.sure { ", not told from 0" } }
+                title { (part.name) ": " (text::nanos(part.nanos)) @if !part.told_from_zero { ", not told from 0" } }
             }
             @let figure = text::nanos(part.nanos);
             @if part.nanos > 0.0 && wide > width_of(&figure) + 8.0 {
-                text.small.on[part.sure] x=(px(from + 5.0)) y=(px(y + 13.0)) { (figure) }
+                text.small.on[part.told_from_zero] x=(px(from + 5.0)) y=(px(y + 13.0)) { (figure) }
             }
         }
         line.total x1=(px(end)) x2=(px(end)) y1=(px(y - 3.0)) y2=(px(y + BAR + 3.0)) {}

@@ -5,26 +5,26 @@
 
 mod axis;
 mod bars;
+mod box_plots;
+mod curves;
 mod dots;
 mod grid;
-mod heat;
+mod heat_map;
 mod lines;
+mod panels;
 mod percentiles;
-mod stack;
-mod strips;
-mod traces;
 
 use maud::{Markup, html};
 
 pub use bars::{Bar, Bars, Segment};
+pub use box_plots::{BoxPlot, BoxPlotRow, BoxPlots};
+pub use curves::{CurvePoints, Curves};
 pub use dots::{Band, Dot, Dots};
 pub use grid::{Grid, GridRow};
-pub use heat::Heat;
+pub use heat_map::HeatMap;
 pub use lines::{LineSeries, Lines, Point};
+pub use panels::Panels;
 pub use percentiles::{PercentileCurve, Percentiles};
-pub use stack::Stack;
-pub use strips::{Strip, Strips, Whisker};
-pub use traces::{Trace, Traces};
 
 /// The colours and the look of a figure's marks, for a page and for a file of its own.
 pub(super) const TOKENS: &str = include_str!("tokens.css");
@@ -75,7 +75,7 @@ pub struct Figure {
     /// Its title.
     pub title: String,
     /// What it shows, in a sentence.
-    pub says: String,
+    pub subtitle: String,
     /// How its marks are read, where the marks do not say so themselves.
     pub key: Option<String>,
     /// The picture.
@@ -117,7 +117,7 @@ impl Figure {
     }
 
     fn label(&self) -> String {
-        format!("{}. {}", self.title, self.says)
+        format!("{}. {}", self.title, self.subtitle)
     }
 }
 

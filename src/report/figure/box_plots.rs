@@ -6,16 +6,16 @@ use super::axis::Axis;
 use super::{Drawing, Frame, Picture, px, series, width_of};
 use crate::report::text;
 
-/// The scatter of benchmarks' samples, a strip for each round, on one axis of multiples.
+/// The scatter of benchmarks' samples, a box plot for each round, on one axis of multiples.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Strips {
+pub struct BoxPlots {
     /// From top to bottom.
-    pub rows: Vec<Strip>,
+    pub rows: Vec<BoxPlotRow>,
 }
 
 /// The rounds of one benchmark, with its label and the figure at the right.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Strip {
+pub struct BoxPlotRow {
     /// Which.
     pub label: String,
     /// What is particular about it.
@@ -23,7 +23,7 @@ pub struct Strip {
     /// Its colour.
     pub series: usize,
     /// Its rounds, from top to bottom.
-    pub rounds: Vec<Whisker>,
+    pub rounds: Vec<BoxPlot>,
     /// The centres of its modes, where there are several, as multiples of its figure.
     pub modes: Vec<f64>,
     /// What is written at the right.
@@ -32,7 +32,7 @@ pub struct Strip {
 
 /// The samples of a round as multiples of the benchmark's figure: quantiles.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Whisker {
+pub struct BoxPlot {
     /// The 5th percentile.
     pub low: f64,
     /// The lower quartile.
@@ -53,7 +53,7 @@ const ROUND: f64 = 7.0;
 const GAP: f64 = 12.0;
 const LINE: f64 = 15.0;
 
-impl Picture for Strips {
+impl Picture for BoxPlots {
     fn draw(&self, frame: Frame) -> Drawing {
         let labels = self.rows.iter().flat_map(|row| [&row.label, &row.detail]).map(|label| width_of(label));
         let left = if frame.narrow { 12.0 } else { labels.fold(0.0, f64::max).min(250.0) + 26.0 };
@@ -70,10 +70,10 @@ impl Picture for Strips {
             if frame.narrow {
                 y += LINE + 3.0;
             }
-            let strips = row.rounds.len() as f64 * ROUND + if row.modes.is_empty() { 0.0 } else { 10.0 };
-            let height = strips.max(if frame.narrow { 16.0 } else { 2.0 * LINE });
+            let boxes = row.rounds.len() as f64 * ROUND + if row.modes.is_empty() { 0.0 } else { 10.0 };
+            let height = boxes.max(if frame.narrow { 16.0 } else { 2.0 * LINE });
             marks.push(label(row, start, frame));
-            marks.push(rounds(row, &axis, y + (height - strips) / 2.0));
+            marks.push(rounds(row, &axis, y + (height - boxes) / 2.0));
             let value_at = if frame.narrow { start + 12.0 } else { y + height / 2.0 + 4.0 };
             marks.push(html! { text.value.end x=(px(frame.width)) y=(px(value_at)) { (row.value) } });
             y += height + GAP;
@@ -96,7 +96,7 @@ fn times(ratio: f64) -> String {
     format!("{}×", text::plain(ratio))
 }
 
-fn label(row: &Strip, y: f64, frame: Frame) -> Markup {
+fn label(row: &BoxPlotRow, y: f64, frame: Frame) -> Markup {
     html! {
         text.strong x="0" y=(px(y + 12.0)) {
             (row.label)
@@ -106,7 +106,7 @@ fn label(row: &Strip, y: f64, frame: Frame) -> Markup {
     }
 }
 
-fn rounds(row: &Strip, axis: &Axis, top: f64) -> Markup {
+fn rounds(row: &BoxPlotRow, axis: &Axis, top: f64) -> Markup {
     let colour = series(row.series);
     html! {
         @for (index, round) in row.rounds.iter().enumerate() {
@@ -114,7 +114,7 @@ fn rounds(row: &Strip, axis: &Axis, top: f64) -> Markup {
             @let (lower, upper) = (axis.at(round.lower), axis.at(round.upper));
             line class={ "stroke thin " (colour) } x1=(px(axis.at(round.low))) x2=(px(axis.at(round.high)))
                 y1=(px(middle)) y2=(px(middle)) {}
-            rect class={ "unsure " (colour) } x=(px(lower)) y=(px(middle - 2.5))
+            rect class={ "pale " (colour) } x=(px(lower)) y=(px(middle - 2.5))
                 width=(px((upper - lower).max(1.0))) height="5" {}
             rect class=(colour) x=(px(axis.at(round.median) - 1.5)) y=(px(middle - 3.0)) width="3" height="6" {}
         }

@@ -6,14 +6,14 @@ use super::{Drawing, Frame, Picture, px};
 
 /// Pictures drawn one below the other in one frame.
 #[derive(Debug)]
-pub struct Stack {
+pub struct Panels {
     /// From the top.
     pub pictures: Vec<Box<dyn Picture>>,
 }
 
 const GAP: f64 = 18.0;
 
-impl Picture for Stack {
+impl Picture for Panels {
     fn draw(&self, frame: Frame) -> Drawing {
         let mut top = 0.0;
         let mut placed = Vec::new();
@@ -44,11 +44,11 @@ mod tests {
 
     #[test]
     fn pictures_stand_below_one_another() {
-        let stack = Stack { pictures: vec![Box::new(Square), Box::new(Square)] };
-        let drawing = stack.draw(Frame::WIDE);
+        let panels = Panels { pictures: vec![Box::new(Square), Box::new(Square)] };
+        let drawing = panels.draw(Frame::WIDE);
         assert_eq!(drawing.height, 20.0 + GAP);
         let text = drawing.body.into_string();
         assert!(text.contains("translate(0 0)") && text.contains("translate(0 28)"), "{text}");
-        assert_eq!(Stack { pictures: Vec::new() }.draw(Frame::WIDE).height, 0.0);
+        assert_eq!(Panels { pictures: Vec::new() }.draw(Frame::WIDE).height, 0.0);
     }
 }

@@ -1,8 +1,8 @@
 //! The contents of a report and their order, the same for the page and for Markdown.
 
 use super::charts::{
-    ChartInput, added_up, costs, decomposition, latencies, pairs, recovery, scaling, scatter, side_by_side, submission,
-    switches, tails,
+    ChartInput, added_up, costs, decomposition, latencies, p99_curves, pairs, recovery, scaling, scatter, side_by_side,
+    submission, switches,
 };
 use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
@@ -185,7 +185,7 @@ fn figures(group: &str, views: &[RunView]) -> Vec<(Figure, Vec<String>)> {
             .chain(switches)
             .chain(submission(input))
             .chain(scaling)
-            .chain(tails(input))
+            .chain(p99_curves(input))
             .chain(recovery(input))
             .chain(scatter(input));
         figures.extend(of_study.map(|figure| (figure, view.commands_of(group))));

@@ -7,7 +7,7 @@ use crate::report::text;
 
 /// A square map with a cell for each ordered pair, shaded by the logarithm of its cost.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heat {
+pub struct HeatMap {
     /// What the rows and columns are: `CPU`.
     pub axis: String,
     /// The names of rows and columns.
@@ -22,7 +22,7 @@ const STRONG: f64 = 0.5;
 /// What a label needs in height, and at least in width.
 const LABEL: f64 = 14.0;
 
-impl Picture for Heat {
+impl Picture for HeatMap {
     fn draw(&self, frame: Frame) -> Drawing {
         let known: Vec<f64> = self.values.iter().flatten().flatten().copied().filter(|value| *value > 0.0).collect();
         let low = known.iter().copied().fold(f64::MAX, f64::min);
@@ -102,11 +102,11 @@ mod tests {
             vec![Some(91.0), None, Some(410.0)],
             vec![Some(400.0), Some(405.0), None],
         ];
-        let heat = Heat { axis: "CPU".into(), labels, values };
-        let text = heat.draw(Frame::WIDE).body.into_string();
+        let map = HeatMap { axis: "CPU".into(), labels, values };
+        let text = map.draw(Frame::WIDE).body.into_string();
         assert_eq!((text.matches("class=\"s0\"").count(), text.matches("class=\"track\"").count()), (6, 3));
         assert!(text.contains("90.0 ns to 410 ns"), "{text}");
-        let empty = Heat { axis: "CPU".into(), labels: vec!["0".into()], values: vec![vec![None]] };
+        let empty = HeatMap { axis: "CPU".into(), labels: vec!["0".into()], values: vec![vec![None]] };
         assert!(empty.draw(Frame::NARROW).body.into_string().contains("nothing measured"));
     }
 
@@ -114,7 +114,7 @@ mod tests {
     fn hundreds_of_cpus_have_cells_of_some_width_and_labels_apart() {
         let labels: Vec<String> = (0..256).map(|cpu| cpu.to_string()).collect();
         let values = (0..256).map(|row| vec![Some(90.0 + f64::from(row)); 256]).collect();
-        let drawn = Heat { axis: "CPU".into(), labels, values }.draw(Frame::NARROW).body.into_string();
+        let drawn = HeatMap { axis: "CPU".into(), labels, values }.draw(Frame::NARROW).body.into_string();
         assert!(!drawn.contains("=\"-"), "a negative number");
         assert!(!drawn.contains("width=\"0\"") && !drawn.contains("height=\"0\""), "a cell without a width");
         let attribute = |text: &str, name: &str| -> f64 {
