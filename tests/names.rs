@@ -20,6 +20,11 @@ const RETIRED: &[(&str, &str)] = &[
     (r"\b(min_probes|max_probes)\b", "Sample::probe"),
     (r"\b(foreign_load|in_turns|circumstances)\b\s*[:=(]", "interference, interleaved, conditions"),
     (r"\bforeign load\b", "interference"),
+    (r"\b(TurnToken|TurnOrder|SampleSink)\b|\bturn_token\b", "InterleaveToken, InterleaveOrder, SampleCollector"),
+    (r"\b(Pick|Conclusion)\b\s*[{(<,;]|\bRoundTask::(Introduce|Turns)\b", "BenchmarkSelection, RunOutcome, RoundTask"),
+    (r"\b(MADE|SHIPPED)\b|\b(Mode|Step)::Look\b|\btype Look\b", "GENERATED_PROFILES, Mode::DryRun, SpeedProbeFn"),
+    (r"\b(lies_still|runs_on|set_apart|is_settled|is_over)\b", "is_idle_…, is_busy_…, stop_interleaving, is_given_up"),
+    (r"\b(rewarm|prelude|adopt|in_turn)\b(?:\(|: impl)", "warm_caches, before_set_up, set_policy, round_robin"),
 ];
 
 /// Files whose text may name what was retired: this list, and the conversion of records of version 1 with its test.

@@ -110,7 +110,7 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
     filter.must_leave_something(&choice, &everything)?;
     let planned: Vec<PlannedBenchmark> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
-    if planned.is_empty() && mode != Mode::Look {
+    if planned.is_empty() && mode != Mode::DryRun {
         return Ok(None);
     }
     let host = Host::observe(&Root::default());
@@ -218,7 +218,7 @@ impl BenchmarkObserver for BenchOutput {
 
 impl BenchOutput {
     fn conclude(self, mode: Mode) -> anyhow::Result<ExitCode> {
-        if mode == Mode::Look {
+        if mode == Mode::DryRun {
             return Ok(ExitCode::SUCCESS);
         }
         if mode == Mode::Measure {

@@ -151,7 +151,7 @@ pub(super) fn criterion_options(rest: &[String]) -> CriterionOptions {
         match argument.split('=').next().unwrap_or_default() {
             "--exact" => criterion_options.exact = true,
             "--quick" => criterion_options.quick = true,
-            "--list" | "--load-baseline" => criterion_options.mode = Some(Mode::Look),
+            "--list" | "--load-baseline" => criterion_options.mode = Some(Mode::DryRun),
             "--test" => criterion_options.mode = Some(Mode::Test),
             "--profile-time" => criterion_options.mode = Some(Mode::Profile),
             _ => {}
@@ -275,8 +275,8 @@ mod tests {
         let mode = |line: &str| criterion_options(&words(line)).mode;
         assert_eq!(mode("--bench brigade"), None);
         assert_eq!(mode("--bench --test"), Some(Mode::Test));
-        assert_eq!(mode("--list"), Some(Mode::Look));
-        assert_eq!(mode("--load-baseline a"), Some(Mode::Look));
+        assert_eq!(mode("--list"), Some(Mode::DryRun));
+        assert_eq!(mode("--load-baseline a"), Some(Mode::DryRun));
         assert_eq!(mode("--profile-time=5"), Some(Mode::Profile));
         assert!(criterion_options(&words("--exact brigade/thread/same-cpu")).exact);
         assert!(

@@ -11,7 +11,7 @@ use super::filter::FilterArgs;
 use super::options::{CountingArgs, SettingArgs, UsageError, event_set};
 use super::run_session::{RunSession, Start, positive_share};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Conclusion, Profile, RunPlan, RunPlanError, duration};
+use crate::harness::rounds::{Profile, RunOutcome, RunPlan, RunPlanError, duration};
 use crate::host::Root;
 use crate::record::{BenchmarkLine, Outcome};
 use crate::terms::Host;
@@ -177,7 +177,7 @@ pub(super) fn has_failures(run: &crate::record::Run) -> bool {
 }
 
 /// Says what was left out and what was not reached.
-pub(super) fn tell(conclusion: &Conclusion, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
+pub(super) fn tell(conclusion: &RunOutcome, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
     if !conclusion.unmeasured.is_empty() {
         writeln!(
             out,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::options::UsageError;
 use super::progress::ProgressDisplay;
 use crate::harness::rounds::{
-    Conclusion, Job, PlanLock, ProcessRunner, Programs, RunObserver, RunPlan, RunProgress, RunState, Signals, identify,
+    Job, PlanLock, ProcessRunner, Programs, RunObserver, RunOutcome, RunPlan, RunProgress, RunState, Signals, identify,
     run_rounds, supports_interleaving,
 };
 use crate::harness::{now_ms, usable_cpus};
@@ -94,7 +94,7 @@ impl RunSession {
     }
 
     /// Measures what is not in the record yet.
-    pub(super) fn go_on(&mut self) -> anyhow::Result<Conclusion> {
+    pub(super) fn go_on(&mut self) -> anyhow::Result<RunOutcome> {
         let signals = Signals::take_over()?;
         let progress = ProgressDisplay::new(&self.plan);
         let ticking = progress.clone();

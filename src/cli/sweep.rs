@@ -14,7 +14,7 @@ use super::options::{SettingArgs, UsageError};
 use super::run::{has_failures, tell};
 use super::run_session::{RunSession, Start};
 use super::{FAILED, folder, show};
-use crate::harness::rounds::{Conclusion, RunPlan, duration};
+use crate::harness::rounds::{RunOutcome, RunPlan, duration};
 use crate::harness::{Choice, PlannedBenchmark, SweepSampling, TaskSweep, Timing, count_of, plan_counts};
 use crate::host::Root;
 use crate::mechanism::Mechanism;
@@ -229,7 +229,7 @@ fn foretell(id: &str, counts: &TaskSweep) {
     }
 }
 
-fn conclude(session: &RunSession, conclusion: &Conclusion, run: &Run) -> anyhow::Result<ExitCode> {
+fn conclude(session: &RunSession, conclusion: &RunOutcome, run: &Run) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     show::print(run, &mut out)?;
     tell(conclusion, None, &mut out)?;

@@ -12,7 +12,7 @@ pub struct CpuMask {
     pub cpus: Vec<CpuId>,
 }
 
-/// A placement on this machine: the CPU masks that tasks take in turn, task k the CPU mask k modulo their number.
+/// A placement on this machine: the CPU masks that tasks take round robin, task k the CPU mask k modulo their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuAssignment {
     placement: Placement,
@@ -25,7 +25,7 @@ impl CpuAssignment {
     pub fn of(setting: &Setting) -> Self {
         match setting.placement {
             Placement::Unpinned => Self::shared(setting.placement, setting.cpus.clone()),
-            placement => Self::in_turn(placement, &setting.cpus),
+            placement => Self::round_robin(placement, &setting.cpus),
         }
     }
 
@@ -34,8 +34,8 @@ impl CpuAssignment {
         Self { placement, masks: vec![CpuMask { cpus }] }
     }
 
-    /// A mask for each of `cpus`; tasks take them in turn.
-    pub fn in_turn(placement: Placement, cpus: &[CpuId]) -> Self {
+    /// A mask for each of `cpus`; tasks take them round robin.
+    pub fn round_robin(placement: Placement, cpus: &[CpuId]) -> Self {
         Self { placement, masks: cpus.iter().map(|&cpu| CpuMask { cpus: vec![cpu] }).collect() }
     }
 
@@ -79,8 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_take_masks_in_turn() {
-        let assignment = CpuAssignment::in_turn(Placement::SameLlc, &[CpuId(4), CpuId(2)]);
+    fn tasks_take_masks_round_robin() {
+        let assignment = CpuAssignment::round_robin(Placement::SameLlc, &[CpuId(4), CpuId(2)]);
         assert_eq!(assignment.cpu_mask(0).cpus, [CpuId(4)]);
         assert_eq!(assignment.cpu_mask(3).cpus, [CpuId(2)]);
         assert_eq!(assignment.cpus(), [CpuId(2), CpuId(4)]);

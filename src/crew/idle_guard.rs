@@ -31,8 +31,8 @@ impl IdleGuard {
             Idle::Spinner => {
                 let spinners = cpus.iter().map(|&cpu| Spinner::start(cpu)).collect::<Result<_, _>>();
                 spinners.map(Self::Spinning).map_err(|error| {
-                    let requirement = "idle=spinner: a process for each CPU of the placement";
-                    Unsupported::new(requirement, error.to_string(), "raise what `switchcost limits` names")
+                    let needed = "idle=spinner: a process for each CPU of the placement";
+                    Unsupported::new(needed, error.to_string(), "raise what `switchcost limits` names")
                 })
             }
             Idle::Poll => PollingIdle::hold().map(Self::Polling).map_err(|error| {

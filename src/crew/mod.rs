@@ -27,7 +27,7 @@ pub use forked_tasks::ReadyProcess;
 pub use idle_guard::IdleGuard;
 
 use forked_tasks::{ChildPids, ForkedTasks};
-use scheduling::adopt;
+use scheduling::set_policy;
 
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::process::name_current_thread;
@@ -253,7 +253,7 @@ impl Spawner {
             let ready = Ready { monitor: Arc::clone(&monitor) };
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&cpu_mask.cpus)?;
-                adopt(policy)?;
+                set_policy(policy)?;
                 body(&ready)
             }));
             let failure = match outcome {

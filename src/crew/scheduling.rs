@@ -26,7 +26,7 @@ fn number(class: Class) -> u32 {
 ///
 /// # Errors
 /// `Unsupported` when the policy is not permitted, or when the kernel has no slices.
-pub(super) fn adopt(policy: Policy) -> Result<(), Failure> {
+pub(super) fn set_policy(policy: Policy) -> Result<(), Failure> {
     if policy.is_default() {
         return Ok(());
     }
@@ -41,14 +41,14 @@ pub(super) fn adopt(policy: Policy) -> Result<(), Failure> {
     if (got.policy, got.priority) == (asked.policy, asked.priority) && slice_kept {
         return Ok(());
     }
-    let requirement = format!("a slice of {slice_ns} ns for {} (Linux 6.12)", policy.class);
-    Err(Unsupported::new(requirement, format!("read back {} ns", got.slice_ns), "boot Linux 6.12 or later").into())
+    let needed = format!("a slice of {slice_ns} ns for {} (Linux 6.12)", policy.class);
+    Err(Unsupported::new(needed, format!("read back {} ns", got.slice_ns), "boot Linux 6.12 or later").into())
 }
 
 fn refused(policy: Policy, error: &SysError) -> Failure {
-    let requirement = format!("scheduling policy {}", policy.class);
+    let needed = format!("scheduling policy {}", policy.class);
     let remedy = "run as root, or `sudo prlimit --pid $$ --rtprio=2:2` for fifo and rr";
-    Unsupported::new(requirement, error.to_string(), remedy).into()
+    Unsupported::new(needed, error.to_string(), remedy).into()
 }
 
 #[cfg(test)]
@@ -56,18 +56,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_is_adopted_and_inherited() {
+    fn a_policy_is_set_and_inherited() {
         let policy = Policy { class: Class::Batch, slice_us: None };
-        let adopting = std::thread::spawn(move || {
-            adopt(policy).unwrap();
+        let setting = std::thread::spawn(move || {
+            set_policy(policy).unwrap();
             std::thread::spawn(|| sched::get(Pid::from_raw(0)).unwrap().policy).join().unwrap()
         });
-        assert_eq!(adopting.join().unwrap(), number(Class::Batch));
+        assert_eq!(setting.join().unwrap(), number(Class::Batch));
     }
 
     #[test]
     fn what_is_not_permitted_is_unsupported_and_not_an_error() {
-        let adopted = std::thread::spawn(|| adopt(Policy { class: Class::Fifo, slice_us: None })).join().unwrap();
-        assert!(matches!(adopted, Ok(()) | Err(Failure::Unsupported(_))), "{adopted:?}");
+        let outcome = std::thread::spawn(|| set_policy(Policy { class: Class::Fifo, slice_us: None })).join().unwrap();
+        assert!(matches!(outcome, Ok(()) | Err(Failure::Unsupported(_))), "{outcome:?}");
     }
 }

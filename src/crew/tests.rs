@@ -19,7 +19,7 @@ fn config(assignment: CpuAssignment, policy: Policy, timeout: Duration) -> Insta
     InstanceConfig { id: "test/crew".into(), setting: Setting { policy, ..setting }, timeout, marked: false }
 }
 
-/// Two CPUs in turn; nothing on a machine that has one.
+/// Two CPUs; nothing on a machine that has one.
 fn two_cpus() -> Option<[CpuId; 2]> {
     let allowed = allowed_cpus().unwrap();
     if let [first, .., last] = allowed[..] {
@@ -58,18 +58,18 @@ fn two_channels() -> ([Sender<()>; 2], [Receiver<()>; 2]) {
 
 /// Starts an instance of threads, every second of them spawned by the one before, and returns what they saw.
 fn seen_by_threads(assignment: CpuAssignment, policy: Policy) -> (String, Vec<Seen>) {
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let set_up = move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
-        tell.send(see(0)).unwrap();
+        sender.send(see(0)).unwrap();
         let mut ends = Vec::new();
         for task in (1..=TASKS).step_by(2) {
-            let (spawner, tell) = (crew.spawner(), tell.clone());
+            let (spawner, sender) = (crew.spawner(), sender.clone());
             let ([end, next_end], [ended, next_ended]) = two_channels();
             ends.extend([end, next_end]);
             crew.spawn(task, move |ready| {
-                tell.send(see(task)).unwrap();
+                sender.send(see(task)).unwrap();
                 spawner.spawn(task + 1, move |ready| {
-                    tell.send(see(task + 1)).unwrap();
+                    sender.send(see(task + 1)).unwrap();
                     ready.signal();
                     until_the_end(&next_ended)
                 })?;
@@ -82,7 +82,7 @@ fn seen_by_threads(assignment: CpuAssignment, policy: Policy) -> (String, Vec<Se
     let driver = Driver::start(config(assignment, policy, TIMEOUT), || Ok(()), set_up).unwrap();
     let prefix = driver.prefix().to_string();
     driver.stop().unwrap();
-    let mut seen: Vec<Seen> = told.into_iter().collect();
+    let mut seen: Vec<Seen> = receiver.into_iter().collect();
     seen.sort_by_key(|seen| seen.task);
     (prefix, seen)
 }
@@ -92,7 +92,8 @@ fn each_thread_reads_its_own_mask_back_and_its_name() {
     let Some(cpus) = two_cpus() else { return };
     // The driver's CPU mask is the first of either order: a thread that stayed with it would be in the wrong one.
     for cpus in [[cpus[0], cpus[1]], [cpus[1], cpus[0]]] {
-        let (prefix, seen) = seen_by_threads(CpuAssignment::in_turn(Placement::OnePerCpu, &cpus), Policy::default());
+        let (prefix, seen) =
+            seen_by_threads(CpuAssignment::round_robin(Placement::OnePerCpu, &cpus), Policy::default());
         assert_eq!(seen.iter().map(|seen| seen.task).collect::<Vec<_>>(), (0..=TASKS).collect::<Vec<_>>());
         for seen in &seen {
             assert_eq!(seen.cpus, [cpus[seen.task % 2]], "task {}: {seen:?}", seen.task);
@@ -129,7 +130,7 @@ fn each_forked_task_reads_its_own_mask_back() {
         }
         Ok(holding(ends))
     };
-    let assignment = CpuAssignment::in_turn(Placement::OnePerCpu, &cpus);
+    let assignment = CpuAssignment::round_robin(Placement::OnePerCpu, &cpus);
     let outcome =
         Driver::start(config(assignment, Policy::default(), TIMEOUT), || Ok(()), set_up).and_then(Driver::stop);
     assert_eq!(outcome, Ok(()), "a forked task is not on the CPU of its mask");

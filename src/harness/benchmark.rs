@@ -110,12 +110,15 @@ impl Benchmark {
         self.measures().is_time() && !group(self.descriptor().group()).is_some_and(|group| group.queues)
     }
 
-    /// Sets the mechanism up. `prelude` runs on the driver's thread before anything else does.
+    /// Sets the mechanism up. `before_set_up` runs on the driver's thread before anything else does.
     ///
     /// # Errors
     /// `Unsupported` when it cannot run here, or the failure of the set-up.
-    pub fn start(&self, prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Result<Driver, Failure> {
-        self.start_with(false, self.timeout(), prelude)
+    pub fn start(
+        &self,
+        before_set_up: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<Driver, Failure> {
+        self.start_with(false, self.timeout(), before_set_up)
     }
 
     /// As [`Benchmark::start`], for those who know that nothing takes longer than `timeout`.
@@ -149,7 +152,7 @@ impl Benchmark {
         &self,
         marked: bool,
         timeout: Duration,
-        prelude: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+        before_set_up: impl FnOnce() -> Result<(), Failure> + Send + 'static,
     ) -> Result<Driver, Failure> {
         self.mechanism.supports(&self.setting.parameters)?;
         let id = self.id();
@@ -157,7 +160,7 @@ impl Benchmark {
         let (mechanism, parameters) = (self.mechanism, self.setting.parameters.clone());
         let set_up =
             move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> { mechanism.set_up(&parameters, crew) };
-        Driver::start(config, prelude, set_up)
+        Driver::start(config, before_set_up, set_up)
     }
 }
 

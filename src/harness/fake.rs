@@ -43,8 +43,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
 /// What happened, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A look at the CPU's speed.
-    Look,
+    /// A probe of the CPU's speed.
+    Probe,
     /// A batch of the instance with this number, from 0, of so many operations.
     Batch(usize, u64),
 }
@@ -53,7 +53,7 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct FixedTime {
     pub(super) every: Option<usize>,
-    /// What the looks at the CPU's speed find, over and over.
+    /// What the probes of the CPU's speed find, over and over.
     pub(super) probes: Vec<u64>,
     /// Whether instances look for spinning processes.
     pub(super) watch_spinners: bool,
@@ -64,9 +64,9 @@ pub(super) struct FixedTime {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     instances: AtomicUsize,
-    looks: AtomicUsize,
+    probe_count: AtomicUsize,
     steps: Mutex<Vec<Step>>,
-    /// The spinning processes at set-up, and whether any of them was there at each look.
+    /// The spinning processes at set-up, and whether any of them was there each time.
     spinners: Mutex<(Vec<Pid>, Vec<bool>)>,
 }
 
@@ -86,7 +86,7 @@ impl FixedTime {
         self.seen.spinners.lock().unwrap().1.clone()
     }
 
-    fn look_for_spinners(&self, instance: usize, first: bool) {
+    fn check_spinners(&self, instance: usize, first: bool) {
         if !self.watch_spinners || instance > 0 {
             return;
         }
@@ -117,22 +117,22 @@ fn spinning_children() -> Vec<Pid> {
 }
 
 thread_local! {
-    /// Whose speed probes [`look`] finds on this thread.
-    static LOOKED_AT: Cell<Option<&'static FixedTime>> = const { Cell::new(None) };
+    /// Whose speed probes [`probe_fake`] returns on this thread.
+    static PROBED: Cell<Option<&'static FixedTime>> = const { Cell::new(None) };
 }
 
-/// Makes [`look`] one at the speed probes of `fake`, for the calling thread.
-pub(super) fn looking_at(fake: &'static FixedTime) -> super::session::Look {
-    LOOKED_AT.set(Some(fake));
-    look
+/// Makes [`probe_fake`] return the speed probes of `fake`, for the calling thread.
+pub(super) fn speed_probe_of(fake: &'static FixedTime) -> super::session::SpeedProbeFn {
+    PROBED.set(Some(fake));
+    probe_fake
 }
 
-/// In place of a look at the CPU.
-fn look(_: &mut Driver) -> Result<Option<SpeedProbe>, Failure> {
-    let fake = LOOKED_AT.get().expect("the test has said whose speed probes");
-    fake.seen.steps.lock().unwrap().push(Step::Look);
-    let look = fake.seen.looks.fetch_add(1, Ordering::Relaxed);
-    let probe = Nanos(fake.probes[look % fake.probes.len()]);
+/// In place of a probe of the CPU.
+fn probe_fake(_: &mut Driver) -> Result<Option<SpeedProbe>, Failure> {
+    let fake = PROBED.get().expect("the test has said whose speed probes");
+    fake.seen.steps.lock().unwrap().push(Step::Probe);
+    let index = fake.seen.probe_count.fetch_add(1, Ordering::Relaxed);
+    let probe = Nanos(fake.probes[index % fake.probes.len()]);
     Ok(Some(SpeedProbe { min: probe, max: Nanos(2 * probe.0) }))
 }
 
@@ -143,8 +143,8 @@ impl Mechanism for &'static FixedTime {
 
     fn set_up(&self, _: &Parameters, _: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let instance = self.seen.instances.fetch_add(1, Ordering::Relaxed);
-        self.look_for_spinners(instance, true);
-        Ok(Box::new(Instance { of: self, instance, batches: 0, told: 0 }))
+        self.check_spinners(instance, true);
+        Ok(Box::new(Instance { of: self, instance, batches: 0, reported: 0 }))
     }
 }
 
@@ -152,12 +152,12 @@ struct Instance {
     of: &'static FixedTime,
     instance: usize,
     batches: usize,
-    told: usize,
+    reported: usize,
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.of.look_for_spinners(self.instance, false);
+        self.of.check_spinners(self.instance, false);
     }
 }
 
@@ -175,7 +175,7 @@ impl Operation for Instance {
     }
 
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
-        let since = self.batches - std::mem::replace(&mut self.told, self.batches);
+        let since = self.batches - std::mem::replace(&mut self.reported, self.batches);
         Ok(vec![Metric::scalar(MetricKey::Other(BATCHES.into()), Quantity::Number, since as f64)])
     }
 }

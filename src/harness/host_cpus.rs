@@ -190,28 +190,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_cpu_is_told_with_the_reason_and_the_remedy() {
+    fn a_refused_cpu_is_reported_with_the_reason_and_the_remedy() {
         let tree = tempfile::tempdir().unwrap();
         let folder = tree.path().join("sys/devices/system/cpu");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("present"), "0-7\n").unwrap();
         std::fs::write(folder.join("online"), "0-5,7\n").unwrap();
-        let told = |refused: &[usize]| {
+        let message = |refused: &[usize]| {
             let refused: Vec<CpuId> = refused.iter().copied().map(CpuId).collect();
             UnusableCpus::among(&refused, &Root::at(tree.path()), &[CpuId(0), CpuId(1)]).to_string()
         };
         assert_eq!(
-            told(&[4, 6, 8, 9]),
+            message(&[4, 6, 8, 9]),
             "CPU 8-9 cannot be used: this machine has no such CPU; name some of CPUs 0-7",
             "what nothing helps against comes first"
         );
-        let offline = told(&[4, 6]);
+        let offline = message(&[4, 6]);
         assert!(offline.starts_with("CPU 6 cannot be used: it is offline; "), "{offline}");
         assert!(offline.ends_with("echo 1 > /sys/devices/system/cpu/cpu6/online"), "{offline}");
-        let outside = told(&[4]);
+        let outside = message(&[4]);
         assert!(outside.starts_with("CPU 4 cannot be used: the cpuset of this process holds CPUs 0-1 alone; widen it"));
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(told(&[9]).contains("cpuset"), "where nothing can be read");
+        assert!(message(&[9]).contains("cpuset"), "where nothing can be read");
     }
 
     #[test]

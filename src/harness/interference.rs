@@ -48,8 +48,8 @@ const MOST_STEAL: f64 = 0.01;
 
 /// What else the machine did, in words; empty when it was quiet or when that is not known.
 ///
-/// Processes that took turns are judged together, by the longest of their stretches of time, which contains the others:
-/// what one of them used is not foreign to the other.
+/// Processes whose samples were interleaved are judged together, by the longest of their stretches of time, which
+/// contains the others: what one of them used is not foreign to the other.
 ///
 /// Load averages are evidence of neither: they remember the benchmark before. Involuntary switches are in the record
 /// but not judged, because a woken task that preempts its waker makes them too; what others take in CPU time, they take

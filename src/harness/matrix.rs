@@ -1,7 +1,7 @@
-//! The cost of a handoff for pairs of CPUs: how far two CPUs are apart, measured in time.
+//! The cost of a handoff for pairs of CPUs: the distance of two CPUs, measured in time.
 
-use super::adapter::line;
 use super::bare_sample::measured;
+use super::criterion_adapter::line;
 use super::interference::NoiseProbe;
 use super::{BareSample, Benchmark, PlannedBenchmark, now_ms};
 use crate::crew::{Failure, IdleGuard};
@@ -11,7 +11,7 @@ use crate::stats::Prng;
 use crate::terms::{Idle, Placement, Policy, Setting};
 use crate::units::{CpuId, Nanos};
 
-/// How long to look at each pair.
+/// How long each pair is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatrixSampling {
     /// Visits to each pair, each with an instance of its own.
@@ -32,7 +32,7 @@ pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(C
 }
 
 /// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so
-/// that a change of the machine over time affects all pairs alike. `visited` is told after each visit how many are
+/// that a change of the machine over time affects all pairs alike. `visited` receives after each visit how many are
 /// done, and says whether to go on; pairs that were not visited by then are left out. A pair that fails does not affect
 /// the others.
 ///
@@ -97,24 +97,24 @@ impl PairSession {
         Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
 
-    /// Takes a sample of about the length `sample`, unless it has failed before. What failed is kept, too.
-    fn visit(&mut self, sample: Nanos) -> Result<(), Failure> {
+    /// Takes a sample of about this length, unless the pair has failed before. What failed is kept, too.
+    fn visit(&mut self, length: Nanos) -> Result<(), Failure> {
         if self.failed.is_some() {
             return Ok(());
         }
-        let taken = self.take(sample).inspect_err(|failure| self.failed = Some(failure.to_string()))?;
+        let taken = self.sample(length).inspect_err(|failure| self.failed = Some(failure.to_string()))?;
         self.taken.push(taken);
         Ok(())
     }
 
-    /// A sample with an instance of its own.
-    fn take(&self, sample: Nanos) -> Result<BareSample, Failure> {
+    /// A sample of about this length, with an instance of its own.
+    fn sample(&self, length: Nanos) -> Result<BareSample, Failure> {
         let benchmark = &self.benchmark;
         let _idle = IdleGuard::hold(benchmark.setting.idle, &benchmark.setting.cpus)?;
         let mut driver = benchmark.start(|| Ok(()))?;
         let first = driver.run(benchmark.whole_laps(FIRST))?;
         let per_op = first.amount.per(first.ops).unwrap_or(1.0).max(1.0);
-        let ops = benchmark.whole_laps(((sample.0 as f64 / per_op) as u64).max(FIRST));
+        let ops = benchmark.whole_laps(((length.0 as f64 / per_op) as u64).max(FIRST));
         let (before, used) = (driver.probe_speed()?, driver.usage()?);
         let batch = driver.run(ops)?;
         let usage = driver.usage()?.since(used);

@@ -48,14 +48,14 @@ impl EnergyMetering {
         self.lasted += lasted;
     }
 
-    /// Forgets what warming up took.
-    pub(super) fn forget(&mut self) {
+    /// Discards what warming up took.
+    pub(super) fn discard_warm_up(&mut self) {
         self.joules.clear();
         (self.ops, self.lasted) = (0, Duration::ZERO);
     }
 
     /// Energy per operation, and what could not be metered.
-    pub(super) fn conclude(self) -> (Vec<CounterSummary>, Vec<Shortfall>) {
+    pub(super) fn finish(self) -> (Vec<CounterSummary>, Vec<Shortfall>) {
         // 584 years fit.
         let lasted_ns = self.lasted.as_nanos() as u64;
         let summary = |(event, joules): (&String, &f64)| CounterSummary {
@@ -91,28 +91,28 @@ mod tests {
     fn energy_is_that_between_readings_per_operation() {
         let mut metering = EnergyMetering::start();
         add(&mut metering, &at(1.0), &at(9.0));
-        metering.forget();
+        metering.discard_warm_up();
         add(&mut metering, &at(10.0), &at(10.5));
         add(&mut metering, &at(20.0), &at(20.5));
         add(&mut metering, &at(20.0), &[]);
-        let (summaries, _) = metering.conclude();
+        let (summaries, _) = metering.finish();
         assert_eq!((summaries.len(), summaries[0].ops, summaries[0].per_op), (1, 2000, 500_000.0));
         assert_eq!((summaries[0].enabled_ns, summaries[0].running_ns), (10_000_000, 10_000_000));
     }
 
-    /// A meter that began again between two readings tells nothing, and takes nothing off what others told.
+    /// A meter that began again between two readings tells nothing, and takes nothing off what others measured.
     #[test]
     fn a_meter_that_runs_backwards_takes_no_energy_back() {
         let mut metering = EnergyMetering::start();
         add(&mut metering, &at(10.0), &at(10.5));
         add(&mut metering, &at(65_535.5), &at(0.25));
-        let (summaries, _) = metering.conclude();
+        let (summaries, _) = metering.finish();
         assert_eq!((summaries[0].ops, summaries[0].per_op, summaries[0].count), (2000, 250_000.0, 500_000_000));
     }
 
     #[test]
-    fn without_meters_it_is_told_why() {
-        let (summaries, not_metered) = EnergyMetering::start().conclude();
+    fn without_meters_there_is_a_reason() {
+        let (summaries, not_metered) = EnergyMetering::start().finish();
         assert!(summaries.is_empty());
         assert!(not_metered.iter().all(|not| !not.remedy.is_empty()));
     }

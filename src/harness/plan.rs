@@ -10,10 +10,12 @@ use crate::terms::{Idle, Parameter, ParameterError, Parameters, Placement, Polic
 use crate::units::CpuId;
 
 use super::Benchmark;
-use super::adapter::line;
 use super::benchmark::id;
-use super::demand::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks, named, shown_by, too_large};
+use super::criterion_adapter::line;
 use super::host_cpus::{HostCpus, UnusableCpus};
+use super::limit_check::{
+    INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, describe, limits_command, most_tasks, too_large,
+};
 
 /// What a user chose. The default is every mechanism with its own parameters in every placement that there is here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -124,7 +126,7 @@ pub enum PlanError {
     /// More than the limits of this machine hold.
     #[error(
         "{id} needs more than this machine allows: {}. To leave it out: --exclude{}",
-        named(.obstacles),
+        describe(.obstacles),
         hint(.shown)
     )]
     Limits {
@@ -280,7 +282,7 @@ fn check_limits(
     if obstacles.is_empty() {
         return Ok(());
     }
-    let shown = shown_by(mechanism.descriptor(), parameters, INSTANCES);
+    let shown = limits_command(mechanism.descriptor(), parameters, INSTANCES);
     Err(PlanError::Limits { id: id.into(), obstacles, shown })
 }
 
@@ -311,9 +313,9 @@ mod tests {
     fn the_registrys_order_is_kept_and_a_wish_for_one_thread_on_two_cpus_names_nothing() {
         let planned = ids(&Choice::default(), "brigade/one_thread");
         assert_eq!(planned, ["brigade/one_thread/unpinned", "brigade/one_thread/same-cpu"]);
-        let apart = Choice { placements: vec![Placement::SameLlc], ..Choice::default() };
-        assert_eq!(ids(&apart, "brigade/one_thread"), [""; 0]);
-        assert_eq!(ids(&apart, "handoff/pipe"), ["handoff/pipe/same-llc"], "here or not, it is planned");
+        let same_llc = Choice { placements: vec![Placement::SameLlc], ..Choice::default() };
+        assert_eq!(ids(&same_llc, "brigade/one_thread"), [""; 0]);
+        assert_eq!(ids(&same_llc, "handoff/pipe"), ["handoff/pipe/same-llc"], "here or not, it is planned");
     }
 
     #[test]
@@ -332,17 +334,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_planned_is_told_with_what_there_is() {
-        let told = |choice| plan(&choice, |_| true).unwrap_err().to_string();
-        let unknown = told(set("task", "64"));
+    fn what_cannot_be_planned_is_reported_with_what_there_is() {
+        let message = |choice| plan(&choice, |_| true).unwrap_err().to_string();
+        let unknown = message(set("task", "64"));
         assert!(unknown.contains("`task`") && unknown.contains("tasks"), "{unknown}");
-        assert_eq!(told(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 10000000");
-        assert_eq!(told(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 10000000");
-        assert_eq!(told(set("transport", "fifo")), "transport=fifo: transport is one of pipe, socketpair");
+        assert_eq!(message(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 10000000");
+        assert_eq!(message(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 10000000");
+        assert_eq!(message(set("transport", "fifo")), "transport=fifo: transport is one of pipe, socketpair");
     }
 
     #[test]
-    fn more_than_the_limits_hold_is_told_with_limit_and_remedy() {
+    fn more_than_the_limits_hold_is_reported_with_limit_and_remedy() {
         let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host/vm-2cpu");
         let limits = Limits::observe(&Root::at(fixture));
         let mechanism = find("brigade/one_thread").unwrap();

@@ -18,12 +18,12 @@ use crate::terms::{Metric, Shortfall, SpeedProbe, Unsupported};
 const BARE_PER_COUNTED: u64 = 3;
 
 /// How long a portion of a sample is, about. What slows a CPU from outside comes and goes within milliseconds, and only
-/// the ends of a portion are looked at; much shorter ones would consist of their beginnings.
+/// the ends of a portion are probed; much shorter ones would consist of their beginnings.
 const PORTION_NANOS: f64 = 4e6;
 
 /// How long an instance runs unmeasured after another process had the CPUs: a core reads back what its private caches
 /// hold (a few megabytes at the most) in less.
-const REWARM_NANOS: f64 = 2e6;
+const CACHE_WARM_UP_NANOS: f64 = 2e6;
 
 /// A benchmark that is set up twice: without counters, for the times, and with them, for the counts.
 #[derive(Debug)]
@@ -35,19 +35,20 @@ pub struct Session {
     calls: u64,
     /// What an operation took by the clock on the wall in the last bare sample.
     nanos_per_op: Option<f64>,
-    look: Look,
+    probe_fn: SpeedProbeFn,
     // Last: the machine keeps its idle mode until both instances are gone.
     _idle: IdleGuard,
 }
 
 /// How to find out how fast a driver's CPU is: [`Driver::probe`], but in tests.
-pub(super) type Look = fn(&mut Driver) -> Result<Option<SpeedProbe>, Failure>;
+pub(super) type SpeedProbeFn = fn(&mut Driver) -> Result<Option<SpeedProbe>, Failure>;
 
 #[derive(Debug)]
 struct CountedInstance {
     driver: Driver,
     counters: Counters,
-    turn: usize,
+    /// Which of the sets in rotation the next counted sample uses, modulo their number.
+    next_set: usize,
     tally: Tally,
     samples: Vec<Sample>,
     trouble: Vec<Shortfall>,
@@ -73,7 +74,7 @@ impl Session {
             metering,
             calls: 0,
             nanos_per_op: None,
-            look: Driver::probe_speed,
+            probe_fn: Driver::probe_speed,
             _idle: idle,
         })
     }
@@ -100,12 +101,12 @@ impl Session {
         Ok(taken)
     }
 
-    /// As [`Session::sample`], in portions of some milliseconds with a look at the CPU's pace between them; in one
+    /// As [`Session::sample`], in portions of some milliseconds with a probe of the CPU's speed between them; in one
     /// where the length of a batch is part of what is measured.
     ///
     /// # Errors
     /// As [`Session::sample`].
-    pub fn portions(&mut self, ops: u64) -> Result<Vec<BareSample>, Failure> {
+    pub fn sample_in_portions(&mut self, ops: u64) -> Result<Vec<BareSample>, Failure> {
         let ops = self.benchmark.whole_laps(ops);
         let mut probe = self.probe_speed()?;
         let mut taken = Vec::new();
@@ -121,8 +122,8 @@ impl Session {
     ///
     /// # Errors
     /// A mechanism that failed, or hung.
-    pub(super) fn rewarm(&mut self) -> Result<(), Failure> {
-        let ops = REWARM_NANOS / self.nanos_per_op.unwrap_or(REWARM_NANOS).max(1.0);
+    pub(super) fn warm_caches(&mut self) -> Result<(), Failure> {
+        let ops = CACHE_WARM_UP_NANOS / self.nanos_per_op.unwrap_or(CACHE_WARM_UP_NANOS).max(1.0);
         self.bare.run(self.benchmark.whole_laps((ops as u64).max(1))).map(drop)
     }
 
@@ -138,7 +139,7 @@ impl Session {
 
     /// How fast the CPU is; what is no time does not depend on that.
     fn probe_speed(&mut self) -> Result<Option<SpeedProbe>, Failure> {
-        if self.benchmark.measures().is_time() { (self.look)(&mut self.bare) } else { Ok(None) }
+        if self.benchmark.measures().is_time() { (self.probe_fn)(&mut self.bare) } else { Ok(None) }
     }
 
     /// `probe` is that before it, and then that after it.
@@ -166,17 +167,17 @@ impl Session {
         }
     }
 
-    /// Forgets what was counted and found out so far: the end of warming up.
+    /// Discards what was counted and found out so far, at the end of warming up.
     ///
     /// # Errors
     /// A mechanism that failed, or hung.
-    pub fn forget(&mut self) -> Result<(), Failure> {
+    pub fn discard_warm_up(&mut self) -> Result<(), Failure> {
         if let Some(counting) = &mut self.counting {
             counting.tally = Tally::default();
             counting.samples.clear();
         }
         if let Some(metering) = &mut self.metering {
-            metering.forget();
+            metering.discard_warm_up();
         }
         self.bare.metrics().map(drop)
     }
@@ -193,7 +194,7 @@ impl Session {
             None => uncounted(&self.benchmark),
         };
         if let Some(metering) = self.metering {
-            let (energy, not_metered) = metering.conclude();
+            let (energy, not_metered) = metering.finish();
             counted.counters.extend(energy);
             counted.not_counted.extend(not_metered);
         }
@@ -223,16 +224,16 @@ fn uncounted(benchmark: &Benchmark) -> CountedSamples {
 
 impl CountedInstance {
     fn start(benchmark: &Benchmark, plan: EventSet, lap: u64) -> Result<Self, Failure> {
-        let (hand_over, opened) = mpsc::channel();
+        let (sender, opened) = mpsc::channel();
         let open = move || {
             // The receiver waits until the driver is started, so it cannot be gone.
-            let _ = hand_over.send(Counters::open(&plan));
+            let _ = sender.send(Counters::open(&plan));
             Ok(())
         };
         let mut driver = benchmark.start(open)?;
         driver.run(lap)?;
         let counters = opened.recv().map_err(|_| Failure::library("pmu", "the counters were lost"))?;
-        Ok(Self { driver, counters, turn: 0, tally: Tally::default(), samples: Vec::new(), trouble: Vec::new() })
+        Ok(Self { driver, counters, next_set: 0, tally: Tally::default(), samples: Vec::new(), trouble: Vec::new() })
     }
 
     /// Adds what the instance can tell by counters of its own to `metrics`.
@@ -241,7 +242,7 @@ impl CountedInstance {
         // They hold registers that the instance's own need, and cost every switch of its tasks.
         drop(self.counters);
         match self.driver.counted_metrics() {
-            Ok(told) => metrics.extend(told),
+            Ok(counted) => metrics.extend(counted),
             Err(Failure::Unsupported(Unsupported(shortfall))) => not_counted.push(shortfall),
             // What was measured is whole without it.
             Err(failure) => not_counted.push(Shortfall {
@@ -261,8 +262,8 @@ impl CountedInstance {
         if rotation.is_empty() {
             return Ok(());
         }
-        let set = rotation[self.turn % rotation.len()];
-        self.turn += 1;
+        let set = rotation[self.next_set % rotation.len()];
+        self.next_set += 1;
         if let Err(error) = self.count(set, ops)? {
             let trouble = Shortfall {
                 what: format!("set {set}"),
@@ -356,7 +357,7 @@ mod tests {
         assert_eq!(session.split(44), [4; 11], "laps are not divided");
         session.nanos_per_op = Some(5e5);
         assert_eq!(session.split(44), [8, 8, 8, 8, 12]);
-        let taken = session.portions(42).unwrap();
+        let taken = session.sample_in_portions(42).unwrap();
         assert_eq!(taken.iter().map(|taken| taken.sample.ops.0).collect::<Vec<_>>(), [8, 8, 8, 8, 12]);
         assert_ne!(session.nanos_per_op, Some(5e5), "the last portion tells how long the next ones are");
     }
@@ -367,7 +368,7 @@ mod tests {
         session.sample(4).unwrap();
         session.sample(4).unwrap();
         session.sample(4).unwrap();
-        session.forget().unwrap();
+        session.discard_warm_up().unwrap();
         for _ in 0..6 {
             session.sample(4).unwrap();
         }

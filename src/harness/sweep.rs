@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::adapter::line;
 use super::bare_sample::measured;
-use super::demand::{INSTANCES_OF_A_SWEEP, count_of, limit_reached};
+use super::criterion_adapter::line;
 use super::interference::NoiseProbe;
+use super::limit_check::{INSTANCES_OF_A_SWEEP, count_of, limit_reached};
 use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Session, now_ms};
 use crate::crew::Failure;
 use crate::record::{AuditRecord, BenchmarkLine, Outcome};
@@ -45,14 +45,14 @@ impl Default for SweepSampling {
 /// Measures a planned benchmark, and returns how that ended.
 pub(super) fn measure_in_sweep(
     planned: &PlannedBenchmark,
-    scale: &SweepSampling,
-    settings: &MeasureOptions,
+    sampling: &SweepSampling,
+    options: &MeasureOptions,
 ) -> BenchmarkLine {
     let started_ms = now_ms();
     let outcome = match planned {
         PlannedBenchmark::Unsupported { reason, .. } => Outcome::Unsupported(reason.clone()),
         PlannedBenchmark::Ready(benchmark) => {
-            attempt(benchmark, scale, settings).unwrap_or_else(|failure| match failure {
+            attempt(benchmark, sampling, options).unwrap_or_else(|failure| match failure {
                 Failure::Unsupported(reason) => Outcome::Unsupported(reason),
                 failure => match limit_reached(benchmark, INSTANCES_OF_A_SWEEP, &failure) {
                     Some(reason) => Outcome::Unsupported(reason),
@@ -61,10 +61,10 @@ pub(super) fn measure_in_sweep(
             })
         }
     };
-    line(planned, settings.round, &settings.host_id, started_ms, outcome)
+    line(planned, options.round, &options.host_id, started_ms, outcome)
 }
 
-fn attempt(benchmark: &Benchmark, scale: &SweepSampling, settings: &MeasureOptions) -> Result<Outcome, Failure> {
+fn attempt(benchmark: &Benchmark, sampling: &SweepSampling, options: &MeasureOptions) -> Result<Outcome, Failure> {
     let noise_probe = NoiseProbe::begin();
     let tasks =
         count_of(benchmark.descriptor()).map_or(1, |parameter| benchmark.setting.parameters.number(parameter.name));
@@ -73,11 +73,11 @@ fn attempt(benchmark: &Benchmark, scale: &SweepSampling, settings: &MeasureOptio
     // Opening runs a lap: every task has run, and has touched what it touches.
     let mut session = Session::open(benchmark, None)?;
     let mut held = memory.map_or_else(Vec::new, |memory| memory.metrics(&session, tasks));
-    let taken = samples(&mut session, scale)?;
+    let taken = samples(&mut session, sampling)?;
     let (counted, metrics) = session.close()?;
     held.extend(metrics);
     let noise = noise_probe.end();
-    let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, tasks, scale)).unwrap_or_default();
+    let audit = options.auditor.as_ref().map(|auditor| audit(auditor, benchmark, tasks, sampling)).unwrap_or_default();
     Ok(Outcome::Measured(Box::new(measured(&taken, counted, held, audit, noise))))
 }
 
@@ -94,27 +94,27 @@ fn warm_up(benchmark: &Benchmark) -> Result<(), Failure> {
 }
 
 /// As many samples of whole laps as the budget holds, after one that tells how long a lap takes.
-fn samples(session: &mut Session, scale: &SweepSampling) -> Result<Vec<BareSample>, Failure> {
+fn samples(session: &mut Session, sampling: &SweepSampling) -> Result<Vec<BareSample>, Failure> {
     let first = session.sample(1)?;
-    let each = scale.measure / scale.samples.max(1);
+    let each = sampling.measure / sampling.samples.max(1);
     let laps = each.as_nanos() / u128::from(first.sample.amount.0.max(1));
     let ops = first.sample.ops.0.saturating_mul(u64::try_from(laps).unwrap_or(u64::MAX).max(1));
-    session.forget()?;
+    session.discard_warm_up()?;
     let began = Instant::now();
     let mut taken = Vec::new();
-    while taken.len() < FEWEST || (taken.len() < scale.samples as usize && began.elapsed() < scale.measure) {
+    while taken.len() < FEWEST || (taken.len() < sampling.samples as usize && began.elapsed() < sampling.measure) {
         taken.push(session.sample(ops)?);
     }
     Ok(taken)
 }
 
-fn audit(auditor: &Auditor, benchmark: &Benchmark, tasks: u64, scale: &SweepSampling) -> AuditRecord {
-    if tasks <= scale.audited {
+fn audit(auditor: &Auditor, benchmark: &Benchmark, tasks: u64, sampling: &SweepSampling) -> AuditRecord {
+    if tasks <= sampling.audited {
         return auditor.audit(benchmark);
     }
     let unchecked = Shortfall {
         what: "system calls, switches and wakeups".into(),
-        why: format!("a sweep audits up to {} tasks, and these are {tasks}", scale.audited),
+        why: format!("a sweep audits up to {} tasks, and these are {tasks}", sampling.audited),
         remedy: format!("switchcost audit {} --set tasks={tasks}", benchmark.descriptor().id),
     };
     AuditRecord { unchecked: vec![unchecked], ..AuditRecord::default() }

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_generator_with_a_cpu_of_its_own_has_no_load_there() {
         let cpus = [CpuId(0), CpuId(1), CpuId(2)];
-        let apart = CpuAssignment::in_turn(Placement::OnePerCpu, &cpus);
+        let apart = CpuAssignment::round_robin(Placement::OnePerCpu, &cpus);
         let masks = |at: LoadedCpus| -> Vec<CpuId> {
             let numbers = at.numbers(&apart, 2);
             assert!(numbers.iter().all(|number| *number >= 2), "{numbers:?}");

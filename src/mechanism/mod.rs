@@ -71,7 +71,7 @@ pub trait Mechanism: Sync {
 
     /// Whether a task of it goes on running between batches, as the kernel's thread for a submission queue does for a
     /// while.
-    fn runs_on(&self, _parameters: &Parameters) -> bool {
+    fn is_busy_between_batches(&self, _parameters: &Parameters) -> bool {
         false
     }
 

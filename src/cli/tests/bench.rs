@@ -76,8 +76,8 @@ fn criterions() -> Vec<Row> {
         Row::added("bench", "exact", "--bench handoff/pipe/same-cpu", "--exact").changes("/refused*"),
         row("quick", "--quick").gives("/timing/samples", json!(20)).changes("/timing*"),
         mode("test", "--test", Mode::Test),
-        mode("list", "--list", Mode::Look),
-        mode("load-baseline", "--load-baseline a", Mode::Look),
+        mode("list", "--list", Mode::DryRun),
+        mode("load-baseline", "--load-baseline a", Mode::DryRun),
         mode("profile-time", "--profile-time 5", Mode::Profile),
     ]
 }

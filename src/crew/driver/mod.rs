@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::forked_tasks::ChildPids;
-use super::{CpuAssignment, Crew, Failure, adopt, lock, panic_text};
+use super::{CpuAssignment, Crew, Failure, lock, panic_text, set_policy};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::mark;
@@ -136,7 +136,7 @@ enum DriverState {
     Answered(Result<Batch, Failure>),
     Reported(Result<Vec<Metric>, Failure>),
     Probed(SpeedProbe),
-    /// The driver is to end: it was told to, or the main thread gave up waiting for it.
+    /// The driver is to end: it was asked to, or the main thread gave up waiting for it.
     Stopping,
     Ended(Result<(), Failure>),
 }
@@ -153,12 +153,12 @@ enum DriverRequest {
 impl Driver {
     /// Starts a driver in CPU mask 0 and waits until `set_up` has made the mechanism ready.
     ///
-    /// `prelude` runs first, on the driver's thread, before any other task exists: counters opened there with
+    /// `before_set_up` runs first, on the driver's thread, before any other task exists: counters opened there with
     /// `inherit` see the driver and all its descendants and nothing else.
     ///
     /// # Errors
-    /// Those of `prelude` and `set_up`, and the configuration's timeout.
-    pub fn start<P, S>(config: InstanceConfig, prelude: P, set_up: S) -> Result<Self, Failure>
+    /// Those of `before_set_up` and `set_up`, and the configuration's timeout.
+    pub fn start<P, S>(config: InstanceConfig, before_set_up: P, set_up: S) -> Result<Self, Failure>
     where
         P: FnOnce() -> Result<(), Failure> + Send + 'static,
         S: FnOnce(&mut Crew) -> Result<Box<dyn Operation>, Failure> + Send + 'static,
@@ -173,8 +173,8 @@ impl Driver {
             name_current_thread(&crew.name(0));
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 confine_current_thread(&assignment.cpu_mask(0).cpus)?;
-                adopt(policy)?;
-                prelude()?;
+                set_policy(policy)?;
+                before_set_up()?;
                 serve(&shared, crew, marked, set_up)
             }));
             let outcome = outcome
@@ -313,7 +313,7 @@ impl Driver {
         self.join();
         outcome.err().unwrap_or_else(|| Failure::Ended {
             task: "driver".into(),
-            reason: "it stopped without being told to".into(),
+            reason: "it stopped without being asked to".into(),
         })
     }
 
@@ -361,10 +361,10 @@ impl DriverLink {
     }
 
     /// Puts the driver's answer, unless the main thread has stopped waiting for it.
-    fn tell(&self, news: DriverState) {
+    fn reply(&self, answer: DriverState) {
         let mut state = lock(&self.state);
         if !matches!(*state, DriverState::Stopping) {
-            *state = news;
+            *state = answer;
             self.changed.notify_all();
         }
     }
@@ -396,11 +396,11 @@ fn serve(
             return Err(failure);
         }
     };
-    link.tell(DriverState::Idle);
+    link.reply(DriverState::Idle);
     while let Some(request) = link.next() {
         // The failure of a task explains more than the broken channel that the driver saw.
         let explained = |failure| crew.failure().unwrap_or(failure);
-        link.tell(match request {
+        link.reply(match request {
             DriverRequest::Batch(ops) if marked => {
                 DriverState::Answered(run_marked(&mut *operation, ops).map_err(explained))
             }

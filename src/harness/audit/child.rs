@@ -1,4 +1,4 @@
-//! The audited process: sets the mechanism up, runs two batches, and tells what it saw or lets itself be watched.
+//! The audited process: sets the mechanism up, runs two batches, and reports what it saw or lets itself be watched.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ fn answer(request: &AuditRequest) -> AuditAnswer {
 }
 
 fn benchmark(request: &AuditRequest) -> Result<Benchmark, AuditFailure> {
-    request.chosen.benchmark().ok_or_else(|| AuditFailure::unwatched("this program has no such mechanism"))
+    request.spec.benchmark().ok_or_else(|| AuditFailure::unwatched("this program has no such mechanism"))
 }
 
 /// Runs the batches between marks, for a tracer to count what lies between.
@@ -61,7 +61,7 @@ fn make_calls(request: &AuditRequest) -> Result<(), AuditFailure> {
 }
 
 fn count_switches(request: &AuditRequest) -> Result<SwitchCounts, AuditFailure> {
-    let _idle = IdleGuard::hold(request.chosen.setting.idle, &request.chosen.setting.cpus).map_err(Failure::from)?;
+    let _idle = IdleGuard::hold(request.spec.setting.idle, &request.spec.setting.cpus).map_err(Failure::from)?;
     let mut driver = benchmark(request)?.start_within(request.timeout)?;
     let mut wakeups = Wakeups::open(&format!("{}*", driver.prefix())).map_err(unchecked);
     if let Ok(wakeups) = &mut wakeups {

@@ -41,7 +41,7 @@ const REQUEST: &str = "SWITCHCOST_AUDIT_REQUEST";
 /// What an audit's process is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct AuditRequest {
-    chosen: BenchmarkSpec,
+    spec: BenchmarkSpec,
     watch: AuditPass,
     /// Operations of the first batch and of the second.
     batches: [u64; 2],
@@ -58,7 +58,7 @@ enum AuditPass {
     Calls,
 }
 
-/// Why an audited process has nothing to tell.
+/// Why an audited process has no answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum AuditFailure {
@@ -73,7 +73,7 @@ enum AuditFailure {
 impl AuditFailure {
     /// What the record says of `what`, which could not be audited for this reason; `remedy` helps against being
     /// unwatched.
-    fn told(self, what: &str, remedy: &str, record: &mut AuditRecord) {
+    fn report(self, what: &str, remedy: &str, record: &mut AuditRecord) {
         let (why, remedy) = match self {
             Self::Failed(reason) => return record.checks.push(failed(&reason)),
             Self::Unwatched(why) => (why, remedy.into()),
@@ -185,7 +185,7 @@ impl Auditor {
                 judge_calls(&expected, &calls, edges(benchmark, ops), &mut record);
                 judge_totals(&expected, &calls, benchmark.descriptor().tasks, &mut record);
             }
-            Err(trouble) => trouble.told("system calls", PTRACE, &mut record),
+            Err(trouble) => trouble.report("system calls", PTRACE, &mut record),
         }
         // What failed once would only fail again, and a hang takes its time.
         if !record.ran_to_its_end() {
@@ -193,7 +193,7 @@ impl Auditor {
         }
         match self.watch_switches(benchmark) {
             Ok((switches, ops)) => judge_switches(&expected, switches, ops, &mut record),
-            Err(trouble) => trouble.told("voluntary switches and wakeups", "run it again", &mut record),
+            Err(trouble) => trouble.report("voluntary switches and wakeups", "run it again", &mut record),
         }
         record
     }
@@ -221,7 +221,7 @@ impl Auditor {
     }
 
     fn request(&self, benchmark: &Benchmark, watch: AuditPass, batches: [u64; 2]) -> AuditRequest {
-        AuditRequest { chosen: benchmark.spec(), watch, batches, timeout: self.timeout, parent: std::process::id() }
+        AuditRequest { spec: benchmark.spec(), watch, batches, timeout: self.timeout, parent: std::process::id() }
     }
 
     fn command(&self, request: &AuditRequest) -> Command {

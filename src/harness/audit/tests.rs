@@ -1,4 +1,4 @@
-//! What is judged, and how it is told.
+//! What is judged, and how it is reported.
 
 use super::*;
 
@@ -64,8 +64,8 @@ fn a_batch_without_its_last_round_trip_differs_though_the_rate_is_right() {
     assert_eq!(total(&expected, &[("read", 192), ("write", 192)], Tasks::OneThread), "");
     assert_eq!(total(&expected, &[("read", 193), ("write", 192)], several), "", "a reader that was late before");
     for [reads, writes] in [[190, 190], [194, 194]] {
-        let told = total(&expected, &[("read", reads), ("write", writes)], several);
-        assert_eq!(told, "a batch's read, a batch's write");
+        let failed = total(&expected, &[("read", reads), ("write", writes)], several);
+        assert_eq!(failed, "a batch's read, a batch's write");
     }
     let half = Expectation::nothing().call("futex:wait", Bound::Exactly(0.5));
     assert_eq!(total(&half, &[("futex:wait", 96)], several), "");

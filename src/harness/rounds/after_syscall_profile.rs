@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use super::profile::{Pick, Profile};
+use super::profile::{BenchmarkSelection, Profile};
 use crate::harness::{Choice, PlanError, Timing, usable_cpus};
 use crate::host::Root;
 use crate::terms::{
@@ -38,15 +38,15 @@ impl Profile {
         let filter = Regex::new("^after_syscall/").expect("the expression is a constant");
         let streams = [("data", sets.len()), ("code", 4), ("branches", 3)];
         let chosen = streams.iter().flat_map(|&(stream, few)| sets.iter().take(few).map(move |set| (stream, *set)));
-        let picks = chosen.map(|(stream, set)| {
+        let selections = chosen.map(|(stream, set)| {
             let parameters = vec![("stream".into(), stream.into()), ("working_set".into(), set.to_string())];
             let choice = Choice { parameters, placements: placements.clone(), ..Choice::default() };
-            let mut pick = Pick::of(choice);
-            pick.filter = Some(filter.clone());
-            pick
+            let mut selection = BenchmarkSelection::of(choice);
+            selection.filter = Some(filter.clone());
+            selection
         });
         let timing = Timing { warm_up: Duration::from_millis(200), measure: Duration::from_millis(1500), samples: 20 };
-        Ok(Self { rounds: 3, timing, picks: picks.collect() })
+        Ok(Self { rounds: 3, timing, selections: selections.collect() })
     }
 }
 

@@ -4,12 +4,12 @@
 //! each round gets a process of its own, all benchmarks take part in a round before the next one begins, and the order
 //! within a round is random: a drift then affects all of them alike (T. Mytkowicz et al., "Producing wrong data without
 //! doing anything obviously wrong!", ASPLOS 2009). A benchmark that crashes or hangs does not affect the others. The
-//! two sides of a comparison take turns within a round, sample by sample, where that is possible.
+//! two sides of a comparison are interleaved within a round, sample by sample, where that is possible.
 //!
 //! Each file answers one question:
 //!
-//! - `run_plan.rs`: what was asked for, in which order, and which sides take turns? A [`RunPlan`] lies in the run's
-//!   folder, so that a run can go on after a kill.
+//! - `run_plan.rs`: what was asked for, in which order, and which sides are interleaved? A [`RunPlan`] lies in the
+//!   run's folder, so that a run can go on after a kill.
 //! - `run_state.rs`: what is known so far? A [`RunState`] learns it from the lines of the record.
 //! - `run_loop.rs`: what is measured next, within the budget? [`run_rounds`] decides it from those two alone, and sees
 //!   processes only through a [`Runner`].
@@ -29,10 +29,10 @@ mod run_state;
 mod tests;
 
 pub use process_runner::{ProcessRunner, Programs, Signals, identify, supports_interleaving};
-pub use profile::{Pick, Profile, ProfileError, duration};
+pub use profile::{BenchmarkSelection, Profile, ProfileError, duration};
 pub use round_process::answer_round_request;
 pub use run_loop::{
-    Conclusion, Job, JobOutcome, RunObserver, RunProgress, Runner, UnmeasuredBenchmark, WideInterval, run_rounds,
+    Job, JobOutcome, RunObserver, RunOutcome, RunProgress, Runner, UnmeasuredBenchmark, WideInterval, run_rounds,
 };
 pub use run_plan::{PLAN_FILE, PlanEntry, PlanLock, RunPlan, RunPlanError, lock_run};
 pub use run_state::RunState;

@@ -12,9 +12,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde::{Deserialize, Serialize};
 
-use super::round_process::{MeasureRequest, RoundProcess, RoundTask, TurnOrder};
+use super::round_process::{InterleaveOrder, MeasureRequest, RoundProcess, RoundTask};
 use super::{Job, JobOutcome, RunPlan, Runner};
-use crate::harness::adapter::{line, now_ms};
+use crate::harness::criterion_adapter::{line, now_ms};
 use crate::harness::{PlannedBenchmark, Timing};
 use crate::record::{BenchmarkLine, Build, Outcome, RunConditions};
 use crate::sys::SysError;
@@ -43,7 +43,7 @@ pub struct ProcessRunner<'a> {
     tick: Box<dyn FnMut() + 'a>,
     /// Called once, when a signal has asked to stop.
     stopping: Box<dyn FnMut() + 'a>,
-    told: bool,
+    stop_announced: bool,
 }
 
 impl<'a> ProcessRunner<'a> {
@@ -63,15 +63,15 @@ impl<'a> ProcessRunner<'a> {
             signals,
             tick: Box::new(tick),
             stopping: Box::new(stopping),
-            told: false,
+            stop_announced: false,
         }
     }
 
-    fn measure(&self, job: &Job<'_>, turn: Option<TurnOrder>) -> RoundTask {
-        RoundTask::Measure(Box::new(request(self.plan, &self.folder, &self.host_id, job, turn)))
+    fn measure(&self, job: &Job<'_>, order: Option<InterleaveOrder>) -> RoundTask {
+        RoundTask::Measure(Box::new(request(self.plan, &self.folder, &self.host_id, job, order)))
     }
 
-    /// Starts a process for each job; two take turns.
+    /// Starts a process for each job; the samples of two are interleaved.
     fn start(&self, jobs: &[Job<'_>]) -> Result<Vec<RoundProcess>, String> {
         let program = |job: &Job<'_>| self.plan.programs.0[job.entry.side % 2].as_path();
         let [first, second] = jobs else {
@@ -80,12 +80,12 @@ impl<'a> ProcessRunner<'a> {
         };
         // No end stays here: when one process is gone, the other must see the end of the file.
         let ends = UnixStream::pair().map_err(|error| format!("socketpair: {error}"))?;
-        let beside = |job: &Job<'_>, turn: TurnOrder, slot: usize, end: UnixStream| {
-            let what = self.measure(job, Some(turn));
-            RoundProcess::new(program(job), what, &self.folder, slot, Some(OwnedFd::from(end)))
+        let beside = |job: &Job<'_>, order: InterleaveOrder, index: usize, end: UnixStream| {
+            let task = self.measure(job, Some(order));
+            RoundProcess::new(program(job), task, &self.folder, index, Some(OwnedFd::from(end)))
         };
-        let first = beside(first, TurnOrder::First, 0, ends.0)?;
-        Ok(vec![first, beside(second, TurnOrder::Second, 1, ends.1)?])
+        let first = beside(first, InterleaveOrder::First, 0, ends.0)?;
+        Ok(vec![first, beside(second, InterleaveOrder::Second, 1, ends.1)?])
     }
 
     /// Waits for the answers; nothing when a second Ctrl-C came. When one of two says that there is nothing measured,
@@ -114,7 +114,7 @@ impl<'a> ProcessRunner<'a> {
             if let Err(error) = self.signals.wait(left.min(TICK)) {
                 return Some(answers.into_iter().map(|answer| answer.unwrap_or(Err(error.to_string()))).collect());
             }
-            if self.signals.count() > 0 && !std::mem::replace(&mut self.told, true) {
+            if self.signals.count() > 0 && !std::mem::replace(&mut self.stop_announced, true) {
                 (self.stopping)();
             }
             (self.tick)();
@@ -123,18 +123,24 @@ impl<'a> ProcessRunner<'a> {
 }
 
 /// What a process is asked for: `job` of the plan.
-fn request(plan: &RunPlan, folder: &Path, host_id: &str, job: &Job<'_>, turn: Option<TurnOrder>) -> MeasureRequest {
+fn request(
+    plan: &RunPlan,
+    folder: &Path,
+    host_id: &str,
+    job: &Job<'_>,
+    order: Option<InterleaveOrder>,
+) -> MeasureRequest {
     MeasureRequest {
-        chosen: job.entry.spec.clone(),
+        spec: job.entry.spec.clone(),
         timing: plan.timing,
-        scale: plan.sweep,
+        sweep: plan.sweep,
         round: job.round,
         host_id: host_id.into(),
         events: plan.events.clone(),
         counters: plan.counters,
         audit: job.audit,
         criterion: folder.join(["criterion", "criterion-b"][job.entry.side % 2]),
-        turn,
+        order,
     }
 }
 
@@ -154,7 +160,7 @@ impl Runner for ProcessRunner<'_> {
             Err(reason) => Some(jobs.iter().map(|_| Err(reason.clone())).collect()),
         };
         let Some(answers) = answers else { return JobOutcome::Stopped };
-        // Two that take turns take their time together.
+        // Two that are interleaved take their time together.
         let each = began.elapsed() / u32::try_from(jobs.len()).unwrap_or(1).max(1);
         let took_ms = u64::try_from(each.as_millis()).unwrap_or(u64::MAX);
         let mut lines = Vec::new();
@@ -182,13 +188,14 @@ impl Runner for ProcessRunner<'_> {
 /// # Errors
 /// Why it did not answer: it is no switchcost, or one of before rounds.
 pub fn identify(program: &Path, folder: &Path) -> Result<Build, String> {
-    let build = RoundProcess::new(program, RoundTask::Introduce, folder, 0, None).and_then(RoundProcess::wait);
+    let build = RoundProcess::new(program, RoundTask::Identify, folder, 0, None).and_then(RoundProcess::wait);
     build.map_err(|reason| format!("{} does not answer like a switchcost program: {reason}", program.display()))
 }
 
-/// Whether `program` can take turns with another process. Its answer passes through `folder`.
+/// Whether `program` can be interleaved with another process, sample by sample. Its answer passes through `folder`.
 pub fn supports_interleaving(program: &Path, folder: &Path) -> bool {
-    RoundProcess::new(program, RoundTask::Turns, folder, 0, None).and_then(RoundProcess::wait) == Ok(true)
+    RoundProcess::new(program, RoundTask::SupportsInterleaving, folder, 0, None).and_then(RoundProcess::wait)
+        == Ok(true)
 }
 
 /// How long a benchmark that was never measured may take in a round.
@@ -197,7 +204,7 @@ pub(super) fn predicted(timing: &Timing) -> Duration {
     timing.warm_up + timing.measure * 4 / 3 + Duration::from_secs(1)
 }
 
-/// Whatever asks a run to stop: Ctrl-C, a terminal that closes, `kill`.
+/// The signals that ask a run to stop: Ctrl-C, a terminal that closes, `kill`.
 const STOPS: [Signal; 3] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM];
 
 /// Receives signals instead of being ended by them.
@@ -250,7 +257,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harness::rounds::round_process::settings;
+    use crate::harness::rounds::round_process::measure_options;
     use crate::harness::{Mode, SweepSampling};
     use crate::pmu::{Event, EventSet};
 
@@ -267,21 +274,22 @@ mod tests {
     #[test]
     fn the_request_holds_what_the_plan_asks_for() {
         let mut plan: RunPlan = serde_json::from_str(PLAN).unwrap();
-        let scale = SweepSampling { samples: 9, ..SweepSampling::default() };
-        plan.sweep = Some(scale);
+        let sampling = SweepSampling { samples: 9, ..SweepSampling::default() };
+        plan.sweep = Some(sampling);
         let entry = plan.entries[0].clone();
         let job = Job { entry: &entry, round: 4, audit: true };
-        let asks = |plan: &RunPlan, job: &Job<'_>| request(plan, Path::new("run"), "id", job, Some(TurnOrder::Second));
+        let asks =
+            |plan: &RunPlan, job: &Job<'_>| request(plan, Path::new("run"), "id", job, Some(InterleaveOrder::Second));
         let full = asks(&plan, &job);
-        assert_eq!((&full.chosen, full.timing, full.scale), (&entry.spec, plan.timing, Some(scale)));
-        assert_eq!((full.round, full.host_id.as_str(), full.turn), (4, "id", Some(TurnOrder::Second)));
-        assert_eq!(full.criterion, Path::new("run/criterion-b"), "the sides' files lie apart");
-        let told = settings(&full).unwrap();
+        assert_eq!((&full.spec, full.timing, full.sweep), (&entry.spec, plan.timing, Some(sampling)));
+        assert_eq!((full.round, full.host_id.as_str(), full.order), (4, "id", Some(InterleaveOrder::Second)));
+        assert_eq!(full.criterion, Path::new("run/criterion-b"), "the sides' files are in different folders");
+        let options = measure_options(&full).unwrap();
         let events = EventSet::default().with_events(&Event::parse_list("ref-cycles").unwrap());
-        assert_eq!((told.counters, told.mode, told.round), (Some(events), Mode::Measure, 4));
-        assert!(told.auditor.is_some() && told.host_id == "id");
+        assert_eq!((options.counters, options.mode, options.round), (Some(events), Mode::Measure, 4));
+        assert!(options.auditor.is_some() && options.host_id == "id");
         plan.counters = false;
-        let bare = settings(&asks(&plan, &Job { audit: false, ..job })).unwrap();
+        let bare = measure_options(&asks(&plan, &Job { audit: false, ..job })).unwrap();
         assert!(bare.counters.is_none() && bare.auditor.is_none());
     }
 }

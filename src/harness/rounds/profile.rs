@@ -40,7 +40,7 @@ const MOST_COMBINATIONS: usize = 10_000;
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// Profiles that are files of this program, by name.
-pub(super) const SHIPPED: [(&str, &str); 7] = [
+pub(super) const EMBEDDED_PROFILES: [(&str, &str); 7] = [
     ("one-thread", include_str!("profiles/one-thread.toml")),
     ("parts", include_str!("profiles/parts.toml")),
     ("working-set", include_str!("profiles/working-set.toml")),
@@ -54,24 +54,24 @@ pub(super) const SHIPPED: [(&str, &str); 7] = [
 type ProfileMaker = fn(cpus: &[CpuId]) -> Result<Profile, PlanError>;
 
 /// Profiles that this program makes for the machine, by name.
-const MADE: [(&str, ProfileMaker); 4] = [
+const GENERATED_PROFILES: [(&str, ProfileMaker); 4] = [
     ("quick", |_| Ok(Profile::quick())),
     ("default", |_| Ok(Profile::standard())),
     ("full", |_| Ok(Profile::full())),
     ("after-syscall", Profile::after_syscall),
 ];
 
-/// What a profile names of all benchmarks.
+/// Some of all benchmarks, as a profile selects them.
 #[derive(Debug, Clone)]
-pub struct Pick {
+pub struct BenchmarkSelection {
     /// Ids that match; `None` is all.
     pub filter: Option<Regex>,
     /// Placements and parameters.
     pub choice: Choice,
     /// Only the first of these placements that a mechanism runs in.
     pub first_placement_only: bool,
-    /// Where it stands: the file and the line.
-    place: Option<(PathBuf, usize)>,
+    /// The file and the line that it comes from; `None` where it is made by this program.
+    source: Option<(PathBuf, usize)>,
 }
 
 /// What is measured and how long.
@@ -81,8 +81,8 @@ pub struct Profile {
     pub rounds: u32,
     /// How long in a round.
     pub timing: Timing,
-    /// What.
-    pub picks: Vec<Pick>,
+    /// Which benchmarks; those that several select are measured once.
+    pub selections: Vec<BenchmarkSelection>,
 }
 
 /// A profile that cannot be used.
@@ -118,12 +118,12 @@ struct ProfileFile {
     samples: Option<Spanned<usize>>,
     measure: Option<Spanned<String>>,
     warm_up: Option<Spanned<String>>,
-    benchmarks: Vec<Spanned<ProfileFilePick>>,
+    benchmarks: Vec<Spanned<ProfileFileSelection>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ProfileFilePick {
+struct ProfileFileSelection {
     filter: Option<Spanned<String>>,
     #[serde(default)]
     placement: Vec<Placement>,
@@ -134,7 +134,7 @@ struct ProfileFilePick {
     set: BTreeMap<String, ParameterValues>,
 }
 
-/// The value of a parameter, or several that are measured in turn.
+/// The value of a parameter, or several that are measured one after the other.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a whole number, a word in quotes, or a list of either")]
 enum ParameterValues {
@@ -167,20 +167,24 @@ impl Profile {
         let timing = Timing { warm_up: Duration::from_millis(100), measure: Duration::from_millis(400), samples: 20 };
         let placements = vec![Placement::SameCpu, Placement::Unpinned];
         let choice = Choice { placements, ..Choice::default() };
-        let pick = Pick { filter: None, choice, first_placement_only: true, place: None };
-        Self { rounds: 3, timing, picks: vec![pick] }
+        let selection = BenchmarkSelection { filter: None, choice, first_placement_only: true, source: None };
+        Self { rounds: 3, timing, selections: vec![selection] }
     }
 
     /// What `cargo bench` measures.
     pub fn standard() -> Self {
-        Self { rounds: 5, timing: Timing::default(), picks: vec![Pick::of(Choice::default())] }
+        Self { rounds: 5, timing: Timing::default(), selections: vec![BenchmarkSelection::of(Choice::default())] }
     }
 
     /// Every placement that the machine has, for longer.
     pub fn full() -> Self {
         let timing = Timing { warm_up: Duration::from_secs(1), measure: Duration::from_secs(5), samples: 100 };
         let one_per_cpu = Choice { placements: vec![Placement::OnePerCpu], ..Choice::default() };
-        Self { rounds: 5, timing, picks: vec![Pick::of(Choice::default()), Pick::of(one_per_cpu)] }
+        Self {
+            rounds: 5,
+            timing,
+            selections: vec![BenchmarkSelection::of(Choice::default()), BenchmarkSelection::of(one_per_cpu)],
+        }
     }
 
     /// The same in so many rounds.
@@ -191,8 +195,8 @@ impl Profile {
 
     /// The names of the profiles, for help and for messages about an unknown name.
     pub fn names() -> String {
-        let made = MADE.iter().map(|(name, _)| *name);
-        made.chain(SHIPPED.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")
+        let made = GENERATED_PROFILES.iter().map(|(name, _)| *name);
+        made.chain(EMBEDDED_PROFILES.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")
     }
 
     /// By its name, or from a file. One that is made for the machine is made for `cpus`, those that were chosen; none
@@ -201,11 +205,11 @@ impl Profile {
     /// # Errors
     /// A file that is not there, a line of it that is wrong, or CPUs that cannot be used.
     pub fn named(name: &str, cpus: &[CpuId]) -> Result<Self, ProfileError> {
-        if let Some((_, make)) = MADE.iter().find(|(made, _)| *made == name) {
+        if let Some((_, make)) = GENERATED_PROFILES.iter().find(|(made, _)| *made == name) {
             return Ok(make(cpus)?);
         }
         let path = Path::new(name);
-        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+        if let Some((_, text)) = EMBEDDED_PROFILES.iter().find(|(shipped, _)| *shipped == name) {
             return Self::parse(text, path);
         }
         let text = read(path).map_err(|source| ProfileError::Io { path: path.into(), source })?;
@@ -221,7 +225,7 @@ impl Profile {
         let file: ProfileFile = toml::from_str(text).map_err(|error| {
             wrong(error.span().map_or(0, |span| span.start), error.message().lines().collect::<Vec<_>>().join("; "))
         })?;
-        let mut profile = Self { picks: Vec::new(), ..Self::standard() };
+        let mut profile = Self { selections: Vec::new(), ..Self::standard() };
         if let Some(rounds) = file.rounds {
             within(ROUNDS, *rounds.as_ref() as usize).map_err(|reason| wrong(rounds.span().start, reason))?;
             profile.rounds = rounds.into_inner();
@@ -239,41 +243,46 @@ impl Profile {
         if file.benchmarks.is_empty() {
             return Err(wrong(0, "it names no [[benchmarks]]".into()));
         }
-        for pick in file.benchmarks {
-            let begins = pick.span().start;
-            let pick = pick.into_inner();
-            let filter = pick.filter.map(|filter| {
+        for selection in file.benchmarks {
+            let begins = selection.span().start;
+            let selection = selection.into_inner();
+            let filter = selection.filter.map(|filter| {
                 let bad = |_| wrong(filter.span().start, format!("`{}` is no regular expression", filter.as_ref()));
                 Regex::new(filter.as_ref()).map_err(bad)
             });
             let filter = filter.transpose()?;
-            if let Some((name, _)) = pick.set.iter().find(|(_, values)| values.all().is_empty()) {
+            if let Some((name, _)) = selection.set.iter().find(|(_, values)| values.all().is_empty()) {
                 return Err(wrong(begins, format!("{name} has no value")));
             }
-            let many = pick.set.values().map(|values| values.all().len()).fold(1, usize::saturating_mul);
+            let many = selection.set.values().map(|values| values.all().len()).fold(1, usize::saturating_mul);
             if many > MOST_COMBINATIONS {
                 return Err(wrong(
                     begins,
                     format!("{many} combinations of values, and {MOST_COMBINATIONS} are the most"),
                 ));
             }
-            let policy = match (pick.policy, pick.slice_us) {
+            let policy = match (selection.policy, selection.slice_us) {
                 (None, None) => None,
                 (class, slice) => {
                     let policy = Policy::new(class.unwrap_or_default(), slice);
                     Some(policy.map_err(|error| wrong(begins, error.to_string()))?)
                 }
             };
-            let place = Some((path.to_path_buf(), line(text, begins)));
-            profile.picks.extend(combinations(&pick.set).into_iter().map(|parameters| {
+            let source = Some((path.to_path_buf(), line(text, begins)));
+            profile.selections.extend(combinations(&selection.set).into_iter().map(|parameters| {
                 let choice = Choice {
                     parameters,
-                    placements: pick.placement.clone(),
-                    idle: pick.idle,
+                    placements: selection.placement.clone(),
+                    idle: selection.idle,
                     policy,
                     ..Choice::default()
                 };
-                Pick { filter: filter.clone(), choice, first_placement_only: false, place: place.clone() }
+                BenchmarkSelection {
+                    filter: filter.clone(),
+                    choice,
+                    first_placement_only: false,
+                    source: source.clone(),
+                }
             }));
         }
         Ok(profile)
@@ -287,14 +296,14 @@ impl Profile {
     pub fn plan(&self, over: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<PlannedBenchmark>, ProfileError> {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
-        for pick in &self.picks {
-            let named = |id: &str| pick.filter.as_ref().is_none_or(|filter| filter.is_match(id));
-            let planned = plan(&pick.choice.overruled_by(over), |id| named(id) && wanted(id));
-            let planned = planned.map_err(|error| pick.blame(error))?;
+        for selection in &self.selections {
+            let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.is_match(id));
+            let planned = plan(&selection.choice.overruled_by(over), |id| named(id) && wanted(id));
+            let planned = planned.map_err(|error| selection.with_source(error))?;
             let mut mechanisms = BTreeSet::new();
             for planned in planned {
                 let first = mechanisms.insert(planned.mechanism().descriptor().id);
-                let one_is_enough = pick.first_placement_only && over.placements.is_empty();
+                let one_is_enough = selection.first_placement_only && over.placements.is_empty();
                 if (first || !one_is_enough) && seen.insert(planned.id()) {
                     all.push(planned);
                 }
@@ -304,14 +313,14 @@ impl Profile {
     }
 }
 
-impl Pick {
+impl BenchmarkSelection {
     /// Everything that `choice` allows.
     pub fn of(choice: Choice) -> Self {
-        Self { filter: None, choice, first_placement_only: false, place: None }
+        Self { filter: None, choice, first_placement_only: false, source: None }
     }
 
-    fn blame(&self, error: PlanError) -> ProfileError {
-        match &self.place {
+    fn with_source(&self, error: PlanError) -> ProfileError {
+        match &self.source {
             Some((path, line)) => ProfileError::Line { path: path.clone(), line: *line, reason: error.to_string() },
             None => error.into(),
         }

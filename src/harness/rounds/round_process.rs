@@ -12,9 +12,9 @@ use nix::unistd::{Pid, dup2_stdin};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::harness::adapter::measure_one;
+use crate::harness::criterion_adapter::measure_one;
+use crate::harness::interleave_token::InterleaveToken;
 use crate::harness::sweep::measure_in_sweep;
-use crate::harness::turn_token::TurnToken;
 use crate::harness::{
     Auditor, BenchmarkObserver, BenchmarkSpec, MeasureOptions, Mode, PlannedBenchmark, SweepSampling, Timing,
 };
@@ -40,8 +40,8 @@ struct AnswerFiles {
 }
 
 impl AnswerFiles {
-    fn new(folder: &Path, slot: usize) -> Self {
-        let named = |names: [&str; MOST]| folder.join(names[slot % MOST]);
+    fn new(folder: &Path, index: usize) -> Self {
+        let named = |names: [&str; MOST]| folder.join(names[index % MOST]);
         Self { answer: named(["answer.json", "answer-2.json"]), stderr: named(["stderr.txt", "stderr-2.txt"]) }
     }
 }
@@ -54,21 +54,21 @@ impl Drop for AnswerFiles {
 }
 
 impl RoundProcess {
-    /// Asks `program` for `what`, with `stdin` as its standard input. Answers pass through `folder`; no two processes
-    /// that are alive at once share a `slot`.
+    /// Gives `task` to `program`, with `stdin` as its standard input. Answers pass through `folder`; processes that are
+    /// alive at once have different numbers `index`.
     pub(super) fn new(
         program: &Path,
-        what: RoundTask,
+        task: RoundTask,
         folder: &Path,
-        slot: usize,
+        index: usize,
         stdin: Option<OwnedFd>,
     ) -> Result<Self, String> {
-        let files = AnswerFiles::new(folder, slot);
+        let files = AnswerFiles::new(folder, index);
         // What a killed process left must not pass for this one's answer.
         let _ = std::fs::remove_file(&files.answer);
         // A file, because the child process would block on a pipe that is full.
         let stderr = File::create(&files.stderr).map_err(|error| error.to_string())?;
-        let request = RoundRequest { what, answer: files.answer.clone(), parent: Pid::this().as_raw() };
+        let request = RoundRequest { task, answer: files.answer.clone(), parent: Pid::this().as_raw() };
         let text = serde_json::to_string(&request).map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
         command.arg0("switchcost-round").env(REQUEST, text);
@@ -132,9 +132,13 @@ fn ended(status: ExitStatus, stderr: &Path) -> String {
 pub(super) const REQUEST: &str = "SWITCHCOST_ROUND_REQUEST";
 
 /// What the process is asked to do, and where its answer goes.
+///
+/// A paired comparison also sends requests to an earlier build. So names on the wire stay as that build reads them:
+/// `rename` gives them where the code has another name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RoundRequest {
-    pub(super) what: RoundTask,
+    #[serde(rename = "what")]
+    pub(super) task: RoundTask,
     pub(super) answer: PathBuf,
     /// The run that asks. When it is gone the answer has no reader, and measuring on would disturb the next process.
     pub(super) parent: i32,
@@ -143,20 +147,24 @@ pub(super) struct RoundRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RoundTask {
-    /// To tell which build it is.
-    Introduce,
-    /// To tell whether it knows [`TurnOrder`]s. A build that does not know them does not know the question either, and
-    /// ends.
-    Turns,
+    /// To answer which build it is.
+    #[serde(rename = "introduce")]
+    Identify,
+    /// To answer whether it can be interleaved with another process. A build that cannot does not know the question
+    /// either, and ends.
+    #[serde(rename = "turns")]
+    SupportsInterleaving,
     /// To measure. The answer is a line of a record, which says its version: the other side may be an earlier program.
     Measure(Box<MeasureRequest>),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct MeasureRequest {
-    pub(super) chosen: BenchmarkSpec,
+    #[serde(rename = "chosen")]
+    pub(super) spec: BenchmarkSpec,
     pub(super) timing: Timing,
-    pub(super) scale: Option<SweepSampling>,
+    #[serde(rename = "scale")]
+    pub(super) sweep: Option<SweepSampling>,
     pub(super) round: u32,
     pub(super) host_id: String,
     pub(super) events: Option<String>,
@@ -164,14 +172,16 @@ pub(super) struct MeasureRequest {
     pub(super) audit: bool,
     /// Where Criterion's files go.
     pub(super) criterion: PathBuf,
-    /// Its place in the turns that it takes with the process at the other end of its standard input; none: it is alone.
-    pub(super) turn: Option<TurnOrder>,
+    /// Whether it begins, where its samples are interleaved with those of the process at the other end of its standard
+    /// input; `None`: it measures alone.
+    #[serde(rename = "turn")]
+    pub(super) order: Option<InterleaveOrder>,
 }
 
-/// Who begins.
+/// Which of two interleaved processes takes the first sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum TurnOrder {
+pub(super) enum InterleaveOrder {
     First,
     Second,
 }
@@ -196,10 +206,12 @@ fn answer(request: &str) -> Result<(), String> {
     if !die_with_parent(Pid::from_raw(request.parent)) {
         return Err("the run has ended".into());
     }
-    let answer = match request.what {
-        RoundTask::Introduce => serde_json::to_vec(&Build::current()),
-        RoundTask::Turns => serde_json::to_vec(&true),
-        RoundTask::Measure(measure) => line_text(&Line::Benchmark(Box::new(take(*measure)?))).map(String::into_bytes),
+    let answer = match request.task {
+        RoundTask::Identify => serde_json::to_vec(&Build::current()),
+        RoundTask::SupportsInterleaving => serde_json::to_vec(&true),
+        RoundTask::Measure(request) => {
+            line_text(&Line::Benchmark(Box::new(measure(*request)?))).map(String::into_bytes)
+        }
     };
     let answer = answer.map_err(|error| error.to_string())?;
     std::fs::write(&request.answer, answer).map_err(|error| format!("{}: {error}", request.answer.display()))
@@ -215,21 +227,21 @@ impl BenchmarkObserver for SingleLine {
     }
 }
 
-fn take(request: MeasureRequest) -> Result<BenchmarkLine, String> {
-    let unknown = || format!("this program has no mechanism {}", request.chosen.mechanism);
-    let benchmark = request.chosen.benchmark().ok_or_else(unknown)?;
-    let settings = settings(&request)?;
-    if let Some(scale) = request.scale {
-        return Ok(measure_in_sweep(&PlannedBenchmark::Ready(benchmark), &scale, &settings));
+fn measure(request: MeasureRequest) -> Result<BenchmarkLine, String> {
+    let unknown = || format!("this program has no mechanism {}", request.spec.mechanism);
+    let benchmark = request.spec.benchmark().ok_or_else(unknown)?;
+    let options = measure_options(&request)?;
+    if let Some(sampling) = request.sweep {
+        return Ok(measure_in_sweep(&PlannedBenchmark::Ready(benchmark), &sampling, &options));
     }
     let mut kept = SingleLine::default();
-    let turns = turns(request.turn, request.timing.samples).map_err(|error| format!("its turns: {error}"))?;
-    measure_one(&PlannedBenchmark::Ready(benchmark), &request.timing, &request.criterion, &settings, turns, &mut kept);
+    let token = token(request.order, request.timing.samples).map_err(|error| format!("its token: {error}"))?;
+    measure_one(&PlannedBenchmark::Ready(benchmark), &request.timing, &request.criterion, &options, token, &mut kept);
     kept.0.ok_or_else(|| "it measured nothing".into())
 }
 
-/// With what the request is measured.
-pub(super) fn settings(request: &MeasureRequest) -> Result<MeasureOptions, String> {
+/// What the request is measured with.
+pub(super) fn measure_options(request: &MeasureRequest) -> Result<MeasureOptions, String> {
     let extra = request.events.as_deref().map_or(Ok(Vec::new()), Event::parse_list).map_err(|e| e.to_string())?;
     Ok(MeasureOptions {
         mode: Mode::Measure,
@@ -240,10 +252,46 @@ pub(super) fn settings(request: &MeasureRequest) -> Result<MeasureOptions, Strin
     })
 }
 
-fn turns(turn: Option<TurnOrder>, samples: usize) -> std::io::Result<TurnToken> {
-    let Some(turn) = turn else { return Ok(TurnToken::alone()) };
+fn token(order: Option<InterleaveOrder>, samples: usize) -> std::io::Result<InterleaveToken> {
+    let Some(order) = order else { return Ok(InterleaveToken::alone()) };
     // Not left on standard input, which every program that a mechanism or an audit starts would inherit.
     let partner = std::io::stdin().as_fd().try_clone_to_owned()?;
     dup2_stdin(File::open("/dev/null")?)?;
-    Ok(TurnToken::with(partner.into(), turn == TurnOrder::First, samples))
+    Ok(InterleaveToken::with(partner.into(), order == InterleaveOrder::First, samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mechanism::find;
+    use crate::terms::{Placement, Setting};
+    use crate::units::CpuId;
+
+    /// An earlier build, which may be the other side of a comparison, reads these names and no others.
+    #[test]
+    fn a_request_has_the_names_that_earlier_builds_read() {
+        let setting =
+            Setting::new(Placement::SameCpu, vec![CpuId(0)], find("handoff/pipe").unwrap().descriptor().defaults());
+        let measure = MeasureRequest {
+            spec: BenchmarkSpec { mechanism: "handoff/pipe".into(), setting },
+            timing: Timing::default(),
+            sweep: None,
+            round: 0,
+            host_id: "id".into(),
+            events: None,
+            counters: true,
+            audit: true,
+            criterion: "criterion".into(),
+            order: Some(InterleaveOrder::First),
+        };
+        let json = |task| serde_json::to_value(RoundRequest { task, answer: "answer".into(), parent: 1 }).unwrap();
+        assert_eq!(json(RoundTask::Identify)["what"], "introduce");
+        assert_eq!(json(RoundTask::SupportsInterleaving)["what"], "turns");
+        let request = json(RoundTask::Measure(Box::new(measure)));
+        let names: Vec<&String> = request["what"]["measure"].as_object().unwrap().keys().collect();
+        let known =
+            ["audit", "chosen", "counters", "criterion", "events", "host_id", "round", "scale", "timing", "turn"];
+        assert_eq!(names, known);
+        assert_eq!(request["what"]["measure"]["turn"], "first");
+    }
 }

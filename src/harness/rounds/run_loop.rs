@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::process_runner::predicted;
-use super::run_plan::{by_importance, can_interleave, groups, shuffled};
+use super::run_plan::{by_importance, by_pair, can_interleave, shuffled};
 use super::{PlanEntry, RunPlan, RunState};
 use crate::harness::interference::interference;
 use crate::record::{BenchmarkLine, Noise, Outcome, RecordError};
@@ -45,9 +45,9 @@ pub enum JobOutcome {
     Stopped,
 }
 
-/// Measures one benchmark at a time, or two of them in turns.
+/// Measures one benchmark at a time, or two of them interleaved.
 pub trait Runner {
-    /// Measures: one, or two in turns, of which the first begins.
+    /// Measures one job, or two with their samples interleaved, of which the first begins.
     fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome;
 
     /// Whether a signal has asked to stop.
@@ -67,7 +67,7 @@ pub struct RunProgress {
 
 /// Receives the events of a run, and keeps its record.
 pub trait RunObserver {
-    /// A job begins, or two that take turns.
+    /// A job begins, or two that are interleaved.
     fn begins(&mut self, jobs: &[Job<'_>], progress: &RunProgress);
 
     /// A job is done; its line belongs to the record of its side.
@@ -76,7 +76,7 @@ pub trait RunObserver {
     /// When the record cannot be written: nothing more is measured then.
     fn done(&mut self, job: &Job<'_>, line: &BenchmarkLine) -> Result<(), RecordError>;
 
-    /// A measurement was discarded, for interference or because it cannot take turns, and is made again.
+    /// A measurement was discarded, for interference or because it cannot be interleaved, and is made again.
     fn discarded(&mut self, job: &Job<'_>, why: &[String]);
 }
 
@@ -108,7 +108,7 @@ pub struct WideInterval {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Conclusion {
+pub struct RunOutcome {
     /// A signal stopped it.
     pub stopped: bool,
     /// What has fewer rounds than were asked for, for lack of time.
@@ -126,10 +126,10 @@ pub fn run_rounds(
     state: &mut RunState,
     runner: &mut dyn Runner,
     observer: &mut dyn RunObserver,
-) -> Result<Conclusion, RecordError> {
+) -> Result<RunOutcome, RecordError> {
     let kept = (0..plan.entries.len()).collect();
-    let (apart, lost) = (BTreeSet::new(), Duration::ZERO);
-    let mut run_loop = RunLoop { plan, state, done: 0, kept, apart, lost, stopped: false };
+    let (not_interleaved, lost) = (BTreeSet::new(), Duration::ZERO);
+    let mut run_loop = RunLoop { plan, state, done: 0, kept, not_interleaved, lost, stopped: false };
     for round in 0..plan.rounds {
         // Predictions decide before the first round, measured times before the second.
         if round < 2 {
@@ -146,7 +146,7 @@ pub fn run_rounds(
             }
         }
     }
-    Ok(run_loop.conclude())
+    Ok(run_loop.outcome())
 }
 
 struct RunLoop<'a> {
@@ -154,9 +154,9 @@ struct RunLoop<'a> {
     state: &'a mut RunState,
     done: u64,
     kept: BTreeSet<usize>,
-    /// Pairs that failed in turns.
-    apart: BTreeSet<usize>,
-    /// What they took. The next line has it.
+    /// Pairs that failed while they were interleaved, and are measured one side after the other since.
+    not_interleaved: BTreeSet<usize>,
+    /// How long the discarded measurements of the last such pair took. The next line of the record includes it.
     lost: Duration,
     stopped: bool,
 }
@@ -179,16 +179,16 @@ impl RunLoop<'_> {
         let Some(mut left) = self.left() else { return };
         let rounds = self.plan.rounds.min(FEWEST_ROUNDS).max(round + 1);
         let mut kept = BTreeSet::new();
-        for group in by_importance(self.entries()) {
+        for pair in by_importance(self.entries()) {
             let missing = |&index: &usize| {
                 let entry = &self.entries()[index];
                 let missing = (0..rounds).filter(|&round| !self.state.has(entry, round)).count();
-                if self.state.is_over(entry) { 0 } else { u32::try_from(missing).unwrap_or(u32::MAX) }
+                if self.state.is_given_up(entry) { 0 } else { u32::try_from(missing).unwrap_or(u32::MAX) }
             };
-            let takes: Duration = group.iter().map(|index| self.takes(&self.entries()[*index]) * missing(index)).sum();
+            let takes: Duration = pair.iter().map(|index| self.takes(&self.entries()[*index]) * missing(index)).sum();
             if takes <= left {
                 left -= takes;
-                kept.extend(group);
+                kept.extend(pair);
             }
         }
         self.kept = kept;
@@ -196,25 +196,27 @@ impl RunLoop<'_> {
 
     /// Those that are not known well enough yet and can still be measured, by pairs.
     fn too_wide(&self, target: f64) -> Vec<Vec<usize>> {
-        let open = |index: &usize| !self.state.is_over(&self.entries()[*index]);
-        let wide = |group: &Vec<usize>| group.iter().all(open) && self.budget(group, target) != Some(Budget::Reached);
-        groups(self.entries()).into_iter().filter(wide).collect()
+        let can_run = |index: &usize| !self.state.is_given_up(&self.entries()[*index]);
+        let wide =
+            |pair: &Vec<usize>| pair.iter().all(can_run) && self.rounds_needed(pair, target) != Some(Budget::Reached);
+        by_pair(self.entries()).into_iter().filter(wide).collect()
     }
 
     /// What must be known well: the figure of a benchmark that is measured alone, and the ratio of a pair, in which
     /// disturbances of both sides cancel out.
-    fn precision(&self, group: &[usize]) -> Option<Precision> {
-        match group {
+    fn precision(&self, pair: &[usize]) -> Option<Precision> {
+        match pair {
             [only] => self.state.precision(&self.entries()[*only]),
             [a, b] => self.state.precision_of_ratio(&self.entries()[*a], &self.entries()[*b]),
             _ => None,
         }
     }
 
-    /// In rounds to be measured, of which as many will count as did so far.
-    fn budget(&self, group: &[usize], target: f64) -> Option<Budget> {
-        let known = self.precision(group)?;
-        let measured = self.state.rounds(&self.entries()[group[0]]) as usize;
+    /// How many more rounds `pair` needs until its interval is as narrow as `target`: rounds to be measured, of which
+    /// as many will count as did so far.
+    fn rounds_needed(&self, pair: &[usize], target: f64) -> Option<Budget> {
+        let known = self.precision(pair)?;
+        let measured = self.state.rounds(&self.entries()[pair[0]]) as usize;
         let each = measured.max(known.rounds) as f64 / known.rounds.max(1) as f64;
         let cap = (f64::from(MOST_ROUNDS) / each) as usize;
         Some(match further_rounds(&known, target, cap)? {
@@ -236,8 +238,8 @@ impl RunLoop<'_> {
         let wanted = order.into_iter().filter(|index| wanted.contains(index)).map(|index| &plan.entries[index]);
         let mut any = false;
         for pair in wanted.collect::<Vec<_>>().chunk_by(|a, b| a.pair == b.pair) {
-            if self.interleaves(pair, round) {
-                if self.stops(runner) {
+            if self.is_interleaved(pair, round) {
+                if self.should_stop(runner) {
                     return Ok(any);
                 }
                 if !self.has_time_for(pair) {
@@ -245,12 +247,12 @@ impl RunLoop<'_> {
                 }
                 any |= self.measure(&self.jobs(pair, round), runner, observer)?;
             }
-            // A pair that failed while alternating is not settled by that, and is measured one side after the other.
+            // A pair that failed while interleaved has no result by that, and is measured one side after the other.
             for entry in pair.chunks(1) {
-                if self.stops(runner) {
+                if self.should_stop(runner) {
                     return Ok(any);
                 }
-                if self.is_settled(entry[0], round) || !self.has_time_for(entry) {
+                if self.is_done(entry[0], round) || !self.has_time_for(entry) {
                     any |= self.state.has(entry[0], round);
                     continue;
                 }
@@ -260,7 +262,7 @@ impl RunLoop<'_> {
         Ok(any)
     }
 
-    fn stops(&mut self, runner: &mut dyn Runner) -> bool {
+    fn should_stop(&mut self, runner: &mut dyn Runner) -> bool {
         self.stopped |= runner.stop_requested();
         self.stopped
     }
@@ -269,16 +271,16 @@ impl RunLoop<'_> {
         self.left().is_none_or(|left| entries.iter().map(|entry| self.takes(entry)).sum::<Duration>() <= left)
     }
 
-    fn is_settled(&self, entry: &PlanEntry, round: u32) -> bool {
-        self.state.has(entry, round) || self.state.is_over(entry)
+    fn is_done(&self, entry: &PlanEntry, round: u32) -> bool {
+        self.state.has(entry, round) || self.state.is_given_up(entry)
     }
 
-    /// Whether these entries of one pair are measured in turns in this round.
-    fn interleaves(&self, pair: &[&PlanEntry], round: u32) -> bool {
+    /// Whether these entries of one pair are interleaved in this round.
+    fn is_interleaved(&self, pair: &[&PlanEntry], round: u32) -> bool {
         let [a, b] = pair else { return false };
         self.plan.interleaved
-            && !self.apart.contains(&a.pair)
-            && !pair.iter().any(|entry| self.is_settled(entry, round))
+            && !self.not_interleaved.contains(&a.pair)
+            && !pair.iter().any(|entry| self.is_done(entry, round))
             && can_interleave(&a.spec, &b.spec)
     }
 
@@ -287,7 +289,7 @@ impl RunLoop<'_> {
         entries.iter().copied().map(job).collect()
     }
 
-    /// Measures one job, or two in turns. False when there is nothing of them to keep.
+    /// Measures one job, or two interleaved. False when there is nothing of them to keep.
     fn measure(
         &mut self,
         jobs: &[Job<'_>],
@@ -302,11 +304,11 @@ impl RunLoop<'_> {
                 return Ok(false);
             };
             took_ms += lines.iter_mut().map(|line| line.conditions.get_or_insert_default().took_ms).sum::<u64>();
-            if jobs.len() > 1 && self.set_apart(jobs, &lines, observer) {
+            if jobs.len() > 1 && self.stop_interleaving(jobs, &lines, observer) {
                 self.lost = Duration::from_millis(took_ms);
                 return Ok(false);
             }
-            self.mark(&mut lines);
+            self.add_interference(&mut lines);
             for line in &mut lines {
                 let conditions = line.conditions.get_or_insert_default();
                 (conditions.took_ms, conditions.discarded) = (took_ms / jobs.len() as u64, discarded);
@@ -332,23 +334,23 @@ impl RunLoop<'_> {
         Ok(true)
     }
 
-    /// Whether one of the two jobs of an alternating pair failed. Then the pair no longer alternates: two instances
+    /// Whether one of the two jobs of an interleaved pair failed. Then the pair is no longer interleaved: two instances
     /// need twice the threads and the memory, and measured one after the other they show whether that was the reason.
-    fn set_apart(&mut self, jobs: &[Job<'_>], lines: &[BenchmarkLine], observer: &mut dyn RunObserver) -> bool {
+    fn stop_interleaving(&mut self, jobs: &[Job<'_>], lines: &[BenchmarkLine], observer: &mut dyn RunObserver) -> bool {
         let found = jobs.iter().zip(lines).find_map(|(job, line)| Some((job, line.outcome.reason()?)));
         let Some((job, why)) = found else { return false };
         observer.discarded(
             job,
             &[format!(
                 "measured one side after the other from here on, because this failed while \
-                                           alternating: {why}"
+                                           interleaved: {why}"
             )],
         );
-        self.apart.insert(job.entry.pair)
+        self.not_interleaved.insert(job.entry.pair)
     }
 
-    /// Says what else the machine did while these were measured, together if there are several.
-    fn mark(&self, lines: &mut [BenchmarkLine]) {
+    /// Writes into `lines` what else the machine did while they were measured, together if there are several.
+    fn add_interference(&self, lines: &mut [BenchmarkLine]) {
         let measured = |line: &BenchmarkLine| match &line.outcome {
             Outcome::Measured(measured) => Some(measured.noise.clone()),
             _ => None,
@@ -368,17 +370,17 @@ impl RunLoop<'_> {
     fn progress(&self, current: &[Job<'_>]) -> RunProgress {
         let mut progress = RunProgress { done: self.done, all: self.done, left: Duration::ZERO };
         for (index, entry) in self.entries().iter().enumerate() {
-            let in_asked = self.kept.contains(&index) && !self.state.is_over(entry);
+            let is_wanted = self.kept.contains(&index) && !self.state.is_given_up(entry);
             let missing = (0..self.plan.rounds).filter(|&round| !self.state.has(entry, round)).count();
-            let missing = if in_asked { u32::try_from(missing).unwrap_or(u32::MAX) } else { 0 };
+            let missing = if is_wanted { u32::try_from(missing).unwrap_or(u32::MAX) } else { 0 };
             progress.all += u64::from(missing);
             progress.left += self.takes(entry) * missing;
         }
         if let Some(target) = self.plan.until.filter(|_| current[0].round + 1 >= self.plan.rounds) {
-            for group in self.too_wide(target) {
-                let Some(Budget::Further(rounds)) = self.budget(&group, target) else { continue };
-                progress.all += (rounds * group.len()) as u64;
-                let takes: Duration = group.iter().map(|&index| self.takes(&self.entries()[index])).sum();
+            for pair in self.too_wide(target) {
+                let Some(Budget::Further(rounds)) = self.rounds_needed(&pair, target) else { continue };
+                progress.all += (rounds * pair.len()) as u64;
+                let takes: Duration = pair.iter().map(|&index| self.takes(&self.entries()[index])).sum();
                 progress.left += takes * u32::try_from(rounds).unwrap_or(u32::MAX);
             }
         }
@@ -390,22 +392,22 @@ impl RunLoop<'_> {
         progress
     }
 
-    fn conclude(self) -> Conclusion {
+    fn outcome(self) -> RunOutcome {
         let short = |entry: &&PlanEntry| {
-            !self.state.is_over(entry) && (0..self.plan.rounds).any(|round| !self.state.has(entry, round))
+            !self.state.is_given_up(entry) && (0..self.plan.rounds).any(|round| !self.state.has(entry, round))
         };
         let unmeasured = |entry: &PlanEntry| UnmeasuredBenchmark {
             id: entry.id.clone(),
             rounds: self.state.rounds(entry),
             of: self.plan.rounds,
         };
-        let wide_intervals = |group: Vec<usize>, target: f64| {
-            let further = match self.budget(&group, target) {
+        let wide_intervals = |pair: Vec<usize>, target: f64| {
+            let further = match self.rounds_needed(&pair, target) {
                 Some(Budget::Further(rounds)) => Some(rounds),
                 _ => None,
             };
-            let first = &self.entries()[group[0]];
-            let (rounds, known) = (self.state.rounds(first), self.precision(&group));
+            let first = &self.entries()[pair[0]];
+            let (rounds, known) = (self.state.rounds(first), self.precision(&pair));
             let counting = known.map_or(0, |known| known.rounds);
             // What holds within one process only is no answer to how well the benchmark is known.
             let known = known.filter(|known| known.basis != Basis::WithinRunOnly);
@@ -413,13 +415,13 @@ impl RunLoop<'_> {
             WideInterval { id: first.id.clone(), half_width, rounds, counting, further }
         };
         let wide = self.plan.until.map_or(Vec::new(), |target| {
-            self.too_wide(target).into_iter().map(|group| wide_intervals(group, target)).collect()
+            self.too_wide(target).into_iter().map(|pair| wide_intervals(pair, target)).collect()
         });
         let unmeasured = if self.stopped || self.plan.budget.is_none() {
             Vec::new()
         } else {
             self.entries().iter().filter(short).map(unmeasured).collect()
         };
-        Conclusion { stopped: self.stopped, unmeasured, wide_intervals: wide }
+        RunOutcome { stopped: self.stopped, unmeasured, wide_intervals: wide }
     }
 }

@@ -1,5 +1,5 @@
 //! What a run was asked for, kept beside its record, and what follows from that alone: the order of each round, and
-//! which sides of a comparison take turns.
+//! which sides of a comparison are interleaved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -54,7 +54,7 @@ pub struct RunPlan {
     pub audit: bool,
     /// Whether a measurement with interference is made again.
     pub strict: bool,
-    /// Whether the sides of a pair take turns within a round, where they can.
+    /// Whether the samples of the two sides of a pair are interleaved within a round, where they can be.
     #[serde(default)]
     pub interleaved: bool,
     /// The programs that measure, by side; both are the one that was started unless two programs are compared.
@@ -337,21 +337,22 @@ fn lock(path: &Path) -> Result<PlanLock, RunPlanError> {
 /// sides in random order. The same `seed` and `round` give the same order, so that a run that goes on keeps it.
 pub(super) fn shuffled(entries: &[PlanEntry], seed: u64, round: u32) -> Vec<usize> {
     let mut prng = Prng::seeded(seed.wrapping_add(u64::from(round).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    let mut groups = groups(entries);
-    shuffle(&mut groups, &mut prng);
-    for group in &mut groups {
-        shuffle(group, &mut prng);
+    let mut pairs = by_pair(entries);
+    shuffle(&mut pairs, &mut prng);
+    for pair in &mut pairs {
+        shuffle(pair, &mut prng);
     }
-    groups.into_iter().flatten().collect()
+    pairs.into_iter().flatten().collect()
 }
 
-/// Pairs, by rising number.
-pub(super) fn groups(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
-    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+/// The indices of the entries of each pair, by the rising number of the pair. A benchmark that is compared with none
+/// has a pair to itself.
+pub(super) fn by_pair(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
+    let mut pairs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
-        groups.entry(entry.pair).or_default().push(index);
+        pairs.entry(entry.pair).or_default().push(index);
     }
-    groups.into_values().collect()
+    pairs.into_values().collect()
 }
 
 /// Fisher and Yates, as Durstenfeld wrote it down (Communications of the ACM 7(7), 1964).
@@ -366,28 +367,32 @@ fn shuffle<T>(list: &mut [T], prng: &mut Prng) {
 pub(super) fn by_importance(entries: &[PlanEntry]) -> Vec<Vec<usize>> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut ranked: Vec<(usize, Vec<usize>)> = Vec::new();
-    for group in groups(entries) {
-        let name = entries[group[0]].spec.mechanism.split('/').next().unwrap_or_default();
+    for pair in by_pair(entries) {
+        let name = entries[pair[0]].spec.mechanism.split('/').next().unwrap_or_default();
         let rank = seen.entry(name).or_insert(0);
-        ranked.push((*rank, group));
+        ranked.push((*rank, pair));
         *rank += 1;
     }
     ranked.sort_by_key(|(rank, _)| *rank);
-    ranked.into_iter().map(|(_, group)| group).collect()
+    ranked.into_iter().map(|(_, pair)| pair).collect()
 }
 
-/// Whether `a` and `b` can take turns: while one is measured the other is set up and must take nothing from it.
+/// Whether samples of `a` and `b` can be interleaved: while one is measured the other is set up, and must take no CPU
+/// time from it.
 pub(super) fn can_interleave(a: &BenchmarkSpec, b: &BenchmarkSpec) -> bool {
     // What idle CPUs do, they do for everybody, and a spinner of one side would run beside the other.
-    a.setting.idle == b.setting.idle && a.setting.idle != Idle::Spinner && lies_still(a) && lies_still(b)
+    a.setting.idle == b.setting.idle
+        && a.setting.idle != Idle::Spinner
+        && is_idle_between_samples(a)
+        && is_idle_between_samples(b)
 }
 
-/// Whether its samples can stand apart and nothing of it runs between them.
-fn lies_still(chosen: &BenchmarkSpec) -> bool {
+/// Whether its samples can be taken with pauses between them, and none of its tasks runs in the pauses.
+fn is_idle_between_samples(spec: &BenchmarkSpec) -> bool {
     // Of one that this program does not know nothing can be said.
-    chosen.benchmark().is_some_and(|benchmark| {
+    spec.benchmark().is_some_and(|benchmark| {
         // Waits and memory are not divisible, and depend on who else is there.
-        benchmark.is_divisible() && !benchmark.mechanism.runs_on(&benchmark.setting.parameters)
+        benchmark.is_divisible() && !benchmark.mechanism.is_busy_between_batches(&benchmark.setting.parameters)
     })
 }
 
@@ -398,7 +403,7 @@ mod tests {
     use crate::terms::{Class, Placement, Policy, Setting};
     use crate::units::CpuId;
 
-    fn chosen(mechanism: &str, set: &[(&str, &str)], idle: Idle) -> BenchmarkSpec {
+    fn spec(mechanism: &str, set: &[(&str, &str)], idle: Idle) -> BenchmarkSpec {
         let descriptor = find(mechanism).unwrap().descriptor();
         let parameters = set.iter().fold(descriptor.defaults(), |parameters, (name, value)| {
             let parameter = descriptor.parameter(name).unwrap();
@@ -409,19 +414,19 @@ mod tests {
     }
 
     #[test]
-    fn those_that_disturb_nobody_take_turns() {
-        let futex = |idle| chosen("handoff/futex", &[], idle);
+    fn benchmarks_that_are_idle_between_samples_are_interleaved() {
+        let futex = |idle| spec("handoff/futex", &[], idle);
         let with = |other: BenchmarkSpec| can_interleave(&futex(Idle::Default), &other);
         assert!(with(futex(Idle::Default)));
-        assert!(with(chosen("brigade/thread", &[("work", "2000")], Idle::Default)));
-        assert!(with(chosen("brigade/uring", &[("files", "registered")], Idle::Default)));
+        assert!(with(spec("brigade/thread", &[("work", "2000")], Idle::Default)));
+        assert!(with(spec("brigade/uring", &[("files", "registered")], Idle::Default)));
         assert!(can_interleave(&futex(Idle::Poll), &futex(Idle::Poll)));
         assert!(!with(futex(Idle::Poll)) && !with(futex(Idle::Spinner)));
         assert!(!can_interleave(&futex(Idle::Spinner), &futex(Idle::Spinner)));
-        assert!(!with(chosen("brigade/uring", &[("sqpoll", "on")], Idle::Default)));
-        assert!(!with(chosen("file/uring", &[("ring", "sqpoll")], Idle::Default)));
-        assert!(!with(chosen("footprint/thread", &[], Idle::Default)));
-        assert!(!with(chosen("wakeup/timer_timerfd", &[], Idle::Default)));
+        assert!(!with(spec("brigade/uring", &[("sqpoll", "on")], Idle::Default)));
+        assert!(!with(spec("file/uring", &[("ring", "sqpoll")], Idle::Default)));
+        assert!(!with(spec("footprint/thread", &[], Idle::Default)));
+        assert!(!with(spec("wakeup/timer_timerfd", &[], Idle::Default)));
         assert!(!with(BenchmarkSpec { mechanism: "handoff/unheard_of".into(), ..futex(Idle::Default) }));
     }
 
@@ -429,7 +434,7 @@ mod tests {
     fn ready(mechanism: &str) -> Benchmark {
         let tasks = usize::from(mechanism.starts_with("brigade"));
         let policy = Policy { class: Class::Batch, slice_us: Some(500) };
-        let setting = Setting { policy, ..chosen(mechanism, &[("tasks", "8")][..tasks], Idle::Poll).setting };
+        let setting = Setting { policy, ..spec(mechanism, &[("tasks", "8")][..tasks], Idle::Poll).setting };
         Benchmark { mechanism: find(mechanism).unwrap(), setting }
     }
 

@@ -26,8 +26,8 @@ pub struct RunState {
 #[derive(Debug, Clone, Default)]
 struct BenchmarkState {
     rounds: BTreeMap<u32, Vec<ProbedValue>>,
-    /// Whether the samples of a round that was measured were not taken in turns with those of the other side.
-    apart: bool,
+    /// Whether the samples of a round that was measured were not interleaved with those of the other side.
+    not_interleaved: bool,
     failures: usize,
     unsupported: bool,
     audited: bool,
@@ -53,7 +53,7 @@ impl RunState {
             Outcome::Failed(_) => known.failures += 1,
         }
         known.rounds.insert(line.round, samples);
-        known.apart |= matches!(line.outcome, Outcome::Measured(_)) && !line.was_interleaved();
+        known.not_interleaved |= matches!(line.outcome, Outcome::Measured(_)) && !line.was_interleaved();
         if let Some(conditions) = &line.conditions {
             let took = Duration::from_millis(conditions.took_ms);
             known.took.push(took);
@@ -80,7 +80,7 @@ impl RunState {
     }
 
     /// Whether nothing more is asked of `entry`: it cannot run here, or has failed too often.
-    pub fn is_over(&self, entry: &PlanEntry) -> bool {
+    pub fn is_given_up(&self, entry: &PlanEntry) -> bool {
         self.of(entry).is_some_and(|known| known.unsupported || known.failures >= MOST_FAILURES)
     }
 
@@ -105,7 +105,7 @@ impl RunState {
     /// How well the ratio of `b` to `a`, measured side by side, is known so far.
     pub fn precision_of_ratio(&self, a: &PlanEntry, b: &PlanEntry) -> Option<Precision> {
         let (a, b) = (self.of(a)?, self.of(b)?);
-        let interleaved = !a.apart && !b.apart;
+        let interleaved = !a.not_interleaved && !b.not_interleaved;
         let (a, b) = (&a.rounds, &b.rounds);
         let both = a.iter().filter_map(|(round, samples)| Some((samples.clone(), b.get(round)?.clone())));
         let measured = both.filter(|(a, b)| !a.is_empty() && !b.is_empty());

@@ -17,7 +17,7 @@ use crate::record::{
 use crate::terms::{Idle, Moment, Placement, ResourceUsage, Setting, SpeedProbe, host::CpuTicks};
 use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
-fn chosen(mechanism: &str) -> BenchmarkSpec {
+fn spec(mechanism: &str) -> BenchmarkSpec {
     let descriptor = find(mechanism).unwrap().descriptor();
     BenchmarkSpec {
         mechanism: mechanism.into(),
@@ -30,8 +30,8 @@ fn plan(mechanisms: &[&str], rounds: u32) -> RunPlan {
         .iter()
         .enumerate()
         .map(|(pair, mechanism)| {
-            let chosen = chosen(mechanism);
-            PlanEntry { id: chosen.benchmark().unwrap().id(), spec: chosen, side: 0, pair }
+            let spec = spec(mechanism);
+            PlanEntry { id: spec.benchmark().unwrap().id(), spec, side: 0, pair }
         })
         .collect();
     let timeout = Duration::from_secs(1);
@@ -40,7 +40,7 @@ fn plan(mechanisms: &[&str], rounds: u32) -> RunPlan {
 
 const FOUR: [&str; 4] = ["handoff/futex", "handoff/pipe", "brigade/thread", "creation/thread"];
 
-/// Answers with 100 ns in every sample, unless told otherwise, and takes ten seconds each time.
+/// Answers with 100 ns in every sample, unless `nanos` says otherwise, and takes ten seconds each time.
 struct Fake {
     stop_after: usize,
     ran: Vec<(String, u32, bool)>,
@@ -139,13 +139,13 @@ impl RunObserver for SingleLine {
     }
 }
 
-fn run(plan: &RunPlan, state: &mut RunState, fake: &mut Fake) -> (Conclusion, SingleLine) {
+fn run(plan: &RunPlan, state: &mut RunState, fake: &mut Fake) -> (RunOutcome, SingleLine) {
     let mut kept = SingleLine::default();
     let conclusion = run_rounds(plan, state, fake, &mut kept).unwrap();
     (conclusion, kept)
 }
 
-fn begin(plan: &RunPlan, fake: &mut Fake) -> (Conclusion, SingleLine) {
+fn begin(plan: &RunPlan, fake: &mut Fake) -> (RunOutcome, SingleLine) {
     run(plan, &mut RunState::default(), fake)
 }
 
@@ -153,7 +153,7 @@ fn begin(plan: &RunPlan, fake: &mut Fake) -> (Conclusion, SingleLine) {
 fn every_benchmark_is_measured_once_in_every_round_in_an_order_of_its_own() {
     let plan = plan(&FOUR, 5);
     let (conclusion, kept) = begin(&plan, &mut Fake::default());
-    assert_eq!(conclusion, Conclusion::default());
+    assert_eq!(conclusion, RunOutcome::default());
     let ids = |round: usize| kept.lines[4 * round..4 * (round + 1)].iter().map(|line| &line.id).collect::<Vec<_>>();
     for round in 0..5 {
         assert_eq!(ids(round).into_iter().collect::<BTreeSet<_>>().len(), 4);

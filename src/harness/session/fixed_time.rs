@@ -1,7 +1,7 @@
 //! What is in a sample, and what is not: with an operation of a fixed time.
 
 use super::*;
-use crate::harness::fake::{BARE, COUNTED, FixedTime, LAP, Step, looking_at};
+use crate::harness::fake::{BARE, COUNTED, FixedTime, LAP, Step, speed_probe_of};
 use crate::mechanism::find;
 use crate::pmu::Event;
 use crate::terms::Idle;
@@ -9,7 +9,7 @@ use crate::units::{Amount, Ops};
 
 fn open(fake: &'static FixedTime, plan: Option<&EventSet>) -> Session {
     let mut session = Session::open(&fake.benchmark(), plan).unwrap();
-    session.look = looking_at(fake);
+    session.probe_fn = speed_probe_of(fake);
     session
 }
 
@@ -26,7 +26,7 @@ fn a_sample_takes_exactly_as_long_as_the_operation_says() {
     }
     // A millisecond an operation: portions of a lap each.
     session.nanos_per_op = Some(1e6);
-    let portions = session.portions(5 * LAP).unwrap();
+    let portions = session.sample_in_portions(5 * LAP).unwrap();
     assert_eq!(portions.len(), 5);
     for portion in portions {
         assert_eq!(portion.sample.amount, Amount(portion.sample.ops.0 * BARE));
@@ -56,7 +56,7 @@ fn bare_samples_are_the_bare_instances_and_counted_ones_the_counted_ones() {
 
 /// A neighbour that comes during a sample is seen behind it, and not before it.
 #[test]
-fn a_sample_carries_the_slower_of_the_looks_before_and_behind_it() {
+fn a_sample_carries_the_slower_of_the_probes_before_and_behind_it() {
     let fake = FixedTime { probes: vec![10, 50, 20, 15], ..FixedTime::default() }.kept();
     let mut session = open(fake, None);
     let probes = |taken: &[BareSample]| -> Vec<(u64, u64)> {
@@ -64,33 +64,33 @@ fn a_sample_carries_the_slower_of_the_looks_before_and_behind_it() {
     };
     let samples = [session.sample(LAP).unwrap(), session.sample(LAP).unwrap()];
     assert_eq!(probes(&samples), [(50, 100), (20, 40)]);
-    // Neighbouring portions share the look between them.
+    // Neighbouring portions share the probe between them.
     session.nanos_per_op = Some(1e6);
-    assert_eq!(probes(&session.portions(3 * LAP).unwrap()), [(50, 100), (50, 100), (20, 40)]);
+    assert_eq!(probes(&session.sample_in_portions(3 * LAP).unwrap()), [(50, 100), (50, 100), (20, 40)]);
     session.close().unwrap();
 }
 
 #[test]
-fn there_is_a_look_before_a_batch_and_one_behind_it() {
+fn there_is_a_probe_before_a_batch_and_one_behind_it() {
     let fake = steady();
     let mut session = open(fake, None);
     assert_eq!(fake.take_steps(), [Step::Batch(0, LAP)], "a lap, when it is set up");
     session.sample(LAP).unwrap();
-    assert_eq!(fake.take_steps(), [Step::Look, Step::Batch(0, LAP), Step::Look]);
+    assert_eq!(fake.take_steps(), [Step::Probe, Step::Batch(0, LAP), Step::Probe]);
     session.nanos_per_op = Some(1e6);
-    session.portions(2 * LAP).unwrap();
-    let (look, batch) = (Step::Look, Step::Batch(0, LAP));
-    assert_eq!(fake.take_steps(), [look, batch, look, batch, look]);
-    session.rewarm().unwrap();
+    session.sample_in_portions(2 * LAP).unwrap();
+    let (probe, batch) = (Step::Probe, Step::Batch(0, LAP));
+    assert_eq!(fake.take_steps(), [probe, batch, probe, batch, probe]);
+    session.warm_caches().unwrap();
     assert!(matches!(fake.take_steps()[..], [Step::Batch(0, _)]), "what warms up is no sample");
     session.close().unwrap();
 }
 
 #[test]
-fn what_was_found_out_before_the_end_of_warming_up_is_forgotten() {
+fn what_was_found_out_before_the_end_of_warming_up_is_discarded() {
     let mut session = open(steady(), None);
     session.sample(LAP).unwrap();
-    session.forget().unwrap();
+    session.discard_warm_up().unwrap();
     session.sample(LAP).unwrap();
     session.sample(LAP).unwrap();
     let (_, metrics) = session.close().unwrap();
@@ -119,7 +119,7 @@ fn both_tasks_of_a_handoff_are_counted() {
 }
 
 #[test]
-fn the_sets_of_events_are_counted_in_turn() {
+fn the_sets_of_events_are_counted_round_robin() {
     let event = |name: &str| Event::parse_list(name).unwrap();
     let further = ["minor-faults", "major-faults"];
     let plan = further.iter().fold(EventSet::default(), |plan, name| plan.with_events(&event(name)));
@@ -131,7 +131,7 @@ fn the_sets_of_events_are_counted_in_turn() {
     for name in further {
         let found = counted.counters.iter().find(|counter| counter.event == name);
         let refused = counted.not_counted.iter().find(|not| not.what == name);
-        assert!(found.is_some() || refused.is_some(), "{name} is neither counted nor told of: {counted:?}");
+        assert!(found.is_some() || refused.is_some(), "{name} is neither counted nor refused: {counted:?}");
         refused.iter().for_each(|refused| println!("{name} was not checked: {refused:?}"));
     }
 }

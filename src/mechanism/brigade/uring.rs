@@ -62,7 +62,7 @@ impl Mechanism for Uring {
         probe()
     }
 
-    fn runs_on(&self, parameters: &Parameters) -> bool {
+    fn is_busy_between_batches(&self, parameters: &Parameters) -> bool {
         setup(parameters).sqpoll
     }
 

@@ -68,7 +68,7 @@ impl Mechanism for UringChain {
         probe()
     }
 
-    fn runs_on(&self, parameters: &Parameters) -> bool {
+    fn is_busy_between_batches(&self, parameters: &Parameters) -> bool {
         setup(parameters).sqpoll
     }
 

@@ -1,4 +1,4 @@
-//! Pairs: which sides are measured together, in turns or one after the other.
+//! Pairs: which sides are measured together, interleaved or one after the other.
 
 use super::super::run_plan::shuffled;
 use super::*;
@@ -41,7 +41,7 @@ fn took(kept: &SingleLine) -> u64 {
 }
 
 #[test]
-fn in_turns_a_pair_is_known_by_neighbours_however_slow_both_were() {
+fn interleaved_a_pair_is_known_by_neighbours_however_slow_both_were() {
     let nanos = |job: &Job<'_>| 1000 + 50 * job.entry.side as u64;
     let rounds = |plan: RunPlan| {
         let plan = RunPlan { until: Some(0.01), budget: Some(Duration::from_secs(200)), ..plan };
@@ -85,12 +85,12 @@ fn a_pair_is_measured_until_its_ratio_is_known_not_its_sides() {
 }
 
 #[test]
-fn sides_that_can_be_alive_at_once_take_turns() {
+fn sides_that_can_be_alive_at_once_are_interleaved() {
     let mut plan = interleaved(&["handoff/futex", "wakeup/timer_epoll", "handoff/pipe"], 2);
     // The other side of the pipe's pair keeps CPUs from sleeping.
     plan.entries.last_mut().unwrap().spec.setting.idle = Idle::Poll;
     let (conclusion, kept) = begin(&plan, &mut Fake::default());
-    assert_eq!(conclusion, Conclusion::default());
+    assert_eq!(conclusion, RunOutcome::default());
     assert_eq!((kept.lines.len(), kept.outlooks.len()), (12, 10), "two at once in both rounds");
     assert!(kept.lines.iter().all(|line| turned(line) == line.id.contains("futex")));
     assert!(kept.outlooks.iter().all(|progress| progress.all == 12), "{:?}", kept.outlooks);
@@ -99,7 +99,7 @@ fn sides_that_can_be_alive_at_once_take_turns() {
 }
 
 #[test]
-fn a_side_that_is_alone_in_its_round_takes_no_turns() {
+fn a_side_that_is_alone_in_its_round_is_not_interleaved() {
     let plan = interleaved(&FOUR, 3);
     let (_, whole) = begin(&plan, &mut Fake::default());
     for kill in 0..24 {
@@ -115,7 +115,7 @@ fn a_side_that_is_alone_in_its_round_takes_no_turns() {
 }
 
 #[test]
-fn a_pair_that_fails_in_turns_is_measured_one_after_the_other() {
+fn a_pair_that_fails_while_interleaved_is_measured_one_after_the_other() {
     for failing in [0, 1] {
         let outcome: fn(&Job<'_>, Outcome) -> Outcome = match failing {
             0 => |job, outcome| if job.entry.side == 0 { Outcome::Failed("a crash".into()) } else { outcome },
@@ -135,7 +135,7 @@ fn a_pair_that_fails_in_turns_is_measured_one_after_the_other() {
 }
 
 #[test]
-fn a_pair_in_turns_is_within_the_budget_as_a_whole() {
+fn an_interleaved_pair_is_within_the_budget_as_a_whole() {
     let budget = Some(Duration::from_secs(75));
     let (conclusion, kept) = begin(&RunPlan { budget, ..interleaved(&FOUR[..1], 9) }, &mut Fake::default());
     assert_eq!((kept.lines.len(), took(&kept)), (6, 60_000), "ten seconds each");

@@ -52,7 +52,7 @@ fn the_profile_in_the_documents_is_one() {
     let page = include_str!("../../../../docs/method/profiles.md");
     let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
     let profile = Profile::parse(example, Path::new("profiles.md")).unwrap();
-    assert_eq!((profile.rounds, profile.picks.len()), (5, 2));
+    assert_eq!((profile.rounds, profile.selections.len()), (5, 2));
     let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
     assert!(planned.iter().any(|planned| planned.id().ends_with("/tasks=64")));
 }
@@ -116,18 +116,18 @@ fn the_named_profiles_plan_what_they_say() {
 
 #[test]
 fn every_entry_of_a_shipped_profile_names_something_and_sets_what_that_has() {
-    for (name, _) in profile::SHIPPED {
+    for (name, _) in profile::EMBEDDED_PROFILES {
         let profile = Profile::named(name, &[]).unwrap();
-        for pick in &profile.picks {
-            let named = |id: &str| pick.filter.as_ref().is_none_or(|filter| filter.is_match(id));
+        for selection in &profile.selections {
+            let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.is_match(id));
             let descriptors = crate::mechanism::registry().iter().map(|mechanism| mechanism.descriptor());
             let picked: Vec<_> = descriptors
                 .filter(|descriptor| {
                     Placement::ALL.iter().any(|placement| named(&format!("{}/{placement}", descriptor.id)))
                 })
                 .collect();
-            assert!(!picked.is_empty(), "{name}: {pick:?}");
-            for (parameter, value) in &pick.choice.parameters {
+            assert!(!picked.is_empty(), "{name}: {selection:?}");
+            for (parameter, value) in &selection.choice.parameters {
                 let parameters: Vec<_> = picked.iter().filter_map(|picked| picked.parameter(parameter)).collect();
                 assert!(!parameters.is_empty(), "{name}: nothing that is named has {parameter}");
                 assert!(

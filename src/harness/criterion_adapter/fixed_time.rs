@@ -18,7 +18,7 @@ const SAMPLES: usize = 10;
 fn record_of(fake: FixedTime) -> Measured {
     let folder = tempfile::tempdir().unwrap();
     let timing = Timing { warm_up: Duration::from_millis(5), measure: Duration::from_millis(20), samples: SAMPLES };
-    let settings = MeasureOptions {
+    let options = MeasureOptions {
         mode: Mode::Measure,
         counters: Some(EventSet::default()),
         auditor: None,
@@ -27,7 +27,7 @@ fn record_of(fake: FixedTime) -> Measured {
     };
     let planned = PlannedBenchmark::Ready(fake.kept().benchmark());
     let mut lines = CollectedLines(Vec::new());
-    measure_one(&planned, &timing, folder.path(), &settings, TurnToken::alone(), &mut lines);
+    measure_one(&planned, &timing, folder.path(), &options, InterleaveToken::alone(), &mut lines);
     match lines.0.pop().map(|line| line.outcome) {
         Some(Outcome::Measured(measured)) => *measured,
         other => panic!("{other:?}"),

@@ -1,5 +1,6 @@
-//! Criterion drives one round: it decides how many operations a sample has and how many samples there are, judges
-//! changes against baselines, and draws its pages. This file gives it our samples and keeps them for the record.
+//! The adapter to Criterion, which drives one round: it decides how many operations a sample has and how many samples
+//! there are, judges changes against baselines, and draws its pages. This file gives it our samples and keeps them for
+//! the record.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,10 +13,10 @@ use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 use serde::{Deserialize, Serialize};
 
 use super::bare_sample::measured;
-use super::demand::{INSTANCES, limit_reached};
 use super::formatter::Bytes;
 use super::interference::NoiseProbe;
-use super::turn_token::TurnToken;
+use super::interleave_token::InterleaveToken;
+use super::limit_check::{INSTANCES, limit_reached};
 use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session};
 use crate::crew::Failure;
 use crate::mechanism::group;
@@ -32,8 +33,8 @@ pub enum Mode {
     Test,
     /// To run them for a profiler, without figures (`--profile-time`).
     Profile,
-    /// To name them, or to show saved results: nothing is set up.
-    Look,
+    /// To name them (`--list`), or to show saved results (`--load-baseline`): nothing is set up or run.
+    DryRun,
 }
 
 /// What a group is measured with.
@@ -73,7 +74,7 @@ impl Default for Timing {
     }
 }
 
-/// Is told each benchmark as it is finished.
+/// Receives each benchmark as it is finished.
 pub trait BenchmarkObserver {
     /// One benchmark is done, cannot run here, or failed.
     fn finished(&mut self, line: BenchmarkLine);
@@ -88,21 +89,21 @@ enum Phase {
     /// It has asked for the first value. The last call was the first sample, which nothing had announced, so that what
     /// was counted until now is still that of warming up.
     FirstSample,
-    /// What warming up left is forgotten, and every call is a sample.
+    /// What warming up left is discarded, and every call is a sample.
     Measuring,
 }
 
-/// Where the samples of a benchmark go that are kept for the record. The measurement that Criterion is given shares it
+/// Collects the samples of a benchmark that are kept for the record. The measurement that Criterion is given shares it
 /// with [`run`], which takes the samples.
-struct SampleSink {
+struct SampleCollector {
     samples: RefCell<Vec<BareSample>>,
-    turns: RefCell<TurnToken>,
+    token: RefCell<InterleaveToken>,
     phase: Cell<Phase>,
 }
 
-impl SampleSink {
-    fn new(turns: TurnToken) -> Rc<Self> {
-        Rc::new(Self { samples: RefCell::default(), turns: RefCell::new(turns), phase: Cell::new(Phase::WarmUp) })
+impl SampleCollector {
+    fn new(token: InterleaveToken) -> Rc<Self> {
+        Rc::new(Self { samples: RefCell::default(), token: RefCell::new(token), phase: Cell::new(Phase::WarmUp) })
     }
 
     /// Begins with a benchmark: nothing is kept yet.
@@ -111,20 +112,20 @@ impl SampleSink {
         self.phase.set(Phase::WarmUp);
     }
 
-    /// Keeps the portions of a measured sample for the record, and passes the turn to the other side of a comparison.
+    /// Keeps the portions of a measured sample for the record, and passes the token to the other side of a comparison.
     ///
     /// Criterion asks for the value of each measured sample exactly once, by [`Measurement::to_f64`], and for none
     /// while it warms up. There is no other sign of it: the closure that takes the samples is called for both. So to
     /// ask for the value is to commit the sample. A test here holds Criterion to that, and its version is pinned.
     fn commit(&self, value: &BareValue) {
         self.samples.borrow_mut().extend_from_slice(&value.samples);
-        self.turns.borrow_mut().sampled();
+        self.token.borrow_mut().sampled();
         if self.phase.get() == Phase::WarmUp {
             self.phase.set(Phase::FirstSample);
         }
     }
 
-    /// Whether warming up is over and what it left is yet to be forgotten: true once, at the second sample.
+    /// Whether warming up is over and what it left is yet to be discarded: true once, at the second sample.
     fn warm_up_ended(&self) -> bool {
         let ended = self.phase.get() == Phase::FirstSample;
         if ended {
@@ -136,7 +137,7 @@ impl SampleSink {
 
 /// The measurement that Criterion is given: it takes the times that [`Session`] measured.
 struct BareMeasurement {
-    sink: Rc<SampleSink>,
+    collector: Rc<SampleCollector>,
     measures: Quantity,
     wall: WallTime,
 }
@@ -166,9 +167,9 @@ impl Measurement for BareMeasurement {
         BareValue { amount: 0.0, samples: Vec::new() }
     }
 
-    /// Called once for each measured sample, which commits it: [`SampleSink::commit`].
+    /// Called once for each measured sample, which commits it: [`SampleCollector::commit`].
     fn to_f64(&self, value: &BareValue) -> f64 {
-        self.sink.commit(value);
+        self.collector.commit(value);
         value.amount
     }
 
@@ -181,9 +182,9 @@ impl Measurement for BareMeasurement {
 }
 
 /// Criterion with our measurement of the group called `name`.
-fn criterion(sink: &Rc<SampleSink>, timing: &Timing, name: &str) -> Criterion<BareMeasurement> {
+fn criterion(collector: &Rc<SampleCollector>, timing: &Timing, name: &str) -> Criterion<BareMeasurement> {
     let measures = group(name).map_or(Quantity::default(), |group| group.measures);
-    let measurement = BareMeasurement { sink: Rc::clone(sink), measures, wall: WallTime };
+    let measurement = BareMeasurement { collector: Rc::clone(collector), measures, wall: WallTime };
     // Memory varies little from lap to lap, and a lap of it creates and ends all the tasks that it reads at.
     let samples = if measures.is_time() { timing.samples } else { timing.samples.min(FEWEST_SAMPLES) };
     Criterion::default()
@@ -196,58 +197,58 @@ fn criterion(sink: &Rc<SampleSink>, timing: &Timing, name: &str) -> Criterion<Ba
         .plotting_backend(PlottingBackend::Plotters)
 }
 
-/// Measures what is planned of the group called `name`, in order, and tells `observer` of each. This process's
+/// Measures what is planned of the group called `name`, in order, and reports each to `observer`. This process's
 /// arguments overrule `timing`.
 pub fn measure(
     name: &str,
     planned: &[PlannedBenchmark],
     timing: &Timing,
-    settings: &MeasureOptions,
+    options: &MeasureOptions,
     observer: &mut dyn BenchmarkObserver,
 ) {
-    let sink = SampleSink::new(TurnToken::alone());
-    let criterion = criterion(&sink, timing, name).configure_from_args();
-    measure_by(criterion, &sink, name, planned, settings, observer);
+    let collector = SampleCollector::new(InterleaveToken::alone());
+    let criterion = criterion(&collector, timing, name).configure_from_args();
+    measure_by(criterion, &collector, name, planned, options, observer);
 }
 
-/// Measures one benchmark in this process, when it has the turn; the arguments of the process do not matter.
+/// Measures one benchmark in this process, while it holds the token; the arguments of the process do not matter.
 /// Criterion's files go below `folder`, its pages are left out.
 pub(super) fn measure_one(
     planned: &PlannedBenchmark,
     timing: &Timing,
     folder: &Path,
-    settings: &MeasureOptions,
-    turns: TurnToken,
+    options: &MeasureOptions,
+    token: InterleaveToken,
     observer: &mut dyn BenchmarkObserver,
 ) {
-    let sink = SampleSink::new(turns);
+    let collector = SampleCollector::new(token);
     let name = planned.mechanism().descriptor().group();
-    let criterion = criterion(&sink, timing, name).without_plots().output_directory(folder);
-    measure_by(criterion, &sink, name, std::slice::from_ref(planned), settings, observer);
+    let criterion = criterion(&collector, timing, name).without_plots().output_directory(folder);
+    measure_by(criterion, &collector, name, std::slice::from_ref(planned), options, observer);
 }
 
 fn measure_by(
     mut criterion: Criterion<BareMeasurement>,
-    sink: &SampleSink,
+    collector: &SampleCollector,
     name: &str,
     planned: &[PlannedBenchmark],
-    settings: &MeasureOptions,
+    options: &MeasureOptions,
     observer: &mut dyn BenchmarkObserver,
 ) {
     let mut group = criterion.benchmark_group(name);
     // Every sample has the same number of operations; otherwise Criterion chooses per benchmark between two estimators.
     group.sampling_mode(SamplingMode::Flat);
     for planned in planned {
-        let context = LineContext::new(planned, settings);
+        let context = LineContext::new(planned, options);
         match planned {
-            PlannedBenchmark::Ready(benchmark) if settings.mode == Mode::Look => look(&mut group, benchmark),
+            PlannedBenchmark::Ready(benchmark) if options.mode == Mode::DryRun => dry_run(&mut group, benchmark),
             PlannedBenchmark::Ready(benchmark) => {
-                let outcome = attempt(&mut group, benchmark, settings, sink);
+                let outcome = attempt(&mut group, benchmark, options, collector);
                 if let Some(outcome) = outcome {
                     observer.finished(context.line(outcome));
                 }
             }
-            PlannedBenchmark::Unsupported { .. } if settings.mode == Mode::Look => {}
+            PlannedBenchmark::Unsupported { .. } if options.mode == Mode::DryRun => {}
             PlannedBenchmark::Unsupported { reason, .. } => {
                 observer.finished(context.line(Outcome::Unsupported(reason.clone())));
             }
@@ -260,17 +261,17 @@ fn measure_by(
 /// The part of a line that is known before anything is measured.
 struct LineContext<'a> {
     planned: &'a PlannedBenchmark,
-    settings: &'a MeasureOptions,
+    options: &'a MeasureOptions,
     started_ms: u64,
 }
 
 impl<'a> LineContext<'a> {
-    fn new(planned: &'a PlannedBenchmark, settings: &'a MeasureOptions) -> Self {
-        Self { planned, settings, started_ms: now_ms() }
+    fn new(planned: &'a PlannedBenchmark, options: &'a MeasureOptions) -> Self {
+        Self { planned, options, started_ms: now_ms() }
     }
 
     fn line(self, outcome: Outcome) -> BenchmarkLine {
-        line(self.planned, self.settings.round, &self.settings.host_id, self.started_ms, outcome)
+        line(self.planned, self.options.round, &self.options.host_id, self.started_ms, outcome)
     }
 }
 
@@ -304,7 +305,7 @@ pub fn now_ms() -> u64 {
 }
 
 /// Lets Criterion name the benchmark or show what it saved, without setting anything up.
-fn look(group: &mut BenchmarkGroup<'_, BareMeasurement>, benchmark: &Benchmark) {
+fn dry_run(group: &mut BenchmarkGroup<'_, BareMeasurement>, benchmark: &Benchmark) {
     group.bench_function(name_in_group(benchmark), |bencher| {
         bencher.iter_custom(|_| BareValue { amount: 1.0, samples: Vec::new() });
     });
@@ -316,69 +317,71 @@ fn name_in_group(benchmark: &Benchmark) -> String {
     id.split_once('/').map_or(id.clone(), |(_, name)| name.to_string())
 }
 
-/// Sets up, measures, takes down and audits; nothing when there is nothing to tell.
+/// Sets up, measures, takes down and audits; `None` when there is nothing to report.
 fn attempt(
     group: &mut BenchmarkGroup<'_, BareMeasurement>,
     benchmark: &Benchmark,
-    settings: &MeasureOptions,
-    sink: &SampleSink,
+    options: &MeasureOptions,
+    collector: &SampleCollector,
 ) -> Option<Outcome> {
-    // Before the first turn, so that both who take turns see the same stretch of time.
+    // Before the token is acquired, so that both sides of an interleaved pair see the same stretch of time.
     let noise_probe = NoiseProbe::begin();
-    sink.begin();
-    sink.turns.borrow_mut().take();
-    let told = |failure: Failure| match failure {
+    collector.begin();
+    collector.token.borrow_mut().acquire();
+    let outcome_of = |failure: Failure| match failure {
         Failure::Unsupported(reason) => Outcome::Unsupported(reason),
         other => match limit_reached(benchmark, INSTANCES, &other) {
             Some(reason) => Outcome::Unsupported(reason),
             None => Outcome::Failed(other.to_string()),
         },
     };
-    let session = match Session::open(benchmark, settings.counters.as_ref()) {
+    let session = match Session::open(benchmark, options.counters.as_ref()) {
         Ok(session) => session,
-        Err(failure) => return Some(told(failure)),
+        Err(failure) => return Some(outcome_of(failure)),
     };
-    let (counted, metrics) = match run(group, session, sink).and_then(Session::close) {
+    let (counted, metrics) = match run(group, session, collector).and_then(Session::close) {
         Ok(closed) => closed,
-        Err(failure) => return Some(told(failure)),
+        Err(failure) => return Some(outcome_of(failure)),
     };
-    if settings.mode == Mode::Profile {
+    if options.mode == Mode::Profile {
         return None;
     }
     let noise = noise_probe.end();
-    sink.turns.borrow_mut().pass();
-    let samples = steady(&sink.samples.borrow());
-    let audit = settings.auditor.as_ref().map(|auditor| audit(auditor, benchmark, sink)).unwrap_or_default();
+    collector.token.borrow_mut().pass();
+    let samples = drop_short_samples(&collector.samples.borrow());
+    let audit = options.auditor.as_ref().map(|auditor| audit(auditor, benchmark, collector)).unwrap_or_default();
     Some(Outcome::Measured(Box::new(measured(&samples, counted, metrics, audit, noise))))
 }
 
 /// Audits when the partner, if there is one, is done with its samples or its audit.
-fn audit(auditor: &Auditor, benchmark: &Benchmark, sink: &SampleSink) -> AuditRecord {
-    sink.turns.borrow_mut().take();
+fn audit(auditor: &Auditor, benchmark: &Benchmark, collector: &SampleCollector) -> AuditRecord {
+    collector.token.borrow_mut().acquire();
     auditor.audit(benchmark)
 }
 
-/// The samples without those of `--quick`'s first, short steps: all within a factor of two of the longest.
-fn steady(samples: &[BareSample]) -> Vec<BareSample> {
+/// The samples without the first, short ones of Criterion's `--quick`, which doubles its iterations: all that have at
+/// least half the operations of the longest.
+fn drop_short_samples(samples: &[BareSample]) -> Vec<BareSample> {
     let most = samples.iter().map(|taken| taken.sample.ops.0).max().unwrap_or(0);
     samples.iter().filter(|taken| 2 * taken.sample.ops.0 >= most).copied().collect()
 }
 
 /// Hands the session to Criterion. A failure in the middle of a sample unwinds out of Criterion, past its panic hook:
-/// it has no other way to be told that there is no value.
+/// Criterion has no other way to learn that there is no value.
 fn run(
     group: &mut BenchmarkGroup<'_, BareMeasurement>,
     mut session: Session,
-    sink: &SampleSink,
+    collector: &SampleCollector,
 ) -> Result<Session, Failure> {
     let name = name_in_group(session.benchmark());
     let measuring = catch_unwind(AssertUnwindSafe(|| {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
-                // While warming up the turn is held and not waited for: Criterion takes the time of this.
-                let rewarmed = if sink.turns.borrow_mut().take() { session.rewarm() } else { Ok(()) };
-                let forgotten = rewarmed.and_then(|()| if sink.warm_up_ended() { session.forget() } else { Ok(()) });
-                match forgotten.and_then(|()| session.portions(iterations)) {
+                // While warming up the token is held and not waited for: Criterion takes the time of this.
+                let warmed = if collector.token.borrow_mut().acquire() { session.warm_caches() } else { Ok(()) };
+                let ready =
+                    warmed.and_then(|()| if collector.warm_up_ended() { session.discard_warm_up() } else { Ok(()) });
+                match ready.and_then(|()| session.sample_in_portions(iterations)) {
                     Ok(samples) => BareValue::of(samples, iterations),
                     Err(failure) => resume_unwind(Box::new(failure)),
                 }
@@ -418,8 +421,8 @@ mod tests {
     #[test]
     fn the_first_steps_of_a_quick_run_are_left_out() {
         let all = [sample(1, 9), sample(10, 80), sample(500, 4000), sample(1000, 8000), sample(999, 8100)];
-        assert_eq!(steady(&all), all[2..]);
-        assert_eq!(steady(&[]), []);
+        assert_eq!(drop_short_samples(&all), all[2..]);
+        assert_eq!(drop_short_samples(&[]), []);
     }
 
     #[test]
@@ -430,9 +433,10 @@ mod tests {
 
     #[test]
     fn a_sample_is_kept_when_criterion_takes_its_value_and_not_before() {
-        let sink = SampleSink::new(TurnToken::alone());
-        let kept = &sink.samples;
-        let measurement = BareMeasurement { sink: Rc::clone(&sink), measures: Quantity::default(), wall: WallTime };
+        let collector = SampleCollector::new(InterleaveToken::alone());
+        let kept = &collector.samples;
+        let measurement =
+            BareMeasurement { collector: Rc::clone(&collector), measures: Quantity::default(), wall: WallTime };
         let value = measurement.add(&measurement.zero(), &BareValue::of(vec![sample(200, 400), sample(300, 600)], 500));
         assert!(kept.borrow().is_empty(), "warming up asks for no value");
         assert_eq!(measurement.to_f64(&value), 1000.0);
@@ -441,27 +445,31 @@ mod tests {
 
     #[test]
     fn warming_up_ends_once_at_the_call_after_the_first_value() {
-        let sink = SampleSink::new(TurnToken::alone());
+        let collector = SampleCollector::new(InterleaveToken::alone());
         let value = BareValue::of(vec![sample(200, 400)], 200);
         for _ in 0..2 {
-            sink.begin();
-            assert!(sink.samples.borrow().is_empty() && !sink.warm_up_ended() && !sink.warm_up_ended());
-            sink.commit(&value);
-            assert!(sink.warm_up_ended() && !sink.warm_up_ended());
-            sink.commit(&value);
-            assert!(!sink.warm_up_ended());
-            assert_eq!(sink.phase.get(), Phase::Measuring);
+            collector.begin();
+            assert!(collector.samples.borrow().is_empty() && !collector.warm_up_ended() && !collector.warm_up_ended());
+            collector.commit(&value);
+            assert!(collector.warm_up_ended() && !collector.warm_up_ended());
+            collector.commit(&value);
+            assert!(!collector.warm_up_ended());
+            assert_eq!(collector.phase.get(), Phase::Measuring);
         }
     }
 
     /// What the record depends on in Criterion, which its documentation does not promise.
     #[test]
     fn criterion_takes_one_value_of_each_measured_sample_and_none_while_warming_up() {
-        let sink = SampleSink::new(TurnToken::alone());
-        let kept = &sink.samples;
+        let collector = SampleCollector::new(InterleaveToken::alone());
+        let kept = &collector.samples;
         let folder = tempfile::tempdir().unwrap();
         let mut criterion = Criterion::default()
-            .with_measurement(BareMeasurement { sink: Rc::clone(&sink), measures: Quantity::default(), wall: WallTime })
+            .with_measurement(BareMeasurement {
+                collector: Rc::clone(&collector),
+                measures: Quantity::default(),
+                wall: WallTime,
+            })
             .output_directory(folder.path())
             .without_plots()
             .warm_up_time(Duration::from_millis(5))

@@ -86,16 +86,16 @@ pub fn most_tasks(mechanism: &dyn Mechanism, parameters: &Parameters, limits: &L
 }
 
 /// Limits that are in the way, in a line: what each is, where it was read, and what raises it.
-pub(super) fn named(obstacles: &[Obstacle]) -> String {
-    let told = |o: &Obstacle| {
+pub(super) fn describe(obstacles: &[Obstacle]) -> String {
+    let text = |o: &Obstacle| {
         let Obstacle { limit, value, needed, path, remedy } = o;
         format!("{limit} is {value} (read from {path}) and {needed} are needed; raise it: {remedy}")
     };
-    obstacles.iter().map(told).collect::<Vec<_>>().join(". ")
+    obstacles.iter().map(text).collect::<Vec<_>>().join(". ")
 }
 
 /// The command that shows every limit that such a benchmark meets.
-pub(super) fn shown_by(descriptor: &Descriptor, parameters: &Parameters, instances: u64) -> Option<String> {
+pub(super) fn limits_command(descriptor: &Descriptor, parameters: &Parameters, instances: u64) -> Option<String> {
     let tasks = parameters.number(count_of(descriptor)?.name);
     let sweep = if instances == INSTANCES_OF_A_SWEEP { " --sweep" } else { "" };
     Some(format!("switchcost limits --tasks {tasks} --mechanism {}{sweep}", descriptor.id))
@@ -107,7 +107,7 @@ pub(super) fn too_large(mechanism: &dyn Mechanism, parameters: &Parameters, obst
     Unsupported::new(required(mechanism.descriptor(), parameters), list(values), remedies(obstacles))
 }
 
-/// What a limit that was met half way comes to: how far it went, which limits would have foretold it now that all is
+/// What a limit that was met half way comes to: how far it went, which limits would have predicted it now that all is
 /// cleaned up, and what raises them. Nothing for other failures.
 pub(super) fn limit_reached(benchmark: &Benchmark, instances: u64, failure: &Failure) -> Option<Unsupported> {
     let Failure::Exhausted { what, reached, error } = failure else { return None };
@@ -115,18 +115,14 @@ pub(super) fn limit_reached(benchmark: &Benchmark, instances: u64, failure: &Fai
     let limits = Limits::observe(&Root::default());
     let obstacles = limits.obstacles(demand(mechanism, parameters, instances));
     let reached = format!("{reached} {what} reached, and then {error}");
-    let requirement = required(mechanism.descriptor(), parameters);
+    let needed = required(mechanism.descriptor(), parameters);
     if obstacles.is_empty() {
-        let shown = shown_by(mechanism.descriptor(), parameters, instances);
+        let shown = limits_command(mechanism.descriptor(), parameters, instances);
         let remedy = shown.map_or_else(|| "end what else runs".into(), |command| format!("{command} shows them"));
-        return Some(Unsupported::new(
-            requirement,
-            format!("{reached}; every limit that can be read has room"),
-            remedy,
-        ));
+        return Some(Unsupported::new(needed, format!("{reached}; every limit that can be read has room"), remedy));
     }
     let values = obstacles.iter().map(|o| format!("{} is {}", o.limit, o.value));
-    Some(Unsupported::new(requirement, format!("{reached}: {}", list(values)), remedies(&obstacles)))
+    Some(Unsupported::new(needed, format!("{reached}: {}", list(values)), remedies(&obstacles)))
 }
 
 fn required(descriptor: &Descriptor, parameters: &Parameters) -> String {
@@ -213,12 +209,12 @@ mod tests {
         let setting = Setting::new(Placement::Unpinned, allowed_cpus().unwrap(), parameters);
         let benchmark = Benchmark { mechanism, setting };
         let failure = Failure::of_one_more("threads", 32_411, SysError::new("clone3", Errno::EAGAIN));
-        let told = limit_reached(&benchmark, 1, &failure).unwrap().to_string();
+        let message = limit_reached(&benchmark, 1, &failure).unwrap().to_string();
         assert!(
-            told.starts_with("needs 10000000 tasks at once; here: 32411 threads reached, and then clone3: "),
-            "{told}"
+            message.starts_with("needs 10000000 tasks at once; here: 32411 threads reached, and then clone3: "),
+            "{message}"
         );
-        assert!(told.contains("kernel.pid_max is ") && told.contains("raise it with: "), "{told}");
+        assert!(message.contains("kernel.pid_max is ") && message.contains("raise it with: "), "{message}");
         assert_eq!(limit_reached(&benchmark, 1, &Failure::Corrupted("x".into())), None);
     }
 }
