@@ -75,6 +75,22 @@ fn json_is_all_that_is_printed_and_a_second_time_is_a_second_round() {
 }
 
 #[test]
+fn what_gives_no_figure_is_refused_before_it_is_measured() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("map");
+    for (wrong, said) in [
+        ("--rounds 1", "1 is not in 2..=10000"),
+        ("--placement unpinned", "choose among them by --cpus"),
+        ("--set spin=3", "handoff/futex has no parameter `spin`"),
+    ] {
+        let output = switchcost(&format!("matrix --mechanism futex --out {} {wrong}", out.display()));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && told.contains(said), "{wrong}: {told}");
+    }
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_run_of_another_machine_is_not_added_to() {
     let folder = TempDir::new().unwrap();
     let theirs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/three-rounds").join(FILE);

@@ -303,6 +303,41 @@ fn bad_requests_are_refused_before_anything_is_measured() {
 }
 
 #[test]
+fn a_budget_bounds_set_up_and_one_for_nothing_names_the_shortest() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    // Ten samples of two hops with seconds of work each, whatever they were foretold to take.
+    let endless = ["--set", "tasks=2", "--set", "work=100000000", "--budget", "2s"];
+    let mut command = tiny("^brigade/one_thread/same-cpu", "1", &out);
+    let output = command.args(endless).output().unwrap();
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{printed}{said}");
+    assert!(said.contains("tasks=2,work=100000000: given up: --budget is used up"), "{said}");
+    assert!(printed.contains("left out for lack of time") && printed.contains(": 0 of 1 rounds"), "{printed}");
+    assert_eq!(counts(&out).len(), 0, "what was not measured has not failed");
+
+    let none = folder.path().join("none");
+    let output = tiny(TWO, "3", &none).args(["--budget", "1s"]).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let least = "--budget 1s is too short for anything; it takes 4s at least, 7s for everything";
+    assert!(said.contains(least) && said.lines().count() == 1, "{said}");
+    assert!(!none.exists());
+}
+
+#[test]
+fn a_placement_that_there_is_not_leaves_no_run() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("run");
+    let cpu = switchcost::sys::affinity::allowed_cpus().unwrap()[0].to_string();
+    let mut command = tiny("^handoff/(futex|pipe)$", "1", &out);
+    let output = command.args(["--placement", "same-llc", "--cpus", &cpu]).output().unwrap();
+    assert_refused(&output, "can run here: handoff/futex/same-llc needs two CPUs for placement same-llc");
+    assert!(text(&output.stderr).contains("(and 1 more)"), "{}", text(&output.stderr));
+    assert!(!out.exists(), "a bare --resume would take it for a run");
+}
+
+#[test]
 fn two_sides_are_measured_next_to_each_other() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("pair");

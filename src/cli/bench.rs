@@ -108,6 +108,9 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         None => plan(&choice, |id| filter.matches(id))?,
     };
     filter.must_leave_something(&choice, &everything)?;
+    if mode != Mode::DryRun {
+        filter.must_run_here(&everything)?;
+    }
     let planned: Vec<PlannedBenchmark> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
     if planned.is_empty() && mode != Mode::DryRun {

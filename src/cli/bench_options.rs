@@ -21,7 +21,7 @@ pub(super) struct BenchOptions {
     /// Where the record goes (default target/switchcost/<start of cargo>)
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
-    /// The filters, where there are several: Criterion takes one.
+    /// The filters: Criterion takes one, and finds it elsewhere than ours.
     #[arg(skip)]
     #[serde(default)]
     pub(super) filters: Vec<String>,
@@ -42,8 +42,8 @@ pub(super) fn command() -> Command {
 pub(super) fn help() -> String {
     format!(
         "switchcost's own options, besides Criterion's:\n{}\nThere may be several filters: an id has to match one of \
-         them. With Criterion's --quick, and neither a filter\nnor --placement, each mechanism is measured in one \
-         placement only.\n",
+         them, as for `switchcost run`.\nWith Criterion's --quick, and neither a filter nor --placement, each \
+         mechanism is measured in one placement only.\n",
         command().render_help()
     )
 }
@@ -73,7 +73,7 @@ pub(super) fn split(arguments: &[String]) -> Result<(BenchOptions, Vec<String>),
     let matches = command.try_get_matches_from(own).and_then(|matches| BenchOptions::from_arg_matches(&matches));
     let mut options = matches.map_err(|told| UsageError::Unknown(in_one_line(&told)))?;
     let places = filter_places(&rest);
-    if places.len() > 1 {
+    if !places.is_empty() {
         // From the last on, so that the places before it stay what they are.
         options.filters = places.into_iter().rev().map(|place| rest.remove(place)).collect();
         options.filters.reverse();
@@ -187,7 +187,8 @@ mod tests {
             "--bench --set tasks=64 brigade/thread --placement=same-cpu,unpinned --sample-size 10 --idle poll \
              --events=cache-misses --set transport=socketpair --no-audit --no-counters --out /tmp/x --save-baseline a",
         );
-        assert_eq!(rest, "--bench brigade/thread --sample-size 10 --save-baseline a");
+        assert_eq!(rest, "--bench --sample-size 10 --save-baseline a");
+        assert_eq!(options.filters, ["brigade/thread"]);
         assert_eq!(options.what.set, ["tasks=64", "transport=socketpair"]);
         assert_eq!(options.what.placement.as_deref(), Some("same-cpu,unpinned"));
         assert_eq!(
@@ -198,8 +199,8 @@ mod tests {
             (options.counting.no_audit, options.counting.no_counters, options.out),
             (true, true, Some("/tmp/x".into()))
         );
-        let (options, rest) = parted("--bench --baseline a handoff");
-        assert_eq!((options, rest.as_str()), (BenchOptions::default(), "--bench --baseline a handoff"));
+        let (options, rest) = parted("--bench --baseline a");
+        assert_eq!((options, rest.as_str()), (BenchOptions::default(), "--bench --baseline a"));
     }
 
     #[test]
@@ -235,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn one_filter_is_criterions_too_and_several_are_ours_alone() {
+    fn filters_are_ours_alone_because_criterion_would_find_them_elsewhere() {
         let (options, rest) = parted("--bench --save-baseline a handoff --exclude futex");
-        assert_eq!(rest, "--bench --save-baseline a handoff");
-        assert_eq!((options.filters.len(), options.excluded.exclude), (0, vec!["futex".to_string()]));
+        assert_eq!(rest, "--bench --save-baseline a");
+        assert_eq!((options.filters, options.excluded.exclude), (vec!["handoff".into()], vec!["futex".to_string()]));
         let (options, rest) = parted("--bench handoff --exclude futex -b a brigade --exclude=mio syscall");
         assert_eq!(rest, "--bench -b a");
         assert_eq!(options.filters, ["handoff", "brigade", "syscall"]);

@@ -139,7 +139,9 @@ impl CompareArgs {
             run.benchmarks.retain(|line| filter.matches(&line.id));
             Ok((path.display().to_string(), run))
         };
-        self.runs.iter().map(read).collect()
+        let runs = self.runs.iter().map(read).collect::<anyhow::Result<_>>()?;
+        filter.exclusions_must_match()?;
+        Ok(runs)
     }
 
     /// Which benchmarks a paired comparison measures.

@@ -1,11 +1,12 @@
 //! Which ids a command line means: `FILTER` and `--exclude`, both as often as you like.
 
+use std::cell::Cell;
+
 use clap::Args;
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::options::UsageError;
-use crate::harness::{Choice, PlannedBenchmark};
+use crate::harness::{Choice, IdPattern, PlannedBenchmark};
 use crate::mechanism::{Descriptor, registry};
 use crate::terms::Placement;
 use crate::units::cpu_list;
@@ -13,7 +14,8 @@ use crate::units::cpu_list;
 /// The options that choose among ids.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub(super) struct FilterArgs {
-    /// Only ids that match this regular expression, or one of several
+    /// Only these ids: regular expressions, of which one has to match. handoff/ is that group, handoff/futex$ that
+    /// mechanism, futex whatever has it in its id
     #[arg(value_name = "FILTER")]
     pub(super) filter: Vec<String>,
     #[command(flatten)]
@@ -23,7 +25,7 @@ pub(super) struct FilterArgs {
 /// The option that leaves ids out.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub(super) struct ExcludeArgs {
-    /// Leave out ids that match this regular expression; may be repeated
+    /// Leave out ids that match, as a filter does; may be repeated
     #[arg(long, value_name = "REGEX")]
     #[serde(default)]
     pub(super) exclude: Vec<String>,
@@ -36,11 +38,27 @@ impl FilterArgs {
     }
 }
 
-/// Which ids are meant: regular expressions that match anywhere in the id, as Criterion's filter does.
+/// Which ids are meant; [`IdPattern`] says when an expression matches.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
     wanted: Wanted,
-    excluded: Vec<Regex>,
+    excluded: Vec<Exclusion>,
+}
+
+/// One `--exclude`.
+#[derive(Debug, Clone)]
+struct Exclusion {
+    pattern: IdPattern,
+    /// Whether it has matched an id. Those that parameters are a part of are known while a plan is made, and only then.
+    has_matched: Cell<bool>,
+}
+
+impl Exclusion {
+    fn matches(&self, id: &str) -> bool {
+        let matches = self.pattern.matches(id);
+        self.has_matched.set(self.has_matched.get() || matches);
+        matches
+    }
 }
 
 /// What the ids that are meant have to match.
@@ -50,7 +68,7 @@ enum Wanted {
     #[default]
     All,
     /// At least one of these.
-    AnyOf(Vec<Regex>),
+    AnyOf(Vec<IdPattern>),
     /// One of these, from end to end.
     Exact(Vec<String>),
 }
@@ -58,40 +76,43 @@ enum Wanted {
 impl Filter {
     /// Reads `filters`, which name whole ids where `exact` is true, and what leaves ids out.
     pub(super) fn new(filters: &[String], exact: bool, excluded: &ExcludeArgs) -> Result<Self, UsageError> {
-        let read = |patterns: &[String]| patterns.iter().map(|pattern| regex(pattern)).collect::<Result<Vec<_>, _>>();
+        let read = |patterns: &[String]| patterns.iter().map(|text| pattern(text)).collect::<Result<Vec<_>, _>>();
+        let exclusion = |pattern| Exclusion { pattern, has_matched: Cell::new(false) };
         let wanted = match filters {
             [] => Wanted::All,
             ids if exact => Wanted::Exact(ids.to_vec()),
             patterns => Wanted::AnyOf(read(patterns)?),
         };
-        Ok(Self { wanted, excluded: read(&excluded.exclude)? })
+        Ok(Self { wanted, excluded: read(&excluded.exclude)?.into_iter().map(exclusion).collect() })
     }
 
     /// Whether `id` is meant.
     pub(super) fn matches(&self, id: &str) -> bool {
+        let excluded = self.excludes(id);
         let wanted = match &self.wanted {
             Wanted::All => true,
-            Wanted::AnyOf(patterns) => patterns.iter().any(|pattern| pattern.is_match(id)),
+            Wanted::AnyOf(patterns) => patterns.iter().any(|pattern| pattern.matches(id)),
             Wanted::Exact(ids) => ids.iter().any(|exact| exact == id),
         };
-        wanted && !self.excludes(id)
+        wanted && !excluded
     }
 
     /// Whether `id` is left out, whatever else it matches.
     pub(super) fn excludes(&self, id: &str) -> bool {
-        self.excluded.iter().any(|pattern| pattern.is_match(id))
+        // All are asked, so that each knows whether it matches something.
+        self.excluded.iter().filter(|exclusion| exclusion.matches(id)).count() > 0
     }
 
     /// Whether a benchmark of this mechanism is meant, in a placement that this machine has or another.
     pub(super) fn matches_in_a_placement(&self, descriptor: &Descriptor) -> bool {
-        let matches = |placement| self.matches(&format!("{}/{placement}", descriptor.id));
-        Placement::ALL.into_iter().any(|placement| descriptor.fits(placement) && matches(placement))
+        ids(descriptor).any(|id| self.matches(&id))
     }
 
     /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
     /// parameter of none of it: an option that does nothing was meant to do something.
     pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
         self.must_name_something(&planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>())?;
+        self.exclusions_must_match()?;
         if planned.is_empty() {
             let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
             let reason = match (placements.as_slice(), choice.parameters.first()) {
@@ -118,12 +139,39 @@ impl Filter {
         }
     }
 
+    /// Fails when none of `planned`, which this filter names, has CPUs to run on here: the record would be empty, and a
+    /// reader would take it for a measurement.
+    pub(super) fn must_run_here(&self, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
+        let reason = |planned: &PlannedBenchmark| match planned {
+            PlannedBenchmark::Ready(_) => None,
+            PlannedBenchmark::Unsupported { reason, .. } => Some(format!("{} {reason}", planned.id())),
+        };
+        let reasons: Vec<String> = planned.iter().map_while(reason).collect();
+        let Some(first) = reasons.first().filter(|_| reasons.len() == planned.len()) else { return Ok(()) };
+        let others = if reasons.len() == 1 { String::new() } else { format!(" (and {} more)", reasons.len() - 1) };
+        Err(UsageError::Unknown(format!("nothing that {self} names can run here: {first}{others}")))
+    }
+
     /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
     ///
     /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
     fn must_name_something(&self, planned: &[String]) -> Result<(), UsageError> {
         let elsewhere = || registry().iter().any(|mechanism| self.matches_in_a_placement(mechanism.descriptor()));
         if planned.iter().any(|id| self.matches(id)) || elsewhere() { Ok(()) } else { Err(self.names_nothing()) }
+    }
+
+    /// Fails when an exclusion has matched none of the ids that were asked about, and matches no other that there is:
+    /// it was meant to leave something out.
+    pub(super) fn exclusions_must_match(&self) -> Result<(), UsageError> {
+        let anywhere = |exclusion: &Exclusion| {
+            registry().iter().any(|mechanism| {
+                let descriptor = mechanism.descriptor();
+                ids(descriptor).any(|id| exclusion.matches(&id))
+            })
+        };
+        let idle = self.excluded.iter().find(|exclusion| !exclusion.has_matched.get() && !anywhere(exclusion));
+        let told = |exclusion: &Exclusion| UsageError::NoMatch(format!("matches --exclude `{}`", exclusion.pattern));
+        idle.map_or(Ok(()), |exclusion| Err(told(exclusion)))
     }
 
     /// The error of a filter that names nothing.
@@ -137,7 +185,7 @@ impl Filter {
 
     /// `--exclude` as given.
     fn exclusion(&self) -> String {
-        self.excluded.iter().map(|pattern| format!("--exclude `{pattern}`")).collect::<Vec<_>>().join(" ")
+        self.excluded.iter().map(|exclusion| format!("--exclude `{}`", exclusion.pattern)).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -162,8 +210,14 @@ impl std::fmt::Display for Wanted {
     }
 }
 
-fn regex(pattern: &str) -> Result<Regex, UsageError> {
-    Regex::new(pattern).map_err(|error| {
+/// The ids of a mechanism with its own parameters, in every placement that there may be.
+fn ids(descriptor: &Descriptor) -> impl Iterator<Item = String> {
+    let placements = Placement::ALL.into_iter().filter(|placement| descriptor.fits(*placement));
+    placements.map(|placement| format!("{}/{placement}", descriptor.id))
+}
+
+fn pattern(pattern: &str) -> Result<IdPattern, UsageError> {
+    IdPattern::new(pattern).map_err(|error| {
         let told = error.to_string();
         // Lines before the last one draw the pattern.
         let reason = told.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").into();

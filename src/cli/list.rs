@@ -11,7 +11,6 @@ use crate::terms::Domain;
 
 /// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
 #[derive(Debug, Args)]
-#[command(after_help = "A filter is searched in the mechanism's id, with and without each placement.")]
 pub(super) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
@@ -28,15 +27,12 @@ impl ListArgs {
 
     pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let filter = self.filter.filter()?;
-        let named = |mechanism: &&dyn Mechanism| {
-            let descriptor = mechanism.descriptor();
-            let named = filter.matches(descriptor.id) || filter.matches_in_a_placement(descriptor);
-            named && !filter.excludes(descriptor.id)
-        };
+        let named = |mechanism: &&dyn Mechanism| filter.matches_in_a_placement(mechanism.descriptor());
         let wanted: Vec<_> = registry().iter().copied().filter(named).collect();
         if wanted.is_empty() {
             return Err(filter.names_nothing().into());
         }
+        filter.exclusions_must_match()?;
         if self.json {
             for mechanism in wanted {
                 writeln!(out, "{}", as_json(mechanism))?;

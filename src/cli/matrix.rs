@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::options::{SettingArgs, UsageError, cpus, meant};
+use super::options::{SettingArgs, UsageError, meant};
 use super::run_session::{check_same, host_line};
 use super::{FAILED, folder};
 use crate::harness::rounds::{PlanLock, Signals, lock_run};
@@ -18,7 +18,7 @@ use crate::host::Root;
 use crate::mechanism::{Mechanism, find};
 use crate::record::{BenchmarkLine, Build, Line, Outcome, RecordError, RecordWriter, Run, read};
 use crate::report::{ReportFile, pairs_files, pairs_tables, summarize};
-use crate::terms::{Host, Placement};
+use crate::terms::{Host, Placement, Setting};
 use crate::units::{CpuId, Nanos, cpu_list};
 
 /// Measure the handoff between every pair of CPUs, as numbers and as a heat map
@@ -31,25 +31,17 @@ pub(super) struct MatrixArgs {
     /// The handoff: spin, futex, pipe, or any other that `switchcost list handoff/` prints
     #[arg(long, value_name = "NAME", default_value = "spin")]
     mechanism: String,
-    /// Use these CPUs alone, as 0-3,8: also those that taskset or isolcpus leaves out, if the kernel grants them
-    /// (default: those of this process's mask)
-    #[arg(long, value_name = "LIST")]
-    cpus: Option<String>,
+    #[command(flatten)]
+    what: SettingArgs,
     /// Measure each pair in both orders; the CPU named first is the one that begins
     #[arg(long)]
     ordered: bool,
-    /// How often each pair is measured, in a new order each time
-    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How often each pair is measured, in a new order each time; one measurement alone gives no figure
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     rounds: u32,
     /// Milliseconds of each of these measurements
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     sample_ms: u64,
-    /// What idle CPUs do: default, poll or spinner
-    #[arg(long, value_name = "MODE")]
-    idle: Option<String>,
-    /// How tasks are scheduled: other, batch, idle, fifo or rr
-    #[arg(long, value_name = "CLASS")]
-    policy: Option<String>,
     /// Print the numbers as JSON
     #[arg(long)]
     json: bool,
@@ -61,6 +53,7 @@ pub(super) struct MatrixArgs {
 /// What the options come to. Nothing was written yet.
 pub(super) struct Visits {
     pub(super) mechanism: &'static dyn Mechanism,
+    pub(super) setting: Setting,
     pub(super) cpus: Vec<CpuId>,
     pub(super) pairs: Vec<(CpuId, CpuId)>,
     pub(super) sampling: MatrixSampling,
@@ -71,13 +64,24 @@ impl MatrixArgs {
     /// Which pairs are visited, how, and where the record goes.
     pub(super) fn visits(&self) -> anyhow::Result<Visits> {
         let mechanism = self.mechanism()?;
-        let cpus = self.cpus()?;
+        let choice = self.what.choice()?;
+        if !choice.placements.is_empty() {
+            let reason = "--placement: each pair of CPUs is a placement of its own; choose among them by --cpus";
+            return Err(UsageError::Unknown(reason.into()).into());
+        }
+        let (setting, cpus) = (choice.setting_of(mechanism)?, usable_cpus(&choice.cpus)?);
         let id = mechanism.descriptor().id;
-        if !mechanism.tasks(&mechanism.descriptor().defaults()).fit(Placement::OnePerCpu) {
+        if let Some((name, _)) =
+            choice.parameters.iter().find(|(name, _)| mechanism.descriptor().parameter(name).is_none())
+        {
+            let reason = format!("{id} has no parameter `{name}`; `switchcost list {id}` shows those it has");
+            return Err(UsageError::Unknown(reason).into());
+        }
+        if !mechanism.tasks(&setting.parameters).fit(Placement::OnePerCpu) {
             let reason = format!("the tasks of {id} share a thread, and with it a CPU: there are no pairs to measure");
             return Err(UsageError::Unknown(reason).into());
         }
-        let pairs = pairs(mechanism, &cpus, self.ordered);
+        let pairs = pairs(mechanism, &setting.parameters, &cpus, self.ordered);
         if pairs.is_empty() {
             return Err(UsageError::Unknown(format!(
                 "{} needs two CPUs, and there is only CPU {}; a wider mask helps (taskset, cpuset, --cpus)",
@@ -86,24 +90,22 @@ impl MatrixArgs {
             ))
             .into());
         }
-        let (sampling, folder) = (self.sampling()?, self.out.clone().unwrap_or_else(folder::of_this_run));
-        Ok(Visits { mechanism, cpus, pairs, sampling, folder })
+        let sampling = MatrixSampling { rounds: self.rounds, sample: Nanos(self.sample_ms * 1_000_000) };
+        let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
+        Ok(Visits { mechanism, setting, cpus, pairs, sampling, folder })
     }
 
-    /// The numbers; nothing while no pair has two visits.
-    pub(super) fn numbers(&self, visits: &Visits, lines: &[BenchmarkLine]) -> String {
+    /// The numbers; `None` while no pair has two visits. As JSON, that is an empty list.
+    pub(super) fn numbers(&self, visits: &Visits, lines: &[BenchmarkLine]) -> Option<String> {
         if self.json {
-            return format!("{:#}", as_json(visits.mechanism, &visits.cpus, lines));
+            return Some(format!("{:#}", as_json(visits.mechanism, &visits.cpus, lines)));
         }
-        match pairs_tables(lines) {
-            none if none.is_empty() => "stopped before any pair had two visits: there are no figures yet".into(),
-            tables => tables,
-        }
+        Some(pairs_tables(lines)).filter(|tables| !tables.is_empty())
     }
 
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let visits = self.visits()?;
-        let Visits { mechanism, ref pairs, sampling, .. } = visits;
+        let Visits { mechanism, ref setting, ref pairs, sampling, .. } = visits;
         let mut log = MatrixRecord::open(visits.folder.clone())?;
         let mut signals = Signals::take_over()?;
         let watch = MatrixProgress::new(pairs.len(), self.rounds);
@@ -113,7 +115,7 @@ impl MatrixArgs {
             let _ = signals.wait(Duration::ZERO);
             signals.count() == 0
         };
-        let lines = matrix(mechanism, pairs, sampling, &log.host_id, go_on);
+        let lines = matrix(mechanism, setting, pairs, sampling, &log.host_id, go_on);
         watch.end();
         let lines = lines?;
         log.append(&lines)?;
@@ -122,7 +124,10 @@ impl MatrixArgs {
         let whole = failed.count() == 0 && signals.count() == 0;
         let status = if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", self.numbers(&visits, &lines))?;
+        match self.numbers(&visits, &lines) {
+            Some(numbers) => writeln!(out, "{numbers}")?,
+            None => eprintln!("switchcost: no pair was measured twice: there are no figures"),
+        }
         if self.json {
             return Ok(status);
         }
@@ -139,23 +144,6 @@ impl MatrixArgs {
         find(&format!("handoff/{name}")).ok_or_else(|| {
             let meant = meant(&format!("handoff/{name}"));
             UsageError::Unknown(format!("no handoff is called `{name}`{meant}; `switchcost list handoff/` prints them"))
-        })
-    }
-
-    fn cpus(&self) -> anyhow::Result<Vec<CpuId>> {
-        let chosen = self.cpus.as_deref().map_or(Ok(Vec::new()), cpus)?;
-        Ok(usable_cpus(&chosen)?)
-    }
-
-    fn sampling(&self) -> Result<MatrixSampling, UsageError> {
-        let what = SettingArgs { idle: self.idle.clone(), policy: self.policy.clone(), ..SettingArgs::default() };
-        let choice = what.choice()?;
-        let sample = Nanos(self.sample_ms * 1_000_000);
-        Ok(MatrixSampling {
-            rounds: self.rounds,
-            sample,
-            idle: choice.idle.unwrap_or_default(),
-            policy: choice.policy.unwrap_or_default(),
         })
     }
 }

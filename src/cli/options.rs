@@ -125,7 +125,7 @@ pub(super) struct CountingArgs {
 }
 
 /// Reads a CPU list: each once, in rising order.
-pub(super) fn cpus(list: &str) -> Result<Vec<CpuId>, UsageError> {
+fn cpus(list: &str) -> Result<Vec<CpuId>, UsageError> {
     let listed = parse_cpu_list(list).filter(|cpus| !cpus.is_empty());
     let mut cpus = listed.ok_or_else(|| UsageError::Unknown(format!("`{list}` is no list of CPUs, such as 0-3,8")))?;
     cpus.sort_unstable();

@@ -124,7 +124,8 @@ impl PairedRun {
             eprintln!("stopped; to continue: switchcost compare --resume {}", self.session.folder.display());
         }
         let runs = self.session.runs()?;
-        let complete = !conclusion.stopped && !runs.iter().any(has_failures);
+        let lacking = |run: &Run| run.benchmarks.is_empty() || has_failures(run);
+        let complete = !conclusion.stopped && !runs.iter().any(lacking);
         let names = plan.folders(&self.session.folder).into_iter().map(|folder| folder.display().to_string());
         Ok(ComparisonInput { runs: names.zip(runs).collect(), matching: Matching::Pairs(pairs(plan)), complete })
     }

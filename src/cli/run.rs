@@ -134,7 +134,7 @@ impl RunArgs {
         } else {
             writeln!(out, "again:  switchcost show {folder}")?;
         }
-        let failed = runs.iter().any(has_failures);
+        let failed = runs.iter().any(has_failures) || runs.iter().any(|run| run.benchmarks.is_empty());
         Ok(if failed || conclusion.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     }
 
@@ -163,6 +163,7 @@ impl RunArgs {
         let profile = Profile::named(&self.profile, &choice.cpus)?;
         let planned = profile.plan(&choice, |id| filter.matches(id))?;
         filter.must_leave_something(&choice, &planned)?;
+        filter.must_run_here(&planned)?;
         let mut plan = self.how.run_plan(&profile)?;
         let host_id = Host::observe(&Root::default()).id();
         planned.iter().for_each(|planned| plan.add(planned, &host_id));

@@ -1,6 +1,7 @@
 //! A run from its plan to its record: what `run` and `compare --paired` share.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -8,7 +9,7 @@ use super::options::UsageError;
 use super::progress::ProgressDisplay;
 use crate::harness::rounds::{
     Job, PlanLock, ProcessRunner, Programs, RunObserver, RunOutcome, RunPlan, RunProgress, RunState, Signals, identify,
-    run_rounds, supports_interleaving,
+    run_rounds, shortest_budgets, supports_interleaving,
 };
 use crate::harness::{now_ms, usable_cpus};
 use crate::host::Root;
@@ -48,6 +49,7 @@ impl RunSession {
 
     /// Begins a run in `folder`.
     fn begin(mut plan: RunPlan, folder: PathBuf) -> anyhow::Result<Self> {
+        must_have_time(&plan)?;
         // Before the plan, so that a program that is none leaves no run behind.
         let builds = builds(&plan, &folder).inspect_err(|_| {
             // Fails when it holds something, which this run did not put there.
@@ -119,6 +121,22 @@ impl RunSession {
     }
 }
 
+/// Fails when the budget has room for nothing: the command line is in order, and the time is not.
+fn must_have_time(plan: &RunPlan) -> anyhow::Result<()> {
+    let Some((budget, (one, all))) = plan.budget.zip(shortest_budgets(plan)).filter(|(budget, (one, _))| budget < one)
+    else {
+        return Ok(());
+    };
+    let seconds = |time: Duration| format!("{}s", time.as_millis().div_ceil(1000));
+    let for_all = if all > one { format!(", {} for everything", seconds(all)) } else { String::new() };
+    anyhow::bail!(
+        "nothing was measured: --budget {} is too short for anything; it takes {} at least{for_all}, and less with \
+         shorter samples (--measure, --warm-up) or fewer rounds (--rounds)",
+        seconds(budget),
+        seconds(one)
+    )
+}
+
 fn is_here(program: &Path) -> bool {
     program == Programs::default().0[0]
 }
@@ -186,6 +204,10 @@ impl RunObserver for RecordingObserver<'_> {
             Outcome::Measured(_) => {}
         }
         self.writers[job.entry.side].append(&Line::Benchmark(Box::new(line.clone())))
+    }
+
+    fn out_of_time(&mut self, job: &Job<'_>) {
+        self.progress.say(&format!("{}: given up: --budget is used up", job.entry.id));
     }
 
     fn discarded(&mut self, job: &Job<'_>, why: &[String]) {

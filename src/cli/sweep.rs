@@ -130,6 +130,7 @@ impl SweepArgs {
         if plan.entries.is_empty() && plan.unsupported.is_empty() {
             return Err(filter.names_nothing().into());
         }
+        filter.exclusions_must_match()?;
         // Set-up, a batch and the end may each take the crew's timeout; its watchdog speaks first.
         plan.timeout = timeout * 3 + sampling.measure * 10 + Duration::from_secs(180);
         Ok(plan)

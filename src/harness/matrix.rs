@@ -8,7 +8,7 @@ use crate::crew::{Failure, IdleGuard};
 use crate::mechanism::Mechanism;
 use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Noise, Outcome};
 use crate::stats::Prng;
-use crate::terms::{Idle, Placement, Policy, Setting};
+use crate::terms::{Parameters, Placement, Setting};
 use crate::units::{CpuId, Nanos};
 
 /// How long each pair is measured.
@@ -18,21 +18,19 @@ pub struct MatrixSampling {
     pub rounds: u32,
     /// How long the sample of a visit takes, about.
     pub sample: Nanos,
-    /// What idle CPUs do.
-    pub idle: Idle,
-    /// How the two tasks are scheduled.
-    pub policy: Policy,
 }
 
-/// The pairs of `cpus`: each once, or in both orders; a CPU with itself where `mechanism` runs on one CPU.
-pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(CpuId, CpuId)> {
-    let alone = mechanism.tasks(&mechanism.descriptor().defaults()).fit(Placement::SameCpu);
+/// The pairs of `cpus`: each once, or in both orders; a CPU with itself where `mechanism` runs on one CPU with these
+/// parameters.
+pub fn pairs(mechanism: &dyn Mechanism, parameters: &Parameters, cpus: &[CpuId], ordered: bool) -> Vec<(CpuId, CpuId)> {
+    let alone = mechanism.tasks(parameters).fit(Placement::SameCpu);
     let all = cpus.iter().flat_map(|&a| cpus.iter().map(move |&b| (a, b)));
     all.filter(|(a, b)| a < b || (ordered && a > b) || (alone && a == b)).collect()
 }
 
-/// Measures every pair, and says of each what a record keeps. Each round visits all of them in an order of its own, so
-/// that a change of the machine over time affects all pairs alike. `visited` receives after each visit how many are
+/// Measures every pair in `setting`, whose placement and CPUs are those of the pair, and says of each what a record
+/// keeps. Each round visits all of them in an order of its own, so that a change of the machine over time affects all
+/// pairs alike. `visited` receives after each visit how many are
 /// done, and says whether to go on; pairs that were not visited by then are left out. A pair that fails does not affect
 /// the others.
 ///
@@ -40,13 +38,14 @@ pub fn pairs(mechanism: &dyn Mechanism, cpus: &[CpuId], ordered: bool) -> Vec<(C
 /// `Unsupported` when the mechanism cannot run here.
 pub fn matrix(
     mechanism: &'static dyn Mechanism,
+    setting: &Setting,
     pairs: &[(CpuId, CpuId)],
     sampling: MatrixSampling,
     host_id: &str,
     mut visited: impl FnMut(usize) -> bool,
 ) -> Result<Vec<BenchmarkLine>, Failure> {
     let (started_ms, noise_probe) = (now_ms(), NoiseProbe::begin());
-    let mut cells: Vec<PairSession> = pairs.iter().map(|&pair| PairSession::new(mechanism, pair, sampling)).collect();
+    let mut cells: Vec<PairSession> = pairs.iter().map(|&pair| PairSession::new(mechanism, pair, setting)).collect();
     // Any order but the same for all will do.
     let mut prng = Prng::seeded(0x6d61_7472);
     let mut order: Vec<usize> = (0..cells.len()).collect();
@@ -87,12 +86,10 @@ struct PairSession {
 }
 
 impl PairSession {
-    fn new(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), sampling: MatrixSampling) -> Self {
+    fn new(mechanism: &'static dyn Mechanism, pair: (CpuId, CpuId), setting: &Setting) -> Self {
         let (a, b) = pair;
         let (placement, cpus) = if a == b { (Placement::SameCpu, vec![a]) } else { (Placement::OnePerCpu, vec![a, b]) };
-        let MatrixSampling { idle, policy, .. } = sampling;
-        let parameters = mechanism.descriptor().defaults();
-        let setting = Setting { idle, policy, ..Setting::new(placement, cpus, parameters) };
+        let setting = Setting { placement, cpus, ..setting.clone() };
         let benchmark = Benchmark { mechanism, setting };
         Self { pair, benchmark, taken: Vec::new(), failed: None }
     }
@@ -148,26 +145,31 @@ impl PairSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::Choice;
     use crate::mechanism::find;
     use crate::terms::Idle;
+
+    const SHORT: Nanos = Nanos(100_000);
+
+    fn usual(mechanism: &dyn Mechanism) -> Setting {
+        Choice::default().setting_of(mechanism).unwrap()
+    }
 
     #[test]
     fn a_pair_stands_once_or_in_both_orders_and_alone_where_that_makes_sense() {
         let cpus = [CpuId(0), CpuId(1), CpuId(2)];
         let (spin, futex) = (find("handoff/spin").unwrap(), find("handoff/futex").unwrap());
-        assert_eq!(pairs(spin, &cpus, false).len(), 3);
-        assert_eq!(pairs(spin, &cpus, true).len(), 6);
-        assert_eq!(pairs(futex, &cpus, true).len(), 9);
+        let pairs = |of, ordered| pairs(of, &usual(of).parameters, &cpus, ordered).len();
+        assert_eq!((pairs(spin, false), pairs(spin, true), pairs(futex, true)), (3, 6, 9));
     }
 
     #[test]
     fn every_pair_is_visited_in_every_round() {
         let futex = find("handoff/futex").unwrap();
         let cpus = crate::sys::affinity::allowed_cpus().unwrap();
-        let sampling =
-            MatrixSampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
-        let asked = pairs(futex, &cpus[..1], false);
-        let lines = matrix(futex, &asked, sampling, "m", |_| true).unwrap();
+        let sampling = MatrixSampling { rounds: 2, sample: SHORT };
+        let asked = pairs(futex, &usual(futex).parameters, &cpus[..1], false);
+        let lines = matrix(futex, &usual(futex), &asked, sampling, "m", |_| true).unwrap();
         assert_eq!(lines.iter().map(BenchmarkLine::pair).collect::<Vec<_>>(), [Some((cpus[0], cpus[0]))]);
         let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
         assert_eq!(measured.samples.len(), 2);
@@ -178,9 +180,8 @@ mod tests {
     fn what_was_visited_before_it_was_stopped_is_kept() {
         let futex = find("handoff/futex").unwrap();
         let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
-        let sampling =
-            MatrixSampling { rounds: 5, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
-        let lines = matrix(futex, &[(cpu, cpu)], sampling, "m", |done| done < 2).unwrap();
+        let sampling = MatrixSampling { rounds: 5, sample: SHORT };
+        let lines = matrix(futex, &usual(futex), &[(cpu, cpu)], sampling, "m", |done| done < 2).unwrap();
         let Outcome::Measured(measured) = &lines[0].outcome else { panic!("{:?}", lines[0].outcome) };
         assert_eq!(measured.samples.len(), 2);
     }
@@ -190,17 +191,16 @@ mod tests {
         // No machine has such a CPU, so that its task cannot be confined to it.
         let (futex, beyond) = (find("handoff/futex").unwrap(), CpuId(1023));
         let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
-        let sampling =
-            MatrixSampling { rounds: 2, sample: Nanos(100_000), idle: Idle::default(), policy: Policy::default() };
-        let lines = matrix(futex, &[(cpu, cpu), (cpu, beyond)], sampling, "m", |_| true).unwrap();
+        let sampling = MatrixSampling { rounds: 2, sample: SHORT };
+        let lines = matrix(futex, &usual(futex), &[(cpu, cpu), (cpu, beyond)], sampling, "m", |_| true).unwrap();
         assert!(matches!(lines[0].outcome, Outcome::Measured(_)));
         assert!(matches!(lines[1].outcome, Outcome::Failed(_)), "{:?}", lines[1].outcome);
     }
 
     #[test]
     fn ids_name_the_cpus_behind_everything_else_that_was_chosen() {
-        let sampling = |idle| MatrixSampling { rounds: 1, sample: Nanos(1), idle, policy: Policy::default() };
-        let id = |pair, idle| PairSession::new(find("handoff/futex").unwrap(), pair, sampling(idle)).id();
+        let futex = find("handoff/futex").unwrap();
+        let id = |pair, idle| PairSession::new(futex, pair, &Setting { idle, ..usual(futex) }).id();
         assert_eq!(id((CpuId(1), CpuId(0)), Idle::Default), "handoff/futex/one-per-cpu/cpus=1+0");
         assert_eq!(id((CpuId(3), CpuId(3)), Idle::Poll), "handoff/futex/same-cpu/idle=poll,cpus=3+3");
     }

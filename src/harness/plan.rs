@@ -39,6 +39,15 @@ impl Choice {
         Setting { idle, policy, ..Setting::new(placement, Vec::new(), parameters) }
     }
 
+    /// The setting of `mechanism` for those who decide themselves on which CPUs its tasks run, one on each.
+    ///
+    /// # Errors
+    /// A parameter that no mechanism has, and a value that this one does not take.
+    pub fn setting_of(&self, mechanism: &dyn Mechanism) -> Result<Setting, PlanError> {
+        check_names(self)?;
+        Ok(self.setting(Placement::OnePerCpu, parameters(self, mechanism)?))
+    }
+
     /// This choice with everything that `over` sets in place of its own.
     #[must_use]
     pub fn overruled_by(&self, over: &Self) -> Self {

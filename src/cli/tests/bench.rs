@@ -13,7 +13,7 @@ use crate::record::{Line, RecordWriter};
 use crate::terms::Unsupported;
 
 /// What `cargo bench -- LINE` comes to in the bench target of `handoff`.
-fn comes_to(line: &str) -> Value {
+pub(super) fn comes_to(line: &str) -> Value {
     let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
     let prepared = split(&words).map_err(Into::into).and_then(|(own, rest)| prepare("handoff", &own, &rest));
     let prepared = match prepared {
@@ -143,6 +143,6 @@ fn every_option_of_cargo_bench_has_a_row() {
     let unnamed = options.iter().find(|option| !help.contains(&format!("--{option}")));
     assert_eq!(unnamed, None, "the help names every option: {help}");
     // And what the help does not name is not taken from Criterion.
-    let (_, rest) = split(&["--strict".into(), "--seed".into(), "7".into()]).unwrap();
-    assert_eq!(rest, ["--strict", "--seed", "7"]);
+    let (_, rest) = split(&["--strict".into(), "--seed=7".into()]).unwrap();
+    assert_eq!(rest, ["--strict", "--seed=7"]);
 }

@@ -4,6 +4,7 @@
 //! The list of options is clap's own, and of `cargo bench` that of its help: an option without a row is a red test.
 
 mod bench;
+mod filters;
 mod others;
 mod running;
 
@@ -144,10 +145,9 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
                 "pairs": visits.pairs.iter().map(|(a, b)| format!("{a}+{b}")).collect::<Vec<_>>(),
                 "rounds": visits.sampling.rounds,
                 "sample": visits.sampling.sample,
-                "idle": visits.sampling.idle,
-                "policy": visits.sampling.policy,
+                "setting": visits.setting,
                 "folder": visits.folder,
-                "json": is_json(matrix.numbers(&visits, &[]).as_bytes()),
+                "json": matrix.numbers(&visits, &[]).is_some_and(|text| is_json(text.as_bytes())),
             })
         }
         Verb::Audit(audit) => {

@@ -21,7 +21,19 @@ fn matrix() -> Vec<Row> {
     // One CPU is no pair, and the refusal shows that the list was read.
     let cpu = allowed_cpus().unwrap()[0];
     vec![
-        row("mechanism", "--mechanism eventfd").gives("/mechanism", json!("handoff/eventfd")).changes("/pairs*"),
+        row("mechanism", "--mechanism eventfd")
+            .gives("/mechanism", json!("handoff/eventfd"))
+            .changes("/pairs*")
+            .changes("/setting/parameters*"),
+        Row::added("matrix", "set", "matrix --mechanism spin_then_park --out there", "--set spin=3")
+            .gives("/setting/parameters/spin", json!(3)),
+        row("placement", "--placement same-cpu")
+            .gives(
+                "/refused",
+                json!("--placement: each pair of CPUs is a placement of its own; choose among them by --cpus"),
+            )
+            .changes("*"),
+        row("slice_us", "--slice-us 500").gives("/setting/policy/slice_us", json!(500)).changes("/setting/policy*"),
         row("cpus", &format!("--cpus {cpu}"))
             .gives(
                 "/refused",
@@ -36,8 +48,8 @@ fn matrix() -> Vec<Row> {
             .changes("/pairs*"),
         row("rounds", "--rounds 5").gives("/rounds", json!(5)),
         row("sample_ms", "--sample-ms 7").gives("/sample", json!(7_000_000)),
-        row("idle", "--idle spinner").gives("/idle", json!("spinner")),
-        row("policy", "--policy batch").gives("/policy/class", json!("batch")),
+        row("idle", "--idle spinner").gives("/setting/idle", json!("spinner")),
+        row("policy", "--policy batch").gives("/setting/policy/class", json!("batch")).changes("/setting/policy*"),
         row("json", "--json").gives("/json", json!(true)),
         Row::differing("matrix", "out", base, "matrix --out here").gives("/folder", json!("here")),
     ]

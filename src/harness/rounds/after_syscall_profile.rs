@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use regex::Regex;
-
 use super::profile::{BenchmarkSelection, Profile};
-use crate::harness::{Choice, PlanError, Timing, usable_cpus};
+use crate::harness::{Choice, IdPattern, PlanError, Timing, usable_cpus};
 use crate::host::Root;
 use crate::terms::{
     Host, Placement,
@@ -35,7 +33,7 @@ impl Profile {
         let pair = other_cpu.into_iter().find(|(relation, _)| topology.pair(*relation, &allowed).is_some());
         let placements: Vec<Placement> =
             [Placement::SameCpu].into_iter().chain(pair.map(|(_, placement)| placement)).collect();
-        let filter = Regex::new("^after_syscall/").expect("the expression is a constant");
+        let filter = IdPattern::new("^after_syscall/").expect("the expression is a constant");
         let streams = [("data", sets.len()), ("code", 4), ("branches", 3)];
         let chosen = streams.iter().flat_map(|&(stream, few)| sets.iter().take(few).map(move |set| (stream, *set)));
         let selections = chosen.map(|(stream, set)| {

@@ -33,6 +33,7 @@ pub use profile::{BenchmarkSelection, Profile, ProfileError, duration};
 pub use round_process::answer_round_request;
 pub use run_loop::{
     Job, JobOutcome, RunObserver, RunOutcome, RunProgress, Runner, UnmeasuredBenchmark, WideInterval, run_rounds,
+    shortest_budgets,
 };
 pub use run_plan::{PLAN_FILE, PlanEntry, PlanLock, RunPlan, RunPlanError, lock_run};
 pub use run_state::RunState;

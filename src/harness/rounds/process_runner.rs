@@ -88,11 +88,16 @@ impl<'a> ProcessRunner<'a> {
         Ok(vec![first, beside(second, InterleaveOrder::Second, 1, ends.1)?])
     }
 
-    /// Waits for the answers; nothing when a second Ctrl-C came. When one of two says that there is nothing measured,
-    /// the other is ended: by itself it is no side of a pair.
-    fn answers(&mut self, mut started: Vec<RoundProcess>) -> Option<Vec<Result<BenchmarkLine, String>>> {
+    /// Waits for the answers. When one of two says that there is nothing measured, the other is ended: by itself it is
+    /// no side of a pair.
+    fn answers(
+        &mut self,
+        mut started: Vec<RoundProcess>,
+        within: Option<Duration>,
+    ) -> Result<Vec<Result<BenchmarkLine, String>>, Ended> {
         let timeout = self.plan.timeout * u32::try_from(started.len()).unwrap_or(1);
-        let deadline = Instant::now() + timeout;
+        let (began, is_budget) = (Instant::now(), within.is_some_and(|within| within < timeout));
+        let deadline = began + within.map_or(timeout, |within| within.min(timeout));
         let mut answers: Vec<Option<Result<BenchmarkLine, String>>> = started.iter().map(|_| None).collect();
         loop {
             for (process, answer) in started.iter_mut().zip(&mut answers) {
@@ -101,18 +106,21 @@ impl<'a> ProcessRunner<'a> {
             let left = deadline.saturating_duration_since(Instant::now());
             let hung = || format!("it had not ended after {timeout:?} and was killed; --timeout gives it longer");
             let failed = answers.iter().flatten().find_map(reason).map(|reason| format!("the other side: {reason}"));
+            if is_budget && left.is_zero() && failed.is_none() && answers.iter().any(Option::is_none) {
+                return Err(Ended::OutOfTime(began.elapsed()));
+            }
             let given_up = failed.or_else(|| left.is_zero().then(hung));
             if let Some(reason) = given_up {
-                return Some(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect());
+                return Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect());
             }
             if answers.iter().all(Option::is_some) {
-                return Some(answers.into_iter().flatten().collect());
+                return Ok(answers.into_iter().flatten().collect());
             }
             if self.signals.count() > 1 {
-                return None;
+                return Err(Ended::Stopped);
             }
             if let Err(error) = self.signals.wait(left.min(TICK)) {
-                return Some(answers.into_iter().map(|answer| answer.unwrap_or(Err(error.to_string()))).collect());
+                return Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(error.to_string()))).collect());
             }
             if self.signals.count() > 0 && !std::mem::replace(&mut self.stop_announced, true) {
                 (self.stopping)();
@@ -120,6 +128,14 @@ impl<'a> ProcessRunner<'a> {
             (self.tick)();
         }
     }
+}
+
+/// Why there are no answers.
+enum Ended {
+    /// A second Ctrl-C came.
+    Stopped,
+    /// The budget was over, after this long.
+    OutOfTime(Duration),
 }
 
 /// What a process is asked for: `job` of the plan.
@@ -153,13 +169,17 @@ fn reason(answer: &Result<BenchmarkLine, String>) -> Option<String> {
 }
 
 impl Runner for ProcessRunner<'_> {
-    fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome {
+    fn run(&mut self, jobs: &[Job<'_>], within: Option<Duration>) -> JobOutcome {
         let (began, started_ms) = (Instant::now(), now_ms());
         let answers = match self.start(jobs) {
-            Ok(started) => self.answers(started),
-            Err(reason) => Some(jobs.iter().map(|_| Err(reason.clone())).collect()),
+            Ok(started) => self.answers(started, within),
+            Err(reason) => Ok(jobs.iter().map(|_| Err(reason.clone())).collect()),
         };
-        let Some(answers) = answers else { return JobOutcome::Stopped };
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(Ended::Stopped) => return JobOutcome::Stopped,
+            Err(Ended::OutOfTime(took)) => return JobOutcome::OutOfTime(took),
+        };
         // Two that are interleaved take their time together.
         let each = began.elapsed() / u32::try_from(jobs.len()).unwrap_or(1).max(1);
         let took_ms = u64::try_from(each.as_millis()).unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@
 //! warm-up = "700ms"
 //!
 //! [[benchmarks]]          # as often as you like; what two of them name is measured once
-//! filter = "^brigade/"    # a regular expression, searched in ids; left out: every id
+//! filter = "brigade/"     # as on the command line; left out: every id
 //! placement = ["same-cpu", "unpinned"]   # left out: every one that this machine has
 //! idle = "poll"           # left out: default
 //! set = { tasks = 64 }    # parameters, for the mechanisms that have them; a list is measured value by value
@@ -19,11 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use regex::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::harness::{Choice, PlanError, PlannedBenchmark, Timing, plan};
+use crate::harness::{Choice, IdPattern, PlanError, PlannedBenchmark, Timing, plan};
 use crate::terms::{Class, Idle, Placement, Policy, Value};
 use crate::units::CpuId;
 
@@ -65,7 +64,7 @@ const GENERATED_PROFILES: [(&str, ProfileMaker); 4] = [
 #[derive(Debug, Clone)]
 pub struct BenchmarkSelection {
     /// Ids that match; `None` is all.
-    pub filter: Option<Regex>,
+    pub filter: Option<IdPattern>,
     /// Placements and parameters.
     pub choice: Choice,
     /// Only the first of these placements that a mechanism runs in.
@@ -248,7 +247,7 @@ impl Profile {
             let selection = selection.into_inner();
             let filter = selection.filter.map(|filter| {
                 let bad = |_| wrong(filter.span().start, format!("`{}` is no regular expression", filter.as_ref()));
-                Regex::new(filter.as_ref()).map_err(bad)
+                IdPattern::new(filter.as_ref()).map_err(bad)
             });
             let filter = filter.transpose()?;
             if let Some((name, _)) = selection.set.iter().find(|(_, values)| values.all().is_empty()) {
@@ -297,7 +296,7 @@ impl Profile {
         let mut seen = BTreeSet::new();
         let mut all = Vec::new();
         for selection in &self.selections {
-            let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.is_match(id));
+            let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.matches(id));
             let planned = plan(&selection.choice.overruled_by(over), |id| named(id) && wanted(id));
             let planned = planned.map_err(|error| selection.with_source(error))?;
             let mut mechanisms = BTreeSet::new();

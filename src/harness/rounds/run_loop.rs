@@ -43,12 +43,15 @@ pub enum JobOutcome {
     Done(Vec<BenchmarkLine>),
     /// They were ended in the middle, because a second signal asked to stop at once.
     Stopped,
+    /// They were ended in the middle, after this long, because the time that they had was over.
+    OutOfTime(Duration),
 }
 
 /// Measures one benchmark at a time, or two of them interleaved.
 pub trait Runner {
-    /// Measures one job, or two with their samples interleaved, of which the first begins.
-    fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome;
+    /// Measures one job, or two with their samples interleaved, of which the first begins. Everything about it, set-up
+    /// and audit included, ends after `within`.
+    fn run(&mut self, jobs: &[Job<'_>], within: Option<Duration>) -> JobOutcome;
 
     /// Whether a signal has asked to stop.
     fn stop_requested(&mut self) -> bool;
@@ -78,6 +81,9 @@ pub trait RunObserver {
 
     /// A measurement was discarded, for interference or because it cannot be interleaved, and is made again.
     fn discarded(&mut self, job: &Job<'_>, why: &[String]);
+
+    /// A job was ended in the middle, because the budget was used up.
+    fn out_of_time(&mut self, job: &Job<'_>);
 }
 
 /// A benchmark that the budget had no time for.
@@ -128,7 +134,7 @@ pub fn run_rounds(
     observer: &mut dyn RunObserver,
 ) -> Result<RunOutcome, RecordError> {
     let kept = (0..plan.entries.len()).collect();
-    let (not_interleaved, lost) = (BTreeSet::new(), Duration::ZERO);
+    let (not_interleaved, lost) = (known_apart(plan, state), Duration::ZERO);
     let mut run_loop = RunLoop { plan, state, done: 0, kept, not_interleaved, lost, stopped: false };
     for round in 0..plan.rounds {
         // Predictions decide before the first round, measured times before the second.
@@ -149,12 +155,37 @@ pub fn run_rounds(
     Ok(run_loop.outcome())
 }
 
+/// The pairs that are measured one side after the other although they could be interleaved: both sides have a line of
+/// one round that says so, which is what a pair leaves that failed while interleaved before the run was resumed. A kill
+/// between the two lines of a round leaves one.
+fn known_apart(plan: &RunPlan, state: &RunState) -> BTreeSet<usize> {
+    let apart = |pair: &Vec<usize>| match pair.as_slice() {
+        [a, b] => {
+            let (a, b) = (&plan.entries[*a], &plan.entries[*b]);
+            (can_interleave(&a.spec, &b.spec) && state.were_apart(a, b)).then_some(a.pair)
+        }
+        _ => None,
+    };
+    if plan.interleaved { by_pair(&plan.entries).iter().filter_map(apart).collect() } else { BTreeSet::new() }
+}
+
+/// The shortest budget in which something is measured, and the shortest that leaves nothing out, both as foretold
+/// before anything is known; `None` where there is nothing to measure.
+pub fn shortest_budgets(plan: &RunPlan) -> Option<(Duration, Duration)> {
+    let each = predicted(&plan.timing) * plan.rounds.min(FEWEST_ROUNDS);
+    let pairs = by_pair(&plan.entries);
+    let smallest = pairs.iter().map(Vec::len).min()?;
+    let times = |many: usize| each.saturating_mul(u32::try_from(many).unwrap_or(u32::MAX));
+    Some((times(smallest), times(plan.entries.len())))
+}
+
 struct RunLoop<'a> {
     plan: &'a RunPlan,
     state: &'a mut RunState,
     done: u64,
     kept: BTreeSet<usize>,
-    /// Pairs that failed while they were interleaved, and are measured one side after the other since.
+    /// Pairs that failed while they were interleaved, in this process or before it, and are measured one side after the
+    /// other since.
     not_interleaved: BTreeSet<usize>,
     /// How long the discarded measurements of the last such pair took. The next line of the record includes it.
     lost: Duration,
@@ -297,11 +328,28 @@ impl RunLoop<'_> {
         observer: &mut dyn RunObserver,
     ) -> Result<bool, RecordError> {
         observer.begins(jobs, &self.progress(jobs));
+        let left = self.left();
+        let mut disturbed_lines: Option<Vec<BenchmarkLine>> = None;
         let mut took_ms = u64::try_from(std::mem::take(&mut self.lost).as_millis()).unwrap_or(u64::MAX);
+        let lost_before = Duration::from_millis(took_ms);
         for discarded in 0..MOST_ATTEMPTS {
-            let JobOutcome::Done(mut lines) = runner.run(jobs) else {
-                self.stopped = true;
-                return Ok(false);
+            let spent = Duration::from_millis(took_ms).saturating_sub(lost_before);
+            let mut lines = match runner.run(jobs, left.map(|left| left.saturating_sub(spent))) {
+                JobOutcome::Done(lines) => lines,
+                JobOutcome::Stopped => {
+                    self.stopped = true;
+                    return Ok(false);
+                }
+                JobOutcome::OutOfTime(took) => {
+                    jobs.iter().for_each(|job| observer.out_of_time(job));
+                    let Some(lines) = disturbed_lines else {
+                        self.lost = Duration::from_millis(took_ms) + took;
+                        return Ok(false);
+                    };
+                    self.keep(jobs, &lines, observer)?;
+                    self.lost = took;
+                    return Ok(true);
+                }
             };
             took_ms += lines.iter_mut().map(|line| line.conditions.get_or_insert_default().took_ms).sum::<u64>();
             if jobs.len() > 1 && self.stop_interleaving(jobs, &lines, observer) {
@@ -322,16 +370,27 @@ impl RunLoop<'_> {
                 && !runner.stop_requested();
             if let Some((job, line)) = disturbed.filter(|_| again) {
                 observer.discarded(job, &load(line));
+                disturbed_lines = Some(lines);
                 continue;
             }
-            for (job, line) in jobs.iter().zip(&lines) {
-                self.state.add(job.entry.side, line);
-                self.done += 1;
-                observer.done(job, line)?;
-            }
+            self.keep(jobs, &lines, observer)?;
             break;
         }
         Ok(true)
+    }
+
+    fn keep(
+        &mut self,
+        jobs: &[Job<'_>],
+        lines: &[BenchmarkLine],
+        observer: &mut dyn RunObserver,
+    ) -> Result<(), RecordError> {
+        for (job, line) in jobs.iter().zip(lines) {
+            self.state.add(job.entry.side, line);
+            self.done += 1;
+            observer.done(job, line)?;
+        }
+        Ok(())
     }
 
     /// Whether one of the two jobs of an interleaved pair failed. Then the pair is no longer interleaved: two instances

@@ -1,6 +1,6 @@
 //! The state of a run: what its record holds of each benchmark so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::PlanEntry;
@@ -28,6 +28,8 @@ struct BenchmarkState {
     rounds: BTreeMap<u32, Vec<ProbedValue>>,
     /// Whether the samples of a round that was measured were not interleaved with those of the other side.
     not_interleaved: bool,
+    /// The rounds whose line says that its samples were not interleaved with those of the other side.
+    apart_in: BTreeSet<u32>,
     failures: usize,
     unsupported: bool,
     audited: bool,
@@ -53,6 +55,9 @@ impl RunState {
             Outcome::Failed(_) => known.failures += 1,
         }
         known.rounds.insert(line.round, samples);
+        if !line.was_interleaved() {
+            known.apart_in.insert(line.round);
+        }
         known.not_interleaved |= matches!(line.outcome, Outcome::Measured(_)) && !line.was_interleaved();
         if let Some(conditions) = &line.conditions {
             let took = Duration::from_millis(conditions.took_ms);
@@ -82,6 +87,11 @@ impl RunState {
     /// Whether nothing more is asked of `entry`: it cannot run here, or has failed too often.
     pub fn is_given_up(&self, entry: &PlanEntry) -> bool {
         self.of(entry).is_some_and(|known| known.unsupported || known.failures >= MOST_FAILURES)
+    }
+
+    /// Whether there is a round in which both sides have an answer and neither was interleaved.
+    pub(super) fn were_apart(&self, a: &PlanEntry, b: &PlanEntry) -> bool {
+        self.of(a).zip(self.of(b)).is_some_and(|(a, b)| !a.apart_in.is_disjoint(&b.apart_in))
     }
 
     /// Whether `entry` was audited.

@@ -1,5 +1,6 @@
 //! Planning, going on, budgets and target widths, with a runner that measures nothing and tells how long it took.
 
+mod budgets;
 mod pairs;
 mod profiles;
 
@@ -47,11 +48,17 @@ struct Fake {
     nanos: fn(&Job<'_>) -> u64,
     outcome: fn(&Job<'_>, Outcome) -> Outcome,
     foreign: bool,
+    /// How long it takes; what is longer than the time that it has is ended.
+    takes: Duration,
+    /// Whether each takes twice as long as the one before.
+    slows_down: bool,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { stop_after: usize::MAX, ran: vec![], nanos: |_| 100, outcome: |_, outcome| outcome, foreign: false }
+        let (nanos, outcome) = (|_: &Job<'_>| 100, |_: &Job<'_>, outcome| outcome);
+        let takes = Duration::from_secs(10);
+        Self { stop_after: usize::MAX, ran: vec![], nanos, outcome, foreign: false, takes, slows_down: false }
     }
 }
 
@@ -102,14 +109,23 @@ impl Fake {
             host_id: "m".into(),
             started_ms: 0,
             outcome: (self.outcome)(job, Outcome::Measured(Box::new(measured))),
-            conditions: Some(RunConditions { took_ms: 10_000, interleaved: beside > 1, ..RunConditions::default() }),
+            conditions: Some(RunConditions {
+                took_ms: self.takes.as_millis() as u64,
+                interleaved: beside > 1,
+                ..RunConditions::default()
+            }),
         }
     }
 }
 
 impl Runner for Fake {
-    fn run(&mut self, jobs: &[Job<'_>]) -> JobOutcome {
-        JobOutcome::Done(jobs.iter().map(|job| self.line(job, jobs.len())).collect())
+    fn run(&mut self, jobs: &[Job<'_>], within: Option<Duration>) -> JobOutcome {
+        if let Some(within) = within.filter(|within| self.takes * jobs.len() as u32 > *within) {
+            return JobOutcome::OutOfTime(within);
+        }
+        let lines = jobs.iter().map(|job| self.line(job, jobs.len())).collect();
+        self.takes *= if self.slows_down { 2 } else { 1 };
+        JobOutcome::Done(lines)
     }
 
     fn stop_requested(&mut self) -> bool {
@@ -122,6 +138,7 @@ struct SingleLine {
     lines: Vec<BenchmarkLine>,
     outlooks: Vec<RunProgress>,
     discarded: usize,
+    out_of_time: Vec<String>,
 }
 
 impl RunObserver for SingleLine {
@@ -136,6 +153,10 @@ impl RunObserver for SingleLine {
 
     fn discarded(&mut self, _: &Job<'_>, _: &[String]) {
         self.discarded += 1;
+    }
+
+    fn out_of_time(&mut self, job: &Job<'_>) {
+        self.out_of_time.push(job.entry.id.clone());
     }
 }
 
@@ -204,40 +225,6 @@ fn what_cannot_run_or_keeps_failing_costs_little() {
     let (_, kept) = begin(&plan(&FOUR, 5), &mut fake);
     let count = |mechanism: &str| kept.lines.iter().filter(|line| line.mechanism == mechanism).count();
     assert_eq!(FOUR.map(count), [1, 2, 5, 5]);
-}
-
-#[test]
-fn a_budget_leaves_out_rounds_first() {
-    let mut plan = plan(&FOUR, 10);
-    plan.budget = Some(Duration::from_secs(170));
-    let (conclusion, kept) = begin(&plan, &mut Fake::default());
-    assert_eq!(kept.lines.len(), 17, "ten seconds each");
-    assert_eq!(conclusion.unmeasured.len(), 4);
-    assert!(conclusion.unmeasured.iter().all(|unmeasured| unmeasured.of == 10));
-    assert!(conclusion.unmeasured.iter().all(|unmeasured| (4..=5).contains(&unmeasured.rounds)), "{conclusion:?}");
-}
-
-#[test]
-fn a_budget_leaves_out_benchmarks_before_three_rounds_and_keeps_every_question() {
-    let mut plan = plan(&["brigade/mio", "brigade/thread", "handoff/futex", "handoff/pipe"], 5);
-    plan.budget = Some(Duration::from_secs(80));
-    let (conclusion, kept) = begin(&plan, &mut Fake::default());
-    assert!(kept.lines.len() <= 8);
-    let rounds = |id: &str| conclusion.unmeasured.iter().find(|left| left.id.starts_with(id)).map(|left| left.rounds);
-    // The first of each group goes on; the others have the round that the prediction granted them.
-    let each = plan.entries.iter().map(|entry| rounds(&entry.id).unwrap()).collect::<Vec<_>>();
-    assert_eq!(each, [3, 1, 3, 1], "{conclusion:?}");
-}
-
-#[test]
-fn a_budget_that_was_used_up_before_a_kill_stays_used_up() {
-    let mut plan = plan(&FOUR, 5);
-    plan.budget = Some(Duration::from_secs(120));
-    let (_, before) = begin(&plan, &mut Fake { stop_after: 8, ..Fake::default() });
-    let mut state = RunState::default();
-    before.lines.iter().for_each(|line| state.add(0, line));
-    let (_, after) = run(&plan, &mut state, &mut Fake::default());
-    assert_eq!(before.lines.len() + after.lines.len(), 12);
 }
 
 #[test]
@@ -317,14 +304,6 @@ fn the_first_round_is_judged_by_what_it_has_itself() {
     let (_, kept) = begin(&plan(&FOUR[..1], 1), &mut Fake { outcome, ..Fake::default() });
     let load = kept.lines[0].conditions.clone().unwrap().interference;
     assert_eq!(load, ["its CPU ran slower than at its best beside 90 % of the samples"]);
-}
-
-#[test]
-fn trying_again_ends_with_the_budget() {
-    let mut plan = plan(&FOUR[..1], 1);
-    (plan.strict, plan.budget) = (true, Some(Duration::from_secs(25)));
-    let (_, kept) = begin(&plan, &mut Fake { foreign: true, ..Fake::default() });
-    assert_eq!((kept.lines.len(), kept.discarded), (1, 1), "ten seconds each");
 }
 
 #[test]

@@ -175,3 +175,37 @@ fn a_pair_is_disturbed_as_a_whole() {
     let conditions: Vec<_> = kept.lines[2..].iter().map(|line| line.conditions.clone().unwrap()).collect();
     assert!(conditions.iter().all(|c| (c.discarded, c.took_ms) == (3, 40_000)), "{conditions:?}");
 }
+
+/// A pair that fails in turns, and measures one side after the other.
+fn fails_in_turns(plan: &RunPlan, stop_after: usize) -> Fake {
+    fn outcome(job: &Job<'_>, outcome: Outcome) -> Outcome {
+        // The runner does not say whether it takes turns: the first attempt at each round does.
+        if job.entry.id.contains("futex") && job.round == 0 { Outcome::Failed("ENOMEM".into()) } else { outcome }
+    }
+    assert!(plan.interleaved);
+    Fake { outcome, stop_after, ..Fake::default() }
+}
+
+#[test]
+fn a_resumed_run_remembers_which_pairs_were_set_apart() {
+    let plan = interleaved(&FOUR[..2], 3);
+    let (_, before) = begin(&plan, &mut fails_in_turns(&plan, 6));
+    assert!(before.lines.iter().any(|line| line.id.contains("futex") && !turned(line)), "it was set apart");
+    let mut state = RunState::default();
+    let side = |line: &BenchmarkLine, lines: &[BenchmarkLine]| {
+        let same = lines.iter().take_while(|other| !std::ptr::eq(*other, line));
+        same.filter(|other| other.id == line.id && other.round == line.round).count()
+    };
+    before.lines.iter().for_each(|line| state.add(side(line, &before.lines), line));
+    let (_, after) = run(&plan, &mut state, &mut Fake::default());
+    let futex: Vec<bool> = after.lines.iter().filter(|line| line.id.contains("futex")).map(turned).collect();
+    assert!(!futex.is_empty() && futex.iter().all(|turned| !turned), "{futex:?}");
+    assert_eq!(after.discarded, 0);
+    let pipe: Vec<bool> = after.lines.iter().filter(|line| line.id.contains("pipe")).map(turned).collect();
+    assert!(!pipe.is_empty() && pipe.iter().all(|turned| *turned), "the other pair goes on in turns: {pipe:?}");
+    // The line of one side alone is what a kill leaves between two lines.
+    let mut half = RunState::default();
+    half.add(0, before.lines.iter().find(|line| line.id.contains("futex") && !turned(line)).unwrap());
+    let (_, after) = run(&plan, &mut half, &mut Fake::default());
+    assert!(after.lines.iter().any(|line| line.id.contains("futex") && turned(line)));
+}

@@ -119,7 +119,7 @@ fn every_entry_of_a_shipped_profile_names_something_and_sets_what_that_has() {
     for (name, _) in profile::EMBEDDED_PROFILES {
         let profile = Profile::named(name, &[]).unwrap();
         for selection in &profile.selections {
-            let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.is_match(id));
+            let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.matches(id));
             let descriptors = crate::mechanism::registry().iter().map(|mechanism| mechanism.descriptor());
             let picked: Vec<_> = descriptors
                 .filter(|descriptor| {
