@@ -101,7 +101,7 @@ fn what_charts_name_exists() {
 
     let parameters = || descriptors().flat_map(|descriptor| descriptor.parameters);
     let names: BTreeSet<String> = parameters().map(|parameter| parameter.name.to_string()).collect();
-    let named = named_by_charts(r#"(?:\bname == |\bamount\(\w+, )"(\w+)""#);
+    let named = named_by_charts(r#"(?:\bname == |\bamount\(\w+, |\bPlacement::\w+, \()"(\w+)""#);
     assert!(
         named.len() >= 4 && named.is_subset(&names),
         "parameters: {:?}",
@@ -113,6 +113,6 @@ fn what_charts_name_exists() {
         Domain::Number { .. } => &[],
     });
     let words: BTreeSet<String> = words.map(|word| (*word).to_string()).collect();
-    let named = named_by_charts(r#"(?:value\.to_string\(\) == |Value::Word\()"(\w+)""#);
+    let named = named_by_charts(r#"(?:value\.to_string\(\) == |Value::Word\(|\bPlacement::\w+, \("\w+", )"(\w+)""#);
     assert!(named.len() >= 2 && named.is_subset(&words), "values: {:?}", named.difference(&words).collect::<Vec<_>>());
 }

@@ -9,7 +9,8 @@ use clap::Args;
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
 use crate::report::{
-    NOT_COUNTED, counter_tables, group_table, metrics_tables, natural, notes, pairs_tables, parts_tables, rounds_table,
+    NOT_COUNTED, answers, answers_text, counter_tables, group_table, metrics_tables, natural, notes, pairs_tables,
+    parts_tables, rounds_table,
 };
 
 /// Print the tables of a run again, from its record
@@ -29,6 +30,9 @@ impl ShowArgs {
         Ok(print(&read(&self.run)?, out)?)
     }
 }
+
+/// Columns of a terminal that tables and sentences are made for.
+const WIDTH: usize = 120;
 
 fn position(line: &BenchmarkLine) -> usize {
     let all = registry();
@@ -69,6 +73,10 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
     let parts = parts_tables(&run.benchmarks);
     if !parts.is_empty() {
         writeln!(out, "{parts}\n")?;
+    }
+    let answers = answers_text(&answers(run), WIDTH);
+    if !answers.is_empty() {
+        writeln!(out, "What this machine says\n{answers}\n")?;
     }
     if run.torn {
         writeln!(out, "the last line of {} was cut short by a kill and is lost", run.path.display())?;

@@ -1,5 +1,6 @@
 //! The report for a repository: Markdown with the figures beside it, and the table that a README shows.
 
+use super::answers::of_view;
 use super::counters;
 use super::host;
 use super::metrics_table;
@@ -20,6 +21,7 @@ pub(super) fn markdown(report: &Report) -> String {
         };
         out.line(format!("{name}{}", prose(&overview(view))));
     }
+    said(report, &mut out);
     trouble(report, &mut out);
     for section in &report.sections {
         out.line(format!("## {}: {}", prose(&section.group), prose(&section.question)));
@@ -150,6 +152,20 @@ fn fence(text: &str, least: usize) -> String {
 
 fn escaped(cell: &str) -> String {
     cell.replace('|', "\\|").replace('\n', " ")
+}
+
+/// What each run answers to the questions that people come with.
+fn said(report: &Report, out: &mut Paragraphs) {
+    for view in &report.views {
+        let answers = of_view(view);
+        if answers.said.is_empty() {
+            continue;
+        }
+        out.line(format!("## What this machine says{}", view.suffix()));
+        let said = answers.said.iter().map(|a| format!("- **{}**: {}", text::capitalised(a.question), a.sentence));
+        let unsaid = answers.unsaid.iter().map(|unsaid| format!("- {}", unsaid.described()));
+        out.line(said.chain(unsaid).map(|line| prose(&line)).collect::<Vec<_>>().join("\n"));
+    }
 }
 
 fn trouble(report: &Report, out: &mut Paragraphs) {

@@ -5,6 +5,7 @@
 
 pub mod figure;
 
+mod answers;
 mod charts;
 mod counters;
 mod csv;
@@ -24,6 +25,7 @@ mod summary;
 mod table;
 mod text;
 
+pub use answers::{Answer, Answers, Unsaid, answers, answers_text};
 pub use events_table::counter_tables;
 pub use metrics_table::metrics_tables;
 pub use pairs_table::pairs_tables;

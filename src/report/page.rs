@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::answers::{Answers, of_view};
 use super::counters::{self, CounterRow};
 use super::figure::{Figure, Frame, MARKS, TOKENS};
 use super::host;
@@ -30,6 +31,7 @@ pub(super) fn page(report: &Report) -> String {
             body {
                 main {
                     (header(report))
+                    (said(report))
                     (alerts(report))
                     (reading(report))
                     @for section in &report.sections { (group(section, report)) }
@@ -114,6 +116,27 @@ fn verdicts(view: &RunView) -> Option<String> {
     let further = [(differs, "differ"), (impossible, "could not be made"), (not_asked_for, "were not asked for")];
     let further = further.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
     Some(format!("{ok} audits hold{}.", further.collect::<String>()))
+}
+
+/// What each run answers to the questions that people come with.
+fn said(report: &Report) -> Markup {
+    let runs: Vec<(String, Answers)> = report.views.iter().map(|view| (view.suffix(), of_view(view))).collect();
+    html! {
+        @for (run, answers) in runs.iter().filter(|(_, answers)| !answers.said.is_empty()) {
+            section.answers {
+                h2 { "What this machine says" (run) }
+                dl {
+                    @for answer in &answers.said {
+                        dt { (text::capitalised(answer.question)) }
+                        dd { (text::unbroken(&answer.sentence)) }
+                    }
+                }
+                @for unsaid in &answers.unsaid {
+                    p.unsaid { (unsaid.described()) }
+                }
+            }
+        }
+    }
 }
 
 /// What a reader must know before believing a figure.
