@@ -25,6 +25,12 @@ const RETIRED: &[(&str, &str)] = &[
     (r"\b(MADE|SHIPPED)\b|\b(Mode|Step)::Look\b|\btype Look\b", "GENERATED_PROFILES, Mode::DryRun, SpeedProbeFn"),
     (r"\b(lies_still|runs_on|set_apart|is_settled|is_over)\b", "is_idle_…, is_busy_…, stop_interleaving, is_given_up"),
     (r"\b(rewarm|prelude|adopt|in_turn)\b(?:\(|: impl)", "warm_caches, before_set_up, set_policy, round_robin"),
+    (r"\bWakeup::(Go|Pause|Stop)\b|\bimpl(<.*>)? Side for\b", "handoff::Command, HandoffHalf"),
+    (r"\b(take_turns|take_turns_awake|drop_for_good)\(", "spawn_partner, stop_other"),
+    (
+        r"\b(?:Visits \{|must_leave_something\b|start_over\b|end_with_the_reader\b)",
+        "MatrixPlan, check_plan, exec_for_criterion",
+    ),
 ];
 
 /// Files whose text may name what was retired: this list, and the conversion of records of version 1 with its test.

@@ -19,7 +19,7 @@ pub(super) struct AuditArgs {
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
-    what: SettingArgs,
+    setting: SettingArgs,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
@@ -60,9 +60,9 @@ impl AuditArgs {
     /// What is audited.
     pub(super) fn planned(&self) -> anyhow::Result<Vec<PlannedBenchmark>> {
         let filter = self.filter.filter()?;
-        let choice = self.what.choice()?;
+        let choice = self.setting.choice()?;
         let planned = plan(&choice, |id| filter.matches(id))?;
-        filter.must_leave_something(&choice, &planned)?;
+        filter.check_plan(&choice, &planned)?;
         Ok(planned)
     }
 

@@ -12,7 +12,7 @@ use anyhow::Context;
 use super::bench_options::{BenchOptions, CriterionOptions, check_numbers, criterion_options, help, split};
 use super::filter::Filter;
 use super::options::{UsageError, event_set};
-use super::{FAILED, command_line, conclude, folder};
+use super::{FAILED, command_line, exit_code, folder};
 use crate::harness::rounds::{PLAN_FILE, Profile};
 use crate::harness::{
     Auditor, BenchmarkObserver, MeasureOptions, Mode, PlannedBenchmark, Timing, answer_audit_request, measure, now_ms,
@@ -33,19 +33,20 @@ pub fn main(name: &str) -> ExitCode {
     if let Some(status) = answer_audit_request() {
         return status;
     }
-    end_with_the_reader();
-    conclude(run(name))
+    exit_on_broken_pipe();
+    exit_code(run(name))
 }
 
 /// What the standard library's `println!` panics with when the reader has gone.
-const NOBODY_READS: &str = "failed printing to stdout: Broken pipe";
+const BROKEN_PIPE: &str = "failed printing to stdout: Broken pipe";
 
-/// `cargo bench | head`: whoever read has seen enough. Criterion prints with a macro that panics then, in places that
-/// cannot unwind; ending by SIGPIPE as other programs do is no choice, because mechanisms write to pipes of their own.
-fn end_with_the_reader() {
+/// Ends this process with success when the reader of its output has gone, as in `cargo bench | head`. Criterion prints
+/// with a macro that panics then, in places that cannot unwind; ending by SIGPIPE as other programs do is no choice,
+/// because mechanisms write to pipes of their own.
+fn exit_on_broken_pipe() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.to_string().contains(NOBODY_READS) {
+        if panic.to_string().contains(BROKEN_PIPE) {
             std::process::exit(0);
         }
         before(panic);
@@ -60,22 +61,22 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     let (mut options, rest) = split(&arguments)?;
     if options != BenchOptions::default() {
         options.argv = command_line();
-        return Err(start_over(&options, &rest)?);
+        return Err(exec_for_criterion(&options, &rest)?);
     }
     let options: BenchOptions = match std::env::var(OPTIONS) {
         Ok(options) => serde_json::from_str(&options).context("reading the options of the process before this")?,
         Err(_) => options,
     };
     let Some(prepared) = prepare(name, &options, &rest)? else { return Ok(ExitCode::SUCCESS) };
-    let Prepared { group, planned, timing, settings, host, folder } = prepared;
-    let mode = settings.mode;
+    let Prepared { group, planned, timing, measure_options, host, folder } = prepared;
+    let mode = measure_options.mode;
     let mut output = BenchOutput::default();
     if mode == Mode::Measure {
         check_cpus(&folder, &planned)?;
         output.writer = Some(open_record(&options, &folder, host)?);
     }
-    let measured = without_backtrace(|| measure(group, &planned, &timing, &settings, &mut output));
-    let status = output.conclude(mode)?;
+    let measured = without_backtrace(|| measure(group, &planned, &timing, &measure_options, &mut output));
+    let status = output.finish(mode)?;
     measured.map(|()| status)
 }
 
@@ -84,7 +85,7 @@ pub(super) struct Prepared {
     pub(super) group: &'static str,
     pub(super) planned: Vec<PlannedBenchmark>,
     pub(super) timing: Timing,
-    pub(super) settings: MeasureOptions,
+    pub(super) measure_options: MeasureOptions,
     pub(super) host: Host,
     pub(super) folder: PathBuf,
 }
@@ -96,20 +97,20 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
     let mode = mode.unwrap_or(Mode::Measure);
     let filters = if options.filters.is_empty() { filters } else { options.filters.clone() };
     let filter = Filter::new(&filters, exact, &options.excluded)?;
-    let choice = options.what.choice()?;
+    let choice = options.setting.choice()?;
     let counters = event_set(options.counting.events.as_deref())?;
     let mine = group(name).with_context(|| format!("no group is called {name}"))?;
     let quick = quick.then(Profile::quick);
     let timing = quick.as_ref().map_or(Timing::default(), |quick| quick.timing);
-    let names_something = !filters.is_empty() || options.what.placement.is_some();
+    let names_something = !filters.is_empty() || options.setting.placement.is_some();
     let everything = match quick.filter(|_| !names_something) {
         // A hurried run that names nothing gets something of everything.
         Some(quick) => quick.plan(&choice, |id| filter.matches(id))?,
         None => plan(&choice, |id| filter.matches(id))?,
     };
-    filter.must_leave_something(&choice, &everything)?;
+    filter.check_plan(&choice, &everything)?;
     if mode != Mode::DryRun {
-        filter.must_run_here(&everything)?;
+        filter.check_support(&everything)?;
     }
     let planned: Vec<PlannedBenchmark> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
@@ -117,7 +118,7 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         return Ok(None);
     }
     let host = Host::observe(&Root::default());
-    let settings = MeasureOptions {
+    let measure_options = MeasureOptions {
         mode,
         counters: (!options.counting.no_counters).then_some(counters),
         auditor: (!options.counting.no_audit).then(Auditor::with_this_program),
@@ -125,7 +126,7 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         host_id: host.id(),
     };
     let folder = options.out.clone().unwrap_or_else(folder::of_this_run);
-    Ok(Some(Prepared { group: mine.name, planned, timing, settings, host, folder }))
+    Ok(Some(Prepared { group: mine.name, planned, timing, measure_options, host, folder }))
 }
 
 /// Criterion panics where it is given what it cannot do: a baseline that was never saved. That is one line here, and
@@ -135,7 +136,7 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
     let hook = Arc::clone(&told);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.to_string().contains(NOBODY_READS) {
+        if panic.to_string().contains(BROKEN_PIPE) {
             std::process::exit(0);
         }
         // `panicked at FILE:LINE:` and, behind it, what happened.
@@ -193,7 +194,7 @@ fn open_record(options: &BenchOptions, folder: &Path, host: Host) -> anyhow::Res
 }
 
 /// Replaces this process by one whose arguments Criterion understands. Returns only when that fails.
-fn start_over(options: &BenchOptions, rest: &[String]) -> anyhow::Result<anyhow::Error> {
+fn exec_for_criterion(options: &BenchOptions, rest: &[String]) -> anyhow::Result<anyhow::Error> {
     let options = serde_json::to_string(options)?;
     let error = Command::new("/proc/self/exe").args(rest).env(OPTIONS, options).exec();
     Ok(anyhow::Error::new(error).context("starting this program again"))
@@ -220,7 +221,7 @@ impl BenchmarkObserver for BenchOutput {
 }
 
 impl BenchOutput {
-    fn conclude(self, mode: Mode) -> anyhow::Result<ExitCode> {
+    fn finish(self, mode: Mode) -> anyhow::Result<ExitCode> {
         if mode == Mode::DryRun {
             return Ok(ExitCode::SUCCESS);
         }

@@ -13,7 +13,7 @@ use crate::harness::Mode;
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub(super) struct BenchOptions {
     #[command(flatten)]
-    pub(super) what: SettingArgs,
+    pub(super) setting: SettingArgs,
     #[command(flatten)]
     pub(super) counting: CountingArgs,
     #[command(flatten)]
@@ -189,10 +189,10 @@ mod tests {
         );
         assert_eq!(rest, "--bench --sample-size 10 --save-baseline a");
         assert_eq!(options.filters, ["brigade/thread"]);
-        assert_eq!(options.what.set, ["tasks=64", "transport=socketpair"]);
-        assert_eq!(options.what.placement.as_deref(), Some("same-cpu,unpinned"));
+        assert_eq!(options.setting.set, ["tasks=64", "transport=socketpair"]);
+        assert_eq!(options.setting.placement.as_deref(), Some("same-cpu,unpinned"));
         assert_eq!(
-            (options.what.idle.as_deref(), options.counting.events.as_deref()),
+            (options.setting.idle.as_deref(), options.counting.events.as_deref()),
             (Some("poll"), Some("cache-misses"))
         );
         assert_eq!(
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn an_attached_value_may_hold_an_equals_sign() {
         let (options, _) = parted("--set=tasks=64");
-        assert_eq!(options.what.set, ["tasks=64"]);
+        assert_eq!(options.setting.set, ["tasks=64"]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl CompareArgs {
             Ok((path.display().to_string(), run))
         };
         let runs = self.runs.iter().map(read).collect::<anyhow::Result<_>>()?;
-        filter.exclusions_must_match()?;
+        filter.check_exclusions()?;
         Ok(runs)
     }
 

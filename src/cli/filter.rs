@@ -110,9 +110,9 @@ impl Filter {
 
     /// Fails when nothing of what `choice` and this filter name can be measured here, or when what `choice` sets is a
     /// parameter of none of it: an option that does nothing was meant to do something.
-    pub(super) fn must_leave_something(&self, choice: &Choice, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
-        self.must_name_something(&planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>())?;
-        self.exclusions_must_match()?;
+    pub(super) fn check_plan(&self, choice: &Choice, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
+        self.check_ids(&planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>())?;
+        self.check_exclusions()?;
         if planned.is_empty() {
             let placements: Vec<&str> = choice.placements.iter().map(|placement| placement.name()).collect();
             let reason = match (placements.as_slice(), choice.parameters.first()) {
@@ -141,7 +141,7 @@ impl Filter {
 
     /// Fails when none of `planned`, which this filter names, has CPUs to run on here: the record would be empty, and a
     /// reader would take it for a measurement.
-    pub(super) fn must_run_here(&self, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
+    pub(super) fn check_support(&self, planned: &[PlannedBenchmark]) -> Result<(), UsageError> {
         let reason = |planned: &PlannedBenchmark| match planned {
             PlannedBenchmark::Ready(_) => None,
             PlannedBenchmark::Unsupported { reason, .. } => Some(format!("{} {reason}", planned.id())),
@@ -155,14 +155,14 @@ impl Filter {
     /// Fails when no mechanism in any placement, here or elsewhere, has an id that matches.
     ///
     /// Parameters stand behind the placement in an id, so that a filter may name them only when they are set.
-    fn must_name_something(&self, planned: &[String]) -> Result<(), UsageError> {
+    fn check_ids(&self, planned: &[String]) -> Result<(), UsageError> {
         let elsewhere = || registry().iter().any(|mechanism| self.matches_in_a_placement(mechanism.descriptor()));
         if planned.iter().any(|id| self.matches(id)) || elsewhere() { Ok(()) } else { Err(self.names_nothing()) }
     }
 
     /// Fails when an exclusion has matched none of the ids that were asked about, and matches no other that there is:
     /// it was meant to leave something out.
-    pub(super) fn exclusions_must_match(&self) -> Result<(), UsageError> {
+    pub(super) fn check_exclusions(&self) -> Result<(), UsageError> {
         let anywhere = |exclusion: &Exclusion| {
             registry().iter().any(|mechanism| {
                 let descriptor = mechanism.descriptor();

@@ -32,7 +32,7 @@ impl ListArgs {
         if wanted.is_empty() {
             return Err(filter.names_nothing().into());
         }
-        filter.exclusions_must_match()?;
+        filter.check_exclusions()?;
         if self.json {
             for mechanism in wanted {
                 writeln!(out, "{}", as_json(mechanism))?;

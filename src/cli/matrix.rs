@@ -32,7 +32,7 @@ pub(super) struct MatrixArgs {
     #[arg(long, value_name = "NAME", default_value = "spin")]
     mechanism: String,
     #[command(flatten)]
-    what: SettingArgs,
+    setting: SettingArgs,
     /// Measure each pair in both orders; the CPU named first is the one that begins
     #[arg(long)]
     ordered: bool,
@@ -51,7 +51,7 @@ pub(super) struct MatrixArgs {
 }
 
 /// What the options come to. Nothing was written yet.
-pub(super) struct Visits {
+pub(super) struct MatrixPlan {
     pub(super) mechanism: &'static dyn Mechanism,
     pub(super) setting: Setting,
     pub(super) cpus: Vec<CpuId>,
@@ -61,10 +61,10 @@ pub(super) struct Visits {
 }
 
 impl MatrixArgs {
-    /// Which pairs are visited, how, and where the record goes.
-    pub(super) fn visits(&self) -> anyhow::Result<Visits> {
+    /// Which pairs are measured, how, and where the record goes.
+    pub(super) fn plan(&self) -> anyhow::Result<MatrixPlan> {
         let mechanism = self.mechanism()?;
-        let choice = self.what.choice()?;
+        let choice = self.setting.choice()?;
         if !choice.placements.is_empty() {
             let reason = "--placement: each pair of CPUs is a placement of its own; choose among them by --cpus";
             return Err(UsageError::Unknown(reason.into()).into());
@@ -92,26 +92,26 @@ impl MatrixArgs {
         }
         let sampling = MatrixSampling { rounds: self.rounds, sample: Nanos(self.sample_ms * 1_000_000) };
         let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
-        Ok(Visits { mechanism, setting, cpus, pairs, sampling, folder })
+        Ok(MatrixPlan { mechanism, setting, cpus, pairs, sampling, folder })
     }
 
-    /// The numbers; `None` while no pair has two visits. As JSON, that is an empty list.
-    pub(super) fn numbers(&self, visits: &Visits, lines: &[BenchmarkLine]) -> Option<String> {
+    /// The numbers; `None` while no pair has two plan. As JSON, that is an empty list.
+    pub(super) fn numbers(&self, plan: &MatrixPlan, lines: &[BenchmarkLine]) -> Option<String> {
         if self.json {
-            return Some(format!("{:#}", as_json(visits.mechanism, &visits.cpus, lines)));
+            return Some(format!("{:#}", as_json(plan.mechanism, &plan.cpus, lines)));
         }
         Some(pairs_tables(lines)).filter(|tables| !tables.is_empty())
     }
 
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let visits = self.visits()?;
-        let Visits { mechanism, ref setting, ref pairs, sampling, .. } = visits;
-        let mut log = MatrixRecord::open(visits.folder.clone())?;
+        let plan = self.plan()?;
+        let MatrixPlan { mechanism, ref setting, ref pairs, sampling, .. } = plan;
+        let mut log = MatrixRecord::open(plan.folder.clone())?;
         let mut signals = Signals::take_over()?;
         let watch = MatrixProgress::new(pairs.len(), self.rounds);
         let go_on = |done| {
             watch.visited(done);
-            // Looking does not fail, and a look that did would be no reason to stop.
+            // With a timeout of zero this fails only for lack of memory, which is no reason to stop.
             let _ = signals.wait(Duration::ZERO);
             signals.count() == 0
         };
@@ -124,7 +124,7 @@ impl MatrixArgs {
         let whole = failed.count() == 0 && signals.count() == 0;
         let status = if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
         let mut out = std::io::stdout().lock();
-        match self.numbers(&visits, &lines) {
+        match self.numbers(&plan, &lines) {
             Some(numbers) => writeln!(out, "{numbers}")?,
             None => eprintln!("switchcost: no pair was measured twice: there are no figures"),
         }

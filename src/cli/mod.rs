@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(told) => return tell(&told),
     };
-    conclude(match arguments.verb {
+    exit_code(match arguments.verb {
         Verb::List(list) => list.run(),
         Verb::Host(show) => show.run(),
         Verb::Audit(audit) => audit.run(),
@@ -110,8 +110,8 @@ fn command_line() -> Vec<String> {
     name.into_iter().chain(arguments).collect()
 }
 
-/// Prints an error once, and turns it into a status.
-fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+/// Prints an error once, and returns the status to end with.
+fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     match outcome {
         Ok(status) => status,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

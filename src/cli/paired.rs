@@ -9,7 +9,7 @@ use clap::Args;
 use super::filter::Filter;
 use super::folder;
 use super::options::{SettingArgs, UsageError};
-use super::run::{MeasureArgs, has_failures, tell};
+use super::run::{MeasureArgs, has_failures, print_unmet};
 use super::run_session::{RunSession, Start, absolute};
 use crate::compare::Matching;
 use crate::harness::rounds::{PlanEntry, Profile, RunPlan};
@@ -73,9 +73,9 @@ impl PairedRun {
         // Placements that both sides set are what is compared; otherwise each is compared with itself.
         let across = a.placements.len() == 1 && b.placements.len() == 1 && a.placements != b.placements;
         let first = profile.plan(&a, |id| filter.matches(id))?;
-        filter.must_leave_something(&a, &first)?;
+        filter.check_plan(&a, &first)?;
         // What the other side sets must be a parameter of the same mechanisms; its ids differ.
-        filter.must_leave_something(&b, &first)?;
+        filter.check_plan(&b, &first)?;
         // Of the same mechanisms: what the other side sets may be out of range for others.
         let asked_for = |id: &str| {
             !filter.excludes(id) && first.iter().any(|planned| is_of(id, planned.mechanism().descriptor().id))
@@ -119,7 +119,7 @@ impl PairedRun {
     pub(super) fn measure(mut self) -> anyhow::Result<ComparisonInput> {
         let conclusion = self.session.go_on()?;
         let plan = &self.session.plan;
-        tell(&conclusion, plan.until, &mut std::io::stderr())?;
+        print_unmet(&conclusion, plan.until, &mut std::io::stderr())?;
         if conclusion.stopped {
             eprintln!("stopped; to continue: switchcost compare --resume {}", self.session.folder.display());
         }

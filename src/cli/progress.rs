@@ -16,21 +16,21 @@ pub(super) struct ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// For what was asked.
+    /// For label was asked.
     pub(super) fn new(plan: &RunPlan) -> Self {
         Self { bar: bar(0), rounds: plan.rounds, paired: plan.sides() > 1 }
     }
 
-    /// A job begins, or two that take turns.
+    /// A job begins, or two that are interleaved.
     pub(super) fn begins(&self, jobs: &[Job<'_>], progress: &RunProgress) {
         let Some(round) = jobs.first().map(|job| job.round + 1) else { return };
         let round = format!("round {round}/{}", self.rounds.max(round));
         let mut sides: Vec<_> = jobs.iter().map(|job| (job.entry.side, job.entry.id.as_str())).collect();
         sides.sort_unstable();
-        let what = match sides[..] {
+        let label = match sides[..] {
             [(side, id)] if self.paired => format!("{id}, side {}", ["A", "B"][side % 2]),
-            [(_, a), (_, b)] if a == b => format!("{a}, both sides in turns"),
-            [(_, a), (_, b)] => format!("{a} and {b} in turns"),
+            [(_, a), (_, b)] if a == b => format!("{a}, both sides interleaved"),
+            [(_, a), (_, b)] => format!("{a} and {b} interleaved"),
             _ => sides.iter().map(|(_, id)| *id).collect(),
         };
         let left = time(progress.left);
@@ -38,9 +38,9 @@ impl ProgressDisplay {
             Some(bar) => {
                 bar.set_length(progress.all);
                 bar.set_position(progress.done);
-                bar.set_message(format!("{round}, {left} left: {what}"));
+                bar.set_message(format!("{round}, {left} left: {label}"));
             }
-            None => eprintln!("{round}, {}/{}, {left} left: {what}", progress.done + 1, progress.all),
+            None => eprintln!("{round}, {}/{}, {left} left: {label}", progress.done + 1, progress.all),
         }
     }
 
@@ -83,13 +83,13 @@ impl Steps {
     }
 
     /// The step of this number, counted from 0, begins.
-    pub(super) fn begins(&self, step: usize, what: &str) {
+    pub(super) fn begins(&self, step: usize, label: &str) {
         match &self.bar {
             Some(bar) => {
                 bar.set_position(step as u64);
-                bar.set_message(what.to_owned());
+                bar.set_message(label.to_owned());
             }
-            None => eprintln!("{}/{}: {what}", step + 1, self.all),
+            None => eprintln!("{}/{}: {label}", step + 1, self.all),
         }
     }
 

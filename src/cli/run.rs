@@ -24,9 +24,9 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
-    what: SettingArgs,
+    setting: SettingArgs,
     #[command(flatten)]
-    how: MeasureArgs,
+    measurement: MeasureArgs,
     #[arg(long, value_name = "NAME|FILE", default_value = "default", help = profiles("What to measure and how long"))]
     profile: String,
     /// The folder for the run (default target/switchcost/<time>)
@@ -72,14 +72,14 @@ pub(super) struct MeasureArgs {
 }
 
 /// What `--profile` is for, with the names that there are.
-pub(super) fn profiles(what: &str) -> String {
-    format!("{what}: {}, or a TOML file", Profile::names())
+pub(super) fn profiles(purpose: &str) -> String {
+    format!("{purpose}: {}, or a TOML file", Profile::names())
 }
 
 impl MeasureArgs {
     /// A run goes on as it was begun: options that would be passed over are refused.
-    pub(super) fn refuse_with_resume(&self, what: &SettingArgs) -> Result<(), UsageError> {
-        if *self == Self::default() && *what == SettingArgs::default() {
+    pub(super) fn refuse_with_resume(&self, setting: &SettingArgs) -> Result<(), UsageError> {
+        if *self == Self::default() && *setting == SettingArgs::default() {
             return Ok(());
         }
         Err(UsageError::Unknown(
@@ -120,29 +120,29 @@ impl RunArgs {
             ))
             .into());
         }
-        let conclusion = session.go_on()?;
+        let outcome = session.go_on()?;
         let runs = session.runs()?;
         let mut out = std::io::stdout().lock();
         for run in &runs {
             show::print(run, &mut out)?;
         }
-        tell(&conclusion, session.plan.until, &mut out)?;
+        print_unmet(&outcome, session.plan.until, &mut out)?;
         let folder = session.folder.display();
         writeln!(out, "record: {}", runs[0].path.display())?;
-        if conclusion.stopped {
+        if outcome.stopped {
             writeln!(out, "stopped; to continue: switchcost run --resume {folder}")?;
         } else {
             writeln!(out, "again:  switchcost show {folder}")?;
         }
         let failed = runs.iter().any(has_failures) || runs.iter().any(|run| run.benchmarks.is_empty());
-        Ok(if failed || conclusion.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+        Ok(if failed || outcome.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     }
 
     /// What these options come to.
     pub(super) fn start(&self) -> anyhow::Result<Start> {
         match &self.resume {
             Some(folder) => {
-                self.how.refuse_with_resume(&self.what)?;
+                self.measurement.refuse_with_resume(&self.setting)?;
                 Ok(Start::Resume(self.to_resume(folder.as_ref())?))
             }
             None => {
@@ -159,12 +159,12 @@ impl RunArgs {
 
     fn run_plan(&self) -> anyhow::Result<RunPlan> {
         let filter = self.filter.filter()?;
-        let choice = self.what.choice()?;
+        let choice = self.setting.choice()?;
         let profile = Profile::named(&self.profile, &choice.cpus)?;
         let planned = profile.plan(&choice, |id| filter.matches(id))?;
-        filter.must_leave_something(&choice, &planned)?;
-        filter.must_run_here(&planned)?;
-        let mut plan = self.how.run_plan(&profile)?;
+        filter.check_plan(&choice, &planned)?;
+        filter.check_support(&planned)?;
+        let mut plan = self.measurement.run_plan(&profile)?;
         let host_id = Host::observe(&Root::default()).id();
         planned.iter().for_each(|planned| plan.add(planned, &host_id));
         Ok(plan)
@@ -177,20 +177,20 @@ pub(super) fn has_failures(run: &crate::record::Run) -> bool {
     run.benchmarks.iter().any(failed)
 }
 
-/// Says what was left out and what was not reached.
-pub(super) fn tell(conclusion: &RunOutcome, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
-    if !conclusion.unmeasured.is_empty() {
+/// Prints which benchmarks lack rounds, and which intervals are wider than `until` asked for.
+pub(super) fn print_unmet(outcome: &RunOutcome, until: Option<f64>, out: &mut impl Write) -> std::io::Result<()> {
+    if !outcome.unmeasured.is_empty() {
         writeln!(
             out,
             "left out for lack of time (give it more by --budget, or choose fewer by a filter or --exclude):"
         )?;
-        for unmeasured in &conclusion.unmeasured {
+        for unmeasured in &outcome.unmeasured {
             writeln!(out, "  {}: {} of {} rounds", unmeasured.id, unmeasured.rounds, unmeasured.of)?;
         }
     }
-    if let Some(target) = until.filter(|_| !conclusion.wide_intervals.is_empty()) {
+    if let Some(target) = until.filter(|_| !outcome.wide_intervals.is_empty()) {
         writeln!(out, "not known to within ±{} %:", target * 100.0)?;
-        for not in &conclusion.wide_intervals {
+        for not in &outcome.wide_intervals {
             let width = not.half_width.map_or("unknown".into(), |width| format!("±{:.2} %", width * 100.0));
             let further = match not.further {
                 Some(rounds) => format!("about {rounds} more needed"),

@@ -55,7 +55,7 @@ impl RunSession {
             // Fails when it holds something, which this run did not put there.
             let _ = std::fs::remove_dir(&folder);
         })?;
-        // Programs of before turns measure their sides one after the other.
+        // Builds that cannot be interleaved measure their sides one after the other.
         let supports = |program: &PathBuf| is_here(program) || supports_interleaving(program, &folder);
         plan.interleaved &= plan.programs.0.iter().all(supports);
         let held = plan.begin(&folder)?;
@@ -110,9 +110,9 @@ impl RunSession {
             move || stopping.say("stopping after this benchmark; Ctrl-C again stops at once"),
         );
         let mut recorder = RecordingObserver { writers: &mut self.writers, progress: &progress };
-        let conclusion = run_rounds(&self.plan, &mut self.state, &mut processes, &mut recorder);
+        let outcome = run_rounds(&self.plan, &mut self.state, &mut processes, &mut recorder);
         progress.clear();
-        Ok(conclusion?)
+        Ok(outcome?)
     }
 
     /// The records, by side.

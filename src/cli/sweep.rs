@@ -11,7 +11,7 @@ use clap::Args;
 use super::filter::{ExcludeArgs, Filter};
 use super::limits::mechanism;
 use super::options::{SettingArgs, UsageError};
-use super::run::{has_failures, tell};
+use super::run::{has_failures, print_unmet};
 use super::run_session::{RunSession, Start};
 use super::{FAILED, folder, show};
 use crate::harness::rounds::{RunOutcome, RunPlan, duration};
@@ -39,7 +39,7 @@ pub(super) struct SweepArgs {
     #[command(flatten)]
     excluded: ExcludeArgs,
     #[command(flatten)]
-    what: SettingArgs,
+    setting: SettingArgs,
     /// Also try counts that do not fit, and report how many tasks there were. Meanwhile other programs may be unable to
     /// start a process
     #[arg(long)]
@@ -74,9 +74,9 @@ impl SweepArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let Some(start) = self.start()? else { return Ok(ExitCode::SUCCESS) };
         let mut session = RunSession::start(start)?;
-        let conclusion = session.go_on()?;
+        let outcome = session.go_on()?;
         let runs = session.runs()?;
-        conclude(&session, &conclusion, &runs[0])
+        print_results(&session, &outcome, &runs[0])
     }
 
     /// What these options come to; nothing for a dry run, which has said what fits.
@@ -119,7 +119,7 @@ impl SweepArgs {
             if planned.planned.is_empty() {
                 continue;
             }
-            foretell(id, &planned);
+            print_prediction(id, &planned);
             for planned in &planned.planned {
                 if let PlannedBenchmark::Ready(benchmark) = planned {
                     timeout = timeout.max(benchmark.timeout());
@@ -130,7 +130,7 @@ impl SweepArgs {
         if plan.entries.is_empty() && plan.unsupported.is_empty() {
             return Err(filter.names_nothing().into());
         }
-        filter.exclusions_must_match()?;
+        filter.check_exclusions()?;
         // Set-up, a batch and the end may each take the crew's timeout; its watchdog speaks first.
         plan.timeout = timeout * 3 + sampling.measure * 10 + Duration::from_secs(180);
         Ok(plan)
@@ -138,7 +138,7 @@ impl SweepArgs {
 
     /// On one CPU unless something else is asked for: there every mechanism runs, and the scheduler decides least.
     fn choice(&self) -> Result<Choice, UsageError> {
-        let mut choice = self.what.choice()?;
+        let mut choice = self.setting.choice()?;
         if choice.placements.is_empty() {
             choice.placements.push(Placement::SameCpu);
         }
@@ -212,8 +212,8 @@ fn rounded_down(count: u64) -> u64 {
     count / unit * unit
 }
 
-/// How far it will go and why, before anything is measured.
-fn foretell(id: &str, counts: &TaskSweep) {
+/// Prints how many tasks fit and which counts will be measured, before anything is measured.
+fn print_prediction(id: &str, counts: &TaskSweep) {
     let most = counts.most.map_or("none".into(), |most| most.to_string());
     let tasks = |planned: &PlannedBenchmark| {
         let count = count_of(planned.mechanism().descriptor())?;
@@ -230,10 +230,10 @@ fn foretell(id: &str, counts: &TaskSweep) {
     }
 }
 
-fn conclude(session: &RunSession, conclusion: &RunOutcome, run: &Run) -> anyhow::Result<ExitCode> {
+fn print_results(session: &RunSession, outcome: &RunOutcome, run: &Run) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     show::print(run, &mut out)?;
-    tell(conclusion, None, &mut out)?;
+    print_unmet(outcome, None, &mut out)?;
     for file in scaling_files(run) {
         let path = session.folder.join(&file.path);
         std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
@@ -241,13 +241,13 @@ fn conclude(session: &RunSession, conclusion: &RunOutcome, run: &Run) -> anyhow:
     }
     let folder = session.folder.display();
     writeln!(out, "record:  {}", run.path.display())?;
-    if conclusion.stopped {
+    if outcome.stopped {
         writeln!(out, "stopped; to continue: switchcost sweep --resume {folder}")?;
     } else {
         writeln!(out, "report:  switchcost report {folder}")?;
     }
     let short = |line: &BenchmarkLine| matches!(line.outcome, Outcome::Unsupported(_));
-    let whole = !has_failures(run) && !run.benchmarks.iter().any(short) && !conclusion.stopped;
+    let whole = !has_failures(run) && !run.benchmarks.iter().any(short) && !outcome.stopped;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 

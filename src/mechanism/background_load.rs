@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn a_generator_with_a_cpu_of_its_own_has_no_load_there() {
         let cpus = [CpuId(0), CpuId(1), CpuId(2)];
-        let apart = CpuAssignment::round_robin(Placement::OnePerCpu, &cpus);
+        let one_per_cpu = CpuAssignment::round_robin(Placement::OnePerCpu, &cpus);
         let masks = |at: LoadedCpus| -> Vec<CpuId> {
-            let numbers = at.numbers(&apart, 2);
+            let numbers = at.numbers(&one_per_cpu, 2);
             assert!(numbers.iter().all(|number| *number >= 2), "{numbers:?}");
-            numbers.iter().map(|number| apart.cpu_mask(*number).cpus[0]).collect()
+            numbers.iter().map(|number| one_per_cpu.cpu_mask(*number).cpus[0]).collect()
         };
         assert_eq!(masks(LoadedCpus::Everywhere), cpus);
         assert_eq!(masks(LoadedCpus::BesideTheOthers), cpus[1..]);

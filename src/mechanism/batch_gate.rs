@@ -34,7 +34,7 @@ impl BatchGate {
             match self.state.load(Ordering::Acquire) {
                 RESTING => wait(&self.state, RESTING, FutexScope::Private, None)?,
                 ON => {
-                    self.tell(HERE)?;
+                    self.set_at_work(HERE)?;
                     return Ok(true);
                 }
                 _ => return Ok(false),
@@ -50,10 +50,10 @@ impl BatchGate {
 
     /// Tells the driver that the partner has stopped working. The partner calls it last, after the gate was closed.
     pub(super) fn leave(&self) -> Result<(), Failure> {
-        self.tell(GONE)
+        self.set_at_work(GONE)
     }
 
-    fn tell(&self, whether: u32) -> Result<(), Failure> {
+    fn set_at_work(&self, whether: u32) -> Result<(), Failure> {
         self.at_work.store(whether, Ordering::Release);
         wake(&self.at_work, 1, FutexScope::Private)?;
         Ok(())

@@ -69,8 +69,8 @@ pub trait Mechanism: Sync {
         true
     }
 
-    /// Whether a task of it goes on running between batches, as the kernel's thread for a submission queue does for a
-    /// while.
+    /// Whether one of its tasks goes on running between batches, as the kernel's thread for a submission queue does for
+    /// a while.
     fn is_busy_between_batches(&self, _parameters: &Parameters) -> bool {
         false
     }

@@ -101,7 +101,7 @@ pub(super) struct RequestLog {
 struct LoggedRequest {
     intended: AtomicU64,
     sent: AtomicU64,
-    taken: AtomicU64,
+    begun: AtomicU64,
     done: AtomicU64,
 }
 
@@ -117,8 +117,8 @@ impl RequestLog {
 
     /// Notes that the server has begun with `request`.
     #[inline]
-    pub(super) fn take(&self, request: u32, now: Nanos) {
-        self.slot(request).taken.store(now.0, Ordering::Relaxed);
+    pub(super) fn begin(&self, request: u32, now: Nanos) {
+        self.slot(request).begun.store(now.0, Ordering::Relaxed);
     }
 
     /// Notes that the server is done with `request`. The server calls it before it signals the generator, and the
@@ -183,7 +183,7 @@ impl RequestTotals {
             let slot = log.slot(request);
             let done = slot.done.load(Ordering::Acquire);
             let [intended, sent, taken] =
-                [&slot.intended, &slot.sent, &slot.taken].map(|at| at.load(Ordering::Relaxed));
+                [&slot.intended, &slot.sent, &slot.begun].map(|at| at.load(Ordering::Relaxed));
             let response = done.saturating_sub(intended);
             self.response.record(response);
             self.wakeup.record(taken.saturating_sub(sent));
@@ -246,7 +246,7 @@ mod tests {
         send_all(clock, &log, 0, (Nanos(0), &arrivals), |request| {
             let taken = clock.now().0.max(free);
             free = taken + MS / 10 + if request == 400 { stall } else { 0 };
-            log.take(request, Nanos(taken));
+            log.begin(request, Nanos(taken));
             log.finish(request, Nanos(free));
             Ok(())
         })
@@ -306,7 +306,7 @@ mod tests {
     fn a_slip_far_below_the_mean_gap_spoils_what_is_no_longer_than_it() {
         let (log, mut totals) = (RequestLog::new(), RequestTotals::new(Nanos(MS)));
         let slot = log.slot(0);
-        for (at, time) in [(&slot.intended, 0), (&slot.sent, 50_000), (&slot.taken, 60_000), (&slot.done, 61_000)] {
+        for (at, time) in [(&slot.intended, 0), (&slot.sent, 50_000), (&slot.begun, 60_000), (&slot.done, 61_000)] {
             at.store(time, Ordering::Relaxed);
         }
         totals.enter(&log, 0, 1);

@@ -38,7 +38,7 @@ pub(super) struct SchedulerGuard;
 
 impl SchedulerGuard {
     /// Starts the scheduler if it is not running, and moves its threads.
-    pub(super) fn take(workers: usize, crew: &Crew) -> Result<Self, Failure> {
+    pub(super) fn acquire(workers: usize, crew: &Crew) -> Result<Self, Failure> {
         let mut scheduler = SCHEDULER.lock().unwrap_or_else(PoisonError::into_inner);
         if scheduler.is_empty() {
             *scheduler = start(workers)?;

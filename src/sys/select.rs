@@ -43,7 +43,7 @@ impl SelectSet {
     /// `EINTR`; `EBADF` when one was closed.
     #[inline]
     pub fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), SysError> {
-        self.ask(std::ptr::null_mut(), ready)
+        self.select(std::ptr::null_mut(), ready)
     }
 
     /// Adds the numbers of those that are readable now to `ready`.
@@ -51,13 +51,13 @@ impl SelectSet {
     /// # Errors
     /// `EINTR`; `EBADF` when one was closed.
     #[inline]
-    pub fn look(&mut self, ready: &mut Vec<usize>) -> Result<(), SysError> {
+    pub fn poll(&mut self, ready: &mut Vec<usize>) -> Result<(), SysError> {
         let mut at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        self.ask(&raw mut at_once, ready)
+        self.select(&raw mut at_once, ready)
     }
 
     #[inline]
-    fn ask(&mut self, timeout: *mut libc::timespec, ready: &mut Vec<usize>) -> Result<(), SysError> {
+    fn select(&mut self, timeout: *mut libc::timespec, ready: &mut Vec<usize>) -> Result<(), SysError> {
         self.answer.copy_from_slice(&self.watched);
         let (count, none) = (self.numbers.len(), std::ptr::null::<libc::c_void>());
         // SAFETY: the kernel reads and writes `count` bits rounded up to whole words, which is what `answer` holds;

@@ -86,7 +86,7 @@ struct QueuedSignal {
 /// # Errors
 /// What sigwaitinfo(2) gives but `EINTR`.
 #[inline]
-pub fn take() -> Result<i32, SysError> {
+pub fn wait() -> Result<i32, SysError> {
     let set = only();
     let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
     loop {
@@ -110,6 +110,6 @@ mod tests {
     fn values_arrive_in_the_order_in_which_they_were_queued() {
         let receiver = SignalReceiver::current_thread().unwrap();
         std::thread::spawn(move || (1..=3).for_each(|value| receiver.queue(value).unwrap())).join().unwrap();
-        assert_eq!([1, 2, 3], std::array::from_fn(|_| take().unwrap()));
+        assert_eq!([1, 2, 3], std::array::from_fn(|_| wait().unwrap()));
     }
 }

@@ -24,10 +24,10 @@ pub(super) fn comes_to(line: &str) -> Value {
     json!({
         "ids": prepared.planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>(),
         "settings": prepared.planned.iter().map(PlannedBenchmark::setting).collect::<Vec<_>>(),
-        "counted": prepared.settings.counters.as_ref().map(|plan| *plan != EventSet::default()),
-        "audited": prepared.settings.auditor.is_some(),
+        "counted": prepared.measure_options.counters.as_ref().map(|plan| *plan != EventSet::default()),
+        "audited": prepared.measure_options.auditor.is_some(),
         "timing": prepared.timing,
-        "mode": format!("{:?}", prepared.settings.mode),
+        "mode": format!("{:?}", prepared.measure_options.mode),
         "folder": prepared.folder,
     })
 }
@@ -105,7 +105,10 @@ fn of_an_option_given_twice_the_last_one_counts() {
     // But for those that may be repeated.
     let words = ["--set", "a=1", "--set", "b=2", "--exclude", "c", "--exclude", "d"].map(String::from);
     let (own, _) = split(&words).unwrap();
-    assert_eq!((own.what.set, own.excluded.exclude), (vec!["a=1".into(), "b=2".into()], vec!["c".into(), "d".into()]));
+    assert_eq!(
+        (own.setting.set, own.excluded.exclude),
+        (vec!["a=1".into(), "b=2".into()], vec!["c".into(), "d".into()])
+    );
 }
 
 /// Lines of one id are rounds of one figure, and the id names no CPUs.

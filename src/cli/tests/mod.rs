@@ -138,7 +138,7 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             json!({ "status": status, "json": serde_json::from_str::<Value>(&text).ok(), "text": text })
         }
         Verb::Matrix(matrix) => {
-            let visits = matrix.visits()?;
+            let visits = matrix.plan()?;
             json!({
                 "mechanism": visits.mechanism.descriptor().id,
                 "cpus": visits.cpus,

@@ -87,8 +87,8 @@ impl Inbox {
         Self { room: bytes(load.bytes() + 15), from: 0, to: 0, token: bytes(load.payload) }
     }
 
-    /// Takes the next token out, if it is there whole, and says its byte.
-    pub(super) fn take(&mut self) -> Option<u8> {
+    /// Takes the next token out, if it is there whole, and returns its byte.
+    pub(super) fn next_token(&mut self) -> Option<u8> {
         if self.to - self.from < self.token.len() {
             return None;
         }
@@ -147,11 +147,11 @@ mod tests {
 
     /// Nothing outside sees the hops of tasks that make no system call.
     #[test]
-    fn as_many_tokens_go_round_as_told() {
+    fn as_many_tokens_go_round_as_asked_for() {
         for (tokens, rounds) in [(1, 1), (1, 7), (3, 12)] {
             let mut lead = LeadTask::new(Ring::default(), Load::plain(5, tokens));
-            let told = smol::block_on(lead.drive(rounds * 5)).unwrap();
-            assert_eq!((lead.port.sent, lead.port.received, told.ops.0), (rounds, rounds, rounds * 5));
+            let done = smol::block_on(lead.drive(rounds * 5)).unwrap();
+            assert_eq!((lead.port.sent, lead.port.received, done.ops.0), (rounds, rounds, rounds * 5));
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
         for piece in [&[1, 1][..], &[1, 2], &[2, 2, 3, 3], &[3]] {
             inbox.room()[..piece.len()].copy_from_slice(piece);
             inbox.arrived(piece.len());
-            seen.extend(std::iter::from_fn(|| inbox.take()));
+            seen.extend(std::iter::from_fn(|| inbox.next_token()));
         }
         assert_eq!(seen, [1, 2, 3]);
         assert_eq!(inbox.token(3), [3; 3]);

@@ -140,12 +140,12 @@ mod tests {
 
     /// Nothing outside sees the hops of tasks that make no system call.
     #[test]
-    fn as_many_tokens_go_round_as_told() {
+    fn as_many_tokens_go_round_as_asked_for() {
         for (tokens, rounds) in [(1, 1), (1, 7), (3, 3), (3, 12)] {
             let load = Load::plain(5, tokens);
             let mut ring = Ring::default();
-            let told = drive(&mut ring, &mut load.task_load(), &load, rounds * 5).unwrap();
-            assert_eq!((ring.sent, ring.received, told), (rounds, rounds, rounds * 5));
+            let done = drive(&mut ring, &mut load.task_load(), &load, rounds * 5).unwrap();
+            assert_eq!((ring.sent, ring.received, done), (rounds, rounds, rounds * 5));
             assert_eq!(ring.most as u64, tokens, "so many are under way at once");
         }
     }

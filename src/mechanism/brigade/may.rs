@@ -86,7 +86,7 @@ impl Mechanism for May {
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let load = Load::of(parameters)?;
-        let hold = SchedulerGuard::take(parameters.size(WORKERS.name), crew)?;
+        let hold = SchedulerGuard::acquire(parameters.size(WORKERS.name), crew)?;
         let mut ports = ports(parameters, &load)?;
         let driver = Some((ports.remove(0), load.task_load()));
         let mut brigade = Brigade { driver, coroutines: Vec::new(), load, _hold: hold };

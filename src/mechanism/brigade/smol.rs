@@ -105,7 +105,7 @@ fn ports(parameters: &Parameters, load: &Load) -> Result<Vec<SmolPort>, Failure>
 impl AsyncPort for SmolPort {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
         loop {
-            if let Some(byte) = self.inbox.take() {
+            if let Some(byte) = self.inbox.next_token() {
                 return Ok(Some(byte));
             }
             let room = self.inbox.room();

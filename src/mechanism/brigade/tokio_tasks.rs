@@ -65,7 +65,7 @@ pub(super) fn ports(runtime: &Runtime, parameters: &Parameters, load: &Load) -> 
 impl AsyncPort for TokioPort {
     async fn receive(&mut self) -> Result<Option<u8>, Failure> {
         loop {
-            if let Some(byte) = self.inbox.take() {
+            if let Some(byte) = self.inbox.next_token() {
                 return Ok(Some(byte));
             }
             let room = self.inbox.room();

@@ -188,7 +188,7 @@ impl Brigade {
             self.collect(self.writing.len() - self.idle.len() + 1)?;
             while let Some(done) = self.arrived.pop_front() {
                 let task = done.tag as usize;
-                let (token, byte) = self.take(done)?;
+                let (token, byte) = self.read_token(done)?;
                 hops += 1;
                 self.chores[task].perform();
                 if task == 0 {
@@ -224,7 +224,7 @@ impl Brigade {
 
     /// Where the token of a read lies, and which byte it has. The channel is read again.
     #[inline]
-    fn take(&mut self, done: Completion) -> Result<(Token, u8), Failure> {
+    fn read_token(&mut self, done: Completion) -> Result<(Token, u8), Failure> {
         let task = done.tag as usize;
         let (token, byte) = match done.buffer {
             Some(buffer) => (Token::Provided(buffer), self.ring.provided(buffer).unwrap_or_default()),

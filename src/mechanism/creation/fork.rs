@@ -114,7 +114,7 @@ fn life(parent: Pid, mask: Option<&CpuSet>, beginning: Option<&BodyStart>, gate:
         return 1;
     }
     if let Some(beginning) = beginning {
-        beginning.mark();
+        beginning.record();
     }
     if let Some(gate) = gate {
         // Its own copy of the writing end would keep the gate shut for ever.

@@ -63,7 +63,7 @@ impl Mechanism for MayCoroutine {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let hold = SchedulerGuard::take(parameters.size(WORKERS.name), crew)?;
+        let hold = SchedulerGuard::acquire(parameters.size(WORKERS.name), crew)?;
         let alive = parameters.size(ALIVE.name);
         Ok(Box::new(move |ops: u64| {
             // Held as long as the operation is.

@@ -105,8 +105,8 @@ impl Stopwatch {
 }
 
 impl BodyStart {
-    /// The body's first step.
-    fn mark(&self) {
+    /// Records the time of the body's first step.
+    fn record(&self) {
         self.began[self.task].store(nanos_since(self.start), Ordering::Relaxed);
     }
 }

@@ -64,7 +64,7 @@ impl Mechanism for RayonScope {
                         match watch.as_mut().map(Stopwatch::next) {
                             None => scope.spawn(count),
                             Some(beginning) => scope.spawn(move |scope| {
-                                beginning.mark();
+                                beginning.record();
                                 count(scope);
                             }),
                         }

@@ -57,6 +57,6 @@ impl Mechanism for SmolTask {
 fn spawn(executor: &LocalExecutor<'static>, watch: &mut Option<Stopwatch>) -> Task<()> {
     match watch.as_mut().map(Stopwatch::next) {
         None => executor.spawn(async {}),
-        Some(beginning) => executor.spawn(async move { beginning.mark() }),
+        Some(beginning) => executor.spawn(async move { beginning.record() }),
     }
 }

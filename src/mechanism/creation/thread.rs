@@ -103,7 +103,7 @@ fn spawn(
             confine_current_thread(&assignment.cpu_mask(task).cpus)?;
         }
         if let Some(beginning) = beginning {
-            beginning.mark();
+            beginning.record();
         }
         gate.map_or(Ok(()), |gate| gate.pass())
     };

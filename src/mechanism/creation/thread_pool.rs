@@ -67,7 +67,7 @@ impl Mechanism for ThreadPool {
                     let beginning = watch.as_mut().map(Stopwatch::next);
                     let job = move || {
                         if let Some(beginning) = beginning {
-                            beginning.mark();
+                            beginning.record();
                         }
                     };
                     jobs.send(Box::new(job)).map_err(|error| Failure::library("crossbeam", error))?;

@@ -64,6 +64,6 @@ impl Mechanism for TokioTask {
 fn spawn(watch: &mut Option<Stopwatch>) -> JoinHandle<()> {
     match watch.as_mut().map(Stopwatch::next) {
         None => tokio::spawn(async {}),
-        Some(beginning) => tokio::spawn(async move { beginning.mark() }),
+        Some(beginning) => tokio::spawn(async move { beginning.record() }),
     }
 }

@@ -81,8 +81,8 @@ impl Generator {
         self.next = first.wrapping_add(count as u32);
         let jobs = self.jobs_due(count);
         // Evenly, in the middle of its part of the batch each.
-        let apart = count as f64 * self.plan.period.0 as f64 / jobs.max(1) as f64;
-        let jobs_at: Vec<Nanos> = (0..jobs).map(|job| Nanos(((job as f64 + 0.5) * apart) as u64)).collect();
+        let spacing = count as f64 * self.plan.period.0 as f64 / jobs.max(1) as f64;
+        let jobs_at: Vec<Nanos> = (0..jobs).map(|job| Nanos(((job as f64 + 0.5) * spacing) as u64)).collect();
         let arrivals = self.plan.arrivals.next(count);
         // Not before they are drawn: that takes as long as several gaps.
         let start = monotonic();

@@ -96,7 +96,7 @@ struct Service {
 impl Service {
     /// An I/O request: nothing to do but to answer it.
     fn serve_io(&self, request: u32) -> Result<(), Failure> {
-        self.log.take(request, monotonic());
+        self.log.begin(request, monotonic());
         self.log.finish(request, monotonic());
         self.answer()
     }

@@ -100,7 +100,7 @@ impl ReadinessCall for SelectCall {
     #[inline]
     fn is_ready(&mut self) -> Result<bool, Failure> {
         self.ready.clear();
-        self.set.look(&mut self.ready)?;
+        self.set.poll(&mut self.ready)?;
         Ok(!self.ready.is_empty())
     }
 }

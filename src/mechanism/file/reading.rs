@@ -212,8 +212,10 @@ mod tests {
             let source = BlockSource::open(&parameters, 4).unwrap();
             let mut reading = FileReading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one });
             reading.run(8).unwrap();
-            let told: Vec<_> = reading.metrics().unwrap().into_iter().filter_map(distribution).collect();
-            let [(submission, submissions), (completion, completions)] = told.as_slice() else { panic!("{told:?}") };
+            let metrics: Vec<_> = reading.metrics().unwrap().into_iter().filter_map(distribution).collect();
+            let [(submission, submissions), (completion, completions)] = metrics.as_slice() else {
+                panic!("{metrics:?}")
+            };
             assert_eq!((submission, completion), (&MetricKey::Submission, &MetricKey::Completion));
             assert_eq!((submissions.count(), submissions.max()), (2, 20));
             assert_eq!((completions.count(), completions.max(), completions.quantile(0.5)), (8, 40, median));
@@ -251,11 +253,11 @@ mod tests {
         let mut reading = FileReading::operation(source, 4, Fake { offsets: Vec::new(), one_by_one: false });
         reading.run(4).unwrap();
         let of = MetricKey::BlockedInSubmission;
-        let told = reading.metrics().unwrap().into_iter().find_map(|metric| match metric {
+        let metrics = reading.metrics().unwrap().into_iter().find_map(|metric| match metric {
             Metric::Scalar(figure) if figure.of == of => Some(figure.value),
             _ => None,
         });
-        assert!(told.is_some_and(|share| (share - 20.0 / 60.0).abs() < 1e-9), "{told:?}");
+        assert!(metrics.is_some_and(|share| (share - 20.0 / 60.0).abs() < 1e-9), "{metrics:?}");
     }
 
     fn distribution(metric: Metric) -> Option<(MetricKey, ValueHistogram)> {

@@ -292,8 +292,8 @@ mod tests {
         assert_eq!(source.prepare(1_000_000).unwrap() as usize, pages - pages % 3, "each block is cold once");
         source.file.bring_into_the_cache().unwrap();
         source.review(3).unwrap();
-        let told: Vec<f64> = source.metrics().iter().map(number).collect();
-        assert_eq!(told, [0.0, (pages - 3) as f64]);
+        let values: Vec<f64> = source.metrics().iter().map(number).collect();
+        assert_eq!(values, [0.0, (pages - 3) as f64]);
         assert!(source.metrics().is_empty());
     }
 
@@ -311,10 +311,10 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_from_a_broken_one() {
-        let told = |errno| no_room(SysError::new("write", errno), Path::new("/full"), 16 << 20);
-        let Failure::Unsupported(full) = told(Errno::ENOSPC) else { panic!() };
+        let failure = |errno| no_room(SysError::new("write", errno), Path::new("/full"), 16 << 20);
+        let Failure::Unsupported(full) = failure(Errno::ENOSPC) else { panic!() };
         assert!(full.0.what.contains("16 MiB") && full.0.remedy.contains("TMPDIR"), "{full}");
-        assert!(matches!(told(Errno::EIO), Failure::Sys(_)));
+        assert!(matches!(failure(Errno::EIO), Failure::Sys(_)));
     }
 
     fn number(metric: &Metric) -> f64 {

@@ -61,7 +61,7 @@ impl Mechanism for MayCoroutine {
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
-        let hold = SchedulerGuard::take(parameters.size(WORKERS.name), crew)?;
+        let hold = SchedulerGuard::acquire(parameters.size(WORKERS.name), crew)?;
         let no_pool = NoPool::new()?;
         let (all, piping) = (parameters.size(TASKS.name), PipeMode::of(parameters));
         Footprint::operation(parameters, move || {

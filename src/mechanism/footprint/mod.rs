@@ -212,10 +212,10 @@ impl LapMemory {
 /// one forgets what single steps take more, and of a sum of samples every step is a part.
 fn per_task(steps: &[usize; STEPS], bytes: &[f64; STEPS]) -> f64 {
     let mean = steps.iter().sum::<usize>() as f64 / STEPS as f64;
-    let apart = steps.map(|tasks| tasks as f64 - mean);
+    let deviations = steps.map(|tasks| tasks as f64 - mean);
     // Their distances from the mean of all bytes would give the same: those from the mean of the steps add up to 0.
-    let together: f64 = apart.iter().zip(bytes).map(|(x, y)| x * y).sum();
-    together / apart.iter().map(|x| x * x).sum::<f64>()
+    let together: f64 = deviations.iter().zip(bytes).map(|(x, y)| x * y).sum();
+    together / deviations.iter().map(|x| x * x).sum::<f64>()
 }
 
 /// Beyond the first step.

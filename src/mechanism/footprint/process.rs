@@ -136,12 +136,12 @@ fn life(parent: Pid, ready: &Ends, piping: PipeMode) -> i32 {
     keep_only(&[ready.writer.as_raw_fd()]);
     let own = if piping.exists() { piping.open(false).ok() } else { None };
     let word = if piping.exists() && own.is_none() { NO_PIPE } else { PARKED };
-    let mut told = write_byte(ready.writer.as_fd(), word).is_ok();
+    let mut connected = write_byte(ready.writer.as_fd(), word).is_ok();
     close_copy(ready.writer.as_fd());
-    while told {
+    while connected {
         match &own {
             // It holds the writing end as well, so nothing ever comes.
-            Some(ends) => told = read_byte(&ends.reader).is_ok(),
+            Some(ends) => connected = read_byte(&ends.reader).is_ok(),
             None => pause(),
         }
     }

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
     register,
@@ -52,7 +52,7 @@ impl Mechanism for CondvarTurns {
         let table = Arc::<Table>::default();
         let notify_locked = parameters.word(NOTIFY.name) == "locked";
         let driver = Half { table: Arc::clone(&table), own: 0, notify_locked };
-        take_turns(crew, driver, Half { table, own: 1, notify_locked })
+        spawn_partner(crew, driver, Half { table, own: 1, notify_locked })
     }
 }
 
@@ -67,7 +67,7 @@ enum WhoseTurn {
     #[default]
     Nobodys,
     Of(usize),
-    Over,
+    Stop,
 }
 
 struct Half {
@@ -91,18 +91,18 @@ impl Half {
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.give(WhoseTurn::Of(1 - self.own));
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         let mut turn = self.table.turn.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match *turn {
-                WhoseTurn::Of(task) if task == self.own => return Ok(Wakeup::Go),
-                WhoseTurn::Over => return Ok(Wakeup::Stop),
+                WhoseTurn::Of(task) if task == self.own => return Ok(Command::Go),
+                WhoseTurn::Stop => return Ok(Command::Stop),
                 _ => turn = self.table.came[self.own].wait(turn).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -111,6 +111,6 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.give(WhoseTurn::Over);
+        self.give(WhoseTurn::Stop);
     }
 }

@@ -6,7 +6,7 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -45,7 +45,7 @@ impl Mechanism for CrossbeamChannel {
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (to_partner, from_driver) = bounded(1);
         let (to_driver, from_partner) = bounded(1);
-        take_turns(
+        spawn_partner(
             crew,
             Half { sender: to_partner, receiver: from_partner },
             Half { sender: to_driver, receiver: from_driver },
@@ -58,12 +58,12 @@ struct Half {
     receiver: Receiver<u8>,
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.sender.send(1).map_err(|error| Failure::library("crossbeam", error))
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
-        Ok(if self.receiver.recv().is_ok() { Wakeup::Go } else { Wakeup::Stop })
+    fn await_turn(&mut self) -> Result<Command, Failure> {
+        Ok(if self.receiver.recv().is_ok() { Command::Go } else { Command::Stop })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -43,7 +43,7 @@ impl Mechanism for Eventfd {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let counters = Arc::new([counter()?, counter()?]);
-        take_turns(crew, Half { counters: Arc::clone(&counters), own: 0 }, Half { counters, own: 1 })
+        spawn_partner(crew, Half { counters: Arc::clone(&counters), own: 0 }, Half { counters, own: 1 })
     }
 }
 
@@ -53,7 +53,7 @@ fn counter() -> Result<EventFd, SysError> {
 
 const TURN: u64 = 1;
 /// Larger than a turn, so that it shows even where the counter already holds one.
-const OVER: u64 = 1 << 32;
+const STOP: u64 = 1 << 32;
 
 struct Half {
     counters: Arc<[EventFd; 2]>,
@@ -72,17 +72,17 @@ impl Half {
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.add(TURN)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         let mut value = [0; 8];
         loop {
             match nix::unistd::read(self.counters[self.own].as_fd(), &mut value) {
-                Ok(_) if u64::from_ne_bytes(value) >= OVER => return Ok(Wakeup::Stop),
-                Ok(_) => return Ok(Wakeup::Go),
+                Ok(_) if u64::from_ne_bytes(value) >= STOP => return Ok(Command::Stop),
+                Ok(_) => return Ok(Command::Go),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(SysError::new("read eventfd", errno).into()),
             }
@@ -93,6 +93,6 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         // The counter cannot overflow and the descriptor is open; a drop cannot report a failure.
-        let _ = self.add(OVER);
+        let _ = self.add(STOP);
     }
 }

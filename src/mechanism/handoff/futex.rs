@@ -5,7 +5,7 @@
 //! Distortions: none known on one CPU. On two, the partner's answer may overtake the waker's way into the wait.
 
 use super::turn_flags::{NOT_YET, TurnFlags};
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -40,24 +40,24 @@ impl Mechanism for Futex {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (driver, partner) = TurnFlags::pair();
-        take_turns(crew, Half(driver), Half(partner))
+        spawn_partner(crew, Half(driver), Half(partner))
     }
 }
 
 struct Half(TurnFlags);
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.0.pass();
         wake(self.0.other(), 1, FutexScope::Private)?;
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         loop {
             wait(self.0.own(), NOT_YET, FutexScope::Private, None)?;
-            if let Some(turn) = self.0.take() {
-                return Ok(turn);
+            if let Some(command) = self.0.try_take() {
+                return Ok(command);
             }
         }
     }
@@ -65,7 +65,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.0.drop_for_good();
+        self.0.stop_other();
         // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(self.0.other(), 1, FutexScope::Private);
     }

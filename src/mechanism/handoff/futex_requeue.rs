@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use super::turn_flags::{NOT_YET, TurnFlags};
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -47,7 +47,7 @@ impl Mechanism for FutexRequeue {
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (driver, partner) = TurnFlags::pair();
         let second = Arc::<[Second; 2]>::default();
-        take_turns(
+        spawn_partner(
             crew,
             Half { flags: driver, second: Arc::clone(&second), other: 1 },
             Half { flags: partner, second, other: 0 },
@@ -75,17 +75,17 @@ impl Half {
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.flags.pass();
         self.move_and_wake(super::turn_flags::TURN)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         loop {
             wait(self.flags.own(), NOT_YET, FutexScope::Private, None)?;
-            if let Some(turn) = self.flags.take() {
-                return Ok(turn);
+            if let Some(command) = self.flags.try_take() {
+                return Ok(command);
             }
         }
     }
@@ -93,7 +93,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.flags.drop_for_good();
+        self.flags.stop_other();
         // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(self.flags.other(), 1, FutexScope::Private);
     }

@@ -1,7 +1,7 @@
 //! Handoffs: two tasks take turns, and only one of them runs at a time.
 //!
 //! The driver hands over, the partner answers: a lap is one round trip, two handoffs. Each mechanism is a pair of
-//! `Side`s, one for each task, that can hand the turn to the other and wait to get it back.
+//! [`HandoffHalf`]s, one for each task, that can hand the turn to the other and wait to get it back.
 
 use std::sync::Arc;
 
@@ -48,21 +48,21 @@ pub const GROUP: Group = Group {
 /// Handoffs in a round trip.
 const ROUND_TRIP: u64 = 2;
 
-/// What the partner finds when its turn comes.
+/// What a task is to do when its wait for the turn ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wakeup {
-    /// To answer.
+enum Command {
+    /// To go on: the turn has come.
     Go,
-    /// To sleep until the next batch, where waiting for a turn is no sleep.
+    /// To sleep until the next batch, where it does not sleep while it waits for the turn.
     Pause,
-    /// To end: the driver's side is gone.
+    /// To end: the other half is gone.
     Stop,
 }
 
-/// One task's side of a handoff.
-trait Side {
-    /// What the partner does on its own thread before it is ready.
-    fn arrive(&mut self) -> Result<(), Failure> {
+/// One task's half of a handoff.
+trait HandoffHalf {
+    /// What the partner does on its own thread before it signals that it is ready.
+    fn prepare(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -70,18 +70,18 @@ trait Side {
     fn hand_over(&mut self) -> Result<(), Failure>;
 
     /// Waits until the other task has handed over, or has ended.
-    fn await_turn(&mut self) -> Result<Wakeup, Failure>;
+    fn await_turn(&mut self) -> Result<Command, Failure>;
 }
 
-/// Spawns the partner, and returns the driver's part. Dropping `driver` must end the partner's turn with
-/// [`Wakeup::Stop`].
-fn take_turns(
+/// Spawns the partner, and returns the operation, which is the driver's part. When `driver` is dropped, the partner's
+/// wait must end with [`Command::Stop`].
+fn spawn_partner(
     crew: &mut Crew,
-    mut driver: impl Side + 'static,
-    mut partner: impl Side + Send + 'static,
+    mut driver: impl HandoffHalf + 'static,
+    mut partner: impl HandoffHalf + Send + 'static,
 ) -> Result<Box<dyn Operation>, Failure> {
     crew.spawn(1, move |ready| {
-        partner.arrive()?;
+        partner.prepare()?;
         ready.signal();
         answer(&mut partner)?;
         Ok(())
@@ -89,30 +89,33 @@ fn take_turns(
     Ok(Box::new(move |ops: u64| Batch::timed(|| make_round_trips(&mut driver, ops))))
 }
 
-/// Answers until there is nothing to answer, and says why.
-fn answer(partner: &mut impl Side) -> Result<Wakeup, Failure> {
+/// Answers until there is nothing to answer: until the partner is to pause or to stop, which is returned.
+fn answer(partner: &mut impl HandoffHalf) -> Result<Command, Failure> {
     loop {
         match partner.await_turn()? {
-            Wakeup::Go => partner.hand_over()?,
-            no_turn => return Ok(no_turn),
+            Command::Go => partner.hand_over()?,
+            other => return Ok(other),
         }
     }
 }
 
-fn make_round_trips(driver: &mut impl Side, ops: u64) -> Result<u64, Failure> {
+fn make_round_trips(driver: &mut impl HandoffHalf, ops: u64) -> Result<u64, Failure> {
     let round_trips = ops / ROUND_TRIP;
     for _ in 0..round_trips {
         driver.hand_over()?;
-        if driver.await_turn()? != Wakeup::Go {
+        if driver.await_turn()? != Command::Go {
             return Err(Failure::Corrupted("the partner ended".into()));
         }
     }
     Ok(round_trips * ROUND_TRIP)
 }
 
-/// As [`take_turns`], for tasks that wait for their turn by looking again after a `pause` and never block: the partner
-/// sleeps between batches, where it would take a CPU from whatever is measured meanwhile.
-fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -> Result<Box<dyn Operation>, Failure> {
+/// As [`spawn_partner`], for tasks that wait for their turn by looking again after a `pause` and never block: the
+/// partner sleeps between batches, where it would take a CPU from whatever is measured meanwhile.
+fn spawn_polling_partner(
+    crew: &mut Crew,
+    pause: impl Fn() + Copy + Send + 'static,
+) -> Result<Box<dyn Operation>, Failure> {
     let (driver, partner) = TurnFlags::pair();
     let gate = Arc::new(BatchGate::default());
     let mut partner = SpinningHalf { flags: partner, pause };
@@ -120,9 +123,9 @@ fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -
     crew.spawn(1, move |ready| {
         ready.signal();
         while partners.await_next()? {
-            let turn = answer(&mut partner)?;
+            let command = answer(&mut partner)?;
             partners.leave()?;
-            if turn == Wakeup::Stop {
+            if command == Command::Stop {
                 break;
             }
         }
@@ -134,7 +137,7 @@ fn take_turns_awake(crew: &mut Crew, pause: impl Fn() + Copy + Send + 'static) -
         owner.begin()?;
         let batch = Batch::timed(|| make_round_trips(&mut driver, ops));
         owner.close();
-        driver.flags.rest();
+        driver.flags.pause_other();
         owner.await_gone()?;
         batch
     }))
@@ -145,7 +148,7 @@ struct SpinningHalf<P> {
     pause: P,
 }
 
-impl<P: Fn()> Side for SpinningHalf<P> {
+impl<P: Fn()> HandoffHalf for SpinningHalf<P> {
     #[inline]
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.flags.pass();
@@ -153,10 +156,10 @@ impl<P: Fn()> Side for SpinningHalf<P> {
     }
 
     #[inline]
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         loop {
-            match self.flags.take() {
-                Some(turn) => return Ok(turn),
+            match self.flags.try_take() {
+                Some(command) => return Ok(command),
                 None => (self.pause)(),
             }
         }
@@ -165,7 +168,7 @@ impl<P: Fn()> Side for SpinningHalf<P> {
 
 impl<P> Drop for SpinningHalf<P> {
     fn drop(&mut self) {
-        self.flags.drop_for_good();
+        self.flags.stop_other();
     }
 }
 
@@ -183,9 +186,10 @@ fn resources(_: &Parameters) -> Resources {
     Resources { descriptors: 8, threads: 2, processes: 0 }
 }
 
-/// Where the tasks share a CPU every handoff is one wakeup and one switch. Who is woken may preempt its waker, and on
-/// EEVDF (Linux 6.6) mostly does: then it answers before the waker waits, which finds the answer there, and of two
-/// switches one is involuntary and one wakeup is spared. Where they run side by side a wait may find its answer too.
+/// Where the tasks share a CPU every handoff is one wakeup and one switch. The task that is woken may preempt its
+/// waker, and on EEVDF (Linux 6.6) mostly does: then it answers before the waker waits, which finds the answer there,
+/// and of two switches one is involuntary and one wakeup is spared. Where they run side by side a wait may find its
+/// answer too.
 fn switched_once(calls: Expectation, placement: Placement) -> Expectation {
     let seen = calls.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0));
     match placement {
@@ -198,32 +202,32 @@ fn switched_once(calls: Expectation, placement: Placement) -> Expectation {
 mod tests {
     use super::*;
 
-    /// A side that counts, and whose partner always answers.
+    /// A half that counts, and whose partner always answers.
     #[derive(Default)]
     struct Counting {
         given: u64,
         taken: u64,
     }
 
-    impl Side for Counting {
+    impl HandoffHalf for Counting {
         fn hand_over(&mut self) -> Result<(), Failure> {
             self.given += 1;
             Ok(())
         }
 
-        fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+        fn await_turn(&mut self) -> Result<Command, Failure> {
             self.taken += 1;
-            Ok(Wakeup::Go)
+            Ok(Command::Go)
         }
     }
 
     /// Nothing outside sees the handoffs of tasks that make no system call.
     #[test]
-    fn as_many_round_trips_are_made_as_told() {
+    fn as_many_round_trips_are_made_as_asked_for() {
         for round_trips in [1, 2, 7] {
-            let mut side = Counting::default();
-            let told = make_round_trips(&mut side, round_trips * ROUND_TRIP).unwrap();
-            assert_eq!((side.given, side.taken, told), (round_trips, round_trips, round_trips * ROUND_TRIP));
+            let mut half = Counting::default();
+            let done = make_round_trips(&mut half, round_trips * ROUND_TRIP).unwrap();
+            assert_eq!((half.given, half.taken, done), (round_trips, round_trips, round_trips * ROUND_TRIP));
         }
     }
 }

@@ -78,7 +78,7 @@ impl Mechanism for MutexConvoy {
 
 const NOT_YET: u32 = 0;
 const TURN: u32 = 1;
-const OVER: u32 = 2;
+const STOP: u32 = 2;
 
 struct Lock {
     next: AtomicU64,
@@ -163,7 +163,7 @@ impl Operation for ConvoyDriver {
 impl Drop for ConvoyDriver {
     fn drop(&mut self) {
         for word in &self.lock.words {
-            word.0.store(OVER, Ordering::Release);
+            word.0.store(STOP, Ordering::Release);
             // A wake without a waiter is harmless, and a drop cannot report a failure.
             let _ = wake(&word.0, 1, FutexScope::Private);
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 
 use super::turn_flags::TurnFlags;
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -46,7 +46,7 @@ impl Mechanism for Park {
         let names = Arc::new(ThreadHandles::default());
         // This is the driver's thread; the partner enters its name on its first turn, which comes by this name.
         let _ = names[0].set(thread::current());
-        take_turns(
+        spawn_partner(
             crew,
             Half { flags: driver, names: Arc::clone(&names), own: 0 },
             Half { flags: partner, names, own: 1 },
@@ -71,18 +71,18 @@ impl Half {
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.flags.pass();
         self.wake_other();
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         self.names[self.own].get_or_init(thread::current);
         loop {
-            match self.flags.take() {
-                Some(turn) => return Ok(turn),
+            match self.flags.try_take() {
+                Some(command) => return Ok(command),
                 None => thread::park(),
             }
         }
@@ -91,7 +91,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.flags.drop_for_good();
+        self.flags.stop_other();
         self.wake_other();
     }
 }

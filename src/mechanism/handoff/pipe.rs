@@ -6,7 +6,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
@@ -53,7 +53,7 @@ impl Mechanism for Pipe {
         let (there, back) = (pipe(false)?, pipe(false)?);
         let driver = Half { reader: back.reader, writer: there.writer };
         let partner = Half { reader: there.reader, writer: back.writer };
-        take_turns(crew, driver, partner)
+        spawn_partner(crew, driver, partner)
     }
 }
 
@@ -62,15 +62,15 @@ struct Half {
     writer: OwnedFd,
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(write_byte(&self.writer, 1)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         Ok(match read_byte(&self.reader)? {
-            ReadOutcome::Byte(_) => Wakeup::Go,
-            ReadOutcome::Closed | ReadOutcome::WouldBlock => Wakeup::Stop,
+            ReadOutcome::Byte(_) => Command::Go,
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Command::Stop,
         })
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Side, Wakeup, answer, handoffs_per_lap, make_round_trips, switched_once};
+use super::{Command, HandoffHalf, answer, handoffs_per_lap, make_round_trips, switched_once};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     register,
@@ -65,7 +65,7 @@ const APART: usize = 32;
 
 const NOT_YET: u32 = 0;
 const TURN: u32 = 1;
-const OVER: u32 = 2;
+const STOP: u32 = 2;
 
 struct Half {
     table: Arc<SharedWords>,
@@ -79,7 +79,7 @@ impl Half {
         wake(other, 1, FutexScope::Shared).map(|_| ())
     }
 
-    fn take(&self) -> Result<Wakeup, SysError> {
+    fn wait_for_turn(&self) -> Result<Command, SysError> {
         let own = &self.table[self.own * APART];
         loop {
             wait(own, NOT_YET, FutexScope::Shared, None)?;
@@ -87,33 +87,33 @@ impl Half {
                 NOT_YET => {}
                 TURN => {
                     own.store(NOT_YET, Ordering::Relaxed);
-                    return Ok(Wakeup::Go);
+                    return Ok(Command::Go);
                 }
-                _ => return Ok(Wakeup::Stop),
+                _ => return Ok(Command::Stop),
             }
         }
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(self.give(TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
-        Ok(self.take()?)
+    fn await_turn(&mut self) -> Result<Command, Failure> {
+        Ok(self.wait_for_turn()?)
     }
 }
 
 /// The parent's half, whose end is the child's.
 struct ParentHalf(Half);
 
-impl Side for ParentHalf {
+impl HandoffHalf for ParentHalf {
     fn hand_over(&mut self) -> Result<(), Failure> {
         self.0.hand_over()
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         self.0.await_turn()
     }
 }
@@ -121,6 +121,6 @@ impl Side for ParentHalf {
 impl Drop for ParentHalf {
     fn drop(&mut self) {
         // A child that cannot hear it is killed when its time is up.
-        let _ = self.0.give(OVER);
+        let _ = self.0.give(STOP);
     }
 }

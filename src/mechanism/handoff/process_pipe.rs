@@ -7,7 +7,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::pipe::expectation;
-use super::{Side, Wakeup, answer, handoffs_per_lap, make_round_trips};
+use super::{Command, HandoffHalf, answer, handoffs_per_lap, make_round_trips};
 use crate::mechanism::{
     Batch, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register,
 };
@@ -58,15 +58,15 @@ struct Half {
     writer: OwnedFd,
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(write_byte(&self.writer, 1)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         Ok(match read_byte(&self.reader)? {
-            ReadOutcome::Byte(_) => Wakeup::Go,
-            ReadOutcome::Closed | ReadOutcome::WouldBlock => Wakeup::Stop,
+            ReadOutcome::Byte(_) => Command::Go,
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Command::Stop,
         })
     }
 }

@@ -7,7 +7,7 @@
 //! deadline one slice back, which lets the other run only while it is eligible. With `--policy fifo` (where permitted)
 //! it is certain: the caller goes behind the others of its priority, and a yield is a switch every time.
 
-use super::{handoffs_per_lap, resources, slept_between_batches, take_turns_awake};
+use super::{handoffs_per_lap, resources, slept_between_batches, spawn_polling_partner};
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -42,6 +42,6 @@ impl Mechanism for SchedYield {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         // The standard library's is sched_yield(2) and nothing else.
-        take_turns_awake(crew, std::thread::yield_now)
+        spawn_polling_partner(crew, std::thread::yield_now)
     }
 }

@@ -57,14 +57,14 @@ impl Mechanism for SeccompNotify {
     }
 }
 
-const OVER: u64 = u64::MAX;
+const STOP: u64 = u64::MAX;
 
 fn supervise(listener: &Listener) -> Result<(), Failure> {
     loop {
         let asked = listener.receive()?;
         // Any 31 bits are an answer; a negative one would be taken for an error.
         listener.answer(asked, (asked.argument & 0x7fff_ffff) as i64)?;
-        if asked.argument == OVER {
+        if asked.argument == STOP {
             return Ok(());
         }
     }
@@ -93,6 +93,6 @@ impl Operation for NotifyingTask {
 impl Drop for NotifyingTask {
     fn drop(&mut self) {
         // ENOSYS when the supervisor is gone already.
-        let _ = ask(OVER);
+        let _ = ask(STOP);
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register,
 };
@@ -43,7 +43,7 @@ impl Mechanism for PosixSemaphore {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let table = Arc::new(Table { came: [Semaphore::new()?, Semaphore::new()?], over: AtomicBool::new(false) });
-        take_turns(crew, Half { table: Arc::clone(&table), own: 0 }, Half { table, own: 1 })
+        spawn_partner(crew, Half { table: Arc::clone(&table), own: 0 }, Half { table, own: 1 })
     }
 }
 
@@ -57,15 +57,15 @@ struct Half {
     own: usize,
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(self.table.came[1 - self.own].post()?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         self.table.came[self.own].wait()?;
         // The post before the wait orders it: sem_post(3) synchronizes memory.
-        Ok(if self.table.over.load(Ordering::Relaxed) { Wakeup::Stop } else { Wakeup::Go })
+        Ok(if self.table.over.load(Ordering::Relaxed) { Command::Stop } else { Command::Go })
     }
 }
 

@@ -6,11 +6,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
-use crate::sys::signal::{SignalReceiver, take};
+use crate::sys::signal::{self, SignalReceiver};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/signal",
@@ -49,7 +49,7 @@ impl Mechanism for Signal {
         // Blocked here before the partner exists, it is blocked there from the start.
         let _ = names[0].set(SignalReceiver::current_thread()?);
         let driver = Half { names: Arc::clone(&names), own: 0 };
-        let operation = take_turns(crew, driver, Half { names, own: 1 })?;
+        let operation = spawn_partner(crew, driver, Half { names, own: 1 })?;
         // Until the partner has entered its thread id there is no thread to send a signal to.
         crew.await_ready()?;
         Ok(operation)
@@ -59,7 +59,7 @@ impl Mechanism for Signal {
 type Receivers = [OnceLock<SignalReceiver>; 2];
 
 const TURN: i32 = 1;
-const OVER: i32 = 2;
+const STOP: i32 = 2;
 
 struct Half {
     names: Arc<Receivers>,
@@ -75,8 +75,8 @@ impl Half {
     }
 }
 
-impl Side for Half {
-    fn arrive(&mut self) -> Result<(), Failure> {
+impl HandoffHalf for Half {
+    fn prepare(&mut self) -> Result<(), Failure> {
         let _ = self.names[self.own].set(SignalReceiver::current_thread()?);
         Ok(())
     }
@@ -85,14 +85,14 @@ impl Side for Half {
         self.send(TURN)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
-        Ok(if take()? == TURN { Wakeup::Go } else { Wakeup::Stop })
+    fn await_turn(&mut self) -> Result<Command, Failure> {
+        Ok(if signal::wait()? == TURN { Command::Go } else { Command::Stop })
     }
 }
 
 impl Drop for Half {
     fn drop(&mut self) {
         // ESRCH when the other is gone already.
-        let _ = self.send(OVER);
+        let _ = self.send(STOP);
     }
 }

@@ -6,7 +6,7 @@
 //! Distortions: a message of one byte, which a stream would not have merged either.
 
 use super::socketpair::{StreamHalf, through_a_socket};
-use super::{handoffs_per_lap, resources, take_turns};
+use super::{handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
@@ -41,6 +41,6 @@ impl Mechanism for SocketSeqpacket {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let ends = seqpacket_pair()?;
-        take_turns(crew, StreamHalf(ends.reader), StreamHalf(ends.writer))
+        spawn_partner(crew, StreamHalf(ends.reader), StreamHalf(ends.writer))
     }
 }

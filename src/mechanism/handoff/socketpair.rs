@@ -6,7 +6,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit, register,
 };
@@ -42,7 +42,7 @@ impl Mechanism for Socketpair {
 
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let ends = socket_pair(false)?;
-        take_turns(crew, StreamHalf(ends.reader), StreamHalf(ends.writer))
+        spawn_partner(crew, StreamHalf(ends.reader), StreamHalf(ends.writer))
     }
 }
 
@@ -59,15 +59,15 @@ pub(super) fn through_a_socket(placement: Placement) -> Expectation {
 /// One end of a stream; closing it ends the other's turn.
 pub(super) struct StreamHalf(pub(super) OwnedFd);
 
-impl Side for StreamHalf {
+impl HandoffHalf for StreamHalf {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(write_byte(&self.0, 1)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         Ok(match read_byte(&self.0)? {
-            ReadOutcome::Byte(_) => Wakeup::Go,
-            ReadOutcome::Closed | ReadOutcome::WouldBlock => Wakeup::Stop,
+            ReadOutcome::Byte(_) => Command::Go,
+            ReadOutcome::Closed | ReadOutcome::WouldBlock => Command::Stop,
         })
     }
 }

@@ -6,7 +6,7 @@
 //! up to 140 cycles (Intel optimization manual, "Pause latency in Skylake"), so it is part of what is measured, as it
 //! is of every real spin lock.
 
-use super::{handoffs_per_lap, resources, slept_between_batches, take_turns_awake};
+use super::{handoffs_per_lap, resources, slept_between_batches, spawn_polling_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -42,6 +42,6 @@ impl Mechanism for Spin {
                 Unsupported::new("two CPUs", observed, "allow this process a second CPU (taskset, cpuset)").into()
             );
         }
-        take_turns_awake(crew, std::hint::spin_loop)
+        spawn_polling_partner(crew, std::hint::spin_loop)
     }
 }

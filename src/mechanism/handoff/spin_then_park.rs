@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::turn_flags::TurnFlags;
-use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit,
     register,
@@ -54,7 +54,7 @@ impl Mechanism for SpinThenPark {
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let budget = Duration::from_nanos(parameters.number(SPIN.name));
         let (driver, partner) = TurnFlags::pair();
-        take_turns(crew, Half { flags: driver, budget }, Half { flags: partner, budget })
+        spawn_partner(crew, Half { flags: driver, budget }, Half { flags: partner, budget })
     }
 }
 
@@ -64,11 +64,11 @@ struct Half {
 }
 
 impl Half {
-    fn spin(&self) -> Option<Wakeup> {
+    fn spin(&self) -> Option<Command> {
         let start = Instant::now();
         loop {
-            if let Some(turn) = self.flags.take() {
-                return Some(turn);
+            if let Some(command) = self.flags.try_take() {
+                return Some(command);
             }
             if start.elapsed() >= self.budget {
                 return None;
@@ -78,7 +78,7 @@ impl Half {
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         if self.flags.pass_to_sleeper() {
             wake(self.flags.other(), 1, FutexScope::Private)?;
@@ -86,17 +86,17 @@ impl Side for Half {
         Ok(())
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
-        if let Some(turn) = self.spin() {
-            return Ok(turn);
+    fn await_turn(&mut self) -> Result<Command, Failure> {
+        if let Some(command) = self.spin() {
+            return Ok(command);
         }
         let parked = self.flags.park();
         loop {
             if let Some(asleep) = parked {
                 wait(self.flags.own(), asleep, FutexScope::Private, None)?;
             }
-            if let Some(turn) = self.flags.take() {
-                return Ok(turn);
+            if let Some(command) = self.flags.try_take() {
+                return Ok(command);
             }
         }
     }
@@ -104,7 +104,7 @@ impl Side for Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.flags.drop_for_good();
+        self.flags.stop_other();
         // A wake without a waiter is harmless, and a drop cannot report a failure.
         let _ = wake(self.flags.other(), 1, FutexScope::Private);
     }

@@ -8,7 +8,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use super::socketpair::{StreamHalf, through_a_socket};
-use super::{handoffs_per_lap, resources, take_turns};
+use super::{handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::SysError;
 
@@ -47,6 +47,6 @@ impl Mechanism for TcpLoopback {
         for end in [&driver, &partner] {
             end.set_nodelay(true).map_err(failed("setsockopt TCP_NODELAY"))?;
         }
-        take_turns(crew, StreamHalf(driver.into()), StreamHalf(partner.into()))
+        spawn_partner(crew, StreamHalf(driver.into()), StreamHalf(partner.into()))
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::Wakeup;
+use super::Command;
 
 /// The word of a task whose turn it is not.
 pub(super) const NOT_YET: u32 = 0;
 /// The word of a task whose turn it is.
 pub(super) const TURN: u32 = 1;
-const OVER: u32 = 2;
-const REST: u32 = 3;
+const STOP: u32 = 2;
+const PAUSE: u32 = 3;
 const PARKED: u32 = 4;
 
 /// A cache line each: on two CPUs the store to one task's word must not take the other's along. 128 bytes, because x86
@@ -49,36 +49,36 @@ impl TurnFlags {
     /// meanwhile.
     #[inline]
     pub(super) fn park(&self) -> Option<u32> {
-        // The turn is looked at by `take`, so failing needs no order.
+        // The turn is taken by `try_take`, so failing needs no order.
         self.own().compare_exchange(NOT_YET, PARKED, Ordering::Relaxed, Ordering::Relaxed).is_ok().then_some(PARKED)
     }
 
     /// Tells the other task that there will be no turns until the next batch.
-    pub(super) fn rest(&self) {
-        self.other().store(REST, Ordering::Release);
+    pub(super) fn pause_other(&self) {
+        self.other().store(PAUSE, Ordering::Release);
     }
 
     /// Tells the other task that there will be no more turns.
-    pub(super) fn drop_for_good(&self) {
-        self.other().store(OVER, Ordering::Release);
+    pub(super) fn stop_other(&self) {
+        self.other().store(STOP, Ordering::Release);
     }
 
-    /// Takes the turn if it has come.
+    /// What this task is to do, if its word says so by now; `None` while the turn has not come. Never blocks.
     #[inline]
-    pub(super) fn take(&self) -> Option<Wakeup> {
+    pub(super) fn try_take(&self) -> Option<Command> {
         // Acquire pairs with the Release of the other's store; resetting needs no order, since the other does not
         // store again before it has seen this task's next pass.
         match self.own().load(Ordering::Acquire) {
             NOT_YET => None,
             PARKED => None,
-            OVER => Some(Wakeup::Stop),
-            REST => {
+            STOP => Some(Command::Stop),
+            PAUSE => {
                 self.own().store(NOT_YET, Ordering::Relaxed);
-                Some(Wakeup::Pause)
+                Some(Command::Pause)
             }
             _ => {
                 self.own().store(NOT_YET, Ordering::Relaxed);
-                Some(Wakeup::Go)
+                Some(Command::Go)
             }
         }
     }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use super::socketpair::through_a_socket;
-use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::SysError;
 use crate::sys::channel::{ReadOutcome, read_byte, write_byte};
@@ -43,25 +43,25 @@ impl Mechanism for UdpLoopback {
             let address = other.local_addr().map_err(failed("getsockname"))?;
             own.connect(address).map_err(failed("connect 127.0.0.1"))?;
         }
-        take_turns(crew, Half(driver.into()), Half(partner.into()))
+        spawn_partner(crew, Half(driver.into()), Half(partner.into()))
     }
 }
 
 const TURN: u8 = 1;
 /// A datagram socket has no end of file.
-const OVER: u8 = 2;
+const STOP: u8 = 2;
 
 struct Half(OwnedFd);
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         Ok(write_byte(&self.0, TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         Ok(match read_byte(&self.0)? {
-            ReadOutcome::Byte(TURN) => Wakeup::Go,
-            _ => Wakeup::Stop,
+            ReadOutcome::Byte(TURN) => Command::Go,
+            _ => Command::Stop,
         })
     }
 }
@@ -69,6 +69,6 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         // ECONNREFUSED when the other end is gone already: then there is no partner to tell.
-        let _ = write_byte(&self.0, OVER);
+        let _ = write_byte(&self.0, STOP);
     }
 }

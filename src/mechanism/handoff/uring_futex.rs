@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::errno::Errno;
 
 use super::uring_msg_ring::{ENTRIES, knows};
-use super::{Side, Wakeup, handoffs_per_lap, resources, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Placement, Tasks, Unit,
     Unsupported, register,
@@ -62,7 +62,7 @@ impl Mechanism for UringFutex {
         };
         // The driver's thread is the second of this process at least: a private wait that is armed while there is one
         // thread alone is not found by a wake from a second one.
-        take_turns(crew, half(0)?, half(1)?)
+        spawn_partner(crew, half(0)?, half(1)?)
     }
 }
 
@@ -73,7 +73,7 @@ fn own_line() -> Arc<AtomicU32> {
 
 const NOT_YET: u32 = 0;
 const TURN: u32 = 1;
-const OVER: u32 = 2;
+const STOP: u32 = 2;
 
 const WAIT: u64 = 1;
 const WAKE: u64 = 2;
@@ -90,26 +90,26 @@ impl Half {
         self.ring.push_futex_wake(self.other, WAKE)
     }
 
-    fn take(&self) -> Option<Wakeup> {
+    fn try_take(&self) -> Option<Command> {
         let own = self.ring.word(self.own);
         match own.load(Ordering::Acquire) {
             NOT_YET => None,
             TURN => {
                 own.store(NOT_YET, Ordering::Relaxed);
-                Some(Wakeup::Go)
+                Some(Command::Go)
             }
-            _ => Some(Wakeup::Stop),
+            _ => Some(Command::Stop),
         }
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         // The wake leaves with the wait for the answer.
         Ok(self.give(TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         loop {
             self.ring.push_futex_wait(self.own, NOT_YET, WAIT)?;
             self.ring.submit_and_wait(1)?;
@@ -119,8 +119,8 @@ impl Side for Half {
                     return Err(SysError::new("IORING_OP_FUTEX_WAIT", errno).into());
                 }
             }
-            if let Some(turn) = self.take() {
-                return Ok(turn);
+            if let Some(command) = self.try_take() {
+                return Ok(command);
             }
         }
     }
@@ -129,6 +129,6 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         // A drop cannot report a failure.
-        let _ = self.give(OVER).and_then(|()| self.ring.submit_and_wait(0));
+        let _ = self.give(STOP).and_then(|()| self.ring.submit_and_wait(0));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Side, Wakeup, handoffs_per_lap, resources, switched_once, take_turns};
+use super::{Command, HandoffHalf, handoffs_per_lap, resources, spawn_partner, switched_once};
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
 };
@@ -45,7 +45,7 @@ impl Mechanism for UringMsgRing {
     fn set_up(&self, _: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (driver, partner) = (BareRing::new(ENTRIES)?, BareRing::new(ENTRIES)?);
         let (to_driver, to_partner) = (driver.address()?, partner.address()?);
-        take_turns(crew, Half { ring: driver, other: to_partner }, Half { ring: partner, other: to_driver })
+        spawn_partner(crew, Half { ring: driver, other: to_partner }, Half { ring: partner, other: to_driver })
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn knows(request: RingOp, words: &str) -> Result<(), Unsupported> {
 }
 
 const TURN: u64 = 1;
-const OVER: u64 = 2;
+const STOP: u64 = 2;
 /// Sending failed.
 const UNSENT: u64 = 3;
 
@@ -80,18 +80,18 @@ impl Half {
     }
 }
 
-impl Side for Half {
+impl HandoffHalf for Half {
     fn hand_over(&mut self) -> Result<(), Failure> {
         // It leaves with the wait for the answer.
         Ok(self.queue(TURN)?)
     }
 
-    fn await_turn(&mut self) -> Result<Wakeup, Failure> {
+    fn await_turn(&mut self) -> Result<Command, Failure> {
         loop {
             self.ring.submit_and_wait(1)?;
             match self.ring.arrival() {
-                Some(Arrival { tag: TURN, .. }) => return Ok(Wakeup::Go),
-                Some(Arrival { tag: OVER, .. }) => return Ok(Wakeup::Stop),
+                Some(Arrival { tag: TURN, .. }) => return Ok(Command::Go),
+                Some(Arrival { tag: STOP, .. }) => return Ok(Command::Stop),
                 Some(Arrival { result, .. }) => {
                     let errno = nix::errno::Errno::from_raw(-result);
                     return Err(SysError::new("IORING_OP_MSG_RING", errno).into());
@@ -105,6 +105,6 @@ impl Side for Half {
 impl Drop for Half {
     fn drop(&mut self) {
         // A ring that is gone refuses the message, and then there is no partner to tell.
-        let _ = self.queue(OVER).and_then(|()| self.ring.submit_and_wait(0));
+        let _ = self.queue(STOP).and_then(|()| self.ring.submit_and_wait(0));
     }
 }

@@ -156,8 +156,8 @@ impl TaskPipes {
         [self.reader.as_raw_fd(), self.writer.as_raw_fd()]
     }
 
-    /// Takes turns until the task before has closed its end.
-    fn take_turns(&self, set: &mut WorkingSet) -> Result<(), Failure> {
+    /// Passes each token on until the task before has closed its end.
+    fn pass_token(&self, set: &mut WorkingSet) -> Result<(), Failure> {
         while let ReadOutcome::Byte(byte) = read_byte(&self.reader)? {
             set.touch();
             write_byte(&self.writer, byte)?;

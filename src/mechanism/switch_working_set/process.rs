@@ -56,7 +56,7 @@ impl Mechanism for Process {
             crew.fork(index + 1, &place.descriptors(), |ready| {
                 set.make_own();
                 ready.signal();
-                place.take_turns(&mut set).is_ok()
+                place.pass_token(&mut set).is_ok()
             })?;
         }
         let operation = lead(driver, parameters);

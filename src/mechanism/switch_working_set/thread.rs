@@ -55,7 +55,7 @@ impl Mechanism for Thread {
             crew.spawn(index + 1, move |ready| {
                 let mut set = WorkingSet::new(&parameters);
                 ready.signal();
-                place.take_turns(&mut set)
+                place.pass_token(&mut set)
             })?;
         }
         let operation = lead(driver, parameters);

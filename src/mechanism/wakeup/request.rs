@@ -151,7 +151,7 @@ impl Worker {
     }
 
     fn answer(&self, request: u32) -> Result<(), Failure> {
-        self.log.take(request, monotonic());
+        self.log.begin(request, monotonic());
         self.work.perform();
         if self.stall.0 > 0 && request % STALL_EVERY == STALL_EVERY / 2 {
             sleep_until(Nanos(monotonic().0 + self.stall.0))?;
