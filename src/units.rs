@@ -4,6 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// A number with so many decimals as people read it: with a minus sign (U+2212) and not a hyphen, and without either
+/// where nothing is left of it but zeros.
+pub fn decimals(value: f64, digits: usize) -> String {
+    let size = format!("{:.digits$}", value.abs());
+    let is_zero = size.bytes().all(|byte| !(b'1'..=b'9').contains(&byte));
+    if value < 0.0 && !is_zero { format!("−{size}") } else { size }
+}
+
 /// A duration in whole nanoseconds, as read from `CLOCK_MONOTONIC`. Any `u64` is valid (584 years).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -251,6 +251,8 @@ fn a_wrong_command_line_is_told_in_one_line_that_names_the_help() {
         (&["frob"], "unrecognized subcommand 'frob'; `switchcost --help`"),
         (&["show"], "required arguments were not provided"),
         (&["limits", "--tasks", "x"], "invalid value 'x'"),
+        (&["limits", "--tasks", "0"], "0 is not in 1.."),
+        (&["limits", "--tasks", "5", "--connections", "0"], "0 is not in 1.."),
         (&["sweep", "--measure", "20000h"], "no more than a year"),
         (&["sweep", "--resume", "run", "--dry-run"], "cannot be used with"),
     ] {

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 use switchcost::record::{FILE, Line, Outcome, RecordError, RecordWriter, Run, SCHEMA, Sample, read};
 use switchcost::terms::Placement;
 use switchcost::terms::SpeedProbe;
-use switchcost::units::{Amount, Nanos, Ops};
+use switchcost::units::{Amount, CpuId, Nanos, Ops};
 use tempfile::TempDir;
 
 /// A run that holds `lines`.
@@ -50,6 +51,44 @@ fn what_is_written_is_read_back() {
         assert!(!run.torn);
         assert_eq!(run.host(&run.benchmarks[0]), Some(&run.hosts[0]));
     }
+}
+
+/// Two records that were put together, or one whose machine lost a CPU half way.
+#[test]
+fn one_id_on_other_cpus_is_another_benchmark() {
+    let mut lines = sample::lines();
+    let template = lines.iter().find_map(|line| match line {
+        Line::Benchmark(line) if matches!(line.outcome, Outcome::Measured(_)) => Some(line.clone()),
+        _ => None,
+    });
+    let (template, round) = (template.unwrap(), AtomicU32::new(0));
+    let on = |id: &str, cpus: &[usize]| {
+        let mut line = template.clone();
+        line.id = id.into();
+        // Lines that are the same to the last byte are one.
+        line.round = round.fetch_add(1, Ordering::Relaxed);
+        line.setting.cpus = cpus.iter().copied().map(CpuId).collect();
+        Line::Benchmark(line)
+    };
+    let (pipe, poll) = ("handoff/pipe/unpinned", "handoff/pipe/unpinned/idle=poll");
+    lines.extend([on(pipe, &[0, 2, 3]), on(pipe, &[1]), on(pipe, &[1]), on(pipe, &[])]);
+    lines.extend([
+        on(poll, &[0]),
+        on(poll, &[1]),
+        on("handoff/futex/unpinned", &[0]),
+        on("handoff/futex/unpinned", &[]),
+    ]);
+    let (folder, path) = written(&lines);
+    let run = read(folder.path()).unwrap();
+    let ids: Vec<&str> = run.benchmarks.iter().rev().take(8).rev().map(|line| line.id.as_str()).collect();
+    let apart = |more: &str| format!("{pipe}/on_cpus={more}");
+    assert_eq!(ids[..4], [apart("0+2-3").as_str(), &apart("1"), &apart("1"), pipe]);
+    assert_eq!(ids[4..6], [format!("{poll},on_cpus=0"), format!("{poll},on_cpus=1")]);
+    assert_eq!(ids[6..], ["handoff/futex/unpinned"; 2], "which does not say where it ran may be of the same");
+    assert!(run.benchmarks.iter().all(|line| line.pair().is_none()), "they are no pairs of a map");
+    let shown = Command::new(env!("CARGO_BIN_EXE_switchcost")).arg("show").arg(&path).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("on_cpus=0+2-3") && shown.contains("on_cpus=1"), "{shown}");
 }
 
 /// A file that an earlier switchcost wrote, and every later one that keeps the schema's number must read and write.

@@ -12,6 +12,7 @@ use super::progress::Steps;
 use crate::harness::{Auditor, PlannedBenchmark, plan};
 use crate::record::AuditRecord;
 use crate::terms::Unsupported;
+use crate::units::decimals;
 
 /// Check that mechanisms make the system calls, switches and wakeups that they say they make
 #[derive(Debug, Args)]
@@ -83,9 +84,11 @@ impl AuditArgs {
 }
 
 fn print(id: &str, record: &AuditRecord, out: &mut impl Write) -> std::io::Result<()> {
-    let calls: Vec<String> = record.calls.iter().map(|(name, rate)| format!("{name} {rate:.3}")).collect();
+    // A rate is the difference of two batches, and may come out below nothing.
+    let told = |name: &str, rate: f64| format!("{name} {}", decimals(rate, 3));
+    let calls: Vec<String> = record.calls.iter().map(|(name, rate)| told(name, *rate)).collect();
     let rates = record.checks.iter().filter(|check| check.what == "voluntary switches" || check.what == "wakeups");
-    let rates: Vec<String> = rates.map(|check| format!("{} {:.3}", check.what, check.observed)).collect();
+    let rates: Vec<String> = rates.map(|check| told(&check.what, check.observed)).collect();
     writeln!(out, "{id:<44} {:<15} {}", record.told(), rates.into_iter().chain(calls).collect::<Vec<_>>().join(", "))?;
     for check in record.differences() {
         writeln!(out, "    {}: {}, expected {}", check.what, check.seen(), check.expected)?;

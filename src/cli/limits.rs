@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use super::FAILED;
 use super::options::{UsageError, meant};
-use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks};
+use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks, usable_cpus};
 use crate::host::Root;
 use crate::host::limits::{self, LimitCheck, Resource};
 use crate::mechanism::{Mechanism, find};
@@ -20,7 +20,7 @@ use crate::terms::{Parameters, Value};
 #[command(after_help = "Exit status: 0 they fit, 1 they do not, 2 bad usage.")]
 pub(super) struct LimitsArgs {
     /// How many tasks
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     tasks: u64,
     /// The mechanism whose tasks they are (default: plain threads, with nothing open)
     #[arg(long, value_name = "ID")]
@@ -30,7 +30,7 @@ pub(super) struct LimitsArgs {
     sweep: bool,
     /// Clients that connect to one server at the same time, which the listen backlog limits; the mechanisms have one at
     /// most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     connections: Option<u64>,
     /// Print everything as JSON
     #[arg(long)]
@@ -95,7 +95,7 @@ impl LimitsArgs {
             },
             Some(id) => {
                 let mechanism = mechanism(id)?;
-                demand(mechanism, &with_tasks(mechanism, self.tasks)?, self.instances())
+                demand(mechanism, &with_tasks(mechanism, self.tasks)?, cpus()?, self.instances())
             }
         };
         Ok(limits::Demand { connections: self.connections.unwrap_or_default(), ..demand })
@@ -105,8 +105,13 @@ impl LimitsArgs {
     fn most(&self, limits: &limits::Limits) -> Result<Option<u64>, UsageError> {
         let Some(id) = &self.mechanism else { return Ok(None) };
         let mechanism = mechanism(id)?;
-        Ok(most_tasks(mechanism, &with_tasks(mechanism, self.tasks)?, limits, self.instances()))
+        Ok(most_tasks(mechanism, &with_tasks(mechanism, self.tasks)?, cpus()?, limits, self.instances()))
     }
+}
+
+/// How many CPUs there are to use when no placement is said.
+fn cpus() -> Result<usize, UsageError> {
+    usable_cpus(&[]).map(|cpus| cpus.len()).map_err(|error| UsageError::Unknown(error.to_string()))
 }
 
 pub(super) fn mechanism(id: &str) -> Result<&'static dyn Mechanism, UsageError> {

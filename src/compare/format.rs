@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Comparison, ComparisonRow, by_id};
 use crate::record::Run;
 use crate::stats::Verdict;
-use crate::units::Quantity;
+use crate::units::{Quantity, decimals};
 
 const WIDTH: u16 = 120;
 
@@ -121,7 +121,7 @@ fn cells(row: &ComparisonRow, comparison: &Comparison) -> [String; 6] {
 
 /// Nanoseconds, as the header says, or a number with its unit.
 fn figure(value: f64, measures: Quantity) -> String {
-    let number = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    let number = decimals(value, if value.abs() >= 100.0 { 0 } else { 2 });
     if measures.is_time() { number } else { format!("{number} {}", measures.unit()).trim_end().into() }
 }
 

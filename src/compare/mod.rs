@@ -310,7 +310,8 @@ fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     let disturbed = |line: &&&BenchmarkLine| line.conditions.as_ref().is_some_and(|c| !c.interference.is_empty());
     let disturbed = lines.iter().filter(disturbed).count();
     if disturbed > 0 {
-        warnings.push(format!("{disturbed} of {} rounds were disturbed", lines.len()));
+        let were = if disturbed == 1 { "was" } else { "were" };
+        warnings.push(format!("{disturbed} of {} rounds {were} disturbed", lines.len()));
     }
     warnings
 }

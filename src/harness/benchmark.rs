@@ -142,7 +142,9 @@ impl Benchmark {
     pub fn timeout(&self) -> Duration {
         let demand = (self.descriptor().resources)(&self.setting.parameters);
         let lap = (self.descriptor().lap)(&self.setting.parameters);
-        let tasks = demand.threads.saturating_add(demand.processes);
+        let of_cpus = self.mechanism.threads_per_cpu(&self.setting.parameters);
+        let of_cpus = of_cpus.saturating_mul(self.setting.cpus.len() as u64);
+        let tasks = demand.threads.saturating_add(demand.processes).saturating_add(of_cpus);
         TIMEOUT
             .saturating_add(PER_TASK.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX)))
             .saturating_add(PER_HOP.saturating_mul(u32::try_from(lap).unwrap_or(u32::MAX)))

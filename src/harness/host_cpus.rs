@@ -86,6 +86,11 @@ impl HostCpus {
         Ok(Self { topology: Host::observe(root).topology, allowed: usable_cpus(chosen)? })
     }
 
+    /// How many may be used.
+    pub(super) fn count(&self) -> usize {
+        self.allowed.len()
+    }
+
     /// Those chosen, or everything that this topology tells apart.
     pub(super) fn placements(&self, chosen: &[Placement]) -> Vec<Placement> {
         if !chosen.is_empty() {

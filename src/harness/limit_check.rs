@@ -3,7 +3,7 @@
 use crate::crew::Failure;
 use crate::host::Root;
 use crate::host::limits::{Demand, Limits, Obstacle};
-use crate::mechanism::{Descriptor, Mechanism};
+use crate::mechanism::{Descriptor, Mechanism, Resources};
 use crate::terms::{Domain, Parameter, Parameters, Unsupported, Value};
 
 use super::Benchmark;
@@ -38,10 +38,12 @@ pub fn count_of(descriptor: &Descriptor) -> Option<&'static Parameter> {
     COUNTS.iter().find_map(|name| descriptor.parameter(name))
 }
 
-/// What `instances` of a benchmark take together.
-pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64) -> Demand {
+/// What `instances` of a benchmark take together whose tasks may use so many CPUs.
+pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, cpus: usize, instances: u64) -> Demand {
     let descriptor = mechanism.descriptor();
     let one = (descriptor.resources)(parameters);
+    let of_cpus = mechanism.threads_per_cpu(parameters).saturating_mul(cpus as u64);
+    let one = Resources { threads: one.threads.saturating_add(of_cpus), ..one };
     let number = |name: &str| descriptor.parameter(name).map_or(0, |parameter| parameters.number(parameter.name));
     let tasks = count_of(descriptor).map_or(0, |parameter| parameters.number(parameter.name));
     let files = mechanism.files(parameters).max(one.descriptors);
@@ -67,12 +69,18 @@ pub fn demand(mechanism: &dyn Mechanism, parameters: &Parameters, instances: u64
 
 /// The most tasks that fit, with everything else as in `parameters`; nothing when not even the least do, or when the
 /// mechanism has no number of tasks.
-pub fn most_tasks(mechanism: &dyn Mechanism, parameters: &Parameters, limits: &Limits, instances: u64) -> Option<u64> {
+pub fn most_tasks(
+    mechanism: &dyn Mechanism,
+    parameters: &Parameters,
+    cpus: usize,
+    limits: &Limits,
+    instances: u64,
+) -> Option<u64> {
     let parameter = count_of(mechanism.descriptor())?;
     let Domain::Number { min, max, .. } = parameter.domain else { return None };
     let fits = |tasks: u64| {
         let parameters = parameters.clone().with(parameter, Value::Number(tasks));
-        limits.first_obstacle(demand(mechanism, &parameters, instances)).is_none()
+        limits.first_obstacle(demand(mechanism, &parameters, cpus, instances)).is_none()
     };
     if !fits(min) {
         return None;
@@ -113,7 +121,8 @@ pub(super) fn limit_reached(benchmark: &Benchmark, instances: u64, failure: &Fai
     let Failure::Exhausted { what, reached, error } = failure else { return None };
     let (mechanism, parameters) = (benchmark.mechanism, &benchmark.setting.parameters);
     let limits = Limits::observe(&Root::default());
-    let obstacles = limits.obstacles(demand(mechanism, parameters, instances));
+    let cpus = benchmark.setting.cpus.len();
+    let obstacles = limits.obstacles(demand(mechanism, parameters, cpus, instances));
     let reached = format!("{reached} {what} reached, and then {error}");
     let needed = required(mechanism.descriptor(), parameters);
     if obstacles.is_empty() {
@@ -163,7 +172,7 @@ mod tests {
 
     fn most(id: &str, instances: u64) -> Option<u64> {
         let mechanism = find(id).unwrap();
-        most_tasks(mechanism, &mechanism.descriptor().defaults(), &limits(), instances)
+        most_tasks(mechanism, &mechanism.descriptor().defaults(), 1, &limits(), instances)
     }
 
     #[test]
@@ -175,7 +184,7 @@ mod tests {
         let parameter = count_of(mechanism.descriptor()).unwrap();
         let at = |tasks| {
             let parameters = mechanism.descriptor().defaults().with(parameter, Value::Number(tasks));
-            limits().obstacles(demand(mechanism, &parameters, 1)).len()
+            limits().obstacles(demand(mechanism, &parameters, 1, 1)).len()
         };
         assert_eq!(at(most), 0);
         assert!(at(most + 1) > 0);
@@ -190,12 +199,41 @@ mod tests {
         assert_eq!(most("handoff/futex", 1), None);
     }
 
+    /// The CPUs of the setting, and not those of this process: `--cpus` may name others.
+    #[test]
+    fn threads_for_each_cpu_follow_the_cpus_that_were_chosen() {
+        let threads = |id: &str, set: Option<(&str, Value)>, cpus| {
+            let mechanism = find(id).unwrap();
+            let defaults = mechanism.descriptor().defaults();
+            let parameters = match set {
+                Some((name, value)) => defaults.with(mechanism.descriptor().parameter(name).unwrap(), value),
+                None => defaults,
+            };
+            demand(mechanism, &parameters, cpus, 1).threads - MAIN_THREAD
+        };
+        let busy = || Some(("load", Value::Word("busy".into())));
+        for (id, set, one, more) in [
+            ("wakeup/timer_timerfd", busy(), 2, 1),
+            ("wakeup/request", busy(), 3, 1),
+            ("fairness/thread_pool", None, 3, 2),
+            ("fairness/event_loop_spawn_blocking", None, 4, 2),
+            ("creation/thread_pool", None, 2, 1),
+            ("creation/rayon_scope", None, 2, 1),
+            ("file/pool", Some(("workers", Value::Number(0))), 2, 1),
+            ("file/pool", Some(("workers", Value::Number(4))), 5, 0),
+            ("wakeup/timer_timerfd", None, 1, 0),
+        ] {
+            let at = |cpus| threads(id, set.clone(), cpus);
+            assert_eq!((at(1), at(300)), (one, one + 299 * more), "{id}");
+        }
+    }
+
     #[test]
     fn memory_and_mappings_that_a_process_is_given_to_copy_are_demanded_for_both_instances() {
         let fork = find("creation/fork").unwrap();
         let with = |name: &str, number| {
             let parameter = fork.descriptor().parameter(name).unwrap();
-            demand(fork, &fork.descriptor().defaults().with(parameter, Value::Number(number)), INSTANCES)
+            demand(fork, &fork.descriptor().defaults().with(parameter, Value::Number(number)), 1, INSTANCES)
         };
         assert_eq!((with("maps", 70_000).maps, with("maps", 0).maps), (140_000, 0));
         assert_eq!(with("resident", 1 << 40).bytes - with("resident", 0).bytes, 2 << 40);

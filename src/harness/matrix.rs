@@ -136,9 +136,7 @@ impl PairSession {
 
     /// The benchmark's id with the CPUs, which the placement does not tell.
     fn id(&self) -> String {
-        let (id, cpus) = (self.benchmark.id(), BenchmarkLine::named_cpus(self.pair));
-        let separator = if id.matches('/').count() > 2 { ',' } else { '/' };
-        format!("{id}{separator}{cpus}")
+        BenchmarkLine::id_with(&self.benchmark.id(), &BenchmarkLine::named_cpus(self.pair))
     }
 }
 

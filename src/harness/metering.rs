@@ -14,16 +14,22 @@ const UNIT: &str = "nJ";
 #[derive(Debug)]
 pub(super) struct EnergyMetering {
     energy: Energy,
-    joules: BTreeMap<String, f64>,
+    metered: BTreeMap<String, Metered>,
+    trouble: Option<Shortfall>,
+}
+
+/// What one meter told, and of what.
+#[derive(Debug, Default)]
+struct Metered {
+    joules: f64,
     ops: u64,
     lasted: Duration,
-    trouble: Option<Shortfall>,
 }
 
 impl EnergyMetering {
     /// Opens the meters.
     pub(super) fn start() -> Self {
-        Self { energy: Energy::open(), joules: BTreeMap::new(), ops: 0, lasted: Duration::ZERO, trouble: None }
+        Self { energy: Energy::open(), metered: BTreeMap::new(), trouble: None }
     }
 
     /// Reads the meters; nothing when they refuse, which is kept.
@@ -38,37 +44,41 @@ impl EnergyMetering {
     /// Adds a sample of `ops` that lay between two readings, and how long it lasted by the clock on the wall.
     pub(super) fn add(&mut self, before: &[EnergyReading], after: &[EnergyReading], ops: Ops, lasted: Duration) {
         // A reading that failed has no partner.
-        if before.len() != after.len() || before.is_empty() {
+        if before.len() != after.len() {
             return;
         }
         for (before, after) in before.iter().zip(after) {
-            *self.joules.entry(after.event.clone()).or_default() += (after.joules - before.joules).max(0.0);
+            // Of a sample in which a meter began again that meter knows nothing: its operations are not divided by.
+            let Some(joules) = after.joules_since(before) else { continue };
+            let metered = self.metered.entry(after.event.clone()).or_default();
+            metered.joules += joules;
+            metered.ops += ops.0;
+            metered.lasted += lasted;
         }
-        self.ops += ops.0;
-        self.lasted += lasted;
     }
 
     /// Discards what warming up took.
     pub(super) fn discard_warm_up(&mut self) {
-        self.joules.clear();
-        (self.ops, self.lasted) = (0, Duration::ZERO);
+        self.metered.clear();
     }
 
     /// Energy per operation, and what could not be metered.
     pub(super) fn finish(self) -> (Vec<CounterSummary>, Vec<Shortfall>) {
-        // 584 years fit.
-        let lasted_ns = self.lasted.as_nanos() as u64;
-        let summary = |(event, joules): (&String, &f64)| CounterSummary {
-            event: event.clone(),
-            per_op: joules * 1e9 / self.ops as f64,
-            count: (joules * 1e9) as u64,
-            ops: self.ops,
-            enabled_ns: lasted_ns,
-            running_ns: lasted_ns,
-            estimated: false,
-            unit: Some(UNIT.into()),
+        let summary = |(event, metered): (&String, &Metered)| {
+            // 584 years fit.
+            let lasted_ns = metered.lasted.as_nanos() as u64;
+            CounterSummary {
+                event: event.clone(),
+                per_op: metered.joules * 1e9 / metered.ops as f64,
+                count: (metered.joules * 1e9) as u64,
+                ops: metered.ops,
+                enabled_ns: lasted_ns,
+                running_ns: lasted_ns,
+                estimated: false,
+                unit: Some(UNIT.into()),
+            }
         };
-        let summaries = if self.ops == 0 { Vec::new() } else { self.joules.iter().map(summary).collect() };
+        let summaries = self.metered.iter().filter(|(_, metered)| metered.ops > 0).map(summary).collect();
         let not_metered = self.energy.not_counted().iter().cloned().chain(self.trouble).collect();
         (summaries, not_metered)
     }
@@ -79,7 +89,9 @@ mod tests {
     use super::*;
 
     fn at(joules: f64) -> Vec<EnergyReading> {
-        vec![EnergyReading { event: "power/energy-pkg/".into(), joules }]
+        const COUNTS_PER_JOULE: f64 = 4_294_967_296.0;
+        let counts = vec![(joules * COUNTS_PER_JOULE) as u64];
+        vec![EnergyReading::new("power/energy-pkg/", counts, 1.0 / COUNTS_PER_JOULE)]
     }
 
     /// Adds a sample of a thousand operations.
@@ -100,14 +112,16 @@ mod tests {
         assert_eq!((summaries[0].enabled_ns, summaries[0].running_ns), (10_000_000, 10_000_000));
     }
 
-    /// A meter that began again between two readings tells nothing, and takes nothing off what others measured.
+    /// A meter that began again between two readings tells nothing of that sample, whose operations would make the
+    /// others' cheaper.
     #[test]
-    fn a_meter_that_runs_backwards_takes_no_energy_back() {
+    fn a_sample_in_which_a_meter_began_again_is_left_out() {
         let mut metering = EnergyMetering::start();
         add(&mut metering, &at(10.0), &at(10.5));
         add(&mut metering, &at(65_535.5), &at(0.25));
         let (summaries, _) = metering.finish();
-        assert_eq!((summaries[0].ops, summaries[0].per_op, summaries[0].count), (2000, 250_000.0, 500_000_000));
+        assert_eq!((summaries[0].ops, summaries[0].per_op, summaries[0].count), (1000, 500_000.0, 500_000_000));
+        assert_eq!(summaries[0].running_ns, 5_000_000);
     }
 
     #[test]

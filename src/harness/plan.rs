@@ -195,8 +195,8 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
                 continue;
             }
             let assigned = host_cpus.place(mechanism, setting);
-            if matches!(assigned, PlannedBenchmark::Ready(_)) {
-                check_limits(&limits, &id, mechanism, &parameters)?;
+            if let PlannedBenchmark::Ready(benchmark) = &assigned {
+                check_limits(&limits, &id, benchmark)?;
             }
             planned.push(assigned);
         }
@@ -232,7 +232,7 @@ pub fn plan_counts(
     let parameter = count_of(descriptor).ok_or(PlanError::NoCount(descriptor.id))?;
     let limits = Limits::observe(&root);
     let parameters = parameters(choice, mechanism)?;
-    let most = most_tasks(mechanism, &parameters, &limits, INSTANCES_OF_A_SWEEP);
+    let most = most_tasks(mechanism, &parameters, host_cpus.count(), &limits, INSTANCES_OF_A_SWEEP);
     let counts = counts(parameter, most);
     let mut planned = Vec::new();
     let tasks = mechanism.tasks(&parameters);
@@ -240,9 +240,10 @@ pub fn plan_counts(
         for tasks in &counts {
             let value = parameter.parse(&tasks.to_string())?;
             let parameters = parameters.clone().with(parameter, value);
-            let obstacles = limits.obstacles(demand(mechanism, &parameters, INSTANCES_OF_A_SWEEP));
-            let setting = choice.setting(placement, parameters.clone());
-            planned.push(match host_cpus.place(mechanism, setting) {
+            let assigned = host_cpus.place(mechanism, choice.setting(placement, parameters.clone()));
+            let cpus = assigned.setting().cpus.len();
+            let obstacles = limits.obstacles(demand(mechanism, &parameters, cpus, INSTANCES_OF_A_SWEEP));
+            planned.push(match assigned {
                 PlannedBenchmark::Ready(benchmark) if !obstacles.is_empty() && !beyond => {
                     PlannedBenchmark::Unsupported {
                         mechanism,
@@ -281,17 +282,13 @@ fn parameters(choice: &Choice, mechanism: &dyn Mechanism) -> Result<Parameters, 
     })
 }
 
-fn check_limits(
-    limits: &Limits,
-    id: &str,
-    mechanism: &dyn Mechanism,
-    parameters: &Parameters,
-) -> Result<(), PlanError> {
-    let obstacles = limits.obstacles(demand(mechanism, parameters, INSTANCES));
+fn check_limits(limits: &Limits, id: &str, benchmark: &Benchmark) -> Result<(), PlanError> {
+    let Setting { parameters, cpus, .. } = &benchmark.setting;
+    let obstacles = limits.obstacles(demand(benchmark.mechanism, parameters, cpus.len(), INSTANCES));
     if obstacles.is_empty() {
         return Ok(());
     }
-    let shown = limits_command(mechanism.descriptor(), parameters, INSTANCES);
+    let shown = limits_command(benchmark.descriptor(), parameters, INSTANCES);
     Err(PlanError::Limits { id: id.into(), obstacles, shown })
 }
 
@@ -359,7 +356,8 @@ mod tests {
         let mechanism = find("brigade/one_thread").unwrap();
         let checked = |tasks: &str| {
             let tasks = Choice { parameters: vec![("tasks".into(), tasks.into())], ..Choice::default() };
-            check_limits(&limits, "fake/one/same-cpu", mechanism, &parameters(&tasks, mechanism).unwrap())
+            let setting = Setting { cpus: vec![CpuId(0)], ..tasks.setting_of(mechanism).unwrap() };
+            check_limits(&limits, "fake/one/same-cpu", &Benchmark { mechanism, setting })
         };
         assert!(checked("8").is_ok());
         let error = checked("5_000_000").unwrap_err().to_string();

@@ -26,8 +26,16 @@ const ARENAS_PER_CPU: u64 = 8;
 /// Process ids below this are not used again after the counter has wrapped (`RESERVED_PIDS`, `kernel/pid.c`).
 const RESERVED_PIDS: u64 = 300;
 
-/// The largest `kernel.pid_max` of a 64-bit kernel (`PID_MAX_LIMIT`, `include/linux/threads.h`).
-const LARGEST_PID_MAX: u64 = 4 << 20;
+/// The largest values that a 64-bit kernel takes: `PID_MAX_LIMIT` and `MAX_THREADS` (include/linux/threads.h,
+/// kernel/fork.c), `sysctl_nr_open_max` (fs/file.c), `LONG_MAX` (fs/file_table.c), and `INT_MAX` for the others.
+const LARGEST: [(&str, u64); 6] = [
+    ("kernel.pid_max", 4 << 20),
+    ("kernel.threads-max", 0x3fff_ffff),
+    (NR_OPEN, 0x7fff_ffc0),
+    ("fs.file-max", i64::MAX as u64),
+    ("vm.max_map_count", i32::MAX as u64),
+    ("net.core.somaxconn", i32::MAX as u64),
+];
 
 /// What an instance is going to need, on top of what is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,7 +98,8 @@ pub struct Obstacle {
     pub limit: String,
     /// Its value now.
     pub value: u64,
-    /// The value it would have to have: what is in use and what is demanded.
+    /// The value it would have to have: what is in use and what is demanded. The remedy proposes more, because what is
+    /// in use changes from moment to moment.
     pub needed: u64,
     /// Where it was read.
     pub path: String,
@@ -198,39 +207,73 @@ impl Limits {
         match limit.name.as_str() {
             NOFILE_SOFT => self.raise_nofile(needed),
             NPROC_SOFT => self.raise_nproc(needed),
-            NOFILE_HARD => format!("sudo prlimit --pid $$ --nofile={needed}:{needed}"),
-            NPROC_HARD => format!("sudo prlimit --pid $$ --nproc={needed}:{needed}"),
-            "kernel.pid_max" if needed > LARGEST_PID_MAX => {
-                format!("ask for fewer tasks: {LARGEST_PID_MAX} is the most a kernel allows")
-            }
+            NOFILE_HARD => prlimit("nofile", self.up_to(NR_OPEN, needed)),
+            NPROC_HARD => prlimit("nproc", with_room(needed)),
             "MemAvailable" => "ask for fewer tasks or smaller ones, or end what uses the memory".to_owned(),
             name if name.starts_with("cgroup ") => {
-                format!("echo {needed} | sudo tee {}", limit.path)
+                format!("echo {} | sudo tee {}", with_room(needed), limit.path)
             }
-            name => format!("sudo sysctl -w {name}={needed}"),
+            name => match largest(name) {
+                Some(most) if needed > most => format!("ask for fewer: {most} is the most that a kernel allows"),
+                most => format!("sudo sysctl -w {name}={}", with_room(needed).min(most.unwrap_or(u64::MAX))),
+            },
         }
     }
 
     fn raise_nofile(&self, needed: u64) -> String {
-        let allows = |name| self.value(name).is_none_or(|value| value >= RlimitValue::At(needed));
-        if allows(NOFILE_HARD) {
-            return format!("ulimit -n {needed}");
+        if self.allows(NOFILE_HARD, needed) {
+            return format!("ulimit -n {}", self.up_to(NOFILE_HARD, needed));
         }
-        let raise = format!("sudo prlimit --pid $$ --nofile={needed}:{needed}");
-        if allows(NR_OPEN) { raise } else { format!("sudo sysctl -w {NR_OPEN}={needed} && {raise}") }
+        let raise = prlimit("nofile", self.up_to(NR_OPEN, needed));
+        match largest(NR_OPEN) {
+            _ if self.allows(NR_OPEN, needed) => raise,
+            Some(most) if needed > most => format!("ask for fewer: {most} is the most that a kernel allows"),
+            most => {
+                let value = with_room(needed).min(most.unwrap_or(u64::MAX));
+                format!("sudo sysctl -w {NR_OPEN}={value} && {}", prlimit("nofile", value))
+            }
+        }
     }
 
     fn raise_nproc(&self, needed: u64) -> String {
-        if self.value(NPROC_HARD).is_none_or(|hard| hard >= RlimitValue::At(needed)) {
-            format!("ulimit -u {needed}")
+        if self.allows(NPROC_HARD, needed) {
+            format!("ulimit -u {}", self.up_to(NPROC_HARD, needed))
         } else {
-            format!("sudo prlimit --pid $$ --nproc={needed}:{needed}")
+            prlimit("nproc", with_room(needed))
+        }
+    }
+
+    fn allows(&self, name: &str, needed: u64) -> bool {
+        self.value(name).is_none_or(|value| value >= RlimitValue::At(needed))
+    }
+
+    /// With as much room as the limit called `name`, which has enough, leaves; without it as much as is proposed.
+    fn up_to(&self, name: &str, needed: u64) -> u64 {
+        match self.value(name) {
+            Some(RlimitValue::At(most)) if most >= needed => with_room(needed).min(most),
+            _ => with_room(needed),
         }
     }
 
     fn value(&self, name: &str) -> Option<RlimitValue> {
         self.limits.iter().find(|limit| limit.name == name).map(|limit| limit.value)
     }
+}
+
+/// What is proposed where so much is needed: a sixteenth and 64 more, because other processes open and start things too
+/// until the command is tried again; in two digits where it is large.
+pub fn with_room(needed: u64) -> u64 {
+    let roomy = needed.saturating_add(needed / 16).saturating_add(64);
+    let unit = 10_u64.pow(roomy.ilog10().saturating_sub(1));
+    roomy.checked_next_multiple_of(unit).unwrap_or(u64::MAX)
+}
+
+fn prlimit(resource: &str, value: u64) -> String {
+    format!("sudo prlimit --pid $$ --{resource}={value}:{value}")
+}
+
+fn largest(name: &str) -> Option<u64> {
+    LARGEST.iter().find(|(known, _)| *known == name).map(|(_, most)| *most)
 }
 
 const NOFILE_SOFT: &str = "RLIMIT_NOFILE (soft)";

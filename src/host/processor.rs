@@ -9,16 +9,18 @@ impl Processor {
     pub(super) fn observe(facts: &mut FactReader<'_>, cpuinfo: &str, first: CpuId) -> Self {
         let silicon = kinds_of_core(cpuinfo);
         let model = field(cpuinfo, "model name").map(str::to_owned);
+        let identification = if silicon.is_empty() { identification(cpuinfo) } else { Vec::new() };
+        let elsewhere = model_elsewhere(cpuinfo).or_else(|| identification.first().cloned());
         Self {
             nominal_khz: nominal_khz(facts, first, model.as_deref()),
             maximum_khz: facts
                 .value("maximum frequency", &format!("/sys/devices/system/cpu/cpu{first}/cpufreq/cpuinfo_max_freq")),
-            model: model.or_else(|| silicon.first().and_then(Silicon::core_name)).or_else(|| model_elsewhere(cpuinfo)),
+            model: model.or_else(|| core_names(&silicon)).or(elsewhere),
             vendor: field(cpuinfo, "vendor_id")
                 .map(str::to_owned)
                 .or_else(|| silicon.first().and_then(Silicon::implementer_name))
                 .or_else(|| riscv_vendor(field(cpuinfo, "mvendorid")?)),
-            identification: if silicon.is_empty() { identification(cpuinfo) } else { Vec::new() },
+            identification,
             silicon,
             microcode: field(cpuinfo, "microcode").map(str::to_owned),
             flags: words(field(cpuinfo, "flags").or_else(|| field(cpuinfo, "Features"))),
@@ -57,35 +59,59 @@ impl Silicon {
             0x50 => "APM",
             0x51 => "Qualcomm",
             0x61 => "Apple",
+            0x69 => "Intel",
             0x6d => "Microsoft",
+            0x70 => "Phytium",
             0xc0 => "Ampere",
             _ => return None,
         };
         Some(name.to_owned())
     }
 
-    /// The cores that servers and small boards are made of; same source.
+    /// The cores that servers and small boards are made of; same source. Of others, the two numbers by which it can be
+    /// looked up.
     fn core_name(&self) -> Option<String> {
         let Silicon::Arm64 { implementer, part, .. } = self else {
             return None;
         };
         let name = match (implementer, part) {
             (0x41, 0xd03) => "Cortex-A53",
+            (0x41, 0xd04) => "Cortex-A35",
+            (0x41, 0xd05) => "Cortex-A55",
             (0x41, 0xd07) => "Cortex-A57",
             (0x41, 0xd08) => "Cortex-A72",
+            (0x41, 0xd09) => "Cortex-A73",
+            (0x41, 0xd0a) => "Cortex-A75",
             (0x41, 0xd0b) => "Cortex-A76",
             (0x41, 0xd0c) => "Neoverse-N1",
+            (0x41, 0xd0d) => "Cortex-A77",
             (0x41, 0xd40) => "Neoverse-V1",
+            (0x41, 0xd41) => "Cortex-A78",
+            (0x41, 0xd44) => "Cortex-X1",
+            (0x41, 0xd46) => "Cortex-A510",
+            (0x41, 0xd47) => "Cortex-A710",
+            (0x41, 0xd48) => "Cortex-X2",
             (0x41, 0xd49) => "Neoverse-N2",
             (0x41, 0xd4f) => "Neoverse-V2",
             (0x41, 0xd84) => "Neoverse-V3",
             (0x41, 0xd8e) => "Neoverse-N3",
+            (0x43, 0x0af) => "ThunderX2",
+            (0x46, 0x001) => "A64FX",
+            (0x48, 0xd01) => "TSV110",
+            (0x6d, 0xd49) => "Azure Cobalt 100",
             (0xc0, 0xac3) => "Ampere-1",
             (0xc0, 0xac4) => "Ampere-1A",
-            _ => return None,
+            _ => return Some(format!("arm64 core, implementer {implementer:#04x}, part {part:#05x}")),
         };
         Some(name.to_owned())
     }
+}
+
+/// The names of all kinds of core: `Cortex-A55 + Cortex-A76`.
+fn core_names(silicon: &[Silicon]) -> Option<String> {
+    let mut names: Vec<String> = silicon.iter().filter_map(Silicon::core_name).collect();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(" + "))
 }
 
 fn kinds_of_core(cpuinfo: &str) -> Vec<Silicon> {

@@ -23,10 +23,9 @@ pub(super) fn wanted(parameters: &Parameters) -> bool {
     parameters.word(LOAD.name) == BUSY
 }
 
-/// The most tasks of background load: one for each CPU of the machine.
-pub(super) fn most(parameters: &Parameters) -> u64 {
-    let cpus = || std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
-    if wanted(parameters) { cpus() } else { 0 }
+/// The tasks of background load for each CPU of the placement.
+pub(super) fn for_each_cpu(parameters: &Parameters) -> u64 {
+    u64::from(wanted(parameters))
 }
 
 /// Which CPUs of the placement are loaded.

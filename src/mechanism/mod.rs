@@ -75,6 +75,11 @@ pub trait Mechanism: Sync {
         false
     }
 
+    /// Threads for each CPU that its tasks may use, on top of those of [`Resources::threads`].
+    fn threads_per_cpu(&self, _parameters: &Parameters) -> u64 {
+        0
+    }
+
     /// Open files in all its descriptor tables together, where it has several; [`Resources::descriptors`] is of one.
     fn files(&self, _parameters: &Parameters) -> u64 {
         0

@@ -21,14 +21,34 @@ pub struct Energy {
     not_counted: Vec<Shortfall>,
 }
 
-/// One meter at one moment, summed over the packages. Only differences mean anything.
+/// One meter at one moment. Only differences mean anything: [`EnergyReading::joules_since`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnergyReading {
     /// The event: `power/energy-pkg/`, `power/energy-ram/`.
     pub event: String,
-    /// Joules since the meter was opened; not negative. One count is 2^-32 J; the meters themselves advance about
-    /// every millisecond.
-    pub joules: f64,
+    /// What the counter of each package reads. The meters themselves advance about every millisecond.
+    counts: Vec<u64>,
+    /// One count is 2^-32 J.
+    joules_per_count: f64,
+}
+
+impl EnergyReading {
+    /// A reading with these counts, one for each package.
+    pub fn new(event: &str, counts: Vec<u64>, joules_per_count: f64) -> Self {
+        Self { event: event.into(), counts, joules_per_count }
+    }
+
+    /// What all packages took since `before`, in joules. A counter that went over its end in between has gone on, as
+    /// counters do; `None` where one has gone backwards, which is one that began again, and tells nothing.
+    pub fn joules_since(&self, before: &Self) -> Option<f64> {
+        if self.counts.len() != before.counts.len() {
+            return None;
+        }
+        let taken = self.counts.iter().zip(&before.counts).map(|(after, before)| after.wrapping_sub(*before));
+        // Half of what a counter holds is half a billion joules here: 60 days at 400 W, and no sample.
+        let taken: Option<Vec<u64>> = taken.map(|counts| i64::try_from(counts).ok()?.try_into().ok()).collect();
+        Some(joules(&taken?, self.joules_per_count))
+    }
 }
 
 #[derive(Debug)]
@@ -119,7 +139,7 @@ impl Meter {
         let read = |counter: &mut Counter| counter.read();
         let counts = self.counters.iter_mut().map(read).collect::<Result<Vec<u64>, _>>();
         let counts = counts.map_err(|error| PmuError::counter(&self.event, "read", &error))?;
-        Ok(EnergyReading { event: self.event.clone(), joules: joules(&counts, self.joules_per_count) })
+        Ok(EnergyReading::new(&self.event, counts, self.joules_per_count))
     }
 }
 
@@ -138,6 +158,15 @@ mod tests {
         assert_eq!(joules(&[], joules_per_count), 0.0);
         assert_eq!(joules(&[1 << 31, 1 << 32], joules_per_count), 1.5);
         assert_eq!(joules(&[u64::MAX, u64::MAX], joules_per_count), 2_f64.powi(33));
+    }
+
+    #[test]
+    fn a_counter_goes_on_beyond_its_end_and_one_that_began_again_tells_nothing() {
+        let at = |counts: &[u64]| EnergyReading::new("power/energy-pkg/", counts.into(), 0.5);
+        assert_eq!(at(&[10, 4]).joules_since(&at(&[6, 4])), Some(2.0));
+        assert_eq!(at(&[3, 4]).joules_since(&at(&[u64::MAX - 4, 2])), Some(5.0), "eight and two counts");
+        assert_eq!(at(&[3, 9]).joules_since(&at(&[4, 1])), None);
+        assert_eq!(at(&[3]).joules_since(&at(&[1, 1])), None);
     }
 
     #[test]
@@ -162,7 +191,7 @@ mod tests {
         let mut energy = Energy::open();
         let (before, after) = (energy.read().unwrap(), energy.read().unwrap());
         for (before, after) in before.iter().zip(&after) {
-            assert!(after.joules >= before.joules, "{before:?} {after:?}");
+            assert!(after.joules_since(before).is_some_and(|joules| joules >= 0.0), "{before:?} {after:?}");
         }
         energy.not_counted().iter().for_each(|refusal| println!("not checked: {refusal}"));
     }

@@ -1,6 +1,6 @@
 //! Reading a run back: every whole line of it, and by file and line what is none.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use super::schema::{BenchmarkLine, HostLine, Line, SCHEMA};
 use super::store::{FILE, LONGEST_LINE, RecordError};
 use super::version1;
+use crate::units::CpuId;
 
 /// A run, read back.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -43,7 +44,8 @@ pub struct Salvage {
     pub damage: Vec<RecordError>,
 }
 
-/// Reads a run: its folder, or the file itself.
+/// Reads a run: its folder, or the file itself. Where lines of one id were measured on other CPUs, their ids say on
+/// which.
 ///
 /// # Errors
 /// When it cannot be opened, holds no record, or a line but the last is none of a version that is read; file and line
@@ -54,7 +56,11 @@ pub fn read(path: &Path) -> Result<Run, RecordError> {
     let mut damage = damage.into_iter();
     match damage.next() {
         None if whole == 0 => Err(RecordError::Empty { path: run.path }),
-        None => Ok(run),
+        None => {
+            let mut run = run;
+            set_apart_by_cpus(&mut run.benchmarks);
+            Ok(run)
+        }
         Some(RecordError::Broken { path, line, reason, .. }) => {
             let others: Vec<usize> = damage.filter_map(|error| error.line()).collect();
             Err(RecordError::Broken { path, line, reason, rest: rest(&others, whole) })
@@ -65,6 +71,20 @@ pub fn read(path: &Path) -> Result<Run, RecordError> {
 
 /// How many broken lines are named by number.
 const NAMED: usize = 8;
+
+/// Lines of one id that were measured on other CPUs are no rounds of one figure: in such a record each id says which it
+/// is of, as `handoff/pipe/same-cpu/on_cpus=1`. Lines that do not say (version 1 has such) are left as they are.
+fn set_apart_by_cpus(benchmarks: &mut [BenchmarkLine]) {
+    let mut cpus: HashMap<&str, HashSet<&[CpuId]>> = HashMap::new();
+    for line in benchmarks.iter().filter(|line| !line.setting.cpus.is_empty()) {
+        cpus.entry(&line.id).or_default().insert(&line.setting.cpus);
+    }
+    let several = cpus.into_iter().filter(|(_, cpus)| cpus.len() > 1).map(|(id, _)| id.to_string());
+    let several: HashSet<String> = several.collect();
+    for line in benchmarks.iter_mut().filter(|line| several.contains(&line.id) && !line.setting.cpus.is_empty()) {
+        line.id = line.id_with_cpus();
+    }
+}
 
 fn rest(others: &[usize], whole: usize) -> String {
     let broken = match others {

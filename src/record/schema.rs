@@ -8,7 +8,7 @@ use super::Sample;
 use crate::terms::{
     CounterSummary, Host, Metric, MetricKey, Moment, ResourceUsage, Setting, Shortfall, Unit, Unsupported,
 };
-use crate::units::{CpuId, Nanos, Quantity};
+use crate::units::{CpuId, Nanos, Quantity, cpu_list, decimals};
 
 /// The version of the schema. It rises with every change that a reader of the last one would misread.
 pub const SCHEMA: u32 = 2;
@@ -109,6 +109,19 @@ impl BenchmarkLine {
     /// How the id of a benchmark on two chosen CPUs names them: `cpus=0+1`, first the one that begins.
     pub fn named_cpus((first, second): (CpuId, CpuId)) -> String {
         format!("{CPUS}{first}+{second}")
+    }
+
+    /// Its id with one more thing that was chosen behind it: `NAME=VALUE`.
+    pub fn id_with(id: &str, chosen: &str) -> String {
+        let separator = if id.matches('/').count() > 2 { ',' } else { '/' };
+        format!("{id}{separator}{chosen}")
+    }
+
+    /// Its id with the CPUs that it was measured on, `handoff/pipe/unpinned/on_cpus=0+2-3`, for a record that has the
+    /// same on others. Commas part what was chosen, and `cpus=` names a pair of them.
+    pub fn id_with_cpus(&self) -> String {
+        let cpus = cpu_list(&self.setting.cpus).replace(',', "+");
+        Self::id_with(&self.id, &format!("on_cpus={cpus}"))
     }
 
     /// Whether its samples alternated with those of the other side of a comparison.
@@ -268,7 +281,7 @@ impl AuditCheck {
 
     /// What was observed, with its unit.
     pub fn seen(&self) -> String {
-        if self.is_total() { format!("{}", self.observed) } else { format!("{:.4} per op", self.observed) }
+        if self.is_total() { format!("{}", self.observed) } else { format!("{} per op", decimals(self.observed, 4)) }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::record::{BenchmarkLine, Outcome};
 use crate::report::table::plain_table;
 use crate::terms::CounterSummary;
+use crate::units::decimals;
 
 /// Columns that fit beside the ids at 120 columns.
 const EVENTS_PER_TABLE: usize = 6;
@@ -47,5 +48,5 @@ fn table(counted: &[(&str, &[CounterSummary])], events: &[&str]) -> String {
 fn figure(counter: &CounterSummary) -> String {
     let mark = if counter.estimated { "~" } else { "" };
     let unit = counter.unit.as_deref().map_or(String::new(), |unit| format!(" {unit}"));
-    format!("{mark}{:.3}{unit}", counter.per_op)
+    format!("{mark}{}{unit}", decimals(counter.per_op, 3))
 }

@@ -7,7 +7,7 @@ use super::text::nanos;
 use crate::record::{BenchmarkLine, Outcome};
 use crate::stats::{CONFIDENCE, slope};
 use crate::terms::{Curve, Distribution, Metric, Scalar};
-use crate::units::Quantity;
+use crate::units::{Quantity, decimals};
 
 /// The columns of [`MetricRows::distributions`]; those from the fourth on are numbers.
 pub(super) const PERCENTILES: [&str; 9] =
@@ -121,9 +121,9 @@ fn number(line: &BenchmarkLine, of: String, pooled: &Scalar) -> Vec<String> {
 pub(super) fn shown(quantity: Quantity, value: f64) -> String {
     match quantity {
         Quantity::Nanoseconds => nanos(value),
-        Quantity::Bytes if value.abs() >= 10_000.0 => format!("{value:.0} B"),
+        Quantity::Bytes if value.abs() >= 10_000.0 => format!("{} B", decimals(value, 0)),
         Quantity::Bytes => format!("{} B", figure(value)),
-        Quantity::Share => format!("{:.1} %", value * 100.0),
+        Quantity::Share => format!("{} %", decimals(value * 100.0, 1)),
         Quantity::Number => figure(value),
     }
 }
@@ -172,5 +172,8 @@ mod tests {
         assert_eq!(shown(Quantity::Nanoseconds, 74_000.0), "74.0 µs");
         assert_eq!(shown(Quantity::Bytes, 8532.4), "8532 B");
         assert_eq!(shown(Quantity::Share, 0.25), "25.0 %");
+        let negative = [(Quantity::Bytes, -22_359.574), (Quantity::Bytes, -819.2), (Quantity::Number, -22_359.574)];
+        assert_eq!(negative.map(|(quantity, value)| shown(quantity, value)), ["−22360 B", "−819.2 B", "−22360"]);
+        assert_eq!([-0.25, -0.0001].map(|share| shown(Quantity::Share, share)), ["−25.0 %", "0.0 %"]);
     }
 }

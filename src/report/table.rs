@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle
 use super::summary::{VOID, VOID_NOTE, by_id, is_disturbed};
 use super::{Summary, summarize, text};
 use crate::record::{BenchmarkLine, Outcome};
+use crate::units::decimals;
 
 const WIDTH: u16 = 120;
 
@@ -97,7 +98,7 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
         },
         baseline(summary, all).map_or("–".into(), |base| format!("{:.2}", interval.estimate / base)),
         figure(summary.cpu_nanos),
-        format!("{:.2}", summary.voluntary + summary.involuntary),
+        decimals(summary.voluntary + summary.involuntary, 2),
         summary.calls.map_or("–".into(), calls),
         summary.ipc.map_or("–".into(), |ipc| format!("{ipc:.2}")),
         match (cycles, summary.cycles) {
@@ -107,9 +108,14 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
             (None, None) => "–".into(),
         },
         summary.audit.into(),
-        // Adding 0 makes of the -0 that rounding leaves a 0.
-        summary.counting_cost.map_or("–".into(), |cost| format!("{:+.0} %", (cost * 100.0).round() + 0.0)),
+        summary.counting_cost.map_or("–".into(), counting_cost),
     ]
+}
+
+/// `+12 %`, `−3 %`.
+fn counting_cost(cost: f64) -> String {
+    let percent = decimals(cost * 100.0, 0);
+    if percent.starts_with('−') { format!("{percent} %") } else { format!("+{percent} %") }
 }
 
 /// What stands behind the placement in the id, with places where a line may be broken.
@@ -120,21 +126,22 @@ pub(super) fn chosen(line: &BenchmarkLine) -> Option<String> {
 /// Four significant digits, and never an exponent. What is below half a thousandth is 0: nothing here resolves it, and
 /// differences of two counts leave such remainders of either sign.
 pub(super) fn figure(value: f64) -> String {
-    match value {
-        value if value.abs() < 5e-4 => "0".into(),
-        value if value >= 1000.0 => format!("{value:.0}"),
-        value if value >= 100.0 => format!("{value:.1}"),
-        value if value >= 10.0 => format!("{value:.2}"),
-        value => format!("{value:.3}"),
-    }
+    let digits = match value.abs() {
+        size if size < 5e-4 => return "0".into(),
+        size if size >= 1000.0 => 0,
+        size if size >= 100.0 => 1,
+        size if size >= 10.0 => 2,
+        _ => 3,
+    };
+    decimals(value, digits)
 }
 
 /// A rate of system calls: whole ones as such, small ones without being rounded to nothing.
 fn calls(rate: f64) -> String {
     match rate {
-        rate if (rate - rate.round()).abs() < 5e-4 => format!("{rate:.0}"),
-        rate if rate < 0.1 => format!("{rate:.3}"),
-        rate => format!("{rate:.2}"),
+        rate if (rate - rate.round()).abs() < 5e-4 => decimals(rate, 0),
+        rate if rate.abs() < 0.1 => decimals(rate, 3),
+        rate => decimals(rate, 2),
     }
 }
 
@@ -197,9 +204,9 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     let measured: Vec<_> = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).collect();
     let disturbed = measured.iter().filter(|line| is_disturbed(line)).count();
     if disturbed > 0 {
-        let all = measured.len();
+        let (all, were) = (measured.len(), if disturbed == 1 { "was" } else { "were" });
         notes.push(format!(
-            "{disturbed} of {all} measurements were disturbed: other programs ran, or the CPU was slow; `--strict` \
+            "{disturbed} of {all} measurements {were} disturbed: other programs ran, or the CPU was slow; `--strict` \
              repeats them"
         ));
     }

@@ -1,6 +1,6 @@
 //! Numbers as people read them, and the words around them.
 
-use crate::units::Quantity;
+use crate::units::{Quantity, decimals};
 
 /// A number of some quantity with three significant digits and its unit.
 pub(super) fn amount(quantity: Quantity, value: f64) -> String {
@@ -74,9 +74,7 @@ pub(super) fn tick(value: f64) -> String {
 
 /// A number without trailing zeros, at most three decimals, with a true minus sign.
 pub(super) fn plain(value: f64) -> String {
-    let text = format!("{:.3}", value.abs());
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if value < 0.0 && text != "0" { format!("−{text}") } else { text.into() }
+    decimals(value, 3).trim_end_matches('0').trim_end_matches('.').into()
 }
 
 fn scaled(value: f64) -> (f64, &'static str) {
@@ -108,16 +106,14 @@ pub(super) fn significant(value: f64) -> String {
         size if size >= 0.9995 => 2,
         _ => 3,
     };
-    let text = format!("{size:.digits$}");
-    let sign = if value < 0.0 && text.chars().any(|c| c.is_ascii_digit() && c != '0') { "−" } else { "" };
-    format!("{sign}{text}")
+    decimals(value, digits)
 }
 
 /// A rate per operation: whole ones as such, small ones not rounded to nothing.
 pub(super) fn rate(value: f64) -> String {
     match value {
         value if (value - value.round()).abs() < 5e-4 => plain(value.round()),
-        value if value.abs() >= 1000.0 => format!("{value:.0}"),
+        value if value.abs() >= 1000.0 => decimals(value, 0),
         value => significant(value),
     }
 }
@@ -125,7 +121,7 @@ pub(super) fn rate(value: f64) -> String {
 /// A share as a percentage: `12 %`, `0.4 %`.
 pub(super) fn percent(share: f64) -> String {
     let value = share * 100.0;
-    if value.abs() >= 9.5 { format!("{value:.0} %") } else { format!("{value:.1} %") }.replace('-', "−")
+    format!("{} %", decimals(value, if value.abs() >= 9.5 { 0 } else { 1 }))
 }
 
 /// Half of an interval's width over its figure from which on its ends say nothing any more: those of two rounds that

@@ -66,6 +66,34 @@ fn different_cores_have_different_ids_on_every_architecture() {
     assert_eq!(host("vm-2cpu").processor.identification, Vec::<String>::new(), "its registers say more");
 }
 
+/// What cpuinfo says of a core, block by block.
+fn arm64(cores: &[(&str, &str)]) -> Host {
+    let core = |(implementer, part): &(&str, &str)| {
+        format!(
+            "processor\t: 0\nFeatures\t: fp\nCPU implementer\t: {implementer}\nCPU architecture: 8\nCPU variant\t: \
+             0x1\nCPU part\t: {part}\nCPU revision\t: 0\n"
+        )
+    };
+    cpuinfo(&cores.iter().map(core).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn a_processor_without_a_name_is_known_by_its_numbers() {
+    let named = |host: Host| host.processor.model.unwrap();
+    assert_eq!(named(arm64(&[("0x41", "0xd0c"); 2])), "Neoverse-N1");
+    assert_eq!(named(arm64(&[("0x00", "0x051")])), "arm64 core, implementer 0x00, part 0x051", "QEMU's `max`");
+    let odd = arm64(&[("0x51", "0x001")]);
+    assert_eq!((odd.processor.vendor.as_deref(), odd.processor.is_arm64()), (Some("Qualcomm"), true));
+    assert_eq!(named(odd), "arm64 core, implementer 0x51, part 0x001");
+    assert_eq!(named(arm64(&[("0x41", "0xd05"), ("0x41", "0xd05"), ("0x41", "0xd0b")])), "Cortex-A55 + Cortex-A76");
+    assert_ne!(arm64(&[("0x00", "0x051")]).id(), arm64(&[("0x00", "0x052")]).id());
+    let early = RISCV.split("uarch").next().unwrap();
+    assert_eq!(named(cpuinfo(early)), "isa rv64imafdc_zicntr, mmu sv39", "before the numbers were there");
+    let s390 = "vendor_id : IBM/S390\nprocessor 0: version = FF,  identification = 1A2B3C,  machine = 3931\n";
+    assert_eq!(named(cpuinfo(s390)), "vendor_id IBM/S390, machine 3931");
+    assert_eq!(cpuinfo("processor\t: 0\n").processor.model, None, "nothing is said");
+}
+
 #[test]
 fn two_kinds_of_core_are_two_descriptions() {
     let both = format!("{RISCV}\n{}\n{RISCV}", RISCV.replace("u74-mc", "s7"));

@@ -3,7 +3,7 @@ use std::sync::{Arc, Barrier};
 
 use super::{FIXTURES, descriptors, directory, host, root, threads};
 use crate::host::Root;
-use crate::host::limits::{Demand, Limit, Limits, MAPS_PER_ARENA, MAPS_PER_THREAD, Resource};
+use crate::host::limits::{Demand, Limit, Limits, MAPS_PER_ARENA, MAPS_PER_THREAD, Resource, with_room};
 use crate::sys::thread::{LEAST_STACK, Pthread};
 use crate::terms::host::RlimitValue;
 
@@ -28,10 +28,10 @@ fn descriptors_are_raised_as_far_as_each_limit_allows() {
     let soft =
         |value, needed, remedy: &str| expected("RLIMIT_NOFILE (soft)", value, needed, "/proc/self/limits", remedy);
     assert_eq!(obstacle("vm-2cpu", descriptors(1021)), None, "3 are open");
-    assert_eq!(obstacle("vm-2cpu", descriptors(1022)), soft(1024, 1025, "ulimit -n 1025"));
-    let raise = "sudo prlimit --pid $$ --nofile=5003:5003";
+    assert_eq!(obstacle("vm-2cpu", descriptors(1022)), soft(1024, 1025, "ulimit -n 1200"));
+    let raise = "sudo prlimit --pid $$ --nofile=5400:5400";
     assert_eq!(obstacle("vm-2cpu", descriptors(5000)), soft(1024, 5003, raise));
-    let both = "sudo sysctl -w fs.nr_open=2000003 && sudo prlimit --pid $$ --nofile=2000003:2000003";
+    let both = "sudo sysctl -w fs.nr_open=2200000 && sudo prlimit --pid $$ --nofile=2200000:2200000";
     assert_eq!(obstacle("vm-2cpu", descriptors(2_000_000)), soft(1024, 2_000_003, both));
 }
 
@@ -51,8 +51,8 @@ fn files_of_all_tables_and_waiting_connections_have_limits_of_their_own() {
 fn the_users_tasks_count_against_nproc_unless_the_user_is_root() {
     let nproc = |needed, remedy: &str| expected("RLIMIT_NPROC (soft)", 100, needed, "/proc/self/limits", remedy);
     assert_eq!(obstacle("vm-2cpu", threads(20)), None, "80 of this user's are alive");
-    assert_eq!(obstacle("vm-2cpu", threads(21)), nproc(101, "ulimit -u 101"));
-    assert_eq!(obstacle("vm-2cpu", threads(121)), nproc(201, "sudo prlimit --pid $$ --nproc=201:201"));
+    assert_eq!(obstacle("vm-2cpu", threads(21)), nproc(101, "ulimit -u 180"), "as far as the hard limit goes");
+    assert_eq!(obstacle("vm-2cpu", threads(121)), nproc(201, "sudo prlimit --pid $$ --nproc=280:280"));
     let root = Limits::observe(&root("amd-two-ccx"));
     let limit = root.all().into_iter().find(|limit| limit.name == "RLIMIT_NPROC (soft)").unwrap();
     assert_eq!(limit.value.to_string(), "unlimited");
@@ -61,7 +61,7 @@ fn the_users_tasks_count_against_nproc_unless_the_user_is_root() {
 #[test]
 fn version_1_groups_bind_too() {
     let path = "/sys/fs/cgroup/pids/user.slice/pids.max";
-    let remedy = format!("echo 3001 | sudo tee {path}");
+    let remedy = format!("echo 3300 | sudo tee {path}");
     assert_eq!(obstacle("arm64-vm-nocache", threads(2901)), expected("cgroup pids.max", 3000, 3001, path, &remedy));
     let host = host("arm64-vm-nocache");
     let top = host.cgroups.iter().find(|level| level.path == "/sys/fs/cgroup/memory").unwrap();
@@ -73,14 +73,14 @@ fn version_1_groups_bind_too() {
 fn pid_numbers_mappings_and_memory_run_out_as_well() {
     let path = "/proc/sys/kernel/pid_max";
     let processes = Demand { processes: 3702, ..Demand::default() };
-    let pids = expected("kernel.pid_max", 4096, 4097, path, "sudo sysctl -w kernel.pid_max=4097");
+    let pids = expected("kernel.pid_max", 4096, 4097, path, "sudo sysctl -w kernel.pid_max=4500");
     assert_eq!(obstacle("arm64-vm-nocache", processes), pids, "95 alive and 300 reserved");
     let maps = Demand { maps: 65_510, ..Demand::default() };
     let path = "/proc/sys/vm/max_map_count";
-    let remedy = "sudo sysctl -w vm.max_map_count=65531";
+    let remedy = "sudo sysctl -w vm.max_map_count=70000";
     assert_eq!(obstacle("vm-2cpu", maps), expected("vm.max_map_count", 65_530, 65_531, path, remedy));
     let needed = 21 + 40_000 * MAPS_PER_THREAD + 8 * 8 * MAPS_PER_ARENA;
-    let remedy = format!("sudo sysctl -w vm.max_map_count={needed}");
+    let remedy = format!("sudo sysctl -w vm.max_map_count={}", with_room(needed));
     let stacks = obstacle("intel-2socket-smt", threads(40_000));
     assert_eq!(stacks, expected("vm.max_map_count", 65_530, needed, path, &remedy), "eight CPUs, eight arenas each");
     let bytes = Demand { bytes: 1 << 40, ..Demand::default() };
@@ -118,12 +118,12 @@ fn a_thread_takes_no_more_mappings_than_is_planned_for() {
 fn an_outer_group_binds_before_an_inner_one_that_has_room() {
     assert_eq!(obstacle("amd-two-ccx", threads(10)), None);
     let outer = "/sys/fs/cgroup/ci/pids.max";
-    let remedy = format!("echo 2001 | sudo tee {outer}");
+    let remedy = format!("echo 2200 | sudo tee {outer}");
     assert_eq!(obstacle("amd-two-ccx", threads(11)), expected("cgroup pids.max", 2000, 2001, outer, &remedy));
     let memory = Demand { bytes: 4 << 30, ..Demand::default() };
     let middle = "/sys/fs/cgroup/ci/job/memory.max";
     let needed = (4 << 30) + 1_073_741_824;
-    let remedy = format!("echo {needed} | sudo tee {middle}");
+    let remedy = format!("echo {} | sudo tee {middle}", with_room(needed));
     assert_eq!(obstacle("amd-two-ccx", memory), expected("cgroup memory.max", 4 << 30, needed, middle, &remedy));
 }
 
@@ -190,7 +190,7 @@ fn rows() -> Vec<Row> {
             "vm-2cpu",
             9_223_372_036_854_774_607,
             "/proc/sys/fs/file-max",
-            "sudo sysctl -w fs.file-max=N",
+            "ask for fewer: 9223372036854775807 is the most that a kernel allows",
             files,
         ),
         row("RLIMIT_NPROC (soft)", Tasks, "vm-2cpu", 20, rlimits, "ulimit -u N", task),
@@ -286,7 +286,7 @@ fn a_demand_beyond_a_limit_names_that_very_one() {
         let obstacle = judged(row.most + 1).obstacle.unwrap_or_else(|| panic!("{} is no obstacle", row.name));
         assert_eq!((obstacle.limit.as_str(), obstacle.path.as_str()), (row.name, row.path));
         assert_eq!((obstacle.value, obstacle.needed), (value, value + 1), "{}", row.name);
-        assert_eq!(obstacle.remedy, row.remedy.replace('N', &(value + 1).to_string()), "{}", row.name);
+        assert_eq!(obstacle.remedy, row.remedy.replace('N', &with_room(value + 1).to_string()), "{}", row.name);
         // The file that it names holds the value that it tells: the path is no other limit's.
         let text = fs::read_to_string(directory(row.fixture).join(row.path.trim_start_matches('/'))).unwrap();
         let shown = if row.resource == Resource::Bytes && row.name == "MemAvailable" { value / 1024 } else { value };
@@ -296,6 +296,21 @@ fn a_demand_beyond_a_limit_names_that_very_one() {
             row.path
         );
     }
+}
+
+#[test]
+fn what_is_proposed_has_room_and_is_what_a_kernel_takes() {
+    assert_eq!([1, 101, 4097, 2_000_003].map(with_room), [65, 180, 4500, 2_200_000]);
+    assert_eq!(with_room(u64::MAX), u64::MAX);
+    let first = |demand| Limits::observe(&root("vm-2cpu")).obstacles(demand);
+    let remedies = |demand| -> Vec<String> { first(demand).into_iter().map(|found| found.remedy).collect() };
+    let maps = |maps| remedies(Demand { maps, ..Demand::default() });
+    assert_eq!(maps(2_147_000_000), ["sudo sysctl -w vm.max_map_count=2147483647"], "no more than an int holds");
+    assert_eq!(maps(2_147_483_647), ["ask for fewer: 2147483647 is the most that a kernel allows"]);
+    let most = "ask for fewer: 2147483584 is the most that a kernel allows";
+    assert!(remedies(descriptors(1 << 32)).iter().any(|remedy| remedy == most), "{:?}", remedies(descriptors(1 << 32)));
+    // The hard limit is 4096, and higher only for root.
+    assert!(remedies(descriptors(4090)).contains(&"ulimit -n 4096".to_string()), "{:?}", remedies(descriptors(4090)));
 }
 
 #[test]

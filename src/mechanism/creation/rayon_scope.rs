@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::thread_pool::{WORKERS, most_workers, pooled, workers};
+use super::thread_pool::{WORKERS, pooled, workers, workers_per_cpu};
 use super::{ALIVE, Stopwatch, UNTIL, laps, tasks_per_lap};
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit, register};
 
@@ -21,7 +21,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/rayon, ThreadPool::in_place_scope",
     lap: tasks_per_lap,
-    resources: |parameters| Resources { descriptors: 0, threads: 1 + most_workers(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 0, threads: 1 + parameters.number(WORKERS.name), processes: 0 },
     expects: |_, _| pooled(),
 };
 
@@ -32,6 +32,10 @@ register!(RayonScope);
 impl Mechanism for RayonScope {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        workers_per_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

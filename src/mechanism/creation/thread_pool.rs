@@ -29,7 +29,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "docs.rs/crossbeam-channel; crossbeam_utils::Backoff",
     lap: tasks_per_lap,
-    resources: |parameters| Resources { descriptors: 0, threads: 1 + most_workers(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 0, threads: 1 + parameters.number(WORKERS.name), processes: 0 },
     expects: |_, _| pooled(),
 };
 
@@ -40,6 +40,10 @@ register!(ThreadPool);
 impl Mechanism for ThreadPool {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        workers_per_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
@@ -88,12 +92,9 @@ pub(super) fn workers(parameters: &Parameters, crew: &Crew) -> usize {
     }
 }
 
-/// Where the number follows the placement, the machine's CPUs.
-pub(super) fn most_workers(parameters: &Parameters) -> u64 {
-    match parameters.number(WORKERS.name) {
-        0 => std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
-        workers => workers,
-    }
+/// The number follows the placement where it is 0.
+pub(super) fn workers_per_cpu(parameters: &Parameters) -> u64 {
+    u64::from(parameters.number(WORKERS.name) == 0)
 }
 
 /// Threads that spin before they sleep, on both sides.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::poller::Poller;
 use super::{
-    PERIOD, QueueLayout, SHARE, WORK, WORKERS, at_most_one_wait_each, lap, messages, most_workers, number, receive,
-    resources, send, set_up, workers,
+    PERIOD, QueueLayout, SHARE, WORK, WORKERS, at_most_one_wait_each, lap, messages, number, receive, resources, send,
+    set_up, workers, workers_per_cpu,
 };
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::channel::pipe;
@@ -26,7 +26,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "epoll(7); docs.rs/tokio, task::spawn_blocking; Pai, Druschel and Zwaenepoel, \"Flash\", USENIX ATC 1999",
     lap,
-    resources: |parameters| resources(1 + most_workers(parameters)),
+    resources: |parameters| resources(1 + parameters.number(WORKERS.name)),
     expects: |parameters, _| messages(parameters, 1.0, 0.0).call("epoll_wait", at_most_one_wait_each(parameters)),
 };
 
@@ -37,6 +37,10 @@ register!(EventLoopSpawnBlocking);
 impl Mechanism for EventLoopSpawnBlocking {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        workers_per_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

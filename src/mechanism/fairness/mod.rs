@@ -196,12 +196,9 @@ fn workers(parameters: &Parameters, crew: &Crew) -> usize {
     }
 }
 
-/// Where the number follows the placement, what the machine's CPUs make it.
-fn most_workers(parameters: &Parameters) -> u64 {
-    match parameters.number(WORKERS.name) {
-        0 => std::thread::available_parallelism().map_or(2, |cpus| 2 * cpus.get() as u64),
-        workers => workers,
-    }
+/// The number follows the placement where it is 0.
+fn workers_per_cpu(parameters: &Parameters) -> u64 {
+    if parameters.number(WORKERS.name) == 0 { 2 } else { 0 }
 }
 
 fn lap(parameters: &Parameters) -> u64 {

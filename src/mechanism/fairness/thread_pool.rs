@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::{
-    JOB, PERIOD, QueueLayout, SHARE, WORK, WORKERS, lap, messages, most_workers, number, receive, resources, set_up,
-    workers,
+    JOB, PERIOD, QueueLayout, SHARE, WORK, WORKERS, lap, messages, number, receive, resources, set_up, workers,
+    workers_per_cpu,
 };
 use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 
@@ -22,7 +22,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[],
     source: "Welsh, Culler and Brewer, \"SEDA\", SOSP 2001, section 2; sched(7)",
     lap,
-    resources: |parameters| resources(most_workers(parameters)),
+    resources: |parameters| resources(parameters.number(WORKERS.name)),
     expects: |parameters, _| messages(parameters, 0.0, 0.0),
 };
 
@@ -33,6 +33,10 @@ register!(ThreadPool);
 impl Mechanism for ThreadPool {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        workers_per_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

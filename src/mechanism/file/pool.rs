@@ -38,7 +38,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     requirements: &[ON_DISK],
     source: "pread(2); docs.libuv.org, \"Thread pool work scheduling\"",
     lap: a_wave,
-    resources: |parameters| Resources { descriptors: 8, threads: 1 + most_workers(parameters), processes: 0 },
+    resources: |parameters| Resources { descriptors: 8, threads: 1 + parameters.number(WORKERS.name), processes: 0 },
     expects: |parameters, _| {
         by_pread(parameters, Expectation::nothing())
             .call("futex:wait", Bound::AtMost(6.0))
@@ -48,12 +48,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     },
 };
 
-/// Where the number follows the placement, the machine's CPUs.
-fn most_workers(parameters: &Parameters) -> u64 {
-    match parameters.number(WORKERS.name) {
-        0 => std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64),
-        workers => workers,
-    }
+/// The number follows the placement where it is 0.
+fn workers_per_cpu(parameters: &Parameters) -> u64 {
+    u64::from(parameters.number(WORKERS.name) == 0)
 }
 
 struct Pool;
@@ -63,6 +60,10 @@ register!(Pool);
 impl Mechanism for Pool {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        workers_per_cpu(parameters)
     }
 
     fn probe(&self) -> Result<(), Unsupported> {

@@ -104,8 +104,8 @@ impl<S: Sleep> Operation for Sleeper<S> {
     }
 }
 
-fn resources(parameters: &Parameters) -> Resources {
-    Resources { descriptors: 4, threads: 1 + background_load::most(parameters), processes: 0 }
+fn resources(_parameters: &Parameters) -> Resources {
+    Resources { descriptors: 4, threads: 1, processes: 0 }
 }
 
 /// One sleep, which is one voluntary switch and one wakeup, unless the moment passes before the task is off its CPU. A

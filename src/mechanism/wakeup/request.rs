@@ -64,7 +64,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
         0 => requests_in_20_ms(parameters.number(PERIOD.name)),
         _ => STALL_EVERY.into(),
     },
-    resources: |parameters| Resources { descriptors: 0, threads: 2 + background_load::most(parameters), processes: 0 },
+    resources: |_| Resources { descriptors: 0, threads: 2, processes: 0 },
     expects: |parameters, _| {
         let others = if background_load::wanted(parameters) { Bound::AtMost(0.1) } else { Bound::Exactly(0.0) };
         // The worker's stall is a sleep too, one in a thousand.
@@ -86,6 +86,10 @@ register!(Request);
 impl Mechanism for Request {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        background_load::for_each_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

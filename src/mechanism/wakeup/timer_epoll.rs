@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{LOAD, PAUSE, SLACK, Sleep, one_sleep, resources, sleeper};
+use super::{LOAD, PAUSE, SLACK, Sleep, background_load, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, Unsupported,
@@ -47,6 +47,10 @@ register!(TimerEpoll);
 impl Mechanism for TimerEpoll {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        background_load::for_each_cpu(parameters)
     }
 
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {

@@ -6,7 +6,7 @@
 //! Distortions: with the default slack the kernel ends the sleep up to 50 µs late on purpose (time(7)). A CPU that
 //! sleeps with the task adds the way out of its idle state.
 
-use super::{LOAD, PAUSE, SLACK, Until, one_sleep, resources, sleeper};
+use super::{LOAD, PAUSE, SLACK, Until, background_load, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::sleep_until;
@@ -32,6 +32,10 @@ register!(TimerNanosleep);
 impl Mechanism for TimerNanosleep {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        background_load::for_each_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

@@ -4,7 +4,7 @@
 //! Distortions: the kernel gives these timers no slack, whatever the task's is (`timerfd_setup` in fs/timerfd.c), so
 //! the parameter `slack` changes nothing here: that is the finding.
 
-use super::{LOAD, PAUSE, SLACK, Until, one_sleep, resources, sleeper};
+use super::{LOAD, PAUSE, SLACK, Until, background_load, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, register};
 use crate::sys::timer::Alarm;
@@ -33,6 +33,10 @@ register!(TimerTimerfd);
 impl Mechanism for TimerTimerfd {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        background_load::for_each_cpu(parameters)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {

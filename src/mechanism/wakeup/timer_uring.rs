@@ -4,7 +4,7 @@
 //! Distortions: `IORING_OP_TIMEOUT` starts its timer without slack (io_uring/timeout.c), so the parameter `slack`
 //! changes nothing here, as for a timerfd.
 
-use super::{LOAD, PAUSE, SLACK, Until, one_sleep, resources, sleeper};
+use super::{LOAD, PAUSE, SLACK, Until, background_load, one_sleep, resources, sleeper};
 use crate::mechanism::open_loop::requests_in_20_ms;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Failure, Mechanism, Operation, Parameters, Tasks, Unit, Unsupported, register,
@@ -32,6 +32,10 @@ register!(TimerUring);
 impl Mechanism for TimerUring {
     fn descriptor(&self) -> &'static Descriptor {
         &DESCRIPTOR
+    }
+
+    fn threads_per_cpu(&self, parameters: &Parameters) -> u64 {
+        background_load::for_each_cpu(parameters)
     }
 
     fn probe(&self) -> Result<(), Unsupported> {
