@@ -8,8 +8,14 @@ use serde::{Deserialize, Serialize};
 /// where nothing is left of it but zeros.
 pub fn decimals(value: f64, digits: usize) -> String {
     let size = format!("{:.digits$}", value.abs());
-    let is_zero = size.bytes().all(|byte| !(b'1'..=b'9').contains(&byte));
+    let is_zero = size.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     if value < 0.0 && !is_zero { format!("−{size}") } else { size }
+}
+
+/// How many of how many, with a verb that agrees: `1 of 3 rounds was`, `2 of 3 rounds were`.
+pub fn some_were(some: usize, all: usize, noun: &str) -> String {
+    let (plural, verb) = (if all == 1 { "" } else { "s" }, if some == 1 { "was" } else { "were" });
+    format!("{some} of {all} {noun}{plural} {verb}")
 }
 
 /// A duration in whole nanoseconds, as read from `CLOCK_MONOTONIC`. Any `u64` is valid (584 years).
@@ -143,6 +149,21 @@ pub fn parse_cpu_list(text: &str) -> Option<Vec<CpuId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_has_a_minus_sign_where_something_is_left_of_it() {
+        let told = [(-22_359.574, 0), (-819.2, 1), (-0.0004, 3), (-0.0, 2), (0.05, 1), (f64::NEG_INFINITY, 1)];
+        assert_eq!(
+            told.map(|(value, digits)| decimals(value, digits)),
+            ["−22360", "−819.2", "0.000", "0.00", "0.1", "−inf"]
+        );
+    }
+
+    #[test]
+    fn a_verb_agrees_with_its_number() {
+        let told = [(1, 3), (2, 3), (1, 1), (0, 2)].map(|(some, all)| some_were(some, all, "round"));
+        assert_eq!(told, ["1 of 3 rounds was", "2 of 3 rounds were", "1 of 1 round was", "0 of 2 rounds were"]);
+    }
 
     #[test]
     fn lists_are_written_as_the_kernel_writes_them() {

@@ -197,6 +197,7 @@ pub(super) fn print_unmet(outcome: &RunOutcome, until: Option<f64>, out: &mut im
                 None => "the number of further rounds is not known".into(),
             };
             let counting = match not.counting < not.rounds as usize {
+                true if not.counting == 1 => ", of which 1 counts".into(),
                 true => format!(", of which {} count", not.counting),
                 false => String::new(),
             };

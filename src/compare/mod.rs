@@ -15,7 +15,7 @@ use crate::stats::{
     Basis, CONFIDENCE, Estimate, ProbedValue, Ratio, RoundValues, Screening, Verdict, fastest_probe, interleaved_ratio,
     median, modes, probes_differ, ratio_interval, rounds_interval, screen, screen_pairs, unscreened,
 };
-use crate::units::Quantity;
+use crate::units::{Quantity, some_were};
 
 use difference::differing_cpus;
 pub use difference::{Difference, differences};
@@ -310,8 +310,7 @@ fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
     let disturbed = |line: &&&BenchmarkLine| line.conditions.as_ref().is_some_and(|c| !c.interference.is_empty());
     let disturbed = lines.iter().filter(disturbed).count();
     if disturbed > 0 {
-        let were = if disturbed == 1 { "was" } else { "were" };
-        warnings.push(format!("{disturbed} of {} rounds {were} disturbed", lines.len()));
+        warnings.push(format!("{} disturbed", some_were(disturbed, lines.len(), "round")));
     }
     warnings
 }

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle
 use super::summary::{VOID, VOID_NOTE, by_id, is_disturbed};
 use super::{Summary, summarize, text};
 use crate::record::{BenchmarkLine, Outcome};
-use crate::units::decimals;
+use crate::units::{decimals, some_were};
 
 const WIDTH: u16 = 120;
 
@@ -204,10 +204,9 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
     let measured: Vec<_> = lines.iter().filter(|line| matches!(line.outcome, Outcome::Measured(_))).collect();
     let disturbed = measured.iter().filter(|line| is_disturbed(line)).count();
     if disturbed > 0 {
-        let (all, were) = (measured.len(), if disturbed == 1 { "was" } else { "were" });
         notes.push(format!(
-            "{disturbed} of {all} measurements {were} disturbed: other programs ran, or the CPU was slow; `--strict` \
-             repeats them"
+            "{} disturbed: other programs ran, or the CPU was slow; `--strict` repeats them",
+            some_were(disturbed, measured.len(), "measurement")
         ));
     }
     notes.extend(single_rounds(&summaries));
