@@ -1,5 +1,5 @@
 //! Every profile can be run whole: of each a share of the benchmarks is set up and taken down, those together that set
-//! everything that the profile sets. `tests/conformance.rs` does more with each mechanism, but with small parameters and
+//! everything that the profile sets. `tests/conformance.rs` does more with each mechanism, but with small parameters,
 //! one of them changed at a time; a profile combines them, and takes their true sizes.
 #![allow(clippy::unwrap_used)]
 

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The processor as `/proc/cpuinfo` describes it (proc_cpuinfo(5)).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Processor {
-    /// The marketing name. arm64 kernels give none; there it is the names of its kinds of core, or their implementer and
-    /// part. Other architectures: the core's name, or else what of [`identification`](Self::identification) there is.
+    /// The marketing name. arm64 kernels give none; there it is the names of its kinds of core, or their implementer
+    /// and part. Other architectures: the core's name, or else what of [`identification`](Self::identification) there
+    /// is.
     pub model: Option<String>,
     /// The maker: `GenuineIntel`, `AuthenticAMD`, or the name of the arm64 implementer.
     pub vendor: Option<String>,
