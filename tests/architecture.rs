@@ -241,6 +241,16 @@ fn the_pictures_show_the_arrows_that_are_checked() {
     fail(&complaints);
 }
 
+/// Records say that the C library's allocator allocates (`Build::allocator`).
+#[test]
+fn no_other_allocator_is_put_in_place_of_the_c_librarys() {
+    let replacing = |source: Source| {
+        let found = source.lines.iter().position(|line| line.contains("#[global_allocator]"));
+        found.map(|line| format!("{}: records would name another allocator", source.at(line + 1)))
+    };
+    fail(&sources().into_iter().filter_map(replacing).collect::<Vec<_>>());
+}
+
 /// An arrow that no file needs is a door that was left open.
 #[test]
 fn every_arrow_is_used() {

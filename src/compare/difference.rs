@@ -33,7 +33,7 @@ const GROUPS: [(&str, &[&str]); 13] = [
     ("virtualization", &["host.virtualization"]),
     ("memory", &["host.memory.transparent_hugepages"]),
     ("settings", &["host.sysctls"]),
-    ("toolchain", &["build.rustc", "build.target", "build.profile"]),
+    ("toolchain", &["build.rustc", "build.target", "build.profile", "build.allocator"]),
     ("build", &["build.version", "build.revision", "build.changed"]),
 ];
 

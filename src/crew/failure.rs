@@ -57,6 +57,16 @@ pub enum Failure {
     /// What arrived is not what was sent.
     #[error("{0}")]
     Corrupted(String),
+    /// A limit was met that a parameter of the mechanism states.
+    #[error("{what} {limit}; {remedy}")]
+    Limit {
+        /// What there was, and how much of it.
+        what: String,
+        /// The limit: `more than queued_mib=256 allows`.
+        limit: String,
+        /// What would help.
+        remedy: &'static str,
+    },
     /// A library that the mechanism is built on failed.
     #[error("{library}: {reason}")]
     Library {

@@ -40,6 +40,11 @@ impl Calibration {
 pub(super) struct CpuWork(u64);
 
 impl CpuWork {
+    /// No work at all.
+    pub(super) fn nothing() -> Self {
+        Self(0)
+    }
+
     /// One of `of` equal parts of the work, rounded up to a whole step.
     pub(super) fn part(self, of: u64) -> Self {
         Self(self.0.div_ceil(of))

@@ -21,6 +21,7 @@ pub mod file;
 pub mod footprint;
 pub mod handoff;
 pub mod messaging;
+pub mod pipeline;
 pub mod switch_working_set;
 pub mod syscall;
 pub mod wakeup;
@@ -114,6 +115,7 @@ pub static GROUPS: &[Group] = &[
     switch_working_set::GROUP,
     after_syscall::GROUP,
     messaging::GROUP,
+    pipeline::GROUP,
     creation::GROUP,
     footprint::GROUP,
     syscall::GROUP,

@@ -57,7 +57,20 @@ pub struct Build {
     pub target: String,
     /// Cargo's profile and optimisation level: `release, opt-level 3`.
     pub profile: String,
+    /// What allocates memory: `malloc of glibc`. Absent in records of builds that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocator: Option<String>,
 }
+
+/// No `#[global_allocator]` replaces the C library's allocator, which the standard library takes on Linux
+/// (library/std/src/sys/alloc/unix.rs); a test of the source holds this program to that.
+const ALLOCATOR: &str = if cfg!(target_env = "gnu") {
+    "malloc of glibc"
+} else if cfg!(target_env = "musl") {
+    "malloc of musl"
+} else {
+    "malloc of the C library"
+};
 
 impl Build {
     /// The build that is running.
@@ -71,6 +84,7 @@ impl Build {
             rustc: env!("SWITCHCOST_RUSTC").into(),
             target: env!("SWITCHCOST_TARGET").into(),
             profile: concat!(env!("SWITCHCOST_PROFILE"), ", opt-level ", env!("SWITCHCOST_OPT_LEVEL")).into(),
+            allocator: Some(ALLOCATOR.into()),
         }
     }
 }

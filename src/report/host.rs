@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::text;
-use crate::record::HostLine;
+use crate::record::{Build, HostLine};
 use crate::terms::Host;
 use crate::units::cpu_list;
 
@@ -31,10 +31,16 @@ pub(super) fn facts(host_line: &HostLine) -> Vec<(&'static str, String)> {
         ("PMU", if host.has_core_pmu() { "yes".into() } else { "none of the cores".into() }),
         ("load at the start", host_line.moment.load.map_or_else(unknown, |load| format!("{:.2}", load[0]))),
         ("switchcost", format!("{} ({revision}), {}", build.version, build.profile)),
-        ("toolchain", format!("{}, {}", build.rustc, build.target)),
+        ("toolchain", toolchain(build)),
         ("started", when(host_line.started_ms)),
         ("host id", host_line.id.clone()),
     ]
+}
+
+/// Compiler, target and, where the record says so, the allocator.
+fn toolchain(build: &Build) -> String {
+    let allocator = build.allocator.as_ref().map_or_else(String::new, |allocator| format!(", {allocator}"));
+    format!("{}, {}{allocator}", build.rustc, build.target)
 }
 
 /// Processor and kernel: what a machine is called in a sentence.

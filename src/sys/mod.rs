@@ -25,6 +25,7 @@ pub mod mark;
 pub mod membarrier;
 pub mod memory;
 pub mod memory_usage;
+pub mod peak_memory;
 pub mod perf;
 pub mod poll;
 pub mod process;

@@ -75,6 +75,16 @@ metric_keys! {
     /// The share of acquisitions of a mutex by another task than the one that held it last.
     AcquisitionsByAnother = "acquisitions by another task",
 
+    // `pipeline`.
+    /// Nanoseconds from the source's sending of a message until its sink has it, of one message in 61.
+    SourceToSink = "source to sink",
+    /// Bytes of documents that went through all pipelines in a second.
+    DocumentBytesPerSecond = "document bytes per second",
+    /// The most messages that were on their way at once, where channels are unbounded.
+    MostQueued = "messages queued at most",
+    /// Bytes of memory that a batch took at the most, where channels are unbounded.
+    PeakMemory = "peak memory",
+
     // Sweeps: bytes for each task, by kind.
     /// All kinds together.
     MemoryPerTask = "memory per task",

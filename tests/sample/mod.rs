@@ -52,6 +52,7 @@ pub(crate) fn host_line(host: &str) -> HostLine {
             rustc: "rustc 1.95.0".into(),
             target: "x86_64-unknown-linux-gnu".into(),
             profile: "release, opt-level 3".into(),
+            allocator: None,
         },
         argv: vec!["brigade".into(), "--bench".into()],
         started_ms: 1_790_000_000_000,

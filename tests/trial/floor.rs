@@ -8,8 +8,12 @@
 use std::collections::BTreeMap;
 
 /// What no machine has: the mechanism and its setting, and why it is in the catalogue.
-const NOWHERE: &[(&str, &str)] =
-    &[("file/epoll", "epoll on a regular file"), ("file/tokio_fs", "a buffer aligned to blocks, for O_DIRECT")];
+const NOWHERE: &[(&str, &str)] = &[
+    ("file/epoll", "epoll on a regular file"),
+    ("file/tokio_fs", "a buffer aligned to blocks, for O_DIRECT"),
+    ("pipeline/smol_channel", "a channel with rendezvous"),
+    ("pipeline/tokio_mpsc", "a channel with rendezvous"),
+];
 
 /// What was audited, and why other things were not.
 #[derive(Debug, Default)]

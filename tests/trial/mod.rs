@@ -20,8 +20,13 @@ const OTHER: u64 = 3;
 
 /// What asks tokio for worker threads, which tokio names, pins and fails to create by itself.
 #[allow(dead_code)] // Of the tests that share this file, some have no use for it.
-pub(crate) const TOKIO_WORKERS: [&str; 3] =
-    ["brigade/tokio_multi_thread", "handoff/async_mutex", "handoff/tokio_notify"];
+pub(crate) const TOKIO_WORKERS: [&str; 5] = [
+    "brigade/tokio_multi_thread",
+    "handoff/async_mutex",
+    "handoff/tokio_notify",
+    "pipeline/kanal_async",
+    "pipeline/tokio_mpsc",
+];
 
 /// The settings under which a mechanism must conform: all small, and from there each word and each number that is 1 or
 /// 0 by default changed once, and each that may be 0 but is not set to that: 0 often means something else than a
