@@ -33,7 +33,7 @@ const MOST: f64 = 0.05;
 /// Threads over a channel that blocks: the time from letting the sources begin to the last message.
 macro_rules! threads_by_hand {
     ($open:expr) => {
-        |messages: u64| {
+        move |messages: u64| {
             let gate = Arc::new(Barrier::new(PIPELINES + 1));
             let sinks: Vec<_> = (0..PIPELINES)
                 .map(|_| {
@@ -68,7 +68,7 @@ macro_rules! threads_by_hand {
 /// Tasks over a channel that is awaited, on what `$run` is given: all stages as futures.
 macro_rules! tasks_by_hand {
     ($run:expr, $open:expr, $message:ident => $received:expr) => {
-        |messages: u64| {
+        move |messages: u64| {
             let run = $run;
             let (done, ends) = smol::channel::unbounded::<Instant>();
             let mut stages: Vec<StageByHand> = Vec::new();
