@@ -1,5 +1,5 @@
-//! One thread performs all three stages of each message, one after the other: what a message costs when nothing waits for
-//! anything. The baseline of the group.
+//! One thread performs all three stages of each message, one after the other: what a message costs when nothing waits
+//! for anything. The baseline of the group.
 //!
 //! Timed: making a message, the transform, the checks of the sink. Not timed: making the documents.
 //! Distortions: a message is in the caches of the CPU that has just made it, and without work it may never leave its

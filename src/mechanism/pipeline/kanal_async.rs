@@ -1,9 +1,9 @@
 //! A task for each stage over kanal's asynchronous channels, on tokio's runtime of several workers or of one thread.
 //!
-//! Timed: per message two crossings of a channel, the wakeups and polls of the tasks that wait, the transform, the checks
-//! of the sink. Not timed: building the runtime, spawning and ending the tasks, waking the driver.
-//! Distortions: kanal's channels know nothing of tokio's cooperative budget, so that an unbounded channel is filled in one
-//! go. Its spin lock is that of `pipeline/thread_kanal`.
+//! Timed: per message two crossings of a channel, the wakeups and polls of the tasks that wait, the transform, the
+//! checks of the sink. Not timed: building the runtime, spawning and ending the tasks, waking the driver.
+//! Distortions: kanal's channels know nothing of tokio's cooperative budget, so that an unbounded channel is filled in
+//! one go. Its spin lock is that of `pipeline/thread_kanal`.
 
 use kanal::{AsyncReceiver, AsyncSender, bounded_async, unbounded_async};
 

@@ -320,8 +320,8 @@ fn messages_per_lap(parameters: &Parameters) -> u64 {
 const PEAK_CALLS: f64 = 40.0;
 
 /// What messages do wherever they go: nothing, but for an allocator that asks the kernel for memory. Documents and
-/// unbounded queues make it do so page by page (mprotect(2) in the heaps of threads, malloc(3)), until channels are full
-/// and freed memory is used again.
+/// unbounded queues make it do so page by page (mprotect(2) in the heaps of threads, malloc(3)), until channels are
+/// full and freed memory is used again.
 fn moved(parameters: &Parameters) -> Expectation {
     let unbounded = parameters.word(CAPACITY.name) == UNBOUNDED;
     let others = match PipelineWork::of(parameters) {
@@ -342,7 +342,7 @@ fn woken(parameters: &Parameters, placement: Placement) -> Expectation {
         .call("futex:wake", Bound::Depends)
         // Those that look again let others run meanwhile.
         .call("sched_yield", Bound::Depends);
-    // Each message crosses two channels. At each crossing its sender may wait for room and its receiver for the message.
+    // Each message crosses two channels. At each crossing its sender may wait for room, its receiver for the message.
     let crossings = 4.0;
     let most = match placement {
         Placement::SameCpu => Bound::AtMost(crossings),

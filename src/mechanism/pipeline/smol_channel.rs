@@ -1,10 +1,10 @@
 //! A task for each stage over smol's channels (async-channel), on its executor, which the crew's threads run, or the
 //! driver alone.
 //!
-//! Timed: per message two crossings of a channel, the wakeups and polls of the tasks that wait, the transform, the checks
-//! of the sink. Not timed: building the runtime, spawning and ending the tasks, waking the driver.
-//! Distortions: no task gives way before it must wait, so that an unbounded channel is filled in one go. Workers sleep in
-//! a future of their own and not in smol's reactor, which has no descriptors to watch.
+//! Timed: per message two crossings of a channel, the wakeups and polls of the tasks that wait, the transform, the
+//! checks of the sink. Not timed: building the runtime, spawning and ending the tasks, waking the driver.
+//! Distortions: no task gives way before it must wait, so that an unbounded channel is filled in one go. Workers sleep
+//! in a future of their own and not in smol's reactor, which has no descriptors to watch.
 
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 

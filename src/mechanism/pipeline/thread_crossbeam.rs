@@ -3,8 +3,8 @@
 //!
 //! Timed: per message two crossings of a channel, the transform, the checks of the sink, and the switches between the
 //! threads that wait. Not timed: creating and ending the threads, waking the driver.
-//! Distortions: a thread that waits spins and yields for some microseconds before it parks, so that its time without its
-//! CPU time says little.
+//! Distortions: a thread that waits spins and yields for some microseconds before it parks, so that its time without
+//! its CPU time says little.
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 

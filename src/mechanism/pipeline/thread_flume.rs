@@ -14,7 +14,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "pipeline/thread_flume",
-    isolates: "a thread for each stage over flume's channels: a queue below a mutex, and a parked thread where it must wait",
+    isolates: "a thread for each stage over flume's channels: a queue below a mutex, and threads that park to wait",
     unit: Unit::Message,
     tasks: Tasks::Several,
     parameters: OF_THREADS,

@@ -1,5 +1,5 @@
-//! A thread for each stage over kanal's channels: a queue below a spin lock, and a sender that finds its receiver waiting
-//! copies the message into it.
+//! A thread for each stage over kanal's channels: a queue below a spin lock, and a sender that finds its receiver
+//! waiting copies the message into it.
 //!
 //! Timed: per message two crossings of a channel, the transform, the checks of the sink, and the switches between the
 //! threads that wait. Not timed: creating and ending the threads, waking the driver.

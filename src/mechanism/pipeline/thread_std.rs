@@ -2,8 +2,8 @@
 //!
 //! Timed: per message two crossings of a channel, the transform, the checks of the sink, and the switches between the
 //! threads that wait. Not timed: creating and ending the threads, waking the driver.
-//! Distortions: the standard library's channel is crossbeam's, taken over in Rust 1.67 (library/std/src/sync/mpmc); what
-//! differs is the spinning before it parks.
+//! Distortions: the standard library's channel is crossbeam's, taken over in Rust 1.67 (library/std/src/sync/mpmc);
+//! what differs is the spinning before it parks.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 

@@ -1,7 +1,7 @@
 //! A task for each stage over tokio's channels, on its runtime of several workers or of one thread.
 //!
-//! Timed: per message two crossings of a channel, the wakeups and polls of the tasks that wait, the transform, the checks
-//! of the sink. Not timed: building the runtime, spawning and ending the tasks, waking the driver.
+//! Timed: per message two crossings of a channel, the wakeups and polls of the tasks that wait, the transform, the
+//! checks of the sink. Not timed: building the runtime, spawning and ending the tasks, waking the driver.
 //! Distortions: a task that finds its channel ready again and again gives way to others after 128 messages (tokio's
 //! cooperative budget), so that an unbounded channel is not filled in one go. Which worker runs a task is the runtime's
 //! decision; unpinned, which CPU runs the worker, the scheduler's.
