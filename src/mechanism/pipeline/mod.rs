@@ -51,8 +51,7 @@ use stage::Message;
 /// The group `pipeline`, with the question that its mechanisms answer.
 pub const GROUP: Group = Group {
     name: "pipeline",
-    question: "What does a message cost on its way through three stages, and when do pipelines that outnumber the CPUs \
-               collapse?",
+    question: "What does a message cost through three stages, and when do many pipelines collapse?",
     measures: Quantity::Nanoseconds,
     queues: true,
 };
