@@ -7,7 +7,7 @@
 //! main       ->  cli
 //! cli        ->  every room below
 //!
-//! report     ->  record, stats, terms, units
+//! report     ->  compare, record, stats, terms, units
 //! compare    ->  record, stats, units
 //! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
 //! mechanism  ->  crew, sys, terms, units

@@ -11,7 +11,7 @@ use switchcost::mechanism::{GROUPS, registry};
 /// The rooms, and which others each may name: whole rooms, without exceptions. ARCHITECTURE.md and `src/lib.rs` show
 /// the same arrows.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("report", &["record", "stats", "terms", "units"]),
+    ("report", &["compare", "record", "stats", "terms", "units"]),
     ("compare", &["record", "stats", "units"]),
     ("harness", &["mechanism", "crew", "host", "pmu", "record", "stats", "sys", "terms", "units"]),
     ("mechanism", &["crew", "sys", "terms", "units"]),

@@ -2,6 +2,7 @@
 
 use super::answers::of_view;
 use super::counters;
+use super::figure::Figure;
 use super::host;
 use super::metrics_table;
 use super::page::overview;
@@ -23,22 +24,13 @@ pub(super) fn markdown(report: &Report) -> String {
     }
     said(report, &mut out);
     trouble(report, &mut out);
+    if let Some(figure) = &report.pace {
+        picture(figure, &[], &mut out);
+    }
     for section in &report.sections {
         out.line(format!("## {}: {}", prose(&section.group), prose(&section.question)));
         for (figure, commands) in &section.figures {
-            out.line(format!("### {}", prose(&figure.title)));
-            out.line(prose(&figure.subtitle));
-            out.line(format!("![{}](figures/{}.svg)", prose(&figure.title), figure.id));
-            let key = figure.key.as_ref().map(|key| format!("{} ", prose(key))).unwrap_or_default();
-            let made = match commands.as_slice() {
-                [] => String::new(),
-                [only] => format!(", made by {}", code(only)),
-                [first, others @ ..] => {
-                    let others = text::count(others.len(), "other command");
-                    format!(", made by {} and {others} ([below](#how-it-was-made))", code(first))
-                }
-            };
-            out.line(format!("{key}[Data](data/{}.csv){made}.", figure.id));
+            picture(figure, commands, &mut out);
         }
         for view in &report.views {
             let benchmarks = view.of_group(&section.group);
@@ -56,6 +48,23 @@ pub(super) fn markdown(report: &Report) -> String {
     hosts(report, &mut out);
     origin(report, &mut out);
     out.text
+}
+
+/// A figure, where its data are, and what made it.
+fn picture(figure: &Figure, commands: &[String], out: &mut Paragraphs) {
+    out.line(format!("### {}", prose(&figure.title)));
+    out.line(prose(&figure.subtitle));
+    out.line(format!("![{}](figures/{}.svg)", prose(&figure.title), figure.id));
+    let key = figure.key.as_ref().map(|key| format!("{} ", prose(key))).unwrap_or_default();
+    let made = match commands {
+        [] => String::new(),
+        [only] => format!(", made by {}", code(only)),
+        [first, others @ ..] => {
+            let others = text::count(others.len(), "other command");
+            format!(", made by {} and {others} ([below](#how-it-was-made))", code(first))
+        }
+    };
+    out.line(format!("{key}[Data](data/{}.csv){made}.", figure.id));
 }
 
 /// The figures for a README: time per operation of every benchmark with default parameters, a column a placement.

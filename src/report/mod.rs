@@ -11,6 +11,8 @@ mod counters;
 mod csv;
 mod events_table;
 mod host;
+#[cfg(test)]
+mod made_up;
 mod markdown;
 mod metrics_table;
 mod missing;
@@ -77,9 +79,10 @@ pub fn pairs_files(run: &Run) -> Vec<ReportFile> {
 fn figure_files(run: &Run, figures: impl Fn(&RunView, &str) -> Vec<Figure>) -> Vec<ReportFile> {
     let views = [RunView::new(String::new(), run)];
     let groups = groups(&views, &Catalogue::default());
+    let source = views[0].described();
     let figures = groups.iter().flat_map(|group| figures(&views[0], group));
     let files = figures.flat_map(|figure| {
-        let drawn = ReportFile { path: format!("{}.svg", figure.id), text: figure.file() };
+        let drawn = ReportFile { path: format!("{}.svg", figure.id), text: figure.file(&source) };
         [drawn, ReportFile { path: format!("{}.csv", figure.id), text: figure.csv }]
     });
     files.collect()
@@ -96,8 +99,9 @@ pub fn files(runs: &[Run], catalogue: &Catalogue) -> Vec<ReportFile> {
         file("report.md".into(), markdown::markdown(&report)),
         file(NUMBERS.into(), markdown::numbers(&report)),
     ];
+    let source = report.source();
     for figure in report.figures() {
-        files.push(file(format!("figures/{}.svg", figure.id), figure.file()));
+        files.push(file(format!("figures/{}.svg", figure.id), figure.file(&source)));
         files.push(file(format!("data/{}.csv", figure.id), figure.csv.clone()));
     }
     for section in &report.sections {

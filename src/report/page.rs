@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::answers::{Answers, of_view};
 use super::counters::{self, CounterRow};
-use super::figure::{Figure, Frame, MARKS, TOKENS};
+use super::figure::{Figure, MARKS, TOKENS};
 use super::host;
 use super::metrics_table;
 use super::missing::Problem;
@@ -34,6 +34,7 @@ pub(super) fn page(report: &Report) -> String {
                     (said(report))
                     (alerts(report))
                     (reading(report))
+                    @if let Some(figure) = &report.pace { section { (show(figure, &[])) } }
                     @for section in &report.sections { (group(section, report)) }
                     (missing(report))
                     (hosts(report))
@@ -141,12 +142,12 @@ fn said(report: &Report) -> Markup {
 
 /// What a reader must know before believing a figure.
 fn alerts(report: &Report) -> Markup {
-    let of_study = |view: &RunView, troubles: Vec<Problem>| -> Vec<(String, String)> {
+    let of_run = |view: &RunView, troubles: Vec<Problem>| -> Vec<(String, String)> {
         let run = view.suffix();
         troubles.into_iter().map(|trouble| (trouble.id, format!("{run}: {}", trouble.what))).collect()
     };
-    let differ: Vec<_> = report.views.iter().flat_map(|view| of_study(view, view.differences())).collect();
-    let failed: Vec<_> = report.views.iter().flat_map(|view| of_study(view, view.failures())).collect();
+    let differ: Vec<_> = report.views.iter().flat_map(|view| of_run(view, view.differences())).collect();
+    let failed: Vec<_> = report.views.iter().flat_map(|view| of_run(view, view.failures())).collect();
     html! {
         @if !differ.is_empty() {
             section.alert.bad #audit {
@@ -243,12 +244,12 @@ fn show(figure: &Figure, commands: &[String]) -> Markup {
         figure #(figure.id) {
             h3 { a href=(format!("#{}", figure.id)) { (figure.title) } }
             p.subtitle { (text::unbroken(&figure.subtitle)) }
-            (figure.inline(Frame::WIDE))
-            (figure.inline(Frame::NARROW))
+            (figure.inline())
             figcaption {
                 @if let Some(key) = &figure.key { p { (key) } }
                 p {
-                    a href=(data_url(&figure.csv)) download=(format!("{}.csv", figure.id)) { "Data (CSV)" }
+                    a href=(format!("data/{}.csv", figure.id)) { "Data (CSV)" }
+                    " · " a href=(format!("figures/{}.svg", figure.id)) { "picture (SVG)" }
                     @if !commands.is_empty() { " · made by " (commands_list(commands)) }
                 }
             }
@@ -271,20 +272,6 @@ fn commands_list(commands: &[String]) -> Markup {
             }
         }
     }
-}
-
-/// The data inside the page, so that the page alone is enough.
-fn data_url(csv: &str) -> String {
-    let mut url = String::from("data:text/csv;charset=utf-8,");
-    for byte in csv.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b',' | b':' => {
-                url.push(byte.into())
-            }
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
 }
 
 fn tables(group: &str, view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup {
@@ -328,7 +315,7 @@ fn tables(group: &str, view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup 
                               counted." }
                 }
             }
-            p.note { a href=(data_url(&counters::csv(benchmarks))) download=(format!("{anchor}.csv")) { "Data (CSV)" } }
+            p.note { a href=(format!("data/{anchor}.csv")) { "Data (CSV)" } }
         }
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Nothing of it is a difference from the whole, so the remainder says how well the whole is explained.
 
+use super::charts::CostPartKind;
 use super::run_view::BenchmarkView;
 use super::table::{figure, plain_table};
 use super::text;
@@ -20,34 +21,29 @@ use crate::terms::{Idle, Placement};
 const APART: [Placement; 4] = [Placement::SmtSibling, Placement::SameLlc, Placement::CrossLlc, Placement::CrossNode];
 
 /// One part.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct CostPart {
+#[derive(Debug)]
+pub(super) struct CostPart<'a> {
     /// What it is.
-    pub(super) name: &'static str,
+    pub(super) kind: CostPartKind,
     /// Which benchmarks say so.
     pub(super) from: String,
     /// Nanoseconds.
     pub(super) nanos: f64,
     /// Half the width of its 95 % interval.
     pub(super) half_width: f64,
+    benchmarks: Vec<&'a BenchmarkView<'a>>,
 }
 
 /// A handoff and what it is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct HandoffParts {
-    /// The benchmark's name and placement.
-    pub(super) name: String,
-    /// The id of the whole.
-    pub(super) id: String,
-    /// Nanoseconds of the whole.
-    pub(super) whole: f64,
-    /// Half the width of its interval.
-    pub(super) half_width: f64,
+#[derive(Debug)]
+pub(super) struct HandoffParts<'a> {
+    /// The whole.
+    pub(super) whole: &'a BenchmarkView<'a>,
     /// In the order in which they pass.
-    pub(super) parts: Vec<CostPart>,
+    pub(super) parts: Vec<CostPart<'a>>,
 }
 
-impl HandoffParts {
+impl<'a> HandoffParts<'a> {
     /// The sum of the parts.
     pub(super) fn sum(&self) -> f64 {
         self.parts.iter().map(|part| part.nanos).sum()
@@ -55,20 +51,35 @@ impl HandoffParts {
 
     /// What the parts leave of the whole; negative when they are more than it.
     pub(super) fn remainder(&self) -> f64 {
-        self.whole - self.sum()
+        self.whole.per_op() - self.sum()
+    }
+
+    /// Half the width of its interval.
+    pub(super) fn remainder_half_width(&self) -> f64 {
+        self.parts.iter().map(|part| part.half_width).fold(self.whole.half_width(), f64::hypot)
+    }
+
+    /// Every benchmark that it rests on, the whole first.
+    pub(super) fn benchmarks(&self) -> impl Iterator<Item = &'a BenchmarkView<'a>> {
+        std::iter::once(self.whole).chain(self.parts.iter().flat_map(|part| part.benchmarks.iter().copied()))
+    }
+
+    /// Whether all of its figures may be compared.
+    pub(super) fn is_comparable(&self) -> bool {
+        self.benchmarks().all(|benchmark| benchmark.is_comparable())
     }
 }
 
 /// Every handoff between CPUs of which all parts were measured.
-pub(super) fn parts(benchmarks: &[&BenchmarkView]) -> Vec<HandoffParts> {
-    let wholes = benchmarks.iter().filter(|benchmark| {
+pub(super) fn parts<'a>(benchmarks: &[&'a BenchmarkView<'a>]) -> Vec<HandoffParts<'a>> {
+    let wholes = benchmarks.iter().copied().filter(|benchmark| {
         let setting = &benchmark.line().setting;
         benchmark.group() == "handoff" && APART.contains(&setting.placement) && setting.idle == Idle::Default
     });
     wholes.filter_map(|whole| of(whole, benchmarks)).collect()
 }
 
-fn of(whole: &BenchmarkView, all: &[&BenchmarkView]) -> Option<HandoffParts> {
+fn of<'a>(whole: &'a BenchmarkView<'a>, all: &[&'a BenchmarkView<'a>]) -> Option<HandoffParts<'a>> {
     let line = whole.line();
     let placement = line.setting.placement;
     let find = |mechanism: &str, placement: Placement, idle: Idle| {
@@ -105,47 +116,51 @@ fn of(whole: &BenchmarkView, all: &[&BenchmarkView]) -> Option<HandoffParts> {
     let mut parts = Vec::new();
     match call {
         Some(call) => {
-            parts.push(alone("the call itself", call));
-            parts.push(difference("waking and switching in", polling, call));
+            parts.push(alone(CostPartKind::Call, call));
+            parts.push(difference(CostPartKind::WakingAndSwitchingIn, polling, call));
         }
-        None => parts.push(alone("the call, waking and switching in", polling)),
+        None => parts.push(alone(CostPartKind::CallAndSwitchingIn, polling)),
     }
-    parts.push(alone("the interrupt", interrupt));
-    parts.push(difference("leaving idle", asleep, busy));
-    parts.push(difference("restarting the tick", soon, late));
-    let name = format!("{} {}", whole.name(), whole.detail());
-    Some(HandoffParts { name, id: line.id.clone(), whole: whole.per_op(), half_width: whole.half_width(), parts })
+    parts.push(alone(CostPartKind::Interrupt, interrupt));
+    parts.push(difference(CostPartKind::LeavingIdle, asleep, busy));
+    parts.push(difference(CostPartKind::RestartingTick, soon, late));
+    Some(HandoffParts { whole, parts })
 }
 
-fn alone(name: &'static str, benchmark: &BenchmarkView) -> CostPart {
-    CostPart { name, from: benchmark.line().id.clone(), nanos: benchmark.per_op(), half_width: benchmark.half_width() }
+fn alone<'a>(kind: CostPartKind, benchmark: &'a BenchmarkView<'a>) -> CostPart<'a> {
+    let from = benchmark.line().id.clone();
+    let (nanos, half_width) = (benchmark.per_op(), benchmark.half_width());
+    CostPart { kind, from, nanos, half_width, benchmarks: vec![benchmark] }
 }
 
-fn difference(name: &'static str, benchmark: &BenchmarkView, less: &BenchmarkView) -> CostPart {
+fn difference<'a>(kind: CostPartKind, benchmark: &'a BenchmarkView<'a>, less: &'a BenchmarkView<'a>) -> CostPart<'a> {
     CostPart {
-        name,
+        kind,
         from: format!("{} less {}", benchmark.line().id, less.line().id),
         nanos: benchmark.per_op() - less.per_op(),
         // Independent figures: their half widths add up as standard deviations do.
         half_width: benchmark.half_width().hypot(less.half_width()),
+        benchmarks: vec![benchmark, less],
     }
 }
 
 /// The tables for a terminal, one for each handoff; empty where nothing has all its parts.
 pub(super) fn tables(all: &[HandoffParts]) -> String {
     let of = |parts: &HandoffParts| {
+        let whole = parts.whole.per_op();
         let row = |name: &str, nanos: f64, half_width: f64, from: &str| {
-            let share = text::percent(nanos / parts.whole);
+            let share = text::percent(nanos / whole);
             vec![name.to_string(), from.to_string(), figure(nanos), format!("±{}", figure(half_width)), share]
         };
-        let mut rows: Vec<Vec<String>> =
-            parts.parts.iter().map(|part| row(part.name, part.nanos, part.half_width, &part.from)).collect();
+        let known = parts.parts.iter().map(|part| row(part.kind.name(), part.nanos, part.half_width, &part.from));
+        let mut rows: Vec<Vec<String>> = known.collect();
         let half_width = parts.parts.iter().map(|part| part.half_width).fold(0.0, f64::hypot);
         rows.push(row("sum", parts.sum(), half_width, ""));
-        rows.push(row("remainder", parts.remainder(), half_width.hypot(parts.half_width), ""));
-        rows.push(row("the whole", parts.whole, parts.half_width, &parts.id));
+        rows.push(row(CostPartKind::Remainder.name(), parts.remainder(), parts.remainder_half_width(), ""));
+        rows.push(row("the whole", whole, parts.whole.half_width(), &parts.whole.line().id));
         let header = ["part", "from", "ns", "95 %", "share"].map(String::from).into();
-        format!("Where the time of handoff/{} goes\n{}", parts.name, plain_table(header, rows, 2))
+        let (name, detail) = (parts.whole.name(), parts.whole.detail());
+        format!("Where the time of handoff/{name} {detail} goes\n{}", plain_table(header, rows, 2))
     };
     all.iter().map(of).collect::<Vec<_>>().join("\n\n")
 }
@@ -153,38 +168,11 @@ pub(super) fn tables(all: &[HandoffParts]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Measured, Noise, Outcome, Run, Sample};
+    use crate::record::{BenchmarkLine, Run};
+    use crate::report::made_up::{line, measured as of_line};
     use crate::report::run_view::RunView;
-    use crate::terms::{Parameters, Policy, ResourceUsage, Setting, Unit};
-    use crate::units::{Nanos, Ops, Quantity};
-
-    fn line(mechanism: &str, placement: Placement, idle: Idle, nanos: u64) -> BenchmarkLine {
-        let moment = crate::terms::Moment::default();
-        let parameters: Parameters = serde_json::from_str("{}").unwrap();
-        BenchmarkLine {
-            id: match idle {
-                Idle::Default => format!("{mechanism}/{placement}"),
-                _ => format!("{mechanism}/{placement}/idle={idle}"),
-            },
-            mechanism: mechanism.into(),
-            unit: Unit::Handoff,
-            measures: Quantity::Nanoseconds,
-            baseline: "handoff/futex".into(),
-            setting: Setting { placement, cpus: Vec::new(), idle, policy: Policy::default(), parameters },
-            round: 0,
-            host_id: "m".into(),
-            started_ms: 0,
-            outcome: Outcome::Measured(Box::new(Measured {
-                samples: vec![Sample::new(Ops(1), Nanos(nanos)); 10],
-                usage: ResourceUsage::default(),
-                counted: CountedSamples::default(),
-                metrics: Vec::new(),
-                audit: AuditRecord::default(),
-                noise: Noise { start: moment.clone(), end: moment, own_cpu: None, lasted: None },
-            })),
-            conditions: None,
-        }
-    }
+    use crate::terms::{Metric, MetricKey};
+    use crate::units::Quantity;
 
     fn timer_soon() -> BenchmarkLine {
         let mut line = line("syscall/timerfd_settime", Placement::SameCpu, Idle::Default, 600);
@@ -210,22 +198,25 @@ mod tests {
         ]
     }
 
-    fn of_lines(lines: Vec<BenchmarkLine>) -> Vec<HandoffParts> {
+    /// Of each handoff: its id, whether it may be compared, and its parts in nanoseconds, the remainder last.
+    fn of_lines(lines: Vec<BenchmarkLine>) -> Vec<(String, bool, Vec<f64>)> {
         let run = Run { benchmarks: lines, ..Run::default() };
         let view = RunView::new(String::new(), &run);
-        parts(&view.benchmarks.iter().collect::<Vec<_>>())
+        let of = |parts: &HandoffParts| {
+            let nanos = parts.parts.iter().map(|part| part.nanos).chain([parts.remainder()]);
+            (parts.whole.line().id.clone(), parts.is_comparable(), nanos.collect())
+        };
+        parts(&view.benchmarks.iter().collect::<Vec<_>>()).iter().map(of).collect()
     }
 
     #[test]
     fn parts_measured_apart_are_added_up_and_the_rest_is_named() {
         let all = of_lines(measured());
-        let names: Vec<&str> = all.iter().map(|parts| parts.id.as_str()).collect();
+        let names: Vec<&str> = all.iter().map(|(id, ..)| id.as_str()).collect();
         assert_eq!(names, ["handoff/futex/same-llc", "handoff/pipe/same-llc"]);
-        let nanos: Vec<f64> = all[0].parts.iter().map(|part| part.nanos).collect();
-        assert_eq!(nanos, [200.0, 2_200.0, 7_700.0, 7_000.0, 100.0]);
-        assert_eq!((all[0].sum(), all[0].remainder()), (17_200.0, 300.0));
-        assert_eq!(all[1].parts.len(), 4, "a pipe is not woken by a futex's call");
-        let text = tables(&all);
+        assert_eq!(all[0].2, [200.0, 2_200.0, 7_700.0, 7_000.0, 100.0, 300.0]);
+        assert_eq!(all[1].2.len(), 5, "a pipe is not woken by a futex's call");
+        let text = crate::report::parts_tables(&measured());
         assert!(text.contains("remainder") && text.contains("1.7 %"), "{text}");
     }
 
@@ -235,5 +226,15 @@ mod tests {
         assert_eq!(of_lines(without("syscall/membarrier")), []);
         assert_eq!(of_lines(without("syscall/remote_call/same-llc/idle=spinner")), []);
         assert_eq!(of_lines(without("handoff/futex/same-llc/idle=poll")).len(), 1);
+    }
+
+    #[test]
+    fn a_part_that_is_void_makes_its_whole_one_that_is_not_to_be_compared() {
+        let mut lines = measured();
+        let late = Metric::scalar(MetricKey::GeneratorBottleneck, Quantity::Share, 0.5);
+        let call = lines.iter_mut().find(|line| line.mechanism == "syscall/futex_wake").unwrap();
+        of_line(call).metrics.push(late);
+        let comparable: Vec<bool> = of_lines(lines).into_iter().map(|(_, comparable, _)| comparable).collect();
+        assert_eq!(comparable, [false, true], "the call is a part of a futex's handoff alone");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pooling::pooled;
-use super::summary::{by_id, screened};
+use super::summary::{DIFFERS, VOID, by_id, screened};
 use super::text::natural;
 use super::{Summary, summarize};
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
@@ -189,6 +189,21 @@ impl<'a> BenchmarkView<'a> {
     /// Half the width of the interval, in what the benchmark measures.
     pub(super) fn half_width(&self) -> f64 {
         (self.summary.per_op.interval.high - self.summary.per_op.interval.low) / 2.0
+    }
+
+    /// What marks its figures where they are not to be compared: the audit differs, or they are void. Else empty.
+    pub(super) fn mark(&self) -> &'static str {
+        match (self.summary.audit == "DIFFERS", self.summary.void) {
+            (false, false) => "",
+            (true, false) => DIFFERS,
+            (false, true) => VOID,
+            (true, true) => "† ‡",
+        }
+    }
+
+    /// Whether its figures may be compared.
+    pub(super) fn is_comparable(&self) -> bool {
+        self.mark().is_empty()
     }
 
     /// Whether the ends of its interval say anything.

@@ -1,14 +1,15 @@
 //! The contents of a report and their order, the same for the page and for Markdown.
 
 use super::charts::{
-    ChartInput, added_up, costs, decomposition, latencies, p99_curves, pairs, recovery, scaling, scatter, side_by_side,
-    submission, switches,
+    ChartInput, added_up, costs, decomposition, latencies, p99_curves, pace, pairs, ratios, recovery, scaling, scatter,
+    side_by_side, submission, switches, threads_and_async,
 };
 use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
 use super::run_view::{BenchmarkView, Catalogue, RunView, groups};
 use super::{host, text};
-use crate::record::{Outcome, Run};
+use crate::compare::{Comparison, Matching, compare};
+use crate::record::{BenchmarkLine, Outcome, Run};
 use crate::terms::Shortfall;
 use crate::terms::noise::warnings;
 
@@ -21,7 +22,12 @@ pub(super) struct Report<'a> {
     pub(super) catalogue: &'a Catalogue,
     /// One for each group.
     pub(super) sections: Vec<Section>,
+    /// How fast the CPUs were meanwhile, of several runs.
+    pub(super) pace: Option<Figure>,
 }
+
+/// Differences that do not matter, as `switchcost compare` takes them unless told otherwise: 1 %.
+const SMALLEST_EFFECT: f64 = 0.01;
 
 /// A group.
 #[derive(Debug)]
@@ -40,13 +46,15 @@ impl<'a> Report<'a> {
         let several = runs.len() > 1;
         let name = |index: usize| if several { letter(index) } else { String::new() };
         let views: Vec<RunView> = runs.iter().enumerate().map(|(index, run)| RunView::new(name(index), run)).collect();
+        let comparison = several.then(|| compared(&views));
         let section = |group: String| Section {
             question: catalogue.question(&group).into(),
-            figures: figures(&group, &views),
+            figures: figures(&group, &views, comparison.as_ref()),
             group,
         };
         let sections = groups(&views, catalogue).into_iter().map(section).collect();
-        Self { sections, views, catalogue }
+        let pace = if several { pace(&views) } else { None };
+        Self { sections, pace, views, catalogue }
     }
 
     /// What the report is about, in a line.
@@ -92,7 +100,17 @@ impl<'a> Report<'a> {
 
     /// All figures.
     pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
-        self.sections.iter().flat_map(|section| section.figures.iter().map(|(figure, _)| figure))
+        let of_groups = self.sections.iter().flat_map(|section| section.figures.iter().map(|(figure, _)| figure));
+        of_groups.chain(&self.pace)
+    }
+
+    /// The machines and the days, in a line, for the foot of a picture.
+    pub(super) fn source(&self) -> String {
+        let described = |view: &RunView| {
+            let name = if view.name.is_empty() { String::new() } else { format!("{}: ", view.name) };
+            format!("{name}{}", view.described())
+        };
+        self.views.iter().map(described).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -161,12 +179,45 @@ impl RunView<'_> {
     }
 }
 
-fn figures(group: &str, views: &[RunView]) -> Vec<(Figure, Vec<String>)> {
+/// Every run against the first, as `switchcost compare` does it.
+fn compared(views: &[RunView]) -> Comparison {
+    let runs: Vec<(String, Run)> = views.iter().map(|view| (view.name.clone(), view.run.clone())).collect();
+    compare(&runs, &matching(views), SMALLEST_EFFECT)
+}
+
+/// Two runs whose rounds were measured in turns are sides of one comparison: where no id is in both, the benchmarks of
+/// one mechanism and placement belong together, or those of one mechanism alone.
+fn matching(views: &[RunView]) -> Matching {
+    let [a, b] = views else { return Matching::Ids };
+    let in_turns = |view: &RunView| view.run.benchmarks.iter().any(|line| line.was_interleaved());
+    if !in_turns(a) || !in_turns(b) {
+        return Matching::Ids;
+    }
+    let partner = |benchmark: &BenchmarkView| -> Option<(String, String)> {
+        let others = || b.benchmarks.iter().map(BenchmarkView::line);
+        let line = benchmark.line();
+        let same_id = others().find(|other| other.id == line.id);
+        let alike = |other: &&BenchmarkLine| other.mechanism == line.mechanism;
+        let placed = |other: &&BenchmarkLine| alike(other) && other.setting.placement == line.setting.placement;
+        let only =
+            |found: Vec<&BenchmarkLine>| if let [only] = found.as_slice() { Some(only.id.clone()) } else { None };
+        let other = same_id.map(|other| other.id.clone());
+        let other = other.or_else(|| only(others().filter(placed).collect()));
+        Some((line.id.clone(), other.or_else(|| only(others().filter(alike).collect()))?))
+    };
+    Matching::Pairs(a.benchmarks.iter().filter_map(partner).collect())
+}
+
+fn figures(group: &str, views: &[RunView], comparison: Option<&Comparison>) -> Vec<(Figure, Vec<String>)> {
     let mut figures = Vec::new();
     let several = views.len() > 1;
     if several {
         let mut commands: Vec<String> = views.iter().flat_map(|view| view.commands_of(group)).collect();
         commands.dedup();
+        if let Some(comparison) = comparison {
+            let ratios = (1..views.len()).filter_map(|index| ratios(group, views, index, comparison));
+            figures.extend(ratios.map(|figure| (figure, commands.clone())));
+        }
         figures.extend(side_by_side(group, views).map(|figure| (figure, commands)));
     }
     for view in views {
@@ -178,8 +229,15 @@ fn figures(group: &str, views: &[RunView]) -> Vec<(Figure, Vec<String>)> {
         let switches = switches(input);
         // The same curves before the subtraction would hide what is left of them after it.
         let scaling = if switches.is_empty() { scaling(input) } else { Vec::new() };
-        let of_study = costs
+        let slide = if group == "brigade" { threads_and_async(input) } else { None };
+        if group == "handoff" {
+            let title = input.title("What a handoff between CPUs is made of");
+            let figure = added_up(view, &title, input.anchor("parts-between-cpus"));
+            figures.extend(figure.map(|figure| (figure, view.commands_of_benchmarks())));
+        }
+        let of_run = slide
             .into_iter()
+            .chain(costs)
             .chain(decomposition(input))
             .chain(latencies(input))
             .chain(switches)
@@ -188,14 +246,9 @@ fn figures(group: &str, views: &[RunView]) -> Vec<(Figure, Vec<String>)> {
             .chain(p99_curves(input))
             .chain(recovery(input))
             .chain(scatter(input));
-        figures.extend(of_study.map(|figure| (figure, view.commands_of(group))));
+        figures.extend(of_run.map(|figure| (figure, view.commands_of(group))));
         let maps = pairs(ChartInput { benchmarks: &view.pairs_of(group), ..input });
         figures.extend(maps.into_iter().map(|figure| (figure, view.commands_of_maps())));
-        if group == "handoff" {
-            let title = input.title("Where the time of a handoff between CPUs goes");
-            let figure = added_up(view, &title, input.anchor("added-up"));
-            figures.extend(figure.map(|figure| (figure, view.commands_of_benchmarks())));
-        }
     }
     figures
 }

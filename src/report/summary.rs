@@ -10,6 +10,9 @@ use crate::stats::{
 /// Intervals are reproducible: the seed of their resampling is fixed, and its value is of no consequence.
 pub(super) const SEED: u64 = 0x5343;
 
+/// The mark of figures whose audit differs.
+pub(super) const DIFFERS: &str = "†";
+
 /// The mark of figures that are void.
 pub(super) const VOID: &str = "‡";
 
@@ -172,39 +175,9 @@ fn worst(verdicts: impl Iterator<Item = &'static str>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AuditRecord, CountedSamples, Noise, Sample};
-    use crate::terms::{CounterSummary, Idle, Placement, Policy, ResourceUsage, Setting, Unit};
-    use crate::units::{Nanos, Ops, Quantity};
-
-    fn sample_line() -> BenchmarkLine {
-        let moment = crate::terms::Moment::default();
-        BenchmarkLine {
-            id: "handoff/pipe/same-cpu".into(),
-            mechanism: "handoff/pipe".into(),
-            unit: Unit::Handoff,
-            measures: Quantity::Nanoseconds,
-            baseline: "handoff/futex".into(),
-            setting: Setting {
-                placement: Placement::SameCpu,
-                cpus: Vec::new(),
-                idle: Idle::Default,
-                policy: Policy::default(),
-                parameters: serde_json::from_str("{}").unwrap(),
-            },
-            round: 0,
-            host_id: "m".into(),
-            started_ms: 0,
-            outcome: Outcome::Measured(Box::new(Measured {
-                samples: vec![Sample::new(Ops(1), Nanos(5)); 10],
-                usage: ResourceUsage::default(),
-                counted: CountedSamples::default(),
-                metrics: Vec::new(),
-                audit: AuditRecord::default(),
-                noise: Noise { start: moment.clone(), end: moment, own_cpu: None, lasted: None },
-            })),
-            conditions: None,
-        }
-    }
+    use crate::record::CountedSamples;
+    use crate::report::made_up;
+    use crate::terms::{CounterSummary, Idle, Placement};
 
     /// A benchmark of which these events were counted.
     fn counted(events: &[(&str, f64)]) -> Summary {
@@ -219,10 +192,8 @@ mod tests {
             unit: None,
         };
         let counters = events.iter().map(counter).collect();
-        let mut line = sample_line();
-        if let Outcome::Measured(measured) = &mut line.outcome {
-            measured.counted = CountedSamples { counters, ..CountedSamples::default() };
-        }
+        let mut line = made_up::line("handoff/pipe", Placement::SameCpu, Idle::Default, 5);
+        made_up::measured(&mut line).counted = CountedSamples { counters, ..CountedSamples::default() };
         summarize(&[&line]).unwrap()
     }
 

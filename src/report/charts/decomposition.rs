@@ -2,14 +2,13 @@
 //!
 //! A benchmark is led up to by others that do less, one step at a time: the baseline, the event loop below a runtime,
 //! the same mechanism on one CPU, the same placement with idle CPUs that poll. Each part is one benchmark minus the one
-//! before, so the parts add up to the figure exactly. What came out negative is a metric and stays in.
+//! before, so the parts add up to the figure exactly.
 //!
-//! Subtraction assumes that the smaller work is wholly inside the larger one. A baseline is therefore used only where
-//! the mechanism switches at least as often as it does; a channel that spins does not contain a futex's sleep.
+//! Subtraction assumes that the smaller work is wholly inside the larger one. A step is therefore taken only where the
+//! larger one switches, waits and calls at least as often, and where the data do not say that it costs less: a channel
+//! that spins does not contain a futex's sleep, and a queue within a process does not contain reads and writes.
 
-use std::borrow::Cow;
-
-use super::{ChartInput, named};
+use super::{ChartInput, CostPartKind, basis, left_out, named};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Segment};
 use crate::report::run_view::BenchmarkView;
@@ -19,43 +18,26 @@ use crate::terms::{Idle, Placement, Unit};
 /// Switches per operation by which a step must exceed the one before to be called a switch.
 const A_SWITCH: f64 = 0.3;
 
+/// What counts of switches and calls may differ by and still be the same.
+const SLACK: f64 = 0.1;
+
 /// Runtimes whose own event loop is epoll behind mio or the like: [`LOOP`] is inside them.
 const RUNTIMES: [&str; 2] = ["tokio", "smol"];
 
 /// The event loop without a runtime.
 const LOOP: &str = "mio";
 
-/// A kind of part: its colour, and its name.
-type PartKind = (usize, Cow<'static, str>);
-const SWITCH: PartKind = (1, Cow::Borrowed("handoff (switch)"));
-const READINESS: PartKind = (2, Cow::Borrowed("finding who is ready"));
-const RUNTIME: PartKind = (3, Cow::Borrowed("runtime"));
-const OWN: PartKind = (4, Cow::Borrowed("the mechanism itself"));
-const CROSSING: PartKind = (6, Cow::Borrowed("other CPUs, migration"));
-const IDLE: PartKind = (5, Cow::Borrowed("leaving idle"));
-const CROSSING_AND_IDLE: PartKind = (5, Cow::Borrowed("idle exit and migration"));
-
-/// The baseline as a part. For hops of which none waits for another task, the baseline is the input and output.
-fn baseline(benchmark: &BenchmarkView) -> PartKind {
-    let name = benchmark.name();
-    let input_and_output = benchmark.line().unit == Unit::Hop && !waits(benchmark);
-    (0, Cow::Owned(if input_and_output { format!("input and output ({name})") } else { format!("baseline ({name})") }))
+/// The baseline as a part: input and output for hops that call and never wait for another task.
+fn baseline(benchmark: &BenchmarkView) -> CostPartKind {
+    let line = benchmark.line();
+    let calls = benchmark.summary.calls.is_none_or(|calls| calls > A_SWITCH);
+    let reads_and_writes = line.unit == Unit::Hop && line.mechanism == line.baseline && calls && !waits(benchmark);
+    if reads_and_writes { CostPartKind::InputAndOutput } else { CostPartKind::Baseline }
 }
 
 /// The figure; `None` where nothing has more than one part.
 pub(in crate::report) fn decomposition(input: ChartInput) -> Option<Figure> {
-    // What is late is made of waiting, and no mechanism's waiting contains another's.
-    if input
-        .benchmarks
-        .iter()
-        .any(|benchmark| matches!(benchmark.line().unit, Unit::Wakeup | Unit::Request | Unit::Trial))
-    {
-        return None;
-    }
-    // Polling is a step on the way to another benchmark.
-    let wholes =
-        input.apart_from_curves().into_iter().filter(|benchmark| benchmark.line().setting.idle == Idle::Default);
-    let chains: Vec<Chain> = wholes.filter_map(|benchmark| chain(benchmark, input.benchmarks)).collect();
+    let (chains, invalid) = chains(input);
     if chains.is_empty() {
         return None;
     }
@@ -64,86 +46,164 @@ pub(in crate::report) fn decomposition(input: ChartInput) -> Option<Figure> {
         id: input.anchor("parts"),
         title: input.title(&format!("What a {unit} is made of")),
         subtitle: subtitle(&chains, unit),
-        key: Some(
+        key: Some(format!(
             "Each part is the difference between two benchmarks of which one does a step more; the line across a bar \
-             is the total. Outlined parts left of 0 are negative: that step made the operation cheaper. Pale parts \
-             cannot be told from 0. Bars too short for this scale have a scale of their own below."
-                .into(),
-        ),
-        picture: Box::new(Bars { axis: format!("time per {unit}"), rows: chains.iter().map(Chain::bar).collect() }),
+             is the total, the line below it its 95 % interval. Pale parts are not told from 0, on either side of \
+             it. Bars too short for this scale have a scale of their own below.{}",
+            left_out("bar", invalid)
+        )),
+        basis: basis(chains.iter().flat_map(Chain::benchmarks)),
+        picture: Box::new(Bars {
+            axis: format!("time per {unit}"),
+            several_scales: true,
+            rows: chains.iter().map(Chain::bar).collect(),
+        }),
         csv: csv(&chains),
     })
 }
 
+/// What can be taken apart, the cheapest first, and how many of them rest on a figure that is not to be compared.
+fn chains(input: ChartInput<'_>) -> (Vec<Chain<'_>>, usize) {
+    // What is late is made of waiting, and no mechanism's waiting contains another's.
+    let late = |benchmark: &&BenchmarkView| matches!(benchmark.line().unit, Unit::Wakeup | Unit::Request | Unit::Trial);
+    if input.benchmarks.iter().any(late) {
+        return (Vec::new(), 0);
+    }
+    // Polling is a step on the way to another benchmark.
+    let wholes =
+        input.apart_from_curves().into_iter().filter(|benchmark| benchmark.line().setting.idle == Idle::Default);
+    let all: Vec<Chain> = wholes.filter_map(|benchmark| chain(benchmark, input.benchmarks)).collect();
+    let (mut chains, invalid): (Vec<Chain>, Vec<Chain>) = all.into_iter().partition(Chain::is_comparable);
+    chains.sort_by(|a, b| a.whole().per_op().total_cmp(&b.whole().per_op()));
+    (chains, invalid.len())
+}
+
 /// A benchmark and those that lead up to it, the least first.
-struct Chain<'a> {
-    steps: Vec<(PartKind, &'a BenchmarkView<'a>)>,
+pub(super) struct Chain<'a> {
+    steps: Vec<(CostPartKind, &'a BenchmarkView<'a>)>,
+}
+
+/// One part of a cost.
+struct Step<'a> {
+    kind: CostPartKind,
+    /// The benchmark that has it and not the next part.
+    up_to: &'a BenchmarkView<'a>,
+    nanos: f64,
+    told_from_zero: bool,
 }
 
 impl<'a> Chain<'a> {
-    fn whole(&self) -> &'a BenchmarkView<'a> {
+    pub(super) fn whole(&self) -> &'a BenchmarkView<'a> {
         self.steps[self.steps.len() - 1].1
     }
 
-    /// Kind, the benchmark, what it adds, and whether that is told from 0.
-    fn parts(&self) -> Vec<(PartKind, &'a BenchmarkView<'a>, f64, bool)> {
+    pub(super) fn benchmarks(&self) -> impl Iterator<Item = &'a BenchmarkView<'a>> {
+        self.steps.iter().map(|(_, benchmark)| *benchmark)
+    }
+
+    /// Whether all of its figures may be compared.
+    pub(super) fn is_comparable(&self) -> bool {
+        self.benchmarks().all(|benchmark| benchmark.is_comparable())
+    }
+
+    fn parts(&self) -> Vec<Step<'a>> {
         let mut before: Option<&BenchmarkView> = None;
         let mut parts = Vec::new();
         for (kind, benchmark) in &self.steps {
             let nanos = benchmark.per_op() - before.map_or(0.0, BenchmarkView::per_op);
             // The intervals of independent figures: their half widths add up as standard deviations do.
             let half_width = benchmark.half_width().hypot(before.map_or(0.0, BenchmarkView::half_width));
-            parts.push((kind.clone(), *benchmark, nanos, nanos.abs() > half_width));
+            parts.push(Step { kind: *kind, up_to: benchmark, nanos, told_from_zero: nanos.abs() > half_width });
             before = Some(benchmark);
         }
         parts
     }
 
-    fn bar(&self) -> Bar {
+    pub(super) fn bar(&self) -> Bar {
         let whole = self.whole();
-        let part = |(kind, _, nanos, told_from_zero): (PartKind, &BenchmarkView, f64, bool)| Segment {
-            name: kind.1.into_owned(),
-            series: kind.0,
-            nanos,
-            told_from_zero,
+        let part = |step: Step| Segment {
+            name: step.kind.name().into(),
+            series: step.kind.series(),
+            nanos: step.nanos,
+            told_from_zero: step.told_from_zero,
         };
-        Bar { label: whole.name().into(), detail: whole.detail(), parts: self.parts().into_iter().map(part).collect() }
+        Bar {
+            label: whole.name().into(),
+            detail: whole.detail(),
+            mark: String::new(),
+            parts: self.parts().into_iter().map(part).collect(),
+            interval: whole.is_known().then_some(whole.summary.per_op.interval),
+        }
     }
 }
 
+/// A benchmark with what leads up to it, or by itself where nothing does.
+pub(super) fn chain_of<'a>(whole: &'a BenchmarkView<'a>, all: &[&'a BenchmarkView<'a>]) -> Chain<'a> {
+    chain(whole, all).unwrap_or_else(|| Chain { steps: vec![(CostPartKind::Own, whole)] })
+}
+
+/// What leads up to a benchmark; `None` where nothing does.
 fn chain<'a>(whole: &'a BenchmarkView<'a>, all: &[&'a BenchmarkView<'a>]) -> Option<Chain<'a>> {
-    let on_one_cpu = one_cpu(whole, all);
-    let mut steps: Vec<(PartKind, &BenchmarkView)> = Vec::new();
-    let own = on_one_cpu.unwrap_or(whole);
-    if let Some(base) = base(own, all) {
-        steps.push((baseline(base), base));
-        let below = below_runtime(own, all).filter(|below| below.line().id != base.line().id);
-        if let Some(below) = below {
-            steps.push((READINESS, below));
-        }
-        let switches = waits(own) && !waits(base) && own.switches() - base.switches() > A_SWITCH;
-        let kind = match below {
-            Some(_) => RUNTIME,
-            None if switches => SWITCH,
-            None if own.name().starts_with(LOOP) => READINESS,
-            None => OWN,
-        };
-        steps.push((kind, own));
-    } else {
-        let is_base = own.line().mechanism == own.line().baseline;
-        steps.push((if is_base { baseline(own) } else { OWN }, own));
+    let own = one_cpu(whole, all).unwrap_or(whole);
+    let elsewhere = own.line().id != whole.line().id;
+    // What runs at the same time on several CPUs does not contain what runs on one.
+    if elsewhere && !contains(whole, own) {
+        return None;
     }
-    if own.line().id != whole.line().id {
-        match polling(whole, all) {
-            Some(polling) => steps.extend([(CROSSING, polling), (IDLE, whole)]),
-            None => steps.push((CROSSING_AND_IDLE, whole)),
+    let mut steps = own_steps(own, all);
+    if elsewhere {
+        let crossing = if waits(whole) { CostPartKind::OtherCpusAndIdle } else { CostPartKind::OtherCpus };
+        match polling(whole, all).filter(|polling| contains(whole, polling) && contains(polling, own)) {
+            Some(polling) => {
+                steps.extend([(CostPartKind::OtherCpus, polling), (CostPartKind::LeavingIdle, whole)]);
+            }
+            None => steps.push((crossing, whole)),
         }
     }
     (steps.len() > 1).then_some(Chain { steps })
 }
 
+/// What leads up to a mechanism where it runs on one CPU.
+fn own_steps<'a>(
+    own: &'a BenchmarkView<'a>,
+    all: &[&'a BenchmarkView<'a>],
+) -> Vec<(CostPartKind, &'a BenchmarkView<'a>)> {
+    let Some(base) = base(own, all) else {
+        let is_base = own.line().mechanism == own.line().baseline;
+        return vec![(if is_base { baseline(own) } else { CostPartKind::Own }, own)];
+    };
+    let below = below_runtime(own, all)
+        .filter(|below| below.line().id != base.line().id && contains(own, below) && contains(below, base));
+    let switches = waits(own) && !waits(base) && own.switches() - base.switches() > A_SWITCH;
+    let kind = match below {
+        Some(_) => CostPartKind::Runtime,
+        None if switches => CostPartKind::Switch,
+        None if own.name().starts_with(LOOP) => CostPartKind::Readiness,
+        None => CostPartKind::Own,
+    };
+    let mut steps = vec![(baseline(base), base)];
+    steps.extend(below.map(|below| (CostPartKind::Readiness, below)));
+    steps.push((kind, own));
+    steps
+}
+
+/// Whether `larger` can be thought to contain `smaller`: it switches as often as that waits, waits if it does, calls as
+/// often, and the data do not say that it costs less. Involuntary switches of the smaller one are left out: tasks that
+/// share a CPU preempt each other, and on CPUs of their own do not.
+fn contains(larger: &BenchmarkView, smaller: &BenchmarkView) -> bool {
+    let calls = match (larger.summary.calls, smaller.summary.calls) {
+        (Some(larger), Some(smaller)) => smaller <= larger + SLACK,
+        _ => true,
+    };
+    let doubt = larger.half_width().hypot(smaller.half_width());
+    smaller.summary.voluntary <= larger.switches() + SLACK
+        && (waits(larger) || !waits(smaller))
+        && calls
+        && larger.per_op() + doubt >= smaller.per_op()
+}
+
 /// Whether its tasks give up their CPU. Those that never do are switched by the scheduler alone, for the sake of
-/// others.
+/// others, and their CPU never becomes idle.
 fn waits(benchmark: &BenchmarkView) -> bool {
     benchmark.summary.voluntary > A_SWITCH
 }
@@ -154,6 +214,7 @@ fn one_cpu<'a>(whole: &BenchmarkView, all: &[&'a BenchmarkView<'a>]) -> Option<&
         let (a, b) = (&benchmark.line().setting, &whole.line().setting);
         benchmark.line().mechanism == whole.line().mechanism
             && a.parameters == b.parameters
+            && a.policy == b.policy
             && a.placement == Placement::SameCpu
             && a.idle == Idle::Default
     };
@@ -166,6 +227,7 @@ fn polling<'a>(whole: &BenchmarkView, all: &[&'a BenchmarkView<'a>]) -> Option<&
         let (a, b) = (&benchmark.line().setting, &whole.line().setting);
         benchmark.line().mechanism == whole.line().mechanism
             && a.parameters == b.parameters
+            && a.policy == b.policy
             && a.placement == b.placement
             && (a.idle, b.idle) == (Idle::Poll, Idle::Default)
     };
@@ -176,7 +238,7 @@ fn polling<'a>(whole: &BenchmarkView, all: &[&'a BenchmarkView<'a>]) -> Option<&
 fn base<'a>(own: &BenchmarkView, all: &[&'a BenchmarkView<'a>]) -> Option<&'a BenchmarkView<'a>> {
     let line = own.line();
     let base = (line.mechanism != line.baseline).then(|| alike(own, &line.baseline, all)).flatten()?;
-    (base.switches() <= own.switches() + 0.1 && (waits(own) || !waits(base))).then_some(base)
+    contains(own, base).then_some(base)
 }
 
 /// The event loop that a runtime is built on.
@@ -199,37 +261,34 @@ fn alike<'a>(own: &BenchmarkView, mechanism: &str, all: &[&'a BenchmarkView<'a>]
     all.iter().find(agrees).copied()
 }
 
-/// The largest part of the dearest benchmark, and how many parts are negative.
+/// The largest part of the dearest benchmark.
 fn subtitle(chains: &[Chain], unit: &str) -> String {
-    let Some(dearest) = chains.iter().max_by(|a, b| a.whole().per_op().total_cmp(&b.whole().per_op())) else {
-        return String::new();
-    };
+    let Some(dearest) = chains.last() else { return String::new() };
     let whole = dearest.whole();
-    let Some((kind, _, nanos, _)) = dearest.parts().into_iter().max_by(|a, b| a.2.total_cmp(&b.2)) else {
+    let Some(largest) = dearest.parts().into_iter().max_by(|a, b| a.nanos.total_cmp(&b.nanos)) else {
         return String::new();
-    };
-    let negative = chains.iter().flat_map(Chain::parts).filter(|part| part.2 < 0.0).count();
-    let below = match negative {
-        0 => String::new(),
-        1 => " One part is negative and shown as such.".into(),
-        several => format!(" {several} parts are negative and shown as such."),
     };
     format!(
-        "Of the {} per {unit} of {}, {} ({}) is {}.{below}",
+        "Of the {} per {unit} of {}, {} ({}) is {}.",
         text::nanos(whole.per_op()),
         named(whole),
-        text::percent(nanos / whole.per_op()),
-        text::nanos(nanos),
-        kind.1,
+        text::percent(largest.nanos / whole.per_op()),
+        text::nanos(largest.nanos),
+        largest.kind.name(),
     )
 }
 
 fn csv(chains: &[Chain]) -> String {
     let mut csv = Csv::new(&["id", "part", "ns_per_op", "told_from_0", "up_to"]);
     for chain in chains {
-        for (kind, benchmark, nanos, told_from_zero) in chain.parts() {
-            let id = chain.whole().line().id.clone();
-            csv.row([id, kind.1.into(), number(nanos), told_from_zero.to_string(), benchmark.line().id.clone()]);
+        for step in chain.parts() {
+            csv.row([
+                chain.whole().line().id.clone(),
+                step.kind.name().into(),
+                number(step.nanos),
+                step.told_from_zero.to_string(),
+                step.up_to.line().id.clone(),
+            ]);
         }
     }
     csv.into_text()

@@ -1,7 +1,7 @@
 //! The distribution of latencies, for benchmarks that report one.
 
 use super::scaling::{AmountSeries, curves};
-use super::{ChartInput, named};
+use super::{ChartInput, left_out, marks, named};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, PercentileCurve, Percentiles, Point};
 use crate::report::pooling::pooled_rounds;
@@ -51,12 +51,12 @@ fn p99_figure(input: ChartInput, parameter: &str, placement: &str, curves: &[Amo
         .find_map(|(_, benchmark)| distributions(benchmark).into_iter().next());
     let of = of?.of;
     let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
-        if benchmark.summary.void {
+        if !benchmark.is_comparable() {
             return None;
         }
         let pooled = distributions(benchmark).into_iter().find(|pooled| pooled.of == of)?;
         let y = pooled.values.quantile(0.99) as f64;
-        Some(Point { x: *amount as f64, y, low: y, high: y })
+        Some(Point::at(*amount as f64, y))
     };
     let line = |(label, points): &AmountSeries| LineSeries {
         label: label.clone(),
@@ -65,9 +65,8 @@ fn p99_figure(input: ChartInput, parameter: &str, placement: &str, curves: &[Amo
     let lines: Vec<LineSeries> = curves.iter().map(line).filter(|line: &LineSeries| line.points.len() > 1).collect();
     let highest = |line: &&LineSeries| line.points.iter().map(|point| point.y).fold(0.0, f64::max);
     let worst = lines.iter().max_by(|a, b| highest(a).total_cmp(&highest(b)))?;
-    let void = curves.iter().flat_map(|(_, points)| points).filter(|(_, benchmark)| benchmark.summary.void).count();
-    let key =
-        (void > 0).then(|| format!("{} left out: the generator of the requests was late.", text::count(void, "point")));
+    let benchmarks = || curves.iter().flat_map(|(_, points)| points).map(|(_, benchmark)| *benchmark);
+    let invalid = left_out("point", benchmarks().filter(|benchmark| !benchmark.is_comparable()).count());
     let subtitle = format!(
         "99 % of {of} with {} is at most {} at the worst {parameter}.",
         worst.label,
@@ -83,11 +82,14 @@ fn p99_figure(input: ChartInput, parameter: &str, placement: &str, curves: &[Amo
         id: input.anchor(&format!("p99-{}-{}", text::slug(parameter), text::slug(placement))),
         title: input.title(&format!("99th percentile of {of} over {parameter}, {placement}")),
         subtitle,
-        key,
+        key: (!invalid.is_empty()).then(|| invalid.trim_start().into()),
+        basis: format!("all values of {}", rounds(benchmarks())),
         picture: Box::new(Lines {
             across: parameter.into(),
             upwards: format!("p99 of {of}"),
             quantity: Quantity::Nanoseconds,
+            marks: true,
+            level: None,
             lines,
         }),
         csv: csv.into_text(),
@@ -109,8 +111,11 @@ fn distributions(benchmark: &BenchmarkView) -> Vec<Distribution> {
 
 fn figure(input: ChartInput, of: &MetricKey, placement: Placement, together: &[&BenchmarkLatencies]) -> Figure {
     let label = |benchmark: &BenchmarkView| {
-        benchmark.chosen().map_or_else(|| benchmark.name().into(), |chosen| format!("{} {chosen}", benchmark.name()))
+        let words = [Some(benchmark.name()), benchmark.chosen(), Some(benchmark.mark())];
+        words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     };
+    let benchmarks: Vec<&BenchmarkView> = together.iter().map(|formatted| formatted.0).collect();
+    let marks = marks(&benchmarks).map(|marks| format!(" {marks}")).unwrap_or_default();
     let curve = |formatted: &&BenchmarkLatencies| PercentileCurve {
         label: label(formatted.0),
         points: points(&formatted.1[0]),
@@ -119,14 +124,19 @@ fn figure(input: ChartInput, of: &MetricKey, placement: Placement, together: &[&
         id: input.anchor(&format!("latency-{}-{}", text::slug(of.as_str()), text::slug(placement.name()))),
         title: input.title(&format!("Percentiles of {of}, {placement}")),
         subtitle: subtitle(of, together),
-        key: Some(
+        key: Some(format!(
             "Each point says which share of the values of all rounds took at most that time. A curve ends where a \
-             single value is left."
-                .into(),
-        ),
+             single value is left.{marks}"
+        )),
+        basis: format!("all values of {}", rounds(benchmarks.iter().copied())),
         picture: Box::new(Percentiles { upwards: of.to_string(), curves: together.iter().map(curve).collect() }),
         csv: csv(together),
     }
+}
+
+/// How many rounds the most of these have.
+fn rounds<'a>(benchmarks: impl Iterator<Item = &'a BenchmarkView<'a>>) -> String {
+    text::count(benchmarks.map(|benchmark| benchmark.rounds.len()).max().unwrap_or(0), "round")
 }
 
 /// Up to the share beyond which one value lies.
@@ -141,7 +151,7 @@ fn points(distribution: &Distribution) -> Vec<(f64, f64)> {
 fn subtitle(of: &MetricKey, together: &[&BenchmarkLatencies]) -> String {
     let p99 = |formatted: &&&BenchmarkLatencies| formatted.1[0].values.quantile(0.99);
     let together: Vec<&BenchmarkLatencies> =
-        together.iter().filter(|formatted| !formatted.0.summary.void).copied().collect();
+        together.iter().filter(|formatted| formatted.0.is_comparable()).copied().collect();
     let (Some(least), Some(most)) = (together.iter().min_by_key(p99), together.iter().max_by_key(p99)) else {
         return String::new();
     };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ChartInput;
+use super::{ChartInput, basis, marks};
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Figure, HeatMap};
+use crate::report::figure::{Figure, HeatMap, HeatMapCell};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
 use crate::units::CpuId;
@@ -48,14 +48,27 @@ impl<'a> Map<'a> {
         cpus.iter().map(|&from| cpus.iter().map(|&to| at(from, to)).collect()).collect()
     }
 
+    /// The cells, row by row, with their marks.
+    fn cells(&self) -> Vec<Vec<Option<HeatMapCell>>> {
+        let cpus = self.cpus();
+        let at = |from, to| self.pairs.get(&(from, to)).or_else(|| self.pairs.get(&(to, from)));
+        let cell = |from, to| at(from, to).map(|b| HeatMapCell { nanos: b.per_op(), mark: b.mark().into() });
+        cpus.iter().map(|&from| cpus.iter().map(|&to| cell(from, to)).collect()).collect()
+    }
+
     /// What each measured pair costs.
     pub(in crate::report) fn costs(&self) -> Vec<f64> {
         self.pairs.values().map(|benchmark| benchmark.per_op()).collect()
     }
 
-    /// The cheapest and the dearest pair.
+    /// The cheapest and the dearest pair that may be compared.
     pub(in crate::report) fn ends(&self) -> Option<(End, End)> {
-        let ends = || self.pairs.iter().map(|(pair, benchmark)| (*pair, benchmark.per_op()));
+        let ends = || {
+            self.pairs
+                .iter()
+                .filter(|(_, benchmark)| benchmark.is_comparable())
+                .map(|(pair, benchmark)| (*pair, benchmark.per_op()))
+        };
         let by_cost = |a: &End, b: &End| a.1.total_cmp(&b.1);
         Some((ends().min_by(by_cost)?, ends().max_by(by_cost)?))
     }
@@ -108,11 +121,12 @@ fn figure(input: ChartInput, map: &Map) -> Figure {
         id: format!("{}-{}", input.anchor("pairs"), text::slug(&map.label)),
         title: input.title(&format!("Time per {unit} of {} between each two CPUs", map.label)),
         subtitle: map.subtitle(),
-        key: None,
+        key: marks(&map.pairs.values().copied().collect::<Vec<_>>()),
+        basis: basis(map.pairs.values().copied()),
         picture: Box::new(HeatMap {
             axis: "CPU".into(),
             labels: map.cpus().iter().map(ToString::to_string).collect(),
-            values: map.rows(),
+            values: map.cells(),
         }),
         csv: map.csv(),
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ChartInput;
+use super::{ChartInput, basis, left_out, marks};
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{CurvePoints, Curves, Figure, Grid, GridRow};
+use crate::report::figure::{Figure, Grid, GridRow, LineSeries, Lines, Point};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
 use crate::terms::{Curve, Metric, MetricKey, Scalar, Value};
@@ -82,9 +82,12 @@ fn curves(
         Some(_) => benchmark.name().to_string(),
         None => format!("{} {}", benchmark.name(), benchmark.line().setting.placement.name()),
     };
-    let points_of = |pooled: &RecoveryCurve| CurvePoints { label: label(pooled), points: pooled.2.points.clone() };
+    let line = |pooled: &RecoveryCurve| LineSeries {
+        label: [label(pooled).as_str(), pooled.0.mark()].join(" ").trim_end().into(),
+        points: pooled.2.points.iter().map(|&(x, y)| Point::at(x, y)).collect(),
+    };
     // The baseline is the control: what it loses is what the method cannot tell.
-    let judged = pooled.iter().filter(|(benchmark, ..)| !is_control(benchmark));
+    let judged = pooled.iter().filter(|(benchmark, ..)| !is_control(benchmark) && benchmark.is_comparable());
     let dearest = judged.clone().max_by(|a, b| a.1.value.total_cmp(&b.1.value)).unwrap_or(&pooled[0]);
     let lowest = |pooled: &&RecoveryCurve| pooled.2.points.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
     let slowest = judged.min_by(|a, b| lowest(a).total_cmp(&lowest(b))).unwrap_or(&pooled[0]);
@@ -104,24 +107,39 @@ fn curves(
             false => format!("The largest loss is with {}: {}.", label(dearest), text::nanos(dearest.1.value)),
         },
         key: match curve.y.quantity {
-            Quantity::Share => {
-                Some("100 % is the same block's speed in the trials without the call; median of all trials.".into())
-            }
-            _ if counted => Some("User mode alone; median of trials timed in cycles.".into()),
-            _ => None,
+            Quantity::Share => with_marks(
+                "100 % is the same block's speed in the trials without the call; median of all trials.",
+                pooled,
+            ),
+            _ if counted => with_marks("User mode alone; median of trials timed in cycles.", pooled),
+            _ => with_marks("", pooled),
         },
-        picture: Box::new(Curves {
+        basis: basis(pooled.iter().map(|(benchmark, ..)| *benchmark)),
+        picture: Box::new(Lines {
             across: curve.x.of.clone(),
             upwards: curve.y.of.clone(),
             quantity: curve.y.quantity,
-            curves: pooled.iter().map(points_of).collect(),
+            marks: false,
+            level: None,
+            lines: pooled.iter().map(line).collect(),
         }),
         csv: csv.into_text(),
     }
 }
 
+/// How a figure is read, with what marks of its curves mean.
+fn with_marks(reading: &str, pooled: &[RecoveryCurve]) -> Option<String> {
+    let benchmarks: Vec<&BenchmarkView> = pooled.iter().map(|(benchmark, ..)| *benchmark).collect();
+    let key = [reading, marks(&benchmarks).as_deref().unwrap_or_default()].join(" ").trim().to_string();
+    (!key.is_empty()).then_some(key)
+}
+
 /// What the number is for each value of the parameter that has most of them; `None` where it has one.
-fn numbers(input: ChartInput, pooled: &[RecoveryCurve]) -> Option<Figure> {
+fn numbers(input: ChartInput, all: &[RecoveryCurve]) -> Option<Figure> {
+    let (pooled, invalid): (Vec<RecoveryCurve>, Vec<RecoveryCurve>) =
+        all.iter().copied().partition(|(benchmark, ..)| benchmark.is_comparable());
+    let pooled = pooled.as_slice();
+    let invalid = invalid.iter().filter(|(.., curve)| !is_counted(curve)).count();
     let mut amounts: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for (benchmark, ..) in pooled {
         for (name, value) in benchmark.line().setting.parameters.iter() {
@@ -172,11 +190,12 @@ fn numbers(input: ChartInput, pooled: &[RecoveryCurve]) -> Option<Figure> {
         id: format!("{}-over-{}", input.anchor("recovery"), text::slug(varied)),
         title: input.title(&format!("Time {what}, over {}", varied.replace('_', " "))),
         subtitle: format!("The largest loss is with {dearest}: {}.", text::nanos(most)),
-        key: Some(
+        key: Some(format!(
             "Sums over all blocks, less those of the trials without the call; the darker, the more is lost. Values \
-             near 0 mean no loss."
-                .into(),
-        ),
+             near 0 mean no loss.{}",
+            left_out("benchmark", invalid)
+        )),
+        basis: basis(pooled.iter().map(|(benchmark, ..)| *benchmark)),
         picture: Box::new(Grid {
             across: varied.replace('_', " "),
             columns: amounts.iter().map(|amount| bytes(*amount)).collect(),

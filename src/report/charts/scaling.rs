@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::ChartInput;
+use super::{ChartInput, basis, marks};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Panels, Picture, Point};
 use crate::report::run_view::BenchmarkView;
 use crate::report::text;
+use crate::stats::{CONFIDENCE, slope};
 use crate::terms::{MetricKey, Value};
 use crate::units::Quantity;
 
 /// The memory that each task holds, as sweeps report it: all of it, and then by kind. A kind has the first key's name.
+/// It is what all tasks hold over their number, so that with few tasks it is mostly what the first one costs.
 const MEMORY: [&[MetricKey]; 5] = [
     &[MetricKey::MemoryPerTask],
     &[MetricKey::UserResidentPerTask],
@@ -109,7 +111,8 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
     let noun = text::noun(quantity);
     let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
         let interval = benchmark.summary.per_op.interval;
-        Point { x: *amount as f64, y: interval.estimate, low: interval.low, high: interval.high }
+        let mark = benchmark.mark().into();
+        Point { low: interval.low, high: interval.high, mark, ..Point::at(*amount as f64, interval.estimate) }
     };
     let line = |(label, points): &AmountSeries| LineSeries {
         label: label.clone(),
@@ -119,35 +122,39 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
         across: parameter.into(),
         upwards: format!("{noun} per {unit}"),
         quantity,
+        marks: true,
+        level: None,
         lines: lines.iter().map(line).collect(),
     };
     let memory = memory(parameter, lines);
     let (what, picture): (String, Box<dyn Picture>) = match memory {
         None => (format!("{} per {unit}", text::capitalised(noun)), Box::new(times)),
         Some(memory) => (
-            format!("Time per {unit} and memory per task"),
+            format!("Time per {unit} and memory of all tasks"),
             Box::new(Panels { pictures: vec![Box::new(times), Box::new(memory)] }),
         ),
     };
     Figure {
         id: input.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
         title: input.title(&format!("{what} over {parameter}, {placement}")),
-        subtitle: subtitle(parameter, unit, lines),
-        key: None,
+        subtitle: [subtitle(parameter, unit, lines), memory_per_task(lines)].join(" ").trim_end().into(),
+        key: marks(&benchmarks(lines).collect::<Vec<_>>()),
+        basis: basis(benchmarks(lines)),
         picture,
         csv: csv(parameter, lines),
     }
 }
 
-/// What a task holds at each amount, where that was found out: by kind of one curve, in all of several.
+/// The benchmarks of all curves.
+fn benchmarks<'a>(lines: &[AmountSeries<'a>]) -> impl Iterator<Item = &'a BenchmarkView<'a>> {
+    lines.iter().flat_map(|(_, points)| points).map(|(_, benchmark)| *benchmark)
+}
+
+/// What all tasks hold at each amount, where that was found out: by kind of one curve, in all of several.
 fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
     let [all, kinds @ ..] = &MEMORY;
     let line = |label: String, keys: &[MetricKey], points: &AmountPoints| {
-        let point = |(amount, benchmark): &(u64, &BenchmarkView)| {
-            let bytes = benchmark.figure(keys)?;
-            Some(Point { x: *amount as f64, y: bytes, low: bytes, high: bytes })
-        };
-        let points: Vec<Point> = points.iter().filter_map(point).collect();
+        let points: Vec<Point> = held(keys, points).into_iter().map(|(x, y)| Point::at(x, y)).collect();
         (!points.is_empty()).then_some(LineSeries { label, points })
     };
     let short = |keys: &[MetricKey]| keys[0].as_str().trim_end_matches(" per task").to_string();
@@ -158,12 +165,39 @@ fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
         }
         several => several.iter().filter_map(|(label, points)| line(label.clone(), all, points)).collect(),
     };
-    let upwards = "memory per task".into();
-    (!lines.is_empty()).then(|| Lines { across: parameter.into(), upwards, quantity: Quantity::Bytes, lines })
+    let upwards = "memory of all tasks".into();
+    let (quantity, across) = (Quantity::Bytes, parameter.into());
+    (!lines.is_empty()).then_some(Lines { across, upwards, quantity, marks: true, level: None, lines })
+}
+
+/// Amounts, and the bytes that all tasks hold.
+fn held(keys: &[MetricKey], points: &AmountPoints) -> Vec<(f64, f64)> {
+    let point =
+        |(amount, benchmark): &(u64, &BenchmarkView)| Some((*amount as f64, benchmark.figure(keys)? * *amount as f64));
+    points.iter().filter_map(point).collect()
+}
+
+/// What each further task holds: the slope, as what the first task needs once is no part of it. Nothing where no curve
+/// has enough points for one.
+fn memory_per_task(lines: &[AmountSeries]) -> String {
+    let told = |(label, points): &AmountSeries| {
+        let slope = slope(&held(MEMORY[0], points), CONFIDENCE)?.slope;
+        let [estimate, low, high] = [slope.estimate, slope.low, slope.high].map(|n| text::amount(Quantity::Bytes, n));
+        Some(format!("with {label} {estimate} ({low} to {high})"))
+    };
+    let each: Vec<String> = lines.iter().filter_map(told).collect();
+    if each.is_empty() { String::new() } else { format!("Each further task holds {}.", text::list(&each)) }
+}
+
+/// The points of a curve that may be compared.
+fn comparable<'a>((label, points): &AmountSeries<'a>) -> Option<AmountSeries<'a>> {
+    let points: AmountPoints = points.iter().copied().filter(|(_, benchmark)| benchmark.is_comparable()).collect();
+    (points.len() > 1).then(|| (label.clone(), points))
 }
 
 /// The curve that climbs most.
 fn subtitle(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
+    let lines: Vec<AmountSeries> = lines.iter().filter_map(comparable).collect();
     let climb = |points: &[(u64, &BenchmarkView)]| match (points.first(), points.last()) {
         (Some((_, first)), Some((_, last))) => last.per_op() / first.per_op(),
         _ => 1.0,
@@ -182,10 +216,9 @@ fn subtitle(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
 }
 
 fn csv(parameter: &str, lines: &[AmountSeries]) -> String {
-    let benchmarks = || lines.iter().flat_map(|(_, points)| points).map(|(_, benchmark)| benchmark);
-    let quantity = benchmarks().map(|benchmark| benchmark.quantity()).next();
+    let quantity = benchmarks(lines).map(|benchmark| benchmark.quantity()).next();
     let figure = text::column(quantity.unwrap_or_default());
-    let reported = |keys: &&[MetricKey]| benchmarks().any(|benchmark| benchmark.figure(keys).is_some());
+    let reported = |keys: &&[MetricKey]| benchmarks(lines).any(|benchmark| benchmark.figure(keys).is_some());
     let kinds: Vec<&[MetricKey]> = MEMORY.iter().copied().filter(reported).collect();
     let mut header = vec!["curve", parameter, figure, "low_95", "high_95", "id"];
     header.extend(kinds.iter().map(|keys| keys[0].as_str()));

@@ -1,6 +1,6 @@
 //! How samples scatter within a round, and rounds among themselves.
 
-use super::{ChartInput, named};
+use super::{ChartInput, basis, marks, named};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{BoxPlot, BoxPlotRow, BoxPlots, Figure};
 use crate::report::run_view::BenchmarkView;
@@ -9,7 +9,9 @@ use crate::stats::{Modes, median, modes, quantile};
 
 /// The figure; `None` where nothing was measured.
 pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
-    let benchmarks = &input.apart_from_curves();
+    let mut benchmarks = input.apart_from_curves();
+    benchmarks.sort_by(|a, b| spread(b).total_cmp(&spread(a)));
+    let benchmarks = &benchmarks;
     let rows: Vec<BoxPlotRow> = benchmarks.iter().map(|benchmark| box_plot_row(benchmark)).collect();
     if rows.is_empty() {
         return None;
@@ -25,11 +27,13 @@ pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
     if triangles {
         key.push_str(" Triangles mark modes.");
     }
+    key.extend(marks(benchmarks).map(|marks| format!(" {marks}")));
     Some(Figure {
         id: input.anchor("rounds"),
         title: input.title("How samples and rounds scatter"),
         subtitle: subtitle(benchmarks),
         key: Some(key),
+        basis: basis(benchmarks.iter().copied()),
         picture: Box::new(BoxPlots { rows }),
         csv: csv(benchmarks),
     })
@@ -38,15 +42,25 @@ pub(in crate::report) fn scatter(input: ChartInput) -> Option<Figure> {
 fn box_plot_row(benchmark: &BenchmarkView) -> BoxPlotRow {
     let figure = benchmark.per_op();
     let several = modes_of(benchmark).filter(|modes| modes.count > 1);
-    let spread = benchmark.summary.per_op.between_round_cv.or(benchmark.summary.per_op.within_round_cv);
     BoxPlotRow {
         label: benchmark.name().into(),
         detail: benchmark.detail(),
+        mark: benchmark.mark().into(),
         series: benchmark.colour(),
         rounds: benchmark.counting().iter().filter_map(|round| box_plot(round, figure)).collect(),
         modes: several.map(|modes| modes.centres.iter().map(|centre| centre / figure).collect()).unwrap_or_default(),
-        value: spread.map_or("–".into(), text::percent),
+        value: coefficient(benchmark).map_or("–".into(), text::percent),
     }
+}
+
+/// The coefficient of variation of the rounds' medians, or of the samples where there is one round.
+fn coefficient(benchmark: &BenchmarkView) -> Option<f64> {
+    benchmark.summary.per_op.between_round_cv.or(benchmark.summary.per_op.within_round_cv)
+}
+
+/// The same, and 0 where it is not known.
+fn spread(benchmark: &BenchmarkView) -> f64 {
+    coefficient(benchmark).unwrap_or(0.0)
 }
 
 /// What is not drawn because a CPU was slow, in a sentence; empty where everything is.

@@ -1,11 +1,12 @@
-//! The same benchmarks in several runs.
+//! The same benchmarks in several runs: their figures, and their ratios to the first run.
 
-use super::{all_of_group, is_within_only, key, quantity, unit};
+use super::{all_of_group, basis, is_within_only, key, quantity, unit};
+use crate::compare::{Comparison, ComparisonRow};
 use crate::report::csv::{Csv, number};
-use crate::report::figure::{Band, Dot, Dots, Figure};
+use crate::report::figure::{Band, Dot, Dots, Figure, RatioRow, RatioVerdict, Ratios};
 use crate::report::run_view::{BenchmarkView, RunView};
 use crate::report::text;
-use crate::stats::median;
+use crate::stats::{Verdict, median};
 
 /// The figure; `None` where no run measured anything of the group.
 pub(in crate::report) fn side_by_side(group: &str, views: &[RunView]) -> Option<Figure> {
@@ -18,8 +19,9 @@ pub(in crate::report) fn side_by_side(group: &str, views: &[RunView]) -> Option<
     Some(Figure {
         id: format!("runs-{}", text::slug(group)),
         title: format!("{} per {unit}, the runs side by side", text::capitalised(noun)),
-        subtitle: subtitle(group, views),
+        subtitle: format!("{}.", text::list(&views.iter().map(|view| measured(view, group)).collect::<Vec<_>>())),
         key: key(&benchmarks, views.len()),
+        basis: basis(benchmarks.iter().copied()),
         picture: Box::new(Dots {
             axis: format!("{noun} per {unit}, 95 % interval"),
             quantity,
@@ -27,6 +29,101 @@ pub(in crate::report) fn side_by_side(group: &str, views: &[RunView]) -> Option<
         }),
         csv: csv(group, views),
     })
+}
+
+/// `A has 12 benchmarks of it`.
+fn measured(view: &RunView, group: &str) -> String {
+    format!("{} has {} of this group", view.name, text::count(view.of_group(group).len(), "benchmark"))
+}
+
+/// The ratios of run `index` to the first; `None` where they have no benchmark of the group in common.
+pub(in crate::report) fn ratios(
+    group: &str,
+    views: &[RunView],
+    index: usize,
+    comparison: &Comparison,
+) -> Option<Figure> {
+    let (first, other) = (views.first()?, views.get(index)?);
+    let of_group = |row: &&ComparisonRow| row.run == index && row.id.split('/').next() == Some(group);
+    let mut rows: Vec<&ComparisonRow> = comparison.rows.iter().filter(of_group).collect();
+    rows.sort_by(|a, b| a.ratio.interval.estimate.total_cmp(&b.ratio.interval.estimate));
+    let noun = text::noun(rows.first()?.measures);
+    let benchmarks: Vec<&BenchmarkView> = [first, other].iter().flat_map(|view| view.of_group(group)).collect();
+    let rows_drawn: Vec<RatioRow> = rows.iter().map(|row| ratio_row(row, first, other)).collect();
+    Some(Figure {
+        id: format!("ratios-{}-{}", text::slug(group), text::slug(&other.name)),
+        title: format!("{} over {}: the ratio of each {noun}", other.name, first.name),
+        subtitle: subtitle(&rows, first, other),
+        key: Some(format!(
+            "The line stands at 1, where both take the same. A ratio is coloured where its whole interval lies \
+             beyond {} of 1; grey is not told apart.{}",
+            text::percent(comparison.smallest_effect),
+            key(&benchmarks, 1).map(|key| format!(" {key}")).unwrap_or_default()
+        )),
+        basis: basis(benchmarks.iter().copied()),
+        picture: Box::new(Ratios {
+            axis: format!("{noun} in {} over {noun} in {}", other.name, first.name),
+            rows: rows_drawn,
+        }),
+        csv: ratios_csv(&rows),
+    })
+}
+
+fn verdict(row: &ComparisonRow) -> RatioVerdict {
+    match row.verdict {
+        _ if row.withheld => RatioVerdict::Open,
+        Verdict::Faster => RatioVerdict::Less,
+        Verdict::Slower => RatioVerdict::More,
+        Verdict::Equivalent => RatioVerdict::Equal,
+        Verdict::NoVerdict => RatioVerdict::Open,
+    }
+}
+
+fn ratio_row(row: &ComparisonRow, first: &RunView, other: &RunView) -> RatioRow {
+    let of = |view: &RunView, id: &str| {
+        view.benchmarks
+            .iter()
+            .find(|benchmark| benchmark.line().id == id)
+            .map(|benchmark| (benchmark.name().to_string(), benchmark.detail(), benchmark.mark()))
+    };
+    let other_id = row.other_id.as_ref().unwrap_or(&row.id);
+    let (label, detail, mark) = of(first, &row.id).unwrap_or((row.id.clone(), String::new(), ""));
+    let (other_detail, other_mark) =
+        of(other, other_id).map_or((detail.clone(), ""), |(_, detail, mark)| (detail, mark));
+    // Of the two sides of one benchmark that were set to something else.
+    let detail = if detail == other_detail { detail } else { format!("{detail} → {other_detail}") };
+    let mark = if mark.is_empty() { other_mark } else { mark };
+    RatioRow { label, detail, mark: mark.into(), interval: row.ratio.interval, verdict: verdict(row) }
+}
+
+/// How many are told apart, in which direction, and the middle.
+fn subtitle(rows: &[&ComparisonRow], first: &RunView, other: &RunView) -> String {
+    let count = |wanted: RatioVerdict| rows.iter().filter(|row| verdict(row) == wanted).count();
+    let told = [(RatioVerdict::Less, "less"), (RatioVerdict::More, "more"), (RatioVerdict::Equal, "as much")];
+    let told = told.map(|(verdict, word)| (count(verdict), word));
+    let open = count(RatioVerdict::Open);
+    let told: Vec<String> =
+        told.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{word} for {count}")).collect();
+    let values: Vec<f64> = rows.iter().map(|row| row.ratio.interval.estimate).collect();
+    let middle = median(&values).map(|middle| format!(" The median ratio is {middle:.2}.")).unwrap_or_default();
+    let told = if told.is_empty() {
+        format!("No difference of {} from {} is told", other.name, first.name)
+    } else {
+        format!("{} takes {}", other.name, text::list(&told))
+    };
+    let open = if open == 0 { String::new() } else { format!("; {open} of {} are not told apart", rows.len()) };
+    format!("{told}{open}.{middle}")
+}
+
+fn ratios_csv(rows: &[&ComparisonRow]) -> String {
+    let mut csv = Csv::new(&["id", "other_id", "ratio", "low_95", "high_95", "verdict"]);
+    for row in rows {
+        let interval = row.ratio.interval;
+        let ids = [row.id.clone(), row.other_id.clone().unwrap_or_else(|| row.id.clone())];
+        let figures = [interval.estimate, interval.low, interval.high].map(number);
+        csv.row(ids.into_iter().chain(figures).chain([verdict(row).name().into()]));
+    }
+    csv.into_text()
 }
 
 fn bands(group: &str, views: &[RunView]) -> Vec<Band> {
@@ -38,8 +135,7 @@ fn bands(group: &str, views: &[RunView]) -> Vec<Band> {
                 series: index,
                 interval: benchmark.summary.per_op.interval,
                 within_only: is_within_only(benchmark),
-                differs: benchmark.summary.audit == "DIFFERS",
-                void: benchmark.summary.void,
+                mark: benchmark.mark().into(),
             };
             match bands.iter_mut().find(|(id, _)| *id == benchmark.line().id) {
                 Some((_, band)) => band.rows.push(dot),
@@ -54,49 +150,6 @@ fn bands(group: &str, views: &[RunView]) -> Vec<Band> {
     // What only one run has stands in that run's tables; here it would hide what can be compared.
     let common = bands.iter().any(|(_, band)| band.rows.len() > 1);
     bands.into_iter().map(|(_, band)| band).filter(|band| !common || band.rows.len() > 1).collect()
-}
-
-/// The middle and the ends of the ratios of the last run to the first, of those that share a benchmark with it.
-fn subtitle(group: &str, views: &[RunView]) -> String {
-    let Some((first, others)) = views.split_first() else { return String::new() };
-    let of_first = first.of_group(group);
-    let shares = |view: &&RunView| {
-        view.of_group(group).iter().any(|benchmark| of_first.iter().any(|other| other.line().id == benchmark.line().id))
-    };
-    let Some(last) = others.iter().rfind(shares).or(others.last()) else { return String::new() };
-    let of_last = last.of_group(group);
-    let other = |benchmark: &BenchmarkView| {
-        let same = |other: &&&BenchmarkView| other.line().id == benchmark.line().id && !other.summary.void;
-        of_last.iter().find(same).copied()
-    };
-    let mut ratios: Vec<(f64, String)> = of_first
-        .iter()
-        .filter(|benchmark| !benchmark.summary.void)
-        .filter_map(|benchmark| Some((other(benchmark)?.per_op() / benchmark.per_op(), super::named(benchmark))))
-        .collect();
-    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let values: Vec<f64> = ratios.iter().map(|(ratio, _)| *ratio).collect();
-    let (Some(middle), [least, .., most]) = (median(&values), ratios.as_slice()) else {
-        return match ratios.as_slice() {
-            [(ratio, benchmark)] => {
-                format!("In {}, {benchmark} takes {} what it takes in {}.", last.name, text::times(*ratio), first.name)
-            }
-            _ => format!("{} and {} have no benchmark in common.", first.name, last.name),
-        };
-    };
-    format!(
-        "Over {} common benchmarks, {} takes {} the {} of {} at the median, from {} ({}) to {} ({}); switchcost \
-         compare says which of these differences hold.",
-        values.len(),
-        last.name,
-        text::times(middle),
-        text::noun(quantity(&of_first)),
-        first.name,
-        text::times(least.0),
-        least.1,
-        text::times(most.0),
-        most.1
-    )
 }
 
 fn csv(group: &str, views: &[RunView]) -> String {

@@ -1,6 +1,6 @@
 //! How long submitting a read blocks the caller: reads taken apart into submission and what follows it.
 
-use super::{ChartInput, named};
+use super::{ChartInput, basis, left_out, named};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Bar, Bars, Figure, Segment};
 use crate::report::run_view::BenchmarkView;
@@ -9,8 +9,12 @@ use crate::terms::{Metric, MetricKey, ValueHistogram};
 
 /// The figure; `None` where no benchmark tells the two apart.
 pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
-    let rows: Vec<SubmissionRow> =
-        input.benchmarks.iter().filter_map(|benchmark| SubmissionRow::of(benchmark)).collect();
+    let (mut rows, invalid): (Vec<SubmissionRow>, Vec<SubmissionRow>) = input
+        .benchmarks
+        .iter()
+        .filter_map(|benchmark| SubmissionRow::of(benchmark))
+        .partition(|row| row.benchmark.is_comparable());
+    rows.sort_by(|a, b| a.share().total_cmp(&b.share()).then(a.submission.cmp(&b.submission)));
     if rows.is_empty() {
         return None;
     }
@@ -22,10 +26,13 @@ pub(in crate::report) fn submission(input: ChartInput) -> Option<Figure> {
         key: Some(format!(
             "Medians over every {unit} (of the submission over every call, which may submit several), so the two need \
              not add up to the median time of a {unit}. An event loop can do nothing else during the submission; after \
-             it, until completion, it can."
+             it, until completion, it can. Sorted by the share of submission.{}",
+            left_out("benchmark", invalid.len())
         )),
+        basis: basis(rows.iter().map(|row| row.benchmark)),
         picture: Box::new(Bars {
             axis: format!("median time per {unit}"),
+            several_scales: true,
             rows: rows.iter().map(SubmissionRow::bar).collect(),
         }),
         csv: csv(&rows),
@@ -52,7 +59,7 @@ impl<'a> SubmissionRow<'a> {
     fn bar(&self) -> Bar {
         let part = |name: &str, series, nanos: u64| Segment {
             name: name.into(),
-            series,
+            series: Some(series),
             nanos: nanos as f64,
             told_from_zero: true,
         };
@@ -60,6 +67,8 @@ impl<'a> SubmissionRow<'a> {
         Bar {
             label: self.benchmark.name().into(),
             detail: self.benchmark.detail(),
+            mark: String::new(),
+            interval: None,
             parts: parts.into_iter().filter(|part| part.nanos > 0.0).collect(),
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChartInput, key};
+use super::{ChartInput, basis, key, left_out};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Point};
 use crate::report::run_view::BenchmarkView;
@@ -54,6 +54,13 @@ impl SwitchSeries<'_> {
         self.points.last()
     }
 
+    /// Drops points that rest on a figure that is not to be compared; how many.
+    fn keep_comparable(&mut self) -> usize {
+        let all = self.points.len();
+        self.points.retain(|point| point.benchmark.is_comparable() && point.base.is_comparable());
+        all - self.points.len()
+    }
+
     fn label(&self) -> &str {
         &self.order.2
     }
@@ -99,6 +106,7 @@ fn figure(input: ChartInput, placement: Placement, mechanism: &str) -> Option<Fi
     for curve in &mut curves {
         curve.points.sort_by_key(|point| point.touch);
     }
+    let invalid: usize = curves.iter_mut().map(SwitchSeries::keep_comparable).sum();
     curves.retain(|curve| curve.touches().count() > 1);
     // Those of one task are there for comparison.
     if curves.iter().all(|curve| curve.order.0) {
@@ -110,14 +118,19 @@ fn figure(input: ChartInput, placement: Placement, mechanism: &str) -> Option<Fi
         id: input.anchor(&format!("switch-{}-{}", text::slug(mechanism), text::slug(placement.name()))),
         title: input.title(&format!("What a switch costs over the working set of each {mechanism}, {placement}")),
         subtitle: subtitle(&curves),
-        key: Some(formatted(
-            &all().map(|point| point.benchmark).collect::<Vec<_>>(),
-            all().filter(|p| !drawn.shows(p)).count(),
-        )),
+        key: Some(
+            formatted(
+                &all().map(|point| point.benchmark).collect::<Vec<_>>(),
+                all().filter(|p| !drawn.shows(p)).count(),
+            ) + &left_out("point", invalid),
+        ),
+        basis: basis(all().map(|point| point.benchmark)),
         picture: Box::new(Lines {
             across: "KiB that each task touches per turn".into(),
             upwards: "time per switch".into(),
             quantity: Quantity::Nanoseconds,
+            marks: true,
+            level: None,
             lines: curves.iter().map(|curve| line(curve, drawn)).filter(|line| !line.points.is_empty()).collect(),
         }),
         csv: csv(&curves),
@@ -213,7 +226,7 @@ fn base<'a>(benchmark: &BenchmarkView, all: &[&'a BenchmarkView<'a>]) -> Option<
 fn line(curve: &SwitchSeries, drawn: PointSet) -> LineSeries {
     let point = |switch: &Switch| {
         let (nanos, half_width) = (switch.nanos(), switch.half_width());
-        Point { x: switch.touch as f64 / KIB, y: nanos, low: nanos - half_width, high: nanos + half_width }
+        Point { low: nanos - half_width, high: nanos + half_width, ..Point::at(switch.touch as f64 / KIB, nanos) }
     };
     let points = curve.points.iter().filter(|switch| drawn.shows(switch)).map(point).collect();
     LineSeries { label: curve.label().into(), points }

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::px;
+use super::plot::Plot;
+use super::{px, width_of};
 
 /// Beyond this ratio of the greatest value to the least a linear axis shows the small ones as nothing.
 const LOG_FROM: f64 = 20.0;
@@ -54,6 +55,17 @@ impl Axis {
     pub(super) fn holds(&self, value: f64) -> bool {
         let slack = 1e-3 * value.abs();
         (self.low - slack..=self.high + slack).contains(&value)
+    }
+
+    /// As [`Axis::covering_intervals`], of positive estimates on a logarithmic scale.
+    pub(super) fn log_covering_intervals(
+        intervals: impl Iterator<Item = (f64, f64, f64)> + Clone,
+        from: f64,
+        to: f64,
+    ) -> Self {
+        let (least, most) = ends(intervals.clone().map(|(_, estimate, _)| estimate));
+        let within = |end: f64| end.clamp(least / HIDDEN_BEYOND, most * HIDDEN_BEYOND);
+        Self::log_covering(intervals.flat_map(|(low, _, high)| [within(low), within(high)]), from, to)
     }
 
     /// A logarithmic scale that holds `values`, which are positive.
@@ -140,27 +152,31 @@ impl Axis {
         bottom - top > 480.0
     }
 
-    /// Vertical lines at the ticks from `top` to `bottom`, labelled below; above as well where a reader would have to
-    /// look far.
-    pub(super) fn across(&self, top: f64, bottom: f64, write: TickFormat) -> Markup {
-        let tall = Self::is_tall(top, bottom);
+    /// Vertical lines at the ticks from `top` to `bottom`, labelled below as far as labels have room; above as well
+    /// where a reader would have to look far.
+    pub(super) fn across(&self, plot: &Plot, top: f64, bottom: f64, write: TickFormat) -> Markup {
+        let ticks: Vec<(f64, f64, String)> =
+            self.ticks().into_iter().map(|tick| (tick, self.at(tick), write(tick))).collect();
+        let apart = plot.apart(ticks.iter().map(|(_, at, label)| (*at, width_of(label))));
+        let levels = [Some(bottom + 15.0), Self::is_tall(top, bottom).then_some(top - 6.0)];
         html! {
-            @for tick in self.ticks() {
-                @let x = px(self.at(tick));
-                line class=(if tick == 0.0 { "zero" } else { "grid" }) x1=(x) x2=(x) y1=(px(top)) y2=(px(bottom)) {}
-                text.tick.mid x=(x) y=(px(bottom + 15.0)) { (write(tick)) }
-                @if tall { text.tick.mid x=(x) y=(px(top - 6.0)) { (write(tick)) } }
+            @for ((tick, at, label), on_a_phone) in ticks.iter().zip(apart) {
+                @let x = plot.x(*at);
+                line class=(if *tick == 0.0 { "zero" } else { "grid" }) x1=(x) x2=(x) y1=(px(top)) y2=(px(bottom)) {}
+                @for y in levels.into_iter().flatten() {
+                    text class={ "tick mid" @if !on_a_phone { " more" } } x=(x) y=(px(y)) { (label) }
+                }
             }
         }
     }
 
-    /// Horizontal lines at the ticks from `left` to `right`, labelled at the left.
-    pub(super) fn upwards(&self, left: f64, right: f64, write: TickFormat) -> Markup {
+    /// Horizontal lines at the ticks across the area, labelled at its left.
+    pub(super) fn upwards(&self, plot: &Plot, write: TickFormat) -> Markup {
         html! {
             @for tick in self.ticks() {
                 @let y = self.at(tick);
-                line.grid x1=(px(left)) x2=(px(right)) y1=(px(y)) y2=(px(y)) {}
-                text.tick.end x=(px(left - 6.0)) y=(px(y + 4.0)) { (write(tick)) }
+                line class=(if tick == 0.0 { "zero" } else { "grid" }) x1="0" x2=(plot.end()) y1=(px(y)) y2=(px(y)) {}
+                text.tick.end x="-6" y=(px(y + 4.0)) { (write(tick)) }
             }
         }
     }

@@ -3,14 +3,18 @@
 use maud::{Markup, html};
 
 use super::axis::Axis;
-use super::{Drawing, Frame, Picture, legend, px, series, width_of};
+use super::plot::{Plot, Room};
+use super::{Drawing, Frame, LegendEntry, Picture, marked, px, series, width_of};
 use crate::report::text;
+use crate::stats::Interval;
 
-/// Stacked bars, one a row, on a common axis; bars too short for it get a second axis below.
+/// Stacked bars, one a row, on a common axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
     /// What the axis measures.
     pub axis: String,
+    /// Whether bars too short for the axis get a second one below; of few bars all are to be compared by eye.
+    pub several_scales: bool,
     /// From top to bottom.
     pub rows: Vec<Bar>,
 }
@@ -22,18 +26,22 @@ pub struct Bar {
     pub label: String,
     /// What is particular about it.
     pub detail: String,
+    /// What marks a figure that is not to be compared; else empty.
+    pub mark: String,
     /// From left to right. They add up to the whole; some may be negative.
     pub parts: Vec<Segment>,
+    /// The 95 % interval of the whole, where it is known.
+    pub interval: Option<Interval>,
 }
 
 /// One part of a bar: its name, its length and whether the data tell it from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
-    /// What it is.
+    /// What it is. Parts of one name have one colour.
     pub name: String,
-    /// Its colour.
-    pub series: usize,
-    /// Nanoseconds per operation. Negative: adding this step made the operation cheaper.
+    /// Its colour; `None` for what is left over, which is grey.
+    pub series: Option<usize>,
+    /// Nanoseconds per operation.
     pub nanos: f64,
     /// Whether the data tell it from 0.
     pub told_from_zero: bool,
@@ -45,9 +53,11 @@ impl Bar {
         self.parts.iter().map(|part| part.nanos).sum()
     }
 
+    /// Its least and its greatest place on the axis, with those of its interval.
     fn extent(&self) -> [f64; 2] {
         let sum = |keep: fn(&f64) -> bool| self.parts.iter().map(|part| part.nanos).filter(keep).sum::<f64>();
-        [sum(|nanos| *nanos < 0.0), sum(|nanos| *nanos > 0.0)]
+        let high = self.interval.map_or(0.0, |interval| interval.high.min(2.0 * interval.estimate));
+        [sum(|nanos| *nanos < 0.0), sum(|nanos| *nanos > 0.0).max(high)]
     }
 
     fn negatives(&self) -> impl Iterator<Item = &Segment> {
@@ -62,106 +72,110 @@ const GAP: f64 = 12.0;
 /// Bars shorter than this share of the longest one cannot be read on its scale, and get one of their own.
 const READABLE: f64 = 1.0 / 7.0;
 /// So many scales and no more.
-const PANELS: usize = 3;
+const SCALES: usize = 3;
 
 impl Picture for Bars {
     fn draw(&self, frame: Frame) -> Drawing {
-        let labels = self.rows.iter().flat_map(|row| [&row.label, &row.detail]).map(|label| width_of(label));
-        let left = if frame.narrow { 1.0 } else { labels.fold(0.0, f64::max).min(250.0) + 24.0 };
-        let right = frame.width - if frame.narrow { 66.0 } else { 78.0 };
-        let names = self.names();
-        let key = legend(frame, &names.iter().map(|(number, name)| (*number, name.as_str())).collect::<Vec<_>>(), 0.0);
-        let mut y = key.height + 12.0;
+        let plot = Plot::new(frame, 1.0, 72.0);
+        let mut y = 12.0;
         let mut below = y;
         let mut marks = Vec::new();
-        for panel in self.panels() {
-            let axis = Axis::linear_covering(panel.iter().flat_map(|row| row.extent()), left, right);
-            let (mut drawn, mut bottom) = rows(&panel, &axis, y, frame);
+        for scale in self.scales() {
+            let axis = Axis::linear_covering(scale.iter().flat_map(|row| row.extent()), 0.0, plot.width);
+            let (mut drawn, mut bottom) = rows(&scale, &axis, &plot, y);
             if Axis::is_tall(y, bottom) {
-                // The ticks above need their room below the legend.
+                // The ticks above need their room.
                 y += LINE;
-                (drawn, bottom) = rows(&panel, &axis, y, frame);
+                (drawn, bottom) = rows(&scale, &axis, &plot, y);
             }
             marks.push(html! {
-                (axis.across(y - 4.0, bottom, text::tick))
+                (axis.across(&plot, y - 4.0, bottom, text::tick))
                 (drawn)
             });
             below = bottom + 34.0;
-            y = below + if frame.narrow { 14.0 } else { 18.0 };
+            y = below + 18.0;
         }
         let body = html! {
-            (key.body)
             @for mark in marks { (mark) }
-            text.tick.mid x=(px((left + right) / 2.0)) y=(px(below)) { (self.axis) }
+            text.tick.mid x=(plot.x(plot.width / 2.0)) y=(px(below)) { (self.axis) }
         };
-        Drawing { height: below + 10.0, body }
+        Drawing { height: below + 10.0, body, margins: (plot.left, plot.right), legend: self.legend() }
     }
 }
 
-fn rows(rows: &[&Bar], axis: &Axis, top: f64, frame: Frame) -> (Markup, f64) {
+fn rows(rows: &[&Bar], axis: &Axis, plot: &Plot, top: f64) -> (Markup, f64) {
     let mut y = top;
     let mut marks = Vec::new();
     for row in rows {
-        let start = y;
-        marks.push(label(row, start, frame));
-        if frame.narrow {
-            y += LINE + 3.0;
-        }
-        marks.push(bar(row, axis, y, frame.width));
+        let (height, label) = label(&marked(&row.label, &row.mark), &row.detail, plot.left, y);
+        marks.push(label);
+        y += height;
+        marks.push(bar(row, axis, plot, y));
         y += BAR;
         for part in row.negatives() {
             y += LINE;
             marks.push(html! {
-                text.small.soft x=(px(axis.at(0.0) + 4.0)) y=(px(y - 2.0)) {
-                    (part.name) ": " (text::nanos(part.nanos))
-                }
+                text.small.soft x=(plot.x(axis.at(0.0))) dx="4" y=(px(y - 2.0)) { (told(part)) }
             });
         }
-        let beside = if frame.narrow { 0.0 } else { start + 2.0 * LINE + 2.0 };
-        y = y.max(beside) + GAP;
+        y += GAP;
     }
     (html! { @for mark in marks { (mark) } }, y - GAP / 2.0)
 }
 
+/// The part in words.
+fn told(part: &Segment) -> String {
+    let doubt = if part.told_from_zero { "" } else { ", not told from 0" };
+    format!("{}: {}{doubt}", part.name, text::nanos(part.nanos))
+}
+
 impl Bars {
-    /// The rows by the scale on which they can be read, each panel in the rows' own order.
-    fn panels(&self) -> Vec<Vec<&Bar>> {
+    /// The rows by the scale on which they can be read, each scale in the rows' own order.
+    fn scales(&self) -> Vec<Vec<&Bar>> {
         let mut rest: Vec<&Bar> = self.rows.iter().collect();
-        let mut panels = Vec::new();
+        let mut scales = Vec::new();
         while !rest.is_empty() {
             let longest = rest.iter().map(|row| row.extent()[1]).fold(0.0, f64::max);
-            let fits = |row: &&Bar| panels.len() + 1 == PANELS || row.extent()[1] >= longest * READABLE;
-            let (panel, others): (Vec<&Bar>, Vec<&Bar>) = rest.into_iter().partition(fits);
-            panels.push(panel);
+            let fits = |row: &&Bar| {
+                !self.several_scales || scales.len() + 1 == SCALES || row.extent()[1] >= longest * READABLE
+            };
+            let (scale, others): (Vec<&Bar>, Vec<&Bar>) = rest.into_iter().partition(fits);
+            scales.push(scale);
             rest = others;
         }
-        panels
+        scales
     }
 
-    /// The parts by colour, in the order of the colours.
-    fn names(&self) -> Vec<(usize, String)> {
-        let mut names: Vec<(usize, String)> = Vec::new();
+    /// The parts in the order in which they stand in bars, what is left over last.
+    fn legend(&self) -> Vec<LegendEntry> {
+        let mut parts: Vec<&Segment> = Vec::new();
         for part in self.rows.iter().flat_map(|row| &row.parts) {
-            if !names.iter().any(|(_, name)| *name == part.name) {
-                names.push((part.series, part.name.clone()));
+            if !parts.iter().any(|known| known.name == part.name) {
+                parts.push(part);
             }
         }
-        names.sort_by_key(|(number, _)| *number);
-        names
+        parts.sort_by_key(|part| part.series.is_none());
+        parts.iter().map(|part| LegendEntry::area(&part.name, &class(part))).collect()
     }
 }
 
-fn label(row: &Bar, y: f64, frame: Frame) -> Markup {
-    html! {
-        text.strong x="0" y=(px(y + 12.0)) {
-            (row.label)
-            @if frame.narrow { tspan.soft { " " (row.detail) } }
-        }
-        @if !frame.narrow { text.soft.small x="0" y=(px(y + 12.0 + LINE)) { (row.detail) } }
-    }
+/// The class of a part's colour.
+fn class(part: &Segment) -> String {
+    part.series.map_or("rest".into(), series)
 }
 
-fn bar(row: &Bar, axis: &Axis, y: f64, width: f64) -> Markup {
+/// The label above a row with what is particular about it, and its height: two lines where one would be too long for a
+/// phone.
+pub(super) fn label(label: &str, detail: &str, left: f64, y: f64) -> (f64, Markup) {
+    let one_line = width_of(label) + width_of(detail) < Frame::NARROW.width - 24.0;
+    let drawn = html! {
+        text.strong x=(px(-left)) y=(px(y + 12.0)) { (label) @if one_line { tspan.soft { " " (detail) } } }
+        @if !one_line { text.soft.small x=(px(-left)) y=(px(y + 12.0 + LINE)) { (detail) } }
+    };
+    (if one_line { LINE + 3.0 } else { 2.0 * LINE + 3.0 }, drawn)
+}
+
+fn bar(row: &Bar, axis: &Axis, plot: &Plot, y: f64) -> Markup {
     let (mut below, mut above) = (0.0, 0.0);
     let mut boxes = Vec::new();
     for part in &row.parts {
@@ -171,23 +185,31 @@ fn bar(row: &Bar, axis: &Axis, y: f64, width: f64) -> Markup {
         boxes.push((part, axis.at(from.min(to)), axis.at(from.max(to))));
     }
     let total = row.total();
-    let end = axis.at(total);
+    let end = plot.x(axis.at(total));
     html! {
         @for (part, from, to) in boxes {
             @let wide = (to - from).max(0.75);
-            // Pale and outlined parts would let the grid shine through.
-            rect.paper x=(px(from)) y=(px(y)) width=(px(wide)) height=(px(BAR)) {}
-            @let look = if part.nanos < 0.0 { " negative" } else if part.told_from_zero { "" } else { " pale" };
-            rect class={ (series(part.series)) (look) }
-                x=(px(from)) y=(px(y)) width=(px(wide)) height=(px(BAR)) {
-                title { (part.name) ": " (text::nanos(part.nanos)) @if !part.told_from_zero { ", not told from 0" } }
+            @let (x, width) = (plot.x(from), plot.x(wide));
+            @if !part.told_from_zero {
+                // The grid would shine through pale parts.
+                rect.paper x=(x) y=(px(y)) width=(width) height=(px(BAR)) {}
             }
+            rect class={ (class(part)) @if !part.told_from_zero { " pale" } }
+                x=(x) y=(px(y)) width=(width) height=(px(BAR)) { title { (told(part)) } }
             @let figure = text::nanos(part.nanos);
-            @if part.nanos > 0.0 && wide > width_of(&figure) + 8.0 {
-                text.small.on[part.told_from_zero] x=(px(from + 5.0)) y=(px(y + 13.0)) { (figure) }
+            @let room = plot.room(wide, width_of(&figure) + 8.0);
+            @if part.nanos > 0.0 && room != Room::Never {
+                text class={ "small" @if part.told_from_zero { " on" } (room.class()) }
+                    x=(x) dx="5" y=(px(y + 13.0)) { (figure) }
             }
         }
-        line.total x1=(px(end)) x2=(px(end)) y1=(px(y - 3.0)) y2=(px(y + BAR + 3.0)) {}
-        text.value.end x=(px(width)) y=(px(y + 13.0)) { (text::nanos(total)) }
+        @if let Some(interval) = row.interval {
+            line.interval x1=(plot.x(axis.at(interval.low))) x2=(plot.x(axis.at(interval.high)))
+                y1=(px(y + BAR + 3.0)) y2=(px(y + BAR + 3.0)) {
+                title { (text::nanos(interval.low)) " to " (text::nanos(interval.high)) }
+            }
+        }
+        line.total x1=(end) x2=(end) y1=(px(y - 3.0)) y2=(px(y + BAR + 3.0)) {}
+        text.value.end x=(plot.end()) dx=(px(plot.right)) y=(px(y + 13.0)) { (marked(&text::nanos(total), &row.mark)) }
     }
 }

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::axis::Axis;
-use super::{Drawing, Frame, Picture, px, series, width_of};
+use super::plot::Plot;
+use super::{Drawing, Frame, Picture, bars, marked, px, series};
 use crate::report::text;
 
 /// The scatter of benchmarks' samples, a box plot for each round, on one axis of multiples.
@@ -20,6 +21,8 @@ pub struct BoxPlotRow {
     pub label: String,
     /// What is particular about it.
     pub detail: String,
+    /// What marks a figure that is not to be compared; else empty.
+    pub mark: String,
     /// Its colour.
     pub series: usize,
     /// Its rounds, from top to bottom.
@@ -50,79 +53,81 @@ const LEAST: [f64; 2] = [0.8, 1.25];
 /// Ratios further away press everything else together, and are drawn at the edge.
 const MOST: [f64; 2] = [0.1, 10.0];
 const ROUND: f64 = 7.0;
-const GAP: f64 = 12.0;
-const LINE: f64 = 15.0;
+const GAP: f64 = 10.0;
 
 impl Picture for BoxPlots {
     fn draw(&self, frame: Frame) -> Drawing {
-        let labels = self.rows.iter().flat_map(|row| [&row.label, &row.detail]).map(|label| width_of(label));
-        let left = if frame.narrow { 12.0 } else { labels.fold(0.0, f64::max).min(250.0) + 26.0 };
-        let right = frame.width - if frame.narrow { 72.0 } else { 84.0 };
+        let plot = Plot::new(frame, 8.0, 76.0);
         let values = self.rows.iter().flat_map(|row| &row.rounds).flat_map(|round| [round.low, round.high]);
         let values = values.map(|ratio| ratio.clamp(MOST[0], MOST[1]));
-        let axis = Axis::log_covering(values.chain(LEAST), left, right);
-        let tall = self.rows.iter().map(|row| row.rounds.len() as f64 * ROUND + 24.0).sum::<f64>() > 480.0;
-        let top = if tall { 20.0 } else { 2.0 };
+        let axis = Axis::log_covering(values.chain(LEAST), 0.0, plot.width);
+        let top = if self.rows.iter().map(height).sum::<f64>() > 480.0 { 20.0 } else { 2.0 };
         let mut y = top;
-        let mut marks = Vec::new();
+        let (mut labels, mut paths) = (Vec::new(), Vec::new());
         for row in &self.rows {
-            let start = y;
-            if frame.narrow {
-                y += LINE + 3.0;
+            let (height, label) = bars::label(&marked(&row.label, &row.mark), &row.detail, plot.left, y);
+            labels.push(html! {
+                (label)
+                text.value.end x=(plot.end()) dx=(px(plot.right)) y=(px(y + 12.0)) { (row.value) }
+            });
+            y += height;
+            paths.push(rounds(row, &axis, &plot, y));
+            y += row.rounds.len() as f64 * ROUND;
+            if !row.modes.is_empty() {
+                y += 10.0;
+                labels.push(modes(row, &axis, &plot, y));
             }
-            let boxes = row.rounds.len() as f64 * ROUND + if row.modes.is_empty() { 0.0 } else { 10.0 };
-            let height = boxes.max(if frame.narrow { 16.0 } else { 2.0 * LINE });
-            marks.push(label(row, start, frame));
-            marks.push(rounds(row, &axis, y + (height - boxes) / 2.0));
-            let value_at = if frame.narrow { start + 12.0 } else { y + height / 2.0 + 4.0 };
-            marks.push(html! { text.value.end x=(px(frame.width)) y=(px(value_at)) { (row.value) } });
-            y += height + GAP;
+            y += GAP;
         }
         let bottom = y - GAP / 2.0;
+        let one = plot.x(axis.at(1.0));
         let body = html! {
-            (axis.across(top, bottom, times))
-            @let one = px(axis.at(1.0));
+            (axis.across(&plot, top, bottom, times))
             line.zero x1=(one) x2=(one) y1=(px(top)) y2=(px(bottom)) {}
-            @for mark in marks { (mark) }
-            text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) {
+            (plot.stretched(bottom, &html! { @for path in paths { (path) } }))
+            @for label in labels { (label) }
+            text.tick.mid x=(plot.x(plot.width / 2.0)) y=(px(bottom + 33.0)) {
                 "samples as multiples of the benchmark's figure"
             }
         };
-        Drawing { height: bottom + 44.0, body }
+        Drawing { margins: (plot.left, plot.right), ..Drawing::plain(bottom + 44.0, body) }
     }
+}
+
+fn height(row: &BoxPlotRow) -> f64 {
+    row.rounds.len() as f64 * ROUND + 24.0
 }
 
 fn times(ratio: f64) -> String {
     format!("{}×", text::plain(ratio))
 }
 
-fn label(row: &BoxPlotRow, y: f64, frame: Frame) -> Markup {
+/// The rounds of one benchmark as three paths: from percentile to percentile, between the quartiles, at the medians.
+fn rounds(row: &BoxPlotRow, axis: &Axis, plot: &Plot, top: f64) -> Markup {
+    let at = |ratio: f64| plot.along(axis.at(ratio));
+    let middle = |index: usize| top + (index as f64 + 0.5) * ROUND;
+    let path = |of: &dyn Fn(usize, &BoxPlot) -> String| -> String {
+        row.rounds.iter().enumerate().map(|(index, round)| of(index, round)).collect()
+    };
+    let colour = series(row.series);
     html! {
-        text.strong x="0" y=(px(y + 12.0)) {
-            (row.label)
-            @if frame.narrow { tspan.soft { " " (row.detail) } }
-        }
-        @if !frame.narrow { text.soft.small x="0" y=(px(y + 12.0 + LINE)) { (row.detail) } }
+        path class={ "stroke thin " (colour) }
+            d=(path(&|index, round| format!("M{} {}H{}", at(round.low), px(middle(index)), at(round.high)))) {}
+        path class={ "pale " (colour) } d=(path(&|index, round| {
+            let (lower, upper) = (at(round.lower), at(round.upper));
+            format!("M{lower} {}H{upper}v5H{lower}z", px(middle(index) - 2.5))
+        })) {}
+        path class={ "stroke median " (colour) }
+            d=(path(&|index, round| format!("M{} {}v6", at(round.median), px(middle(index) - 3.0)))) {}
     }
 }
 
-fn rounds(row: &BoxPlotRow, axis: &Axis, top: f64) -> Markup {
+fn modes(row: &BoxPlotRow, axis: &Axis, plot: &Plot, bottom: f64) -> Markup {
     let colour = series(row.series);
     html! {
-        @for (index, round) in row.rounds.iter().enumerate() {
-            @let middle = top + (index as f64 + 0.5) * ROUND;
-            @let (lower, upper) = (axis.at(round.lower), axis.at(round.upper));
-            line class={ "stroke thin " (colour) } x1=(px(axis.at(round.low))) x2=(px(axis.at(round.high)))
-                y1=(px(middle)) y2=(px(middle)) {}
-            rect class={ "pale " (colour) } x=(px(lower)) y=(px(middle - 2.5))
-                width=(px((upper - lower).max(1.0))) height="5" {}
-            rect class=(colour) x=(px(axis.at(round.median) - 1.5)) y=(px(middle - 3.0)) width="3" height="6" {}
-        }
-        @let below = top + row.rounds.len() as f64 * ROUND + 1.0;
         @for mode in &row.modes {
-            @let x = axis.at(*mode);
-            path class=(colour) d=(format!("M{} {}l-5 8h10z", px(x), px(below))) {
-                title { "a mode at " (times(*mode)) }
+            text class={ "mid small " (colour) } x=(plot.x(axis.at(*mode))) y=(px(bottom)) {
+                "▲" title { "a mode at " (times(*mode)) }
             }
         }
     }

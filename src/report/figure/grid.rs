@@ -76,7 +76,11 @@ impl Picture for Grid {
                 }
             }
         };
-        Drawing { height: top + self.rows.len() as f64 * step + 6.0, body }
+        Drawing::plain(top + self.rows.len() as f64 * step + 6.0, body)
+    }
+
+    fn is_fluid(&self) -> bool {
+        false
     }
 }
 

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{Drawing, Frame, Picture, px, width_of};
+use super::{Drawing, Frame, Picture, marked, px, width_of};
 use crate::report::text;
 
 /// A square map with a cell for each ordered pair, shaded by the logarithm of its cost.
@@ -12,8 +12,24 @@ pub struct HeatMap {
     pub axis: String,
     /// The names of rows and columns.
     pub labels: Vec<String>,
-    /// Nanoseconds, row by row; `None` where nothing was measured.
-    pub values: Vec<Vec<Option<f64>>>,
+    /// The cells, row by row; `None` where nothing was measured.
+    pub values: Vec<Vec<Option<HeatMapCell>>>,
+}
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeatMapCell {
+    /// Nanoseconds.
+    pub nanos: f64,
+    /// What marks a figure that is not to be compared; else empty. Such a cell has no shade.
+    pub mark: String,
+}
+
+impl HeatMapCell {
+    /// What is written in it.
+    fn written(&self) -> String {
+        marked(&text::nanos(self.nanos), &self.mark)
+    }
 }
 
 /// Beyond this a cell's shade is so strong that ink on it must be paper-coloured.
@@ -24,7 +40,8 @@ const LABEL: f64 = 14.0;
 
 impl Picture for HeatMap {
     fn draw(&self, frame: Frame) -> Drawing {
-        let known: Vec<f64> = self.values.iter().flatten().flatten().copied().filter(|value| *value > 0.0).collect();
+        let valid = self.values.iter().flatten().flatten().filter(|cell| cell.mark.is_empty()).map(|cell| cell.nanos);
+        let known: Vec<f64> = valid.filter(|nanos| *nanos > 0.0).collect();
         let low = known.iter().copied().fold(f64::MAX, f64::min);
         let high = known.iter().copied().fold(f64::MIN, f64::max);
         let widest = self.labels.iter().map(|label| width_of(label)).fold(0.0, f64::max);
@@ -58,14 +75,18 @@ impl Picture for HeatMap {
                 @for (column, value) in values.iter().enumerate() {
                     @let x = left + column as f64 * cell;
                     @match value {
-                        Some(value) => {
-                            rect.s0 x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
+                        Some(cell_of) => {
+                            @let valid = cell_of.mark.is_empty();
+                            @let dark = shade(cell_of.nanos) > STRONG && valid;
+                            rect class=(if valid { "s0" } else { "track" }) x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
                                 rx=(px(2.0 * gap))
-                                fill-opacity=(format!("{:.2}", shade(*value))) { title { (text::nanos(*value)) } }
+                                fill-opacity=(format!("{:.2}", if valid { shade(cell_of.nanos) } else { 1.0 })) {
+                                title { (cell_of.written()) }
+                            }
                             @if written {
-                                text.mid.small.on[shade(*value) > STRONG] x=(px(x + cell / 2.0))
+                                text.mid.small.on[dark] x=(px(x + cell / 2.0))
                                     y=(px(y + height / 2.0 + 4.0)) {
-                                    (text::nanos(*value))
+                                    (cell_of.written())
                                 }
                             }
                         }
@@ -77,7 +98,11 @@ impl Picture for HeatMap {
                 }
             }
         };
-        Drawing { height: top + self.values.len() as f64 * height + 6.0, body }
+        Drawing::plain(top + self.values.len() as f64 * height + 6.0, body)
+    }
+
+    fn is_fluid(&self) -> bool {
+        false
     }
 }
 
@@ -94,13 +119,17 @@ fn range(low: f64, high: f64) -> String {
 mod tests {
     use super::*;
 
+    fn cell(nanos: f64) -> Option<HeatMapCell> {
+        Some(HeatMapCell { nanos, mark: String::new() })
+    }
+
     #[test]
     fn every_pair_has_a_cell_and_unmeasured_ones_no_figure() {
         let labels = ["0", "1", "2"].map(String::from).to_vec();
         let values = vec![
-            vec![None, Some(90.0), Some(400.0)],
-            vec![Some(91.0), None, Some(410.0)],
-            vec![Some(400.0), Some(405.0), None],
+            vec![None, cell(90.0), cell(400.0)],
+            vec![cell(91.0), None, cell(410.0)],
+            vec![cell(400.0), cell(405.0), None],
         ];
         let map = HeatMap { axis: "CPU".into(), labels, values };
         let text = map.draw(Frame::WIDE).body.into_string();
@@ -111,9 +140,19 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_that_is_not_to_be_compared_is_marked_and_has_no_part_in_the_shades() {
+        let void = Some(HeatMapCell { nanos: 5.0, mark: "‡".into() });
+        let values = vec![vec![None, cell(90.0)], vec![void, None]];
+        let labels = ["0", "1"].map(String::from).to_vec();
+        let text = HeatMap { axis: "CPU".into(), labels, values }.draw(Frame::WIDE).body.into_string();
+        assert!(text.contains("90.0 ns to 90.0 ns") && text.matches("5.00 ns ‡").count() == 2, "{text}");
+        assert_eq!(text.matches("class=\"s0\"").count(), 1, "{text}");
+    }
+
+    #[test]
     fn hundreds_of_cpus_have_cells_of_some_width_and_labels_apart() {
         let labels: Vec<String> = (0..256).map(|cpu| cpu.to_string()).collect();
-        let values = (0..256).map(|row| vec![Some(90.0 + f64::from(row)); 256]).collect();
+        let values = (0..256).map(|row| vec![cell(90.0 + f64::from(row)); 256]).collect();
         let drawn = HeatMap { axis: "CPU".into(), labels, values }.draw(Frame::NARROW).body.into_string();
         assert!(!drawn.contains("=\"-"), "a negative number");
         assert!(!drawn.contains("width=\"0\"") && !drawn.contains("height=\"0\""), "a cell without a width");

@@ -3,11 +3,13 @@
 use maud::{Markup, html};
 
 use super::axis::Axis;
-use super::{Drawing, Frame, Picture, legend, px, series, width_of};
+use super::legend::curve_class;
+use super::plot::Plot;
+use super::{Drawing, Frame, LegendEntry, Picture, px, series};
 use crate::report::text;
 use crate::units::Quantity;
 
-/// Curves of few points, each with a mark and its interval.
+/// Curves on common axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lines {
     /// What the horizontal axis measures.
@@ -16,6 +18,10 @@ pub struct Lines {
     pub upwards: String,
     /// What kind of number that is.
     pub quantity: Quantity,
+    /// Whether each point has a mark and its interval: for curves of few points.
+    pub marks: bool,
+    /// A height at which a line is drawn across, such as that of no change.
+    pub level: Option<f64>,
     /// The curves.
     pub lines: Vec<LineSeries>,
 }
@@ -30,7 +36,7 @@ pub struct LineSeries {
 }
 
 /// A point, with the interval of its height.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     /// The amount.
     pub x: f64,
@@ -40,50 +46,79 @@ pub struct Point {
     pub low: f64,
     /// The interval's upper end; `y` where there is none.
     pub high: f64,
+    /// What marks a figure that is not to be compared; else empty. No curve passes through it.
+    pub mark: String,
 }
 
-const HEIGHT: f64 = 300.0;
+impl Point {
+    /// A point without an interval.
+    pub fn at(x: f64, y: f64) -> Self {
+        Self { x, y, low: y, high: y, mark: String::new() }
+    }
+}
+
+const HEIGHT: f64 = 290.0;
 
 impl Picture for Lines {
     fn draw(&self, frame: Frame) -> Drawing {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let names: Vec<(usize, &str)> =
-            self.lines.iter().enumerate().map(|(index, line)| (index, line.label.as_str())).collect();
-        // Beyond what colours can tell apart, names at the ends of the curves would not help either.
-        let beside = !frame.narrow;
-        let widest = names.iter().map(|(_, name)| width_of(name)).fold(0.0, f64::max);
-        let right = frame.width - if beside { widest.min(220.0) + 14.0 } else { 10.0 };
-        let left = 56.0;
-        let key = if beside { None } else { Some(legend(frame, &names, 0.0)) };
-        let top = key.as_ref().map_or(0.0, |key| key.height) + 26.0;
+        let plot = Plot::new(frame, 58.0, 20.0);
+        let top = 26.0;
         let bottom = top + HEIGHT;
-        let x = Axis::covering(points().map(|point| point.x), left, right);
-        let y = Axis::covering_intervals(points().map(|point| (point.low, point.y, point.high)), bottom, top);
+        let x = Axis::covering(points().map(|point| point.x), 0.0, plot.width);
+        let level = self.level.map(|level| (level, level, level));
+        let heights = points().map(|point| (point.low, point.y, point.high)).chain(level);
+        let y = if self.marks {
+            Axis::covering_intervals(heights, bottom, top)
+        } else {
+            Axis::linear_covering(heights.map(|(_, height, _)| height), bottom, top)
+        };
         let scale = match (x.is_log(), y.is_log()) {
             (true, true) => " (both logarithmic)",
             (true, false) => " (logarithmic)",
             _ => "",
         };
         let upwards = if y.is_log() && !x.is_log() { " (logarithmic)" } else { "" };
-        let ends =
-            spread(self.lines.iter().map(|line| line.points.last().map_or(bottom, |last| y.at(last.y))).collect());
+        let lines = || self.lines.iter().enumerate();
+        let curves = html! { @for (index, line) in lines() { (curve(line, index, &plot, (&x, &y))) } };
         let body = html! {
-            @if let Some(key) = key { (key.body) }
-            text.tick x="0" y=(px(top - 12.0)) { (self.upwards) (upwards) }
-            (y.upwards(left, right, text::ticks(self.quantity)))
-            (x.across(top, bottom, amount))
-            text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { (self.across) (scale) }
-            @for (index, line) in self.lines.iter().enumerate() {
-                (curve(line, index, self.quantity, &x, &y))
-                @if beside {
-                    text.label x=(px(right + 10.0)) y=(px(ends[index] + 4.0)) { (line.label) }
-                }
+            text.tick x=(px(-plot.left)) y=(px(top - 12.0)) { (self.upwards) (upwards) }
+            (y.upwards(&plot, text::ticks(self.quantity)))
+            (x.across(&plot, top, bottom, amount))
+            text.tick.mid x=(plot.x(plot.width / 2.0)) y=(px(bottom + 33.0)) { (self.across) (scale) }
+            @if let Some(level) = self.level {
+                line.level x1="0" x2=(plot.end()) y1=(px(y.at(level))) y2=(px(y.at(level))) {}
             }
+            (plot.stretched(bottom, &curves))
+            @for (index, line) in lines().filter(|_| self.marks) { (self.marks_of(line, index, &plot, (&x, &y))) }
         };
-        Drawing { height: bottom + 44.0, body }
+        let legend = lines().map(|(index, line)| LegendEntry::curve(&line.label, index)).collect();
+        Drawing { height: bottom + 44.0, body, margins: (plot.left, plot.right), legend }
     }
 }
 
+impl Lines {
+    fn marks_of(&self, line: &LineSeries, index: usize, plot: &Plot, (x, y): (&Axis, &Axis)) -> Markup {
+        let colour = series(index);
+        html! {
+            @for point in &line.points {
+                @let (at, height) = (plot.x(x.at(point.x)), px(y.at(point.y)));
+                @if point.high > point.low {
+                    line class={ "stroke thin " (colour) } x1=(at) x2=(at)
+                        y1=(px(y.at(point.low))) y2=(px(y.at(point.high))) {}
+                }
+                circle class={ @if !point.mark.is_empty() { "hollow " } (colour) } cx=(at) cy=(height) r="3.5" {
+                    title { (line.label) ": " (text::amount(self.quantity, point.y)) " at " (amount(point.x)) }
+                }
+                @if !point.mark.is_empty() {
+                    text.small.bad x=(at) dx="6" y=(px(y.at(point.y) - 5.0)) { (point.mark) }
+                }
+            }
+        }
+    }
+}
+
+/// An amount at a tick.
 pub(super) fn amount(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{} M", text::plain(value / 1e6)),
@@ -92,44 +127,20 @@ pub(super) fn amount(value: f64) -> String {
     }
 }
 
-fn curve(line: &LineSeries, index: usize, quantity: Quantity, x: &Axis, y: &Axis) -> Markup {
-    let colour = series(index);
-    let path: Vec<String> = line.points.iter().map(|p| format!("{},{}", px(x.at(p.x)), px(y.at(p.y)))).collect();
+fn curve(line: &LineSeries, index: usize, plot: &Plot, (x, y): (&Axis, &Axis)) -> Markup {
+    let points = line.points.iter().filter(|point| point.mark.is_empty());
+    let path: Vec<String> = points.map(|p| format!("{},{}", plot.along(x.at(p.x)), px(y.at(p.y)))).collect();
     html! {
-        polyline class={ "stroke " (colour) @if index >= super::SERIES { " dashed" } } points=(path.join(" ")) {}
-        @for point in &line.points {
-            @let at = px(x.at(point.x));
-            @if point.high > point.low {
-                line class={ "stroke thin " (colour) } x1=(at) x2=(at)
-                    y1=(px(y.at(point.low))) y2=(px(y.at(point.high))) {}
-            }
-            circle class=(colour) cx=(at) cy=(px(y.at(point.y))) r="3.5" {
-                title { (line.label) ": " (text::amount(quantity, point.y)) " at " (amount(point.x)) }
-            }
-        }
+        polyline class=(curve_class(index)) points=(path.join(" ")) { title { (line.label) } }
     }
-}
-
-/// Moves labels apart that would cover one another, keeping their order.
-pub(super) fn spread(wanted: Vec<f64>) -> Vec<f64> {
-    const APART: f64 = 15.0;
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));
-    let mut placed = wanted;
-    for pair in 1..order.len() {
-        let least = placed[order[pair - 1]] + APART;
-        let this = &mut placed[order[pair]];
-        *this = this.max(least);
-    }
-    placed
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn curves() -> Lines {
-        let point = |x: f64, y: f64| Point { x, y, low: y * 0.9, high: y * 1.1 };
+    fn curves(marks: bool) -> Lines {
+        let point = |x: f64, y: f64| Point { low: y * 0.9, high: y * 1.1, ..Point::at(x, y) };
         let line = |label: &str, factor: f64| LineSeries {
             label: label.into(),
             points: [10.0, 100.0, 1000.0].map(|x| point(x, factor * x)).to_vec(),
@@ -138,36 +149,42 @@ mod tests {
             across: "tasks".into(),
             upwards: "time per hop".into(),
             quantity: Quantity::default(),
+            marks,
+            level: None,
             lines: vec![line("a", 1.0), line("b", 1.01)],
         }
     }
 
     #[test]
     fn every_curve_and_point_is_drawn_and_named_in_both_frames() {
-        for frame in [Frame::WIDE, Frame::NARROW] {
-            let text = curves().draw(frame).body.into_string();
+        for frame in [Frame::WIDE, Frame::PAGE] {
+            let drawing = curves(true).draw(frame);
+            let text = drawing.body.into_string();
             assert_eq!((text.matches("<polyline").count(), text.matches("<circle").count()), (2, 6));
-            assert!(text.contains(">a</text>") && text.contains(">b</text>") && text.contains("logarithmic"), "{text}");
+            assert!(text.contains("logarithmic"), "{text}");
+            let names: Vec<&str> = drawing.legend.iter().map(|entry| entry.name.as_str()).collect();
+            assert_eq!(names, ["a", "b"]);
         }
+        assert_eq!(curves(false).draw(Frame::PAGE).body.into_string().matches("<circle").count(), 0);
     }
 
     #[test]
     fn a_label_is_text_and_no_markup() {
-        for frame in [Frame::WIDE, Frame::NARROW] {
-            let mut curves = curves();
+        for frame in [Frame::WIDE, Frame::PAGE] {
+            let mut curves = curves(true);
             curves.lines[0].label = "<nasty>&\"'".into();
-            curves.lines[1].label = "b".into();
-            let text = curves.draw(frame).body.into_string();
+            let drawing = curves.draw(frame);
+            let text = drawing.body.into_string() + &super::super::legend::list(&drawing.legend).into_string();
             assert!(!text.contains("<nasty") && text.contains("&lt;nasty&gt;&amp;&quot;'"), "{text}");
         }
     }
 
     #[test]
-    fn labels_do_not_cover_one_another() {
-        let placed = spread(vec![100.0, 20.0, 101.0, 99.0]);
-        let mut sorted = placed.clone();
-        sorted.sort_by(f64::total_cmp);
-        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] >= 15.0), "{placed:?}");
-        assert_eq!(placed[1], 20.0);
+    fn a_point_that_is_not_to_be_compared_is_hollow_marked_and_off_the_curve() {
+        let mut curves = curves(true);
+        curves.lines[0].points[1].mark = "‡".into();
+        let text = curves.draw(Frame::WIDE).body.into_string();
+        let first = text.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!((first.split(' ').count(), text.matches("hollow").count(), text.matches('‡').count()), (2, 1, 1));
     }
 }

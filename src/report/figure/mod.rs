@@ -1,40 +1,42 @@
 //! Pictures from plain data: each kind is a struct of labels and numbers that can draw itself into a [`Frame`].
 //!
-//! A picture is drawn twice, for a wide window and for a phone, because an SVG that is merely scaled down has letters
-//! too small to read. Colours are classes; the style sheets give them a value for light and for dark.
+//! A picture that only scales down has letters too small to read on a phone. Most kinds therefore take the width of the
+//! window (`plot.rs`); tables of cells are drawn twice. Colours are classes; the style sheets give them a value for
+//! light and for dark.
 
 mod axis;
 mod bars;
 mod box_plots;
-mod curves;
 mod dots;
+mod file;
 mod grid;
 mod heat_map;
+mod legend;
 mod lines;
 mod panels;
 mod percentiles;
+mod plot;
+mod ratios;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 pub use bars::{Bar, Bars, Segment};
 pub use box_plots::{BoxPlot, BoxPlotRow, BoxPlots};
-pub use curves::{CurvePoints, Curves};
 pub use dots::{Band, Dot, Dots};
 pub use grid::{Grid, GridRow};
-pub use heat_map::HeatMap;
+pub use heat_map::{HeatMap, HeatMapCell};
+pub use legend::LegendEntry;
 pub use lines::{LineSeries, Lines, Point};
 pub use panels::Panels;
 pub use percentiles::{PercentileCurve, Percentiles};
+pub use ratios::{RatioRow, RatioVerdict, Ratios};
 
 /// The colours and the look of a figure's marks, for a page and for a file of its own.
 pub(super) const TOKENS: &str = include_str!("tokens.css");
 pub(super) const MARKS: &str = include_str!("marks.css");
 
 /// Distinct colours that there are for series; further ones start over.
-pub const SERIES: usize = 7;
-
-/// Around a picture that is a file of its own: no page keeps it from the edge.
-const MARGIN: f64 = 16.0;
+pub const SERIES: usize = 9;
 
 /// The canvas's width in pixels, and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,13 +45,17 @@ pub struct Frame {
     pub width: f64,
     /// Whether labels stand above what they label, for want of room beside it.
     pub narrow: bool,
+    /// Whether it takes the width of the window, whatever that is.
+    fluid: bool,
 }
 
 impl Frame {
-    /// For windows from 640 px, paper, and files.
-    pub const WIDE: Self = Self { width: 760.0, narrow: false };
+    /// For a page, in a window of any width.
+    pub const PAGE: Self = Self { width: 760.0, narrow: false, fluid: true };
+    /// For files, paper, and windows from 640 px.
+    pub const WIDE: Self = Self { width: 760.0, narrow: false, fluid: false };
     /// For phones from 360 px, less the page's margins.
-    pub const NARROW: Self = Self { width: 344.0, narrow: true };
+    pub const NARROW: Self = Self { width: 344.0, narrow: true, fluid: false };
 }
 
 /// What a picture comes down to.
@@ -57,14 +63,23 @@ impl Frame {
 pub struct Drawing {
     /// In the SVG's units.
     pub height: f64,
-    /// The elements inside `<svg>`.
+    /// The elements inside `<svg>`; 0 across is the left end of the area between the margins.
     pub body: Markup,
+    /// Pixels beside the area, for labels at the left and values at the right.
+    pub margins: (f64, f64),
+    /// What the colours are, where labels do not say it.
+    pub legend: Vec<LegendEntry>,
 }
 
 /// Data that can be drawn.
 pub trait Picture: std::fmt::Debug {
     /// Draws into `frame`.
     fn draw(&self, frame: Frame) -> Drawing;
+
+    /// Whether one drawing serves every width.
+    fn is_fluid(&self) -> bool {
+        true
+    }
 }
 
 /// A figure: a picture, what it shows, and the data behind it.
@@ -78,6 +93,8 @@ pub struct Figure {
     pub subtitle: String,
     /// How its marks are read, where the marks do not say so themselves.
     pub key: Option<String>,
+    /// What its figures are, and over how many rounds: `medians of 5 rounds and their 95 % intervals`.
+    pub basis: String,
     /// The picture.
     pub picture: Box<dyn Picture>,
     /// The data as CSV.
@@ -86,34 +103,30 @@ pub struct Figure {
 
 impl Figure {
     /// The picture inside a page whose style sheet has [`TOKENS`] and [`MARKS`].
-    pub(super) fn inline(&self, frame: Frame) -> Markup {
-        let drawing = self.picture.draw(frame);
-        let class = if frame.narrow { "chart narrow" } else { "chart wide" };
+    pub(super) fn inline(&self) -> Markup {
+        if self.picture.is_fluid() {
+            let drawing = self.picture.draw(Frame::PAGE);
+            let (left, right) = drawing.margins;
+            // The labels beside the area stand outside of the SVG's box, where it lets them be seen.
+            let place = format!("margin-left:{}px;width:calc(100% - {}px)", px(left), px(left + right));
+            let svg = html! {
+                svg.chart.fluid style=(place) height=(px(drawing.height)) role="img" aria-label=(self.label()) {
+                    (drawing.body)
+                }
+            };
+            return html! { (legend::list(&drawing.legend)) (short(svg)) };
+        }
+        let [wide, narrow] = [Frame::WIDE, Frame::NARROW].map(|frame| (frame, self.picture.draw(frame)));
         html! {
-            svg class=(class) viewBox=(view_box(frame, &drawing)) role="img" aria-label=(self.label()) {
-                (drawing.body)
+            (legend::list(&wide.1.legend))
+            @for (frame, drawing) in [wide, narrow] {
+                @let class = if frame.narrow { "chart narrow" } else { "chart wide" };
+                (short(html! {
+                    svg class=(class) viewBox=(format!("0 0 {} {}", px(frame.width), px(drawing.height))) role="img"
+                        aria-label=(self.label()) { (placed(&drawing, 0.0)) }
+                }))
             }
         }
-    }
-
-    /// The picture as a file of its own.
-    pub fn file(&self) -> String {
-        let frame = Frame::WIDE;
-        let drawing = self.picture.draw(frame);
-        let (width, height) = (px(frame.width + 2.0 * MARGIN), px(drawing.height + 2.0 * MARGIN));
-        let from = px(-MARGIN);
-        html! {
-            svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height)
-                viewBox=(format!("{from} {from} {width} {height}")) role="img" aria-label=(self.label()) {
-                title { (self.title) }
-                style { (TOKENS) (MARKS) }
-                // The page around the file may be dark where the reader's system is light; its own ground keeps the
-                // ink legible.
-                rect.paper x=(from) y=(from) width=(width) height=(height) {}
-                (drawing.body)
-            }
-        }
-        .into_string()
     }
 
     fn label(&self) -> String {
@@ -121,14 +134,25 @@ impl Figure {
     }
 }
 
-fn view_box(frame: Frame, drawing: &Drawing) -> String {
-    format!("0 0 {} {}", px(frame.width), px(drawing.height))
+/// A drawing at its place in a frame of pixels.
+fn placed(drawing: &Drawing, top: f64) -> Markup {
+    html! {
+        g transform=(format!("translate({} {})", px(drawing.margins.0), px(top))) { (drawing.body) }
+    }
+}
+
+/// The same with empty elements written as such, which is a tenth of a page.
+fn short(drawing: Markup) -> Markup {
+    let empty = ["line", "rect", "circle", "path", "polyline"];
+    let text = empty.iter().fold(drawing.into_string(), |text, name| text.replace(&format!("\"></{name}>"), "\"/>"));
+    PreEscaped(text)
 }
 
 /// A coordinate: a tenth of a pixel is finer than any screen.
 fn px(value: f64) -> String {
     let text = format!("{value:.1}");
-    text.strip_suffix(".0").map_or_else(|| text.clone(), Into::into)
+    let text = text.strip_suffix(".0").map_or_else(|| text.clone(), Into::into);
+    if text == "-0" { "0".into() } else { text }
 }
 
 /// The width of `text` at 12 px, roughly: system fonts differ, and labels keep some distance.
@@ -141,24 +165,7 @@ fn series(number: usize) -> String {
     format!("s{}", number % SERIES)
 }
 
-/// The names of the colours, in lines as wide as the frame, from `(series, name)`.
-fn legend(frame: Frame, names: &[(usize, &str)], top: f64) -> Drawing {
-    const LINE: f64 = 20.0;
-    let (mut x, mut y) = (0.0, top);
-    let mut places = Vec::new();
-    for &(number, name) in names {
-        let wide = width_of(name) + 42.0;
-        if x > 0.0 && x + wide > frame.width {
-            (x, y) = (0.0, y + LINE);
-        }
-        places.push((number, name, x, y));
-        x += wide;
-    }
-    let body = html! {
-        @for (number, name, x, y) in places {
-            rect class=(series(number)) x=(px(x)) y=(px(y + 3.0)) width="12" height="12" rx="2" {}
-            text.label x=(px(x + 18.0)) y=(px(y + 13.0)) { (name) }
-        }
-    };
-    Drawing { height: y + LINE - top, body }
+/// What is added to the label or value of a figure that is not to be compared; empty where it may be.
+fn marked(text: &str, mark: &str) -> String {
+    if mark.is_empty() { text.into() } else { format!("{text} {mark}") }
 }

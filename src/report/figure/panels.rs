@@ -4,7 +4,7 @@ use maud::html;
 
 use super::{Drawing, Frame, Picture, px};
 
-/// Pictures drawn one below the other in one frame.
+/// Pictures drawn one below the other in one frame. They have the same margins.
 #[derive(Debug)]
 pub struct Panels {
     /// From the top.
@@ -17,15 +17,22 @@ impl Picture for Panels {
     fn draw(&self, frame: Frame) -> Drawing {
         let mut top = 0.0;
         let mut placed = Vec::new();
+        let (mut margins, mut legend) = ((0.0, 0.0), Vec::new());
         for picture in &self.pictures {
             let drawing = picture.draw(frame);
             placed.push((top, drawing.body));
             top += drawing.height + GAP;
+            margins = drawing.margins;
+            legend.extend(drawing.legend.into_iter().filter(|entry| !legend.contains(entry)).collect::<Vec<_>>());
         }
         let body = html! {
             @for (top, body) in placed { g transform=(format!("translate(0 {})", px(top))) { (body) } }
         };
-        Drawing { height: (top - GAP).max(0.0), body }
+        Drawing { height: (top - GAP).max(0.0), body, margins, legend }
+    }
+
+    fn is_fluid(&self) -> bool {
+        self.pictures.iter().all(|picture| picture.is_fluid())
     }
 }
 
@@ -38,7 +45,7 @@ mod tests {
 
     impl Picture for Square {
         fn draw(&self, _: Frame) -> Drawing {
-            Drawing { height: 10.0, body: html! { rect width="10" height="10" {} } }
+            Drawing::plain(10.0, html! { rect width="10" height="10" {} })
         }
     }
 

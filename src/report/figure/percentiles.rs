@@ -3,7 +3,9 @@
 use maud::html;
 
 use super::axis::Axis;
-use super::{Drawing, Frame, Picture, SERIES, legend, px, series};
+use super::legend::curve_class;
+use super::plot::Plot;
+use super::{Drawing, Frame, LegendEntry, Picture, px};
 use crate::report::text;
 
 /// Percentile curves on an axis that stretches with each further nine.
@@ -40,32 +42,30 @@ fn percentile(one_in: f64) -> String {
 impl Picture for Percentiles {
     fn draw(&self, frame: Frame) -> Drawing {
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
-        let names: Vec<(usize, &str)> =
-            self.curves.iter().enumerate().map(|(index, curve)| (index, curve.label.as_str())).collect();
-        // Curves end at different percentiles: names at their ends would be far from some of them.
-        let key = legend(frame, &names, 0.0);
-        let (left, right) = (56.0, frame.width - 24.0);
-        let top = key.height + 26.0;
+        let plot = Plot::new(frame, 58.0, 24.0);
+        let top = 26.0;
         let bottom = top + HEIGHT;
-        let x = Axis::log_covering(points().map(|point| one_in(point.0)), left, right);
+        let x = Axis::log_covering(points().map(|point| one_in(point.0)), 0.0, plot.width);
         let y = Axis::log_covering(points().map(|point| point.1), bottom, top);
         let path = |curve: &PercentileCurve| {
-            let at = |point: &(f64, f64)| format!("{},{}", px(x.at(one_in(point.0))), px(y.at(point.1)));
+            let at = |point: &(f64, f64)| format!("{},{}", plot.along(x.at(one_in(point.0))), px(y.at(point.1)));
             curve.points.iter().map(at).collect::<Vec<_>>().join(" ")
         };
-        let body = html! {
-            (key.body)
-            text.tick x="0" y=(px(top - 12.0)) { (self.upwards) " (logarithmic)" }
-            (y.upwards(left, right, text::tick))
-            (x.across(top, bottom, percentile))
-            text.tick.mid x=(px((left + right) / 2.0)) y=(px(bottom + 33.0)) { "percentile" }
-            @for (index, curve) in self.curves.iter().enumerate() {
-                polyline class={ "stroke " (series(index)) @if index >= SERIES { " dashed" } } points=(path(curve)) {
-                    title { (curve.label) }
-                }
+        let curves = || self.curves.iter().enumerate();
+        let paths = html! {
+            @for (index, curve) in curves() {
+                polyline class=(curve_class(index)) points=(path(curve)) { title { (curve.label) } }
             }
         };
-        Drawing { height: bottom + 44.0, body }
+        let body = html! {
+            text.tick x=(px(-plot.left)) y=(px(top - 12.0)) { (self.upwards) " (logarithmic)" }
+            (y.upwards(&plot, text::tick))
+            (x.across(&plot, top, bottom, percentile))
+            text.tick.mid x=(plot.x(plot.width / 2.0)) y=(px(bottom + 33.0)) { "percentile" }
+            (plot.stretched(bottom, &paths))
+        };
+        let legend = curves().map(|(index, curve)| LegendEntry::curve(&curve.label, index)).collect();
+        Drawing { height: bottom + 44.0, body, margins: (plot.left, plot.right), legend }
     }
 }
 
@@ -82,9 +82,10 @@ mod tests {
                 .to_vec(),
         };
         let picture = Percentiles { upwards: "response time".into(), curves: vec![curve("a", 1.0), curve("b", 1.01)] };
-        for frame in [Frame::WIDE, Frame::NARROW] {
-            let text = picture.draw(frame).body.into_string();
-            assert_eq!(text.matches("<polyline").count(), 2, "{text}");
+        for frame in [Frame::WIDE, Frame::PAGE] {
+            let drawing = picture.draw(frame);
+            let text = drawing.body.into_string();
+            assert_eq!((text.matches("<polyline").count(), drawing.legend.len()), (2, 2), "{text}");
             for words in ["90 %", "99 %", "99.9 %", ">a</t", ">b</t"] {
                 assert!(text.contains(words), "{words}: {text}");
             }
