@@ -74,7 +74,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 #[test]
 fn every_figure_is_on_the_page_and_beside_it() {
     for (name, files) in reports() {
-        let (page, markdown) = (text(&files, PAGE), text(&files, "report.md"));
+        let (page, markdown) = (text(files, PAGE), text(files, "report.md"));
         for figure in figures(files) {
             assert!(page.contains(&format!("<figure id=\"{figure}\"")), "{name}: {figure}");
             assert!(page.contains(&format!("href=\"data/{figure}.csv\"")), "{name}: {figure}");
