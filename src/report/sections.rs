@@ -189,8 +189,8 @@ fn compared(views: &[RunView]) -> Comparison {
 /// one mechanism and placement belong together, or those of one mechanism alone.
 fn matching(views: &[RunView]) -> Matching {
     let [a, b] = views else { return Matching::Ids };
-    let in_turns = |view: &RunView| view.run.benchmarks.iter().any(|line| line.was_interleaved());
-    if !in_turns(a) || !in_turns(b) {
+    let alternated = |view: &RunView| view.run.benchmarks.iter().any(|line| line.was_interleaved());
+    if !alternated(a) || !alternated(b) {
         return Matching::Ids;
     }
     let partner = |benchmark: &BenchmarkView| -> Option<(String, String)> {

@@ -1,5 +1,7 @@
 //! Box plots and the map: each mark is that of its own benchmark.
 
+use switchcost::stats::quantile;
+
 use super::*;
 use Placement::{OnePerCpu, SameCpu, SameLlc, Unpinned};
 
@@ -48,6 +50,33 @@ fn each_box_plot_is_at_its_own_medians_in_the_colour_of_its_placement() {
 }
 
 #[test]
+fn a_box_plot_is_drawn_from_its_own_quantiles() {
+    let made = Made { within: 40, ..Made::new("handoff/futex", SameCpu, 1_000) };
+    let svg = picture(&report(vec![made.clone()]), "rounds-handoff");
+    let axis = svg.axis(20.0, value);
+    // Paths have no group of their own here: the middle round's median is the figure, at 1.
+    let offset = axis.at(1.0) - starts(&svg.all("path", "median")[0].path)[1];
+    let rounds: Vec<Vec<f64>> =
+        made.medians().iter().map(|median| made.samples(*median).map(|nanos| nanos as f64).to_vec()).collect();
+    let ends = |path: &str| -> Vec<f64> {
+        path.split('M').skip(1).map(|part| part.split('H').nth(1).unwrap()).map(number).collect()
+    };
+    let (thin, boxes) = (&svg.all("path", "thin")[0].path, &svg.all("path", "pale")[0].path);
+    let drawn = [starts(thin), starts(boxes), starts(&svg.all("path", "median")[0].path), ends(boxes), ends(thin)];
+    for (places, share) in drawn.iter().zip([0.05, 0.25, 0.5, 0.75, 0.95]) {
+        for (place, round) in places.iter().zip(&rounds) {
+            let expected = axis.at(quantile(round, share).unwrap() / 1_000.0);
+            assert!(near(place + offset, expected), "{share}: {} in place of {expected}", place + offset);
+        }
+    }
+}
+
+/// The number that a text begins with.
+fn number(text: &str) -> f64 {
+    text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect::<String>().parse().unwrap()
+}
+
+#[test]
 fn what_is_alike_is_ranked_and_what_is_not_is_not() {
     let of = |name: &str, placement, nanos, waits, calls| Made {
         waits,
@@ -59,7 +88,7 @@ fn what_is_alike_is_ranked_and_what_is_not_is_not() {
         of("pipe", SameCpu, 2_900, 1, 2),
         of("eventfd", SameCpu, 2_500, 1, 2),
         // It neither switches nor calls, and would be the least of all.
-        of("spin", SameLlc, 90, 0, 0),
+        of("spin", SameCpu, 90, 0, 0),
         of("pipe", SameLlc, 24_000, 1, 2),
     ];
     let svg = picture(&report(made), "cost-handoff");

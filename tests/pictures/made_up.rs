@@ -21,6 +21,8 @@ pub(crate) struct Made {
     /// How far the outer rounds are from the middle one, in nanoseconds.
     pub(crate) spread: u64,
     pub(crate) rounds: u64,
+    /// How far the samples of a round are from one another, in nanoseconds.
+    pub(crate) within: u64,
     /// Voluntary switches per operation.
     pub(crate) waits: u64,
     /// System calls per operation.
@@ -45,6 +47,7 @@ impl Made {
             nanos,
             spread: nanos / 200,
             rounds: 3,
+            within: 0,
             waits: 1,
             calls: 2,
             metrics: Vec::new(),
@@ -74,13 +77,18 @@ impl Made {
         (0..self.rounds).map(step).collect()
     }
 
+    /// The samples of a round around its middle, which is the median.
+    pub(crate) fn samples(&self, median: u64) -> [u64; 7] {
+        [0, 1, 2, 3, 5, 8, 13].map(|step| median + self.within * step - self.within * 3)
+    }
+
     /// The interval of its figure.
     pub(crate) fn interval(&self) -> Interval {
-        let rounds: Vec<Vec<f64>> = self.medians().iter().map(|nanos| vec![*nanos as f64; 6]).collect();
+        let rounds: Vec<Vec<f64>> = self.medians().iter().map(|nanos| vec![*nanos as f64; 7]).collect();
         rounds_interval(&rounds, CONFIDENCE, 1).unwrap().interval
     }
 
-    /// How far a part may be from 0 and not be told from it: half of the interval's width.
+    /// Its lines in a record, one a round.
     fn lines(&self, like: &BenchmarkLine) -> Vec<BenchmarkLine> {
         let group = self.mechanism.split('/').next().unwrap();
         let (unit, baseline) = match group {
@@ -111,8 +119,9 @@ impl Made {
                 self.interleaved.then(|| switchcost::record::RunConditions { interleaved: true, ..Default::default() });
             let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
             let probe = self.probes.get(round).map(|nanos| SpeedProbe { min: Nanos(*nanos), max: Nanos(*nanos) });
-            measured.samples = vec![Sample { probe, ..Sample::new(Ops(10), Nanos(10 * nanos)) }; 6];
-            measured.usage = switchcost::terms::ResourceUsage { voluntary: 60 * self.waits, ..Default::default() };
+            let sample = |nanos: u64| Sample { probe, ..Sample::new(Ops(10), Nanos(10 * nanos)) };
+            measured.samples = self.samples(nanos).into_iter().map(sample).collect();
+            measured.usage = switchcost::terms::ResourceUsage { voluntary: 70 * self.waits, ..Default::default() };
             measured.counted = Default::default();
             measured.metrics = self.metrics.clone();
             if self.late {

@@ -113,6 +113,9 @@ pub(crate) fn brigades() -> Vec<Made> {
         at("thread", Unpinned, 15_400, 1, 2),
         at("tokio_mpsc", SameCpu, 100, 0, 0),
         at("tokio_mpsc", Unpinned, 130, 0, 0),
+        // It is dearer than the reads and writes that it does not make.
+        at("flume", SameCpu, 950, 0, 0),
+        at("flume", Unpinned, 990, 0, 0),
         at("epoll", SameCpu, 1_500, 0, 3),
         Made { spread: 300, ..at("epoll", Unpinned, 1_470, 0, 3) },
         at("splice", SameCpu, 390, 0, 1),
@@ -132,8 +135,9 @@ fn a_hop_is_made_of_what_each_step_adds_and_no_step_of_what_it_does_not_do() {
     check_bar(&svg, "thread same-cpu", &[io, ("switching tasks", 5_200.0)], None);
     let asleep = ("other CPUs and leaving idle", 9_400.0);
     check_bar(&svg, "thread unpinned", &[io, ("switching tasks", 5_200.0), asleep], None);
-    // A queue within a process reads and writes nothing, and what splices once does not contain two calls.
+    // A queue within a process reads and writes nothing, and a call that splices does not contain two calls.
     check_bar(&svg, "tokio_mpsc unpinned", &[(own, 100.0), (elsewhere, 30.0)], None);
+    check_bar(&svg, "flume unpinned", &[(own, 950.0), (elsewhere, 40.0)], None);
     check_bar(&svg, "splice unpinned", &[(own, 390.0), (elsewhere, 5.0)], None);
     // Noise is pale, and told as such.
     check_bar(&svg, "epoll unpinned", &[io, (own, 700.0), (elsewhere, -30.0)], None);

@@ -84,7 +84,7 @@ pub(super) struct Chain<'a> {
 }
 
 /// One part of a cost.
-struct Step<'a> {
+struct CostStep<'a> {
     kind: CostPartKind,
     /// The benchmark that has it and not the next part.
     up_to: &'a BenchmarkView<'a>,
@@ -106,14 +106,14 @@ impl<'a> Chain<'a> {
         self.benchmarks().all(|benchmark| benchmark.is_comparable())
     }
 
-    fn parts(&self) -> Vec<Step<'a>> {
+    fn parts(&self) -> Vec<CostStep<'a>> {
         let mut before: Option<&BenchmarkView> = None;
         let mut parts = Vec::new();
         for (kind, benchmark) in &self.steps {
             let nanos = benchmark.per_op() - before.map_or(0.0, BenchmarkView::per_op);
             // The intervals of independent figures: their half widths add up as standard deviations do.
             let half_width = benchmark.half_width().hypot(before.map_or(0.0, BenchmarkView::half_width));
-            parts.push(Step { kind: *kind, up_to: benchmark, nanos, told_from_zero: nanos.abs() > half_width });
+            parts.push(CostStep { kind: *kind, up_to: benchmark, nanos, told_from_zero: nanos.abs() > half_width });
             before = Some(benchmark);
         }
         parts
@@ -121,7 +121,7 @@ impl<'a> Chain<'a> {
 
     pub(super) fn bar(&self) -> Bar {
         let whole = self.whole();
-        let part = |step: Step| Segment {
+        let part = |step: CostStep| Segment {
             name: step.kind.name().into(),
             series: step.kind.series(),
             nanos: step.nanos,

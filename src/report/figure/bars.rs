@@ -169,7 +169,10 @@ fn class(part: &Segment) -> String {
 pub(super) fn label(label: &str, detail: &str, left: f64, y: f64) -> (f64, Markup) {
     let one_line = width_of(label) + width_of(detail) < Frame::NARROW.width - 24.0;
     let drawn = html! {
-        text.strong x=(px(-left)) y=(px(y + 12.0)) { (label) @if one_line && !detail.is_empty() { tspan.soft { " " (detail) } } }
+        text.strong x=(px(-left)) y=(px(y + 12.0)) {
+            (label)
+            @if one_line && !detail.is_empty() { tspan.soft { " " (detail) } }
+        }
         @if !one_line { text.soft.small x=(px(-left)) y=(px(y + 12.0 + LINE)) { (detail) } }
     };
     (if one_line { LINE + 3.0 } else { 2.0 * LINE + 3.0 }, drawn)

@@ -75,18 +75,18 @@ impl Picture for HeatMap {
                 @for (column, value) in values.iter().enumerate() {
                     @let x = left + column as f64 * cell;
                     @match value {
-                        Some(cell_of) => {
-                            @let valid = cell_of.mark.is_empty();
-                            @let dark = shade(cell_of.nanos) > STRONG && valid;
-                            rect class=(if valid { "s0" } else { "track" }) x=(px(x + gap)) y=(px(y + gap)) width=(inner(cell)) height=(inner(height))
-                                rx=(px(2.0 * gap))
-                                fill-opacity=(format!("{:.2}", if valid { shade(cell_of.nanos) } else { 1.0 })) {
-                                title { (cell_of.written()) }
+                        Some(measured) => {
+                            @let valid = measured.mark.is_empty();
+                            @let dark = shade(measured.nanos) > STRONG && valid;
+                            @let opacity = format!("{:.2}", if valid { shade(measured.nanos) } else { 1.0 });
+                            rect class=(if valid { "s0" } else { "track" }) x=(px(x + gap)) y=(px(y + gap))
+                                width=(inner(cell)) height=(inner(height)) rx=(px(2.0 * gap)) fill-opacity=(opacity) {
+                                title { (measured.written()) }
                             }
                             @if written {
                                 text.mid.small.on[dark] x=(px(x + cell / 2.0))
                                     y=(px(y + height / 2.0 + 4.0)) {
-                                    (cell_of.written())
+                                    (measured.written())
                                 }
                             }
                         }

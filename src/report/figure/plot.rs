@@ -1,9 +1,9 @@
 //! The area between the labels at the left and the values at the right, in which marks have their places.
 //!
 //! On a page its width is that of the window, which nothing knows here. Places across are therefore percentages of it,
-//! and what is a path is drawn into a nested `<svg>` that is stretched, so that one drawing serves a phone and a screen.
-//! Heights, letters and the margins beside the area are pixels. In a file places are pixels throughout: programs for
-//! slides know no percentages.
+//! and what is a path is drawn into a nested `<svg>` that is stretched, so that one drawing serves a phone and a
+//! screen. Heights, letters and the margins beside the area are pixels. In a file places are pixels throughout: programs
+//! for slides know no percentages.
 
 use maud::{Markup, html};
 
