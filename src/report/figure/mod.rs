@@ -8,7 +8,6 @@ mod axis;
 mod bars;
 mod box_plots;
 mod dots;
-mod file;
 mod grid;
 mod heat_map;
 mod legend;
@@ -17,6 +16,7 @@ mod panels;
 mod percentiles;
 mod plot;
 mod ratios;
+mod standalone;
 
 use maud::{Markup, PreEscaped, html};
 
