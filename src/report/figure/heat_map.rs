@@ -16,7 +16,7 @@ pub struct HeatMap {
     pub values: Vec<Vec<Option<HeatMapCell>>>,
 }
 
-/// A cell.
+/// What one pair costs, and how it is marked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMapCell {
     /// Nanoseconds.

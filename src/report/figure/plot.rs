@@ -2,8 +2,8 @@
 //!
 //! On a page its width is that of the window, which nothing knows here. Places across are therefore percentages of it,
 //! and what is a path is drawn into a nested `<svg>` that is stretched, so that one drawing serves a phone and a
-//! screen. Heights, letters and the margins beside the area are pixels. In a file places are pixels throughout: programs
-//! for slides know no percentages.
+//! screen. Heights, letters and the margins beside the area are pixels. In a file places are pixels throughout:
+//! programs for slides know no percentages.
 
 use maud::{Markup, html};
 

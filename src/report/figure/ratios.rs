@@ -17,7 +17,7 @@ pub struct Ratios {
     pub rows: Vec<RatioRow>,
 }
 
-/// One ratio.
+/// One ratio with its interval, its labels and its verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RatioRow {
     /// What it is of.
