@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{pipe, read, write};
 use switchcost::harness::{Choice, PlannedBenchmark, Session, answer_audit_request, plan};
 use switchcost::stats::{Interval, ratio_interval};
+use switchcost::sys::affinity::confine_current_thread;
 
 /// How far the ratio may lie from one.
 const TOLERANCE: f64 = 0.05;
@@ -82,19 +83,24 @@ fn main() -> ExitCode {
     if let Some(status) = answer_audit_request() {
         return status;
     }
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let arguments: Vec<String> = arguments.collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     // Filters are for the groups; a word that means this target asks for it.
     let filtered =
         arguments.iter().any(|argument| !argument.starts_with('-') && !"overhead".contains(argument.as_str()));
     if has("--list") {
-        println!("overhead: benchmark");
+        // None is ignored, which test runners ask for apart.
+        if !has("--ignored") {
+            println!("overhead: benchmark");
+        }
         return ExitCode::SUCCESS;
     }
-    if filtered || has("--help") {
+    if filtered || has("--help") || has("--ignored") {
         return ExitCode::SUCCESS;
     }
-    let budget = Duration::from_secs(if has("--test") { 3 } else { 20 });
+    // Without `--bench`, which `cargo bench` passes, it is run as a test, as Criterion's targets are.
+    let budget = Duration::from_secs(if has("--test") || !has("--bench") { 3 } else { 20 });
     let mut within = true;
     for comparison in &COMPARISONS {
         match comparison.holds(budget) {
@@ -147,7 +153,7 @@ impl Comparison {
         let (tell, told) = channel();
         let (cpu, by_hand) = (benchmark.setting.cpus[0], self.by_hand);
         let hand = spawn(move || {
-            core_affinity::set_for_current(core_affinity::CoreId { id: cpu.0 });
+            confine_current_thread(&[cpu]).expect("it is a CPU of this process's mask");
             by_hand(asked, tell);
         });
         let (mut pairs, mut next_look) = (Pairs::default(), FEWEST_PAIRS);

@@ -1,24 +1,27 @@
 //! Runs a command as on a machine that lacks something: `cargo run --example without -- io_uring cargo test`.
 //!
-//! The first word names what is refused, by a seccomp filter that the command and all that it starts inherit:
-//! `io_uring` (io_uring_setup(2) answers `ENOSYS`, as before Linux 5.1) or `ptrace` (ptrace(2) answers `EPERM`, as in a
-//! container whose profile forbids it). It needs no privilege.
+//! The first word names what is refused, by a seccomp filter that the command and all that it starts inherit. It needs
+//! no privilege. A list of calls, each with the error that it answers or `KILL` for SIGSYS:
+//! `clone3=ENOSYS,prlimit64=EPERM,io_uring_setup=KILL`; or one of two short names, `io_uring` for
+//! `io_uring_setup=ENOSYS` (as before Linux 5.1) and `ptrace` for `ptrace=EPERM` (as in a container whose profile
+//! forbids it).
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::str::FromStr;
 
 use nix::errno::Errno;
-use switchcost::sys::seccomp::refuse_from_now_on;
+use switchcost::sys::seccomp::{CallAnswer, CallRule, refuse_from_now_on};
+use syscalls::Sysno;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    let (call, errno) = match words.next().as_deref().and_then(|word| word.to_str()) {
-        Some("io_uring") => (nix::libc::SYS_io_uring_setup, Errno::ENOSYS),
-        Some("ptrace") => (nix::libc::SYS_ptrace, Errno::EPERM),
-        _ => return usage(),
+    let refusals = words.next().as_deref().and_then(|word| word.to_str()).and_then(refusals);
+    let (Some(refusals), Some(program)) = (refusals, words.next()) else {
+        eprintln!("usage: without io_uring|ptrace|CALL=ERRNO|KILL[,...] COMMAND [ARGUMENT]...");
+        return ExitCode::from(2);
     };
-    let Some(program) = words.next() else { return usage() };
-    if let Err(error) = refuse_from_now_on(call, errno) {
+    if let Err(error) = refuse_from_now_on(&refusals) {
         eprintln!("without: {error}");
         return ExitCode::FAILURE;
     }
@@ -27,7 +30,21 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn usage() -> ExitCode {
-    eprintln!("usage: without io_uring|ptrace COMMAND [ARGUMENT]...");
-    ExitCode::from(2)
+fn refusals(words: &str) -> Option<Vec<CallRule>> {
+    match words {
+        "io_uring" => refusals("io_uring_setup=ENOSYS"),
+        "ptrace" => refusals("ptrace=EPERM"),
+        list => list.split(',').map(refusal).collect(),
+    }
+}
+
+fn refusal(word: &str) -> Option<CallRule> {
+    let (call, answer) = word.split_once('=')?;
+    let answer = if answer == "KILL" { CallAnswer::Kill } else { CallAnswer::Errno(errno(answer)?) };
+    Some(CallRule { call: Sysno::from_str(call).ok()?.id().into(), answer, only: None })
+}
+
+/// The error of this name.
+fn errno(name: &str) -> Option<Errno> {
+    (1..200).map(Errno::from_raw).find(|errno| format!("{errno:?}") == name)
 }

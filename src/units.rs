@@ -121,8 +121,9 @@ pub fn cpu_list(cpus: &[CpuId]) -> String {
     text.join(",")
 }
 
-/// The largest NR_CPUS that any architecture's Kconfig allows; a larger number is a typing mistake.
-const MOST_CPUS: usize = 8192;
+/// Above every number of a CPU: the largest NR_CPUS that any architecture's Kconfig allows. A larger number is a typing
+/// mistake.
+pub const MOST_CPUS: usize = 8192;
 
 /// Reads a processor list as the kernel writes it (`0-3,8`; cpuset(7), "List format"). `None` if it is not one.
 pub fn parse_cpu_list(text: &str) -> Option<Vec<CpuId>> {

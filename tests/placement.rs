@@ -16,13 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use patience::timeout;
 use switchcost::crew::Failure;
 use switchcost::harness::{Benchmark, Choice, PlannedBenchmark, plan};
 use switchcost::mechanism::Tasks;
-use switchcost::sys::affinity::allowed_cpus;
+use switchcost::sys::affinity::{AffinityMask, allowed_cpus};
 use switchcost::sys::ptrace::{SyscallEntry, TraceEvent, Tracee};
 use switchcost::sys::{mark, sched};
 use switchcost::terms::{Class, Parameters, Placement, Policy, Setting};
@@ -206,9 +205,9 @@ fn watch() -> Result<Watched, String> {
 fn see(entry: &SyscallEntry, tasks: &mut BTreeMap<Pid, Task>) {
     let thread = entry.thread;
     // It is stopped, but for one that was killed meanwhile.
-    let (Ok(mask), Ok(attributes)) = (sched_getaffinity(thread), sched::get(thread)) else { return };
+    let (Ok(mask), Ok(attributes)) = (AffinityMask::of_thread(thread), sched::get(thread)) else { return };
     let Ok(name) = std::fs::read_to_string(format!("/proc/{thread}/comm")) else { return };
-    let cpus = (0..CpuSet::count()).filter(|cpu| mask.is_set(*cpu).unwrap_or(false)).map(CpuId).collect();
+    let cpus = mask.cpus();
     let order = tasks.get(&thread).map_or(tasks.len(), |known| known.order);
     tasks.insert(thread, Task { order, name: name.trim().into(), cpus, policy: attributes.policy });
 }

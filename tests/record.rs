@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
-use switchcost::record::{FILE, Line, Outcome, RecordError, RecordWriter, Run, SCHEMA, Sample, read};
+use switchcost::record::{BenchmarkLine, FILE, Line, Outcome, RecordError, RecordWriter, Run, SCHEMA, Sample, read};
 use switchcost::terms::Placement;
 use switchcost::terms::SpeedProbe;
 use switchcost::units::{Amount, CpuId, Nanos, Ops};
@@ -173,6 +173,51 @@ fn damage_is_told_by_file_and_line() {
         fs::write(&path, damaged).unwrap();
         let told = refused(folder.path());
         assert!(told.contains(&format!("{}:{line}: ", path.display())) && told.contains(why), "{told}");
+    }
+}
+
+/// What editors and shells do to a file on its way from another machine changes no figure.
+#[test]
+fn a_record_that_went_through_an_editor_is_the_same_and_goes_on() {
+    let lines = sample::lines();
+    let (folder, path) = written(&lines);
+    let whole = fs::read_to_string(&path).unwrap();
+    for edited in [
+        format!("\u{feff}{whole}"),
+        format!("{whole}\n"),
+        format!("{whole} \r\n\n"),
+        whole.replace('\n', "\r\n"),
+        whole.trim_end().to_string(),
+    ] {
+        fs::write(&path, &edited).unwrap();
+        assert_eq!(lines_of(&read(folder.path()).unwrap()), lines, "{:?}", &edited[..5]);
+        let mut writer = RecordWriter::open(folder.path()).unwrap();
+        let Line::Benchmark(further) = lines.last().unwrap() else { panic!("the last line is a benchmark") };
+        let further = Line::Benchmark(Box::new(BenchmarkLine { round: 7, ..(**further).clone() }));
+        writer.append(&further).unwrap();
+        let run = read(folder.path()).unwrap();
+        assert!(!run.torn);
+        assert_eq!(lines_of(&run), [&lines[..], &[further]].concat());
+    }
+}
+
+#[test]
+fn a_file_that_is_something_else_is_told_as_what_it_is() {
+    let (folder, path) = written(&sample::lines());
+    let whole = fs::read_to_string(&path).unwrap();
+    let utf16: Vec<u8> = [0xfeff].into_iter().chain(whole.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let later = whole.replacen("\"round\":0", "\"round\":0,\"colour\":\"red\"", 1);
+    let word = whole.replacen("\"same-cpu\"", "\"same-galaxy\"", 1);
+    for (text, why) in [
+        (utf16, "it is UTF-16"),
+        (b"\x1f\x8b\x08\0 and so on".to_vec(), "gunzip"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), "git lfs pull"),
+        (later.into_bytes(), "unknown field `colour`, which this version (0.1.0) does not have; the switchcost that"),
+        (word.into_bytes(), "same-galaxy"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let told = refused(folder.path());
+        assert!(told.contains(why) && !told.contains("expected"), "{told}");
     }
 }
 

@@ -9,6 +9,7 @@ use super::FAILED;
 use super::filter::FilterArgs;
 use super::options::SettingArgs;
 use super::progress::Steps;
+use super::terminal::errln;
 use crate::harness::{Auditor, PlannedBenchmark, plan};
 use crate::record::AuditRecord;
 use crate::terms::Unsupported;
@@ -53,7 +54,7 @@ impl AuditArgs {
             }
         }
         if audited == 0 && !self.json {
-            eprintln!("switchcost: nothing was audited: none of these benchmarks can run here");
+            errln!("switchcost: nothing was audited: none of these benchmarks can run here");
         }
         Ok(status)
     }

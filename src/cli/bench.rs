@@ -1,6 +1,8 @@
 //! The front door: what a bench target runs. Criterion's own options work as everywhere; ours stand beside them.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use anyhow::Context;
 use super::bench_options::{BenchOptions, CriterionOptions, check_numbers, criterion_options, help, split};
 use super::filter::Filter;
 use super::options::{UsageError, event_set};
+use super::terminal::{end_if_unread, line_of_stdout};
 use super::{FAILED, command_line, exit_code, folder};
 use crate::harness::rounds::{PLAN_FILE, Profile};
 use crate::harness::{
@@ -22,6 +25,7 @@ use crate::host::Root;
 use crate::mechanism::group;
 use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter, salvage};
 use crate::report::{NOT_COUNTED, counter_tables, group_table, metrics_tables, notes};
+use crate::sys::inherited::restore_signals;
 use crate::terms::{Host, Moment};
 use crate::units::cpu_list;
 
@@ -30,6 +34,7 @@ const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
 
 /// Runs the group called `name` as a bench target's `main`, and returns the status to end with.
 pub fn main(name: &str) -> ExitCode {
+    restore_signals();
     if let Some(status) = answer_audit_request() {
         return status;
     }
@@ -37,26 +42,26 @@ pub fn main(name: &str) -> ExitCode {
     exit_code(run(name))
 }
 
-/// What the standard library's `println!` panics with when the reader has gone.
-const BROKEN_PIPE: &str = "failed printing to stdout: Broken pipe";
-
-/// Ends this process with success when the reader of its output has gone, as in `cargo bench | head`. Criterion prints
-/// with a macro that panics then, in places that cannot unwind; ending by SIGPIPE as other programs do is no choice,
-/// because mechanisms write to pipes of their own.
+/// Ends this process when the reader of its output has gone, as in `cargo bench | head`. Criterion prints with a macro
+/// that panics then, in places that cannot unwind.
 fn exit_on_broken_pipe() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.to_string().contains(BROKEN_PIPE) {
-            std::process::exit(0);
-        }
+        end_if_unread(&panic.to_string());
         before(panic);
     }));
 }
 
 fn run(name: &str) -> anyhow::Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = std::env::args_os().skip(1).map(OsString::into_string).collect::<Result<Vec<String>, _>>();
+    let arguments = arguments.map_err(|word| {
+        UsageError::Unknown(format!(
+            "{}: an option of cargo bench must be UTF-8, which Criterion wants",
+            word.display()
+        ))
+    })?;
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        println!("{}", help());
+        line_of_stdout(help())?;
     }
     let (mut options, rest) = split(&arguments)?;
     if options != BenchOptions::default() {
@@ -71,13 +76,30 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
     let Prepared { group, planned, timing, measure_options, host, folder } = prepared;
     let mode = measure_options.mode;
     let mut output = BenchOutput::default();
+    if mode == Mode::List {
+        return list(&planned, &rest);
+    }
     if mode == Mode::Measure {
+        let folder = folder::of_this_cargo(folder)?;
         check_cpus(&folder, &planned)?;
         output.writer = Some(open_record(&options, &folder, host)?);
     }
-    let measured = without_backtrace(|| measure(group, &planned, &timing, &measure_options, &mut output));
+    let pages = folder::of_criterion();
+    let measured = without_backtrace(|| measure(group, &planned, &timing, &pages, &measure_options, &mut output));
     let status = output.finish(mode)?;
     measured.map(|()| status)
+}
+
+/// Names the benchmarks as Criterion does, whose own ids are shorter where a folder's name would be too long.
+fn list(planned: &[PlannedBenchmark], rest: &[String]) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    // None is ignored; test runners ask for those apart.
+    let listed = planned.iter().filter(|_| !rest.iter().any(|option| option == "--ignored"));
+    for benchmark in listed.filter(|planned| matches!(planned, PlannedBenchmark::Ready(_))) {
+        writeln!(out, "{}: benchmark", benchmark.id())?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What the options come to. Nothing was written yet.
@@ -87,14 +109,14 @@ pub(super) struct Prepared {
     pub(super) timing: Timing,
     pub(super) measure_options: MeasureOptions,
     pub(super) host: Host,
-    pub(super) folder: PathBuf,
+    /// The one named.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// What our options and Criterion's come to; nothing where the group called `name` has nothing to do.
 pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> anyhow::Result<Option<Prepared>> {
     check_numbers(rest)?;
-    let CriterionOptions { filters, exact, quick, mode } = criterion_options(rest);
-    let mode = mode.unwrap_or(Mode::Measure);
+    let CriterionOptions { filters, exact, quick, mode, tests } = criterion_options(rest);
     let filters = if options.filters.is_empty() { filters } else { options.filters.clone() };
     let filter = Filter::new(&filters, exact, &options.excluded)?;
     let choice = options.setting.choice()?;
@@ -108,13 +130,16 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         Some(quick) => quick.plan(&choice, |id| filter.matches(id))?,
         None => plan(&choice, |id| filter.matches(id))?,
     };
-    filter.check_plan(&choice, &everything)?;
-    if mode != Mode::DryRun {
-        filter.check_support(&everything)?;
+    // A filter of `cargo test` names tests of any target.
+    if !tests {
+        filter.check_plan(&choice, &everything)?;
+        if !matches!(mode, Mode::DryRun | Mode::List) {
+            filter.check_support(&everything)?;
+        }
     }
     let planned: Vec<PlannedBenchmark> =
         everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
-    if planned.is_empty() && mode != Mode::DryRun {
+    if planned.is_empty() && !matches!(mode, Mode::DryRun | Mode::List) {
         return Ok(None);
     }
     let host = Host::observe(&Root::default());
@@ -125,7 +150,7 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         round: 0,
         host_id: host.id(),
     };
-    let folder = options.out.clone().unwrap_or_else(folder::of_this_run);
+    let folder = options.out.clone();
     Ok(Some(Prepared { group: mine.name, planned, timing, measure_options, host, folder }))
 }
 
@@ -136,9 +161,7 @@ fn without_backtrace(work: impl FnOnce()) -> anyhow::Result<()> {
     let hook = Arc::clone(&told);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.to_string().contains(BROKEN_PIPE) {
-            std::process::exit(0);
-        }
+        end_if_unread(&panic.to_string());
         // `panicked at FILE:LINE:` and, behind it, what happened.
         let text = panic.to_string().lines().nth(1).unwrap_or("it panicked").to_string();
         hook.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
@@ -225,18 +248,19 @@ impl BenchOutput {
         if mode == Mode::DryRun {
             return Ok(ExitCode::SUCCESS);
         }
+        let mut out = std::io::stdout().lock();
         if mode == Mode::Measure {
             let tables = [group_table(&self.lines), counter_tables(&self.lines), metrics_tables(&self.lines)];
             for table in tables.iter().filter(|table| !table.is_empty()) {
-                println!("\n{table}");
+                writeln!(out, "\n{table}")?;
             }
         }
         for note in notes(&self.lines).iter().filter(|note| mode == Mode::Measure || !note.starts_with(NOT_COUNTED)) {
-            println!("{note}");
+            writeln!(out, "{note}")?;
         }
         if let Some(writer) = &self.writer {
-            println!("\nrecord: {}", writer.path().display());
-            println!("again:  switchcost show {}", writer.path().parent().unwrap_or(writer.path()).display());
+            writeln!(out, "\nrecord: {}", writer.path().display())?;
+            writeln!(out, "again:  switchcost show {}", writer.path().parent().unwrap_or(writer.path()).display())?;
         }
         if let Some(trouble) = self.trouble {
             return Err(trouble.context("the record is not complete"));

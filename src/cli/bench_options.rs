@@ -82,13 +82,15 @@ pub(super) fn split(arguments: &[String]) -> Result<(BenchOptions, Vec<String>),
 }
 
 /// What we must know of Criterion's options.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct CriterionOptions {
     /// The words that are no option and no option's value.
     pub(super) filters: Vec<String>,
     pub(super) exact: bool,
     pub(super) quick: bool,
-    pub(super) mode: Option<Mode>,
+    pub(super) mode: Mode,
+    /// Whether this is a test run, which `cargo bench` is not: `cargo test --benches`.
+    pub(super) tests: bool,
 }
 
 /// The numbers that Criterion takes, with the least that it accepts; it would panic below.
@@ -146,19 +148,18 @@ const WITH_VALUE: [&str; 18] = [
 
 /// What of Criterion's options decides what we do.
 pub(super) fn criterion_options(rest: &[String]) -> CriterionOptions {
-    let mut criterion_options = CriterionOptions::default();
-    for argument in rest {
-        match argument.split('=').next().unwrap_or_default() {
-            "--exact" => criterion_options.exact = true,
-            "--quick" => criterion_options.quick = true,
-            "--list" | "--load-baseline" => criterion_options.mode = Some(Mode::DryRun),
-            "--test" => criterion_options.mode = Some(Mode::Test),
-            "--profile-time" => criterion_options.mode = Some(Mode::Profile),
-            _ => {}
-        }
-    }
-    criterion_options.filters = filter_places(rest).into_iter().map(|place| rest[place].clone()).collect();
-    criterion_options
+    let has = |name: &str| rest.iter().any(|argument| argument.split('=').next() == Some(name));
+    // `cargo bench` passes `--bench`. Without it, under `cargo test` and cargo-nextest, a target is run as a test.
+    let tests = !has("--bench");
+    let mode = match () {
+        () if has("--list") => Mode::List,
+        () if has("--test") || tests => Mode::Test,
+        () if has("--profile-time") => Mode::Profile,
+        () if has("--load-baseline") => Mode::DryRun,
+        () => Mode::Measure,
+    };
+    let filters = filter_places(rest).into_iter().map(|place| rest[place].clone()).collect();
+    CriterionOptions { filters, exact: has("--exact"), quick: has("--quick"), mode, tests }
 }
 
 /// Where in `rest` the filters stand.
@@ -271,14 +272,31 @@ mod tests {
         }
     }
 
+    /// As Criterion's targets do, and test runners expect.
+    #[test]
+    fn without_bench_a_target_is_run_as_a_test() {
+        for (line, mode) in [
+            ("", Mode::Test),
+            ("--nocapture brigade", Mode::Test),
+            ("--profile-time 5", Mode::Test),
+            ("--list --format terse", Mode::List),
+            ("--list --format terse --ignored", Mode::List),
+            ("brigade/thread/same-cpu --exact --nocapture", Mode::Test),
+        ] {
+            let options = criterion_options(&words(line));
+            assert_eq!((options.mode, options.tests), (mode, true), "{line}");
+        }
+        assert!(!criterion_options(&words("--bench --test")).tests);
+    }
+
     #[test]
     fn modes_are_read() {
         let mode = |line: &str| criterion_options(&words(line)).mode;
-        assert_eq!(mode("--bench brigade"), None);
-        assert_eq!(mode("--bench --test"), Some(Mode::Test));
-        assert_eq!(mode("--list"), Some(Mode::DryRun));
-        assert_eq!(mode("--load-baseline a"), Some(Mode::DryRun));
-        assert_eq!(mode("--profile-time=5"), Some(Mode::Profile));
+        assert_eq!(mode("--bench brigade"), Mode::Measure);
+        assert_eq!(mode("--bench --test"), Mode::Test);
+        assert_eq!(mode("--list --bench"), Mode::List);
+        assert_eq!(mode("--bench --load-baseline a"), Mode::DryRun);
+        assert_eq!(mode("--bench --profile-time=5"), Mode::Profile);
         assert!(criterion_options(&words("--exact brigade/thread/same-cpu")).exact);
         assert!(
             criterion_options(&words("--bench --quick")).quick && !criterion_options(&words("--bench quick")).quick

@@ -96,7 +96,9 @@ fn facts(host: &Host, moment: &Moment) -> Vec<(&'static str, String)> {
 }
 
 fn caches(host: &Host) -> String {
-    let first = |cpus: &[CpuId]| cpus.contains(&CpuId(0));
+    // Those of one CPU stand for all; CPU 0 need not be online.
+    let shown = host.topology.cpus.first().map(|cpu| cpu.id);
+    let first = |cpus: &[CpuId]| shown.is_some_and(|cpu| cpus.contains(&cpu));
     let sizes = host.topology.caches.iter().filter(|cache| first(&cache.shared)).map(|cache| {
         let size = cache.bytes.map_or("?".into(), |bytes| format!("{} KiB", bytes / 1024));
         format!("L{} {:?} {size} (CPUs {})", cache.level, cache.kind, cpu_list(&cache.shared))

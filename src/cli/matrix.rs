@@ -1,7 +1,7 @@
 //! `switchcost matrix`: what a handoff costs between each pair of CPUs.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,8 +10,11 @@ use anyhow::Context;
 use clap::Args;
 
 use super::options::{SettingArgs, UsageError, meant};
+use super::progress::shown;
 use super::run_session::{check_same, host_line};
+use super::terminal::{errln, line_of_stdout};
 use super::{FAILED, folder};
+use crate::crew::Failure;
 use crate::harness::rounds::{PlanLock, Signals, lock_run};
 use crate::harness::{MatrixSampling, matrix, pairs, usable_cpus};
 use crate::host::Root;
@@ -57,7 +60,8 @@ pub(super) struct MatrixPlan {
     pub(super) cpus: Vec<CpuId>,
     pub(super) pairs: Vec<(CpuId, CpuId)>,
     pub(super) sampling: MatrixSampling,
-    pub(super) folder: PathBuf,
+    /// None is a new one.
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl MatrixArgs {
@@ -91,8 +95,7 @@ impl MatrixArgs {
             .into());
         }
         let sampling = MatrixSampling { rounds: self.rounds, sample: Nanos(self.sample_ms * 1_000_000) };
-        let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
-        Ok(MatrixPlan { mechanism, setting, cpus, pairs, sampling, folder })
+        Ok(MatrixPlan { mechanism, setting, cpus, pairs, sampling, folder: self.out.clone() })
     }
 
     /// The numbers; `None` while no pair has two plan. As JSON, that is an empty list.
@@ -106,7 +109,7 @@ impl MatrixArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let plan = self.plan()?;
         let MatrixPlan { mechanism, ref setting, ref pairs, sampling, .. } = plan;
-        let mut log = MatrixRecord::open(plan.folder.clone())?;
+        let mut log = MatrixRecord::open(folder::named_or_new(plan.folder.clone())?)?;
         let mut signals = Signals::take_over()?;
         let watch = MatrixProgress::new(pairs.len(), self.rounds);
         let go_on = |done| {
@@ -117,10 +120,22 @@ impl MatrixArgs {
         };
         let lines = matrix(mechanism, setting, pairs, sampling, &log.host_id, go_on);
         watch.end();
-        let lines = lines?;
+        let lines = match lines {
+            Err(Failure::Unsupported(reason)) => {
+                line_of_stdout(format_args!("{}: unsupported: {reason}", mechanism.descriptor().id))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            other => other?,
+        };
         log.append(&lines)?;
-        let failed = lines.iter().filter_map(|line| Some((&line.id, line.outcome.reason()?)));
-        failed.clone().for_each(|(id, reason)| eprintln!("{id}: FAILED: {reason}"));
+        for line in &lines {
+            if let Outcome::Unsupported(reason) = &line.outcome {
+                errln!("{}: unsupported: {reason}", line.id);
+            }
+        }
+        let failed = lines.iter().filter(|line| matches!(line.outcome, Outcome::Failed(_)));
+        let failed = failed.filter_map(|line| Some((&line.id, line.outcome.reason()?)));
+        failed.clone().for_each(|(id, reason)| errln!("{id}: FAILED: {reason}"));
         let whole = failed.count() == 0 && signals.count() == 0;
         let status = if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
         let mut out = std::io::stdout().lock();
@@ -158,14 +173,14 @@ struct MatrixProgress {
 impl MatrixProgress {
     fn new(pairs: usize, rounds: u32) -> Self {
         let visits = pairs as u64 * u64::from(rounds);
-        let bar = std::io::stderr().is_terminal().then(|| indicatif::ProgressBar::new(visits));
+        let bar = shown(indicatif::ProgressBar::new(visits));
         Self { bar, pairs, rounds }
     }
 
     fn visited(&self, done: usize) {
         match &self.bar {
             Some(bar) => bar.set_position(done as u64),
-            None if done.is_multiple_of(self.pairs) => eprintln!("round {}/{} done", done / self.pairs, self.rounds),
+            None if done.is_multiple_of(self.pairs) => errln!("round {}/{} done", done / self.pairs, self.rounds),
             None => {}
         }
     }

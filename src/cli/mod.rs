@@ -19,15 +19,20 @@ mod run_session;
 mod show;
 mod splice;
 mod sweep;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::sys::inherited::restore_signals;
+
 pub use options::UsageError;
+use terminal::errln;
 
 /// Exit status when something failed.
 const FAILED: u8 = 1;
@@ -64,6 +69,7 @@ enum Verb {
 
 /// Runs the command line and returns the status to end with.
 pub fn main() -> ExitCode {
+    restore_signals();
     // A round's process starts audits, and the variable that made it one is still set in theirs.
     if let Some(status) = crate::harness::answer_audit_request().or_else(crate::harness::rounds::answer_round_request) {
         return status;
@@ -96,18 +102,20 @@ fn tell(told: &clap::Error) -> ExitCode {
         return if told.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
     }
     let said = options::in_one_line(told);
-    let verb = std::env::args().nth(1).filter(|verb| Arguments::command().find_subcommand(verb).is_some());
+    let verb = command_line().into_iter().nth(1);
+    let verb = verb.filter(|verb| Arguments::command().find_subcommand(verb).is_some());
     let help = verb.map_or_else(|| "switchcost --help".into(), |verb| format!("switchcost {verb} --help"));
-    eprintln!("switchcost: {said}; `{help}` shows what there is");
+    errln!("switchcost: {said}; `{help}` shows what there is");
     ExitCode::from(USAGE)
 }
 
-/// The arguments of this process for the record, which is passed on: without the folder that the program lies in.
+/// The arguments of this process for the record, which is passed on: without the folder that the program lies in, and
+/// with a U+FFFD for what is not UTF-8.
 fn command_line() -> Vec<String> {
-    let mut arguments = std::env::args();
+    let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from);
-    let name = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    name.into_iter().chain(arguments).collect()
+    let name = program.as_deref().and_then(Path::file_name).map(OsStr::to_os_string);
+    name.into_iter().chain(arguments).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Prints an error once, and returns the status to end with.
@@ -116,7 +124,7 @@ fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(status) => status,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("switchcost: {}", in_one_line(&error));
+            errln!("switchcost: {}", in_one_line(&error));
             ExitCode::from(if is_usage(&error) { USAGE } else { FAILED })
         }
     }

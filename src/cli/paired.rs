@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::filter::Filter;
-use super::folder;
 use super::options::{SettingArgs, UsageError};
 use super::run::{MeasureArgs, has_failures, print_unmet};
 use super::run_session::{RunSession, Start, absolute};
+use super::terminal::errln;
 use crate::compare::Matching;
 use crate::harness::rounds::{PlanEntry, Profile, RunPlan};
 use crate::harness::{Choice, PlannedBenchmark};
@@ -102,7 +102,7 @@ impl PairedRun {
                 *program = absolute(given).map_err(|error| UsageError::Unknown(format!("{error:#}")))?;
             }
         }
-        Ok(Start::Begin(Box::new(plan), out.unwrap_or_else(folder::of_this_run)))
+        Ok(Start::Begin(Box::new(plan), out))
     }
 
     /// Begins one or goes on with one.
@@ -121,7 +121,7 @@ impl PairedRun {
         let plan = &self.session.plan;
         print_unmet(&conclusion, plan.until, &mut std::io::stderr())?;
         if conclusion.stopped {
-            eprintln!("stopped; to continue: switchcost compare --resume {}", self.session.folder.display());
+            errln!("stopped; to continue: switchcost compare --resume {}", self.session.folder.display());
         }
         let runs = self.session.runs()?;
         let lacking = |run: &Run| run.benchmarks.is_empty() || has_failures(run);
@@ -160,7 +160,7 @@ fn key(planned: &PlannedBenchmark, across: bool) -> String {
 /// Says why a pair is left out.
 fn foretell(side: &PlannedBenchmark) {
     if let PlannedBenchmark::Unsupported { reason, .. } = side {
-        eprintln!("{}: left out: {reason}", side.id());
+        errln!("{}: left out: {reason}", side.id());
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a run shows while it measures: a bar on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::terminal::errln;
 use crate::harness::rounds::{Job, RunPlan, RunProgress};
 
 /// A bar or lines, on standard error.
@@ -40,7 +40,7 @@ impl ProgressDisplay {
                 bar.set_position(progress.done);
                 bar.set_message(format!("{round}, {left} left: {label}"));
             }
-            None => eprintln!("{round}, {}/{}, {left} left: {label}", progress.done + 1, progress.all),
+            None => errln!("{round}, {}/{}, {left} left: {label}", progress.done + 1, progress.all),
         }
     }
 
@@ -48,7 +48,7 @@ impl ProgressDisplay {
     pub(super) fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => errln!("{text}"),
         }
     }
 
@@ -67,7 +67,6 @@ impl ProgressDisplay {
     }
 }
 
-/// `45 s`, `12 min`, `3 h 05 min`.
 /// Steps of a known number that each print something when they are done: a bar on a terminal, a line for each
 /// elsewhere.
 #[derive(Debug)]
@@ -89,7 +88,7 @@ impl Steps {
                 bar.set_position(step as u64);
                 bar.set_message(label.to_owned());
             }
-            None => eprintln!("{}/{}: {label}", step + 1, self.all),
+            None => errln!("{}/{}: {label}", step + 1, self.all),
         }
     }
 
@@ -110,15 +109,22 @@ impl Drop for Steps {
     }
 }
 
-/// A bar of so many steps, on a terminal.
+/// A bar of so many steps, on a terminal that can show one. The library hides it elsewhere, and with it what is printed
+/// past it: on a dumb terminal, and where TERM is not set.
 fn bar(steps: u64) -> Option<ProgressBar> {
-    std::io::stderr().is_terminal().then(|| {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
-        // The template is a constant; were it wrong, the bar would be a plain one.
-        ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-    })
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
+    // The template is a constant; were it wrong, the bar would be a plain one.
+    shown(ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
 }
 
+/// A bar that is seen; none where it would not be.
+pub(super) fn shown(bar: ProgressBar) -> Option<ProgressBar> {
+    // The library takes a terminal whose kind is the empty word for a capable one.
+    let has_kind = std::env::var_os("TERM").is_some_and(|kind| !kind.is_empty());
+    Some(bar).filter(|bar| has_kind && !bar.is_hidden())
+}
+
+/// `45 s`, `12 min`, `3 h 05 min`.
 fn time(left: Duration) -> String {
     let seconds = left.as_secs();
     match seconds {

@@ -27,7 +27,7 @@ impl ReportArgs {
         for file in files {
             write(&folder.join(&file.path), &file.text)?;
         }
-        println!("{}", folder.join(PAGE).display());
+        super::terminal::line_of_stdout(folder.join(PAGE).display())?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -145,10 +145,7 @@ impl RunArgs {
                 self.measurement.refuse_with_resume(&self.setting)?;
                 Ok(Start::Resume(self.to_resume(folder.as_ref())?))
             }
-            None => {
-                let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
-                Ok(Start::Begin(Box::new(self.run_plan()?), folder))
-            }
+            None => Ok(Start::Begin(Box::new(self.run_plan()?), self.out.clone())),
         }
     }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::folder;
 use super::options::UsageError;
 use super::progress::ProgressDisplay;
+use crate::compare::{Difference, differences};
 use crate::harness::rounds::{
     Job, PlanLock, ProcessRunner, Programs, RunObserver, RunOutcome, RunPlan, RunProgress, RunState, Signals, identify,
     run_rounds, shortest_budgets, supports_interleaving,
@@ -32,8 +34,8 @@ pub(super) struct RunSession {
 /// What a command line asks to measure, before anything is written.
 #[derive(Debug)]
 pub(super) enum Start {
-    /// A new run in this folder.
-    Begin(Box<RunPlan>, PathBuf),
+    /// A new run in this folder, or in one of its own.
+    Begin(Box<RunPlan>, Option<PathBuf>),
     /// Going on with the run in this folder.
     Resume(PathBuf),
 }
@@ -42,7 +44,7 @@ impl RunSession {
     /// Begins a run or goes on with one.
     pub(super) fn start(start: Start) -> anyhow::Result<Self> {
         match start {
-            Start::Begin(plan, folder) => Self::begin(*plan, folder),
+            Start::Begin(plan, named) => Self::begin(*plan, folder::named_or_new(named)?),
             Start::Resume(folder) => Self::resume(folder),
         }
     }
@@ -170,21 +172,33 @@ pub(super) fn host_line(argv: Vec<String>, host: &Host, build: Build) -> HostLin
 /// # Errors
 /// When `before` was measured on another machine, or by another build.
 pub(super) fn check_same(before: &Run, host: &Host, build: &Build, folder: &Path) -> Result<(), UsageError> {
-    let Some(host_id) = before.hosts.first() else { return Ok(()) };
-    let differs = |what: &str| {
-        let folder = folder.display();
-        Err(UsageError::Unknown(format!(
-            "{folder}: {what} since the run began, so further rounds would not belong to the same figures; begin a new \
-             run"
-        )))
+    let Some(then) = before.hosts.first() else { return Ok(()) };
+    let (other_host, other_build) = (then.id != host.id(), then.build != *build);
+    if !other_host && !other_build {
+        return Ok(());
+    }
+    let now = host_line(Vec::new(), host, build.clone());
+    let moved: Vec<String> = differences(&[then, &now]).iter().filter_map(|found| moved(found, other_host)).collect();
+    let what = match (moved.is_empty(), other_host) {
+        (false, _) => moved.join(", "),
+        // Of an identity made by another version of this program.
+        (true, true) => "this machine's hardware, kernel or settings are others".into(),
+        (true, false) => "the program has been built anew".into(),
     };
-    if host_id.id != host.id() {
-        return differs("this machine's hardware, kernel or settings have changed");
-    }
-    if host_id.build != *build {
-        return differs("the program has been built anew");
-    }
-    Ok(())
+    let back = if other_host { "set that back, or begin a new run" } else { "begin a new run" };
+    Err(UsageError::Unknown(format!(
+        "{}: since the run began, {what}: further rounds would not belong to the same figures; {back}",
+        folder.display()
+    )))
+}
+
+/// What a fact was and is, where it tells machines or builds apart.
+fn moved(found: &Difference, of_the_host: bool) -> Option<String> {
+    // What no host's identity holds (sysctls) may move.
+    let counts = found.name.starts_with("build.") != of_the_host && found.group != "settings";
+    let [then, now] = found.values.as_slice() else { return None };
+    let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "not there".into());
+    counts.then(|| format!("{} was {} and is {}", found.name, word(then), word(now)))
 }
 
 struct RecordingObserver<'a> {

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::FAILED;
+use super::terminal::errln;
 use crate::mechanism::{GROUPS, registry};
 use crate::report::NUMBERS;
 
@@ -52,7 +53,7 @@ impl SpliceArgs {
             return Ok(ExitCode::SUCCESS);
         }
         if self.check {
-            eprintln!(
+            errln!(
                 "{} is out of step with {} or the registry; run scripts/splice",
                 self.page.display(),
                 self.reports.display()

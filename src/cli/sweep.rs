@@ -13,7 +13,8 @@ use super::limits::mechanism;
 use super::options::{SettingArgs, UsageError};
 use super::run::{has_failures, print_unmet};
 use super::run_session::{RunSession, Start};
-use super::{FAILED, folder, show};
+use super::terminal::errln;
+use super::{FAILED, show};
 use crate::harness::rounds::{RunOutcome, RunPlan, duration};
 use crate::harness::{Choice, PlannedBenchmark, SweepSampling, TaskSweep, Timing, count_of, plan_counts};
 use crate::host::Root;
@@ -85,8 +86,7 @@ impl SweepArgs {
             return Ok(Some(Start::Resume(folder.clone())));
         }
         let plan = Box::new(self.run_plan()?);
-        let folder = self.out.clone().unwrap_or_else(folder::of_this_run);
-        Ok((!self.dry_run).then_some(Start::Begin(plan, folder)))
+        Ok((!self.dry_run).then(|| Start::Begin(plan, self.out.clone())))
     }
 
     fn run_plan(&self) -> anyhow::Result<RunPlan> {
@@ -222,10 +222,10 @@ fn print_prediction(id: &str, counts: &TaskSweep) {
     let ready = counts.planned.iter().filter(|planned| matches!(planned, PlannedBenchmark::Ready(_)));
     let ready: Vec<String> = ready.filter_map(tasks).collect();
     let listed = if ready.is_empty() { "nothing".into() } else { ready.join(", ") };
-    eprintln!("{id}: {most} tasks fit with the present limits; to be measured: {listed}");
+    errln!("{id}: {most} tasks fit with the present limits; to be measured: {listed}");
     for planned in &counts.planned {
         if let PlannedBenchmark::Unsupported { reason, .. } = planned {
-            eprintln!("{id}: left out: {reason}");
+            errln!("{id}: left out: {reason}");
         }
     }
 }

@@ -90,8 +90,57 @@ impl Failure {
         }
     }
 
+    /// The call that this machine, or the sandbox around this process, refuses, where that is what it comes to.
+    ///
+    /// Libraries tell the call's error in words or panic with them; the standard library's words hold its number.
+    pub fn refused_call(&self) -> Option<SysError> {
+        let call = match self {
+            Self::Sys(error) | Self::Affinity(AffinityError::Refused(error)) => error.clone(),
+            Self::Library { library, reason } => SysError::new(format!("a call of {library}"), errno_in(reason)?),
+            Self::Ended { reason, .. } => SysError::new("a call of a library", errno_in(reason)?),
+            _ => return None,
+        };
+        call.is_refusal().then_some(call)
+    }
+
     /// The failure of a runtime or another library, with the error's text.
     pub fn library(library: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Library { library, reason: reason.to_string() }
+    }
+}
+
+/// The number in what the standard library says of an error: `… (os error 38)`, or `Os { code: 38, …` in a panic.
+fn errno_in(text: &str) -> Option<Errno> {
+    let number = ["(os error ", "Os { code: "].iter().find_map(|before| {
+        let (_, after) = text.split_once(before)?;
+        after.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    });
+    number.map(Errno::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_call_is_found_in_what_a_library_says() {
+        let error = || std::io::Error::from_raw_os_error(libc::ENOSYS);
+        let refused = |failure: Failure| failure.refused_call().map(|error| error.errno);
+        assert_eq!(refused(Failure::library("tokio", error())), Some(Errno::ENOSYS));
+        let panic = format!("cannot initialize: {:?}", error());
+        assert_eq!(refused(Failure::Ended { task: "driver".into(), reason: panic }), Some(Errno::ENOSYS));
+        let full = std::io::Error::from_raw_os_error(libc::EMFILE);
+        assert_eq!(refused(Failure::library("tokio", full)), None, "a limit");
+        assert_eq!(refused(Failure::library("may", "a coroutine panicked")), None);
+    }
+
+    #[test]
+    fn what_was_passed_wrongly_is_no_refusal() {
+        let refused = |call: &str, errno| Failure::from(SysError::new(call, errno)).refused_call().is_some();
+        assert!(refused("clone3", Errno::ENOSYS) && refused("seccomp SECCOMP_FILTER_FLAG_NEW_LISTENER", Errno::EBUSY));
+        assert!(refused("connect 127.0.0.1", Errno::ENETUNREACH) && refused("sched_setaffinity 3", Errno::EINVAL));
+        assert!(
+            !refused("read", Errno::EINVAL) && !refused("pipe2", Errno::EMFILE) && !refused("clone3", Errno::EAGAIN)
+        );
     }
 }

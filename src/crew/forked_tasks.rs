@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::{CpuMask, Failure, lock};
 use crate::sys::SysError;
-use crate::sys::affinity::mask;
+use crate::sys::affinity::AffinityMask;
 use crate::sys::channel::{Ends, ReadOutcome, pipe, read_byte, write_byte};
 use crate::sys::process::{
     close_copy, die_with_parent, end_by, fork_running, keep_only, prepare_name, take_name, wait_until,
@@ -66,7 +65,8 @@ impl ForkedTasks {
             none => none.insert(pipe(true)?),
         };
         // All that needs memory is made before the fork.
-        let (name, mask) = (prepare_name(name), mask(&cpu_mask.cpus)?);
+        let (name, mask) = (prepare_name(name), AffinityMask::of(&cpu_mask.cpus)?);
+        let mut scratch = mask.clone();
         let mut kept: Vec<RawFd> = kept.iter().copied().chain([ready.writer.as_raw_fd()]).collect();
         kept.sort_unstable();
         let parent = Pid::this();
@@ -74,7 +74,7 @@ impl ForkedTasks {
             let watched = die_with_parent(parent);
             take_name(&name);
             keep_only(&kept);
-            if !confine(&mask) {
+            if !mask.confine(&mut scratch) {
                 return MISPLACED;
             }
             if !watched {
@@ -169,12 +169,6 @@ fn judge(child: Pid, status: WaitStatus) -> Result<(), Failure> {
     Err(Failure::Ended { task: format!("process {child}"), reason })
 }
 
-/// Moves the calling task and reads the mask back, without allocating.
-fn confine(mask: &CpuSet) -> bool {
-    let this = Pid::from_raw(0);
-    sched_setaffinity(this, mask).is_ok() && sched_getaffinity(this).is_ok_and(|got| got == *mask)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,8 +209,7 @@ mod tests {
         let name = std::fs::read_to_string(format!("/proc/{}/comm", children[0])).unwrap();
         assert_eq!(name.trim(), format!("{}1", driver.prefix()));
         let cpus = allowed_cpus().unwrap();
-        let mask = sched_getaffinity(children[0]).unwrap();
-        assert!(mask.is_set(cpus[1 % cpus.len()].0).unwrap());
+        assert_eq!(AffinityMask::of_thread(children[0]).unwrap().cpus(), [cpus[1 % cpus.len()]]);
         assert!(driver.usage().unwrap().cpu() >= usage::of_process(children[0]).unwrap().cpu());
         driver.stop().unwrap();
         assert!(!std::path::Path::new(&format!("/proc/{}", children[0])).exists());

@@ -258,7 +258,9 @@ impl Spawner {
             }));
             let failure = match outcome {
                 Ok(Ok(())) => None,
-                Ok(Err(failure @ Failure::Exhausted { .. })) => Some(failure),
+                // Those tell of the machine, and not of this task alone.
+                Ok(Err(failure @ (Failure::Exhausted { .. } | Failure::Unsupported(_)))) => Some(failure),
+                Ok(Err(failure)) if failure.refused_call().is_some() => Some(failure),
                 Ok(Err(failure)) => Some(Failure::Ended { task: name, reason: failure.to_string() }),
                 Err(panic) => Some(Failure::Ended { task: name, reason: panic_text(&*panic) }),
             };

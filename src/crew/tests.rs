@@ -1,11 +1,10 @@
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use nix::sched::sched_getaffinity;
 use nix::unistd::Pid;
 
 use super::*;
-use crate::sys::affinity::{allowed_cpus, mask};
+use crate::sys::affinity::{AffinityMask, allowed_cpus};
 use crate::sys::channel::{pipe, read_byte};
 use crate::sys::sched;
 use crate::terms::{Class, Parameters, Placement, Setting};
@@ -119,9 +118,10 @@ fn each_forked_task_reads_its_own_mask_back() {
     let set_up = move |crew: &mut Crew| -> Result<Box<dyn Operation>, Failure> {
         let mut ends = Vec::new();
         for task in 1..=TASKS {
-            let (expected, end) = (mask(&[cpus[task % 2]])?, pipe(false)?);
+            let (expected, end) = (AffinityMask::of(&[cpus[task % 2]])?, pipe(false)?);
+            let mut scratch = expected.clone();
             crew.fork(task, &[end.reader.as_raw_fd()], |ready| {
-                let assigned = sched_getaffinity(Pid::from_raw(0)).is_ok_and(|got| got == expected);
+                let assigned = expected.is_current(&mut scratch);
                 ready.signal();
                 // Its copy of the writing end is closed: this ends with the operation.
                 read_byte(&end.reader).is_ok() && assigned

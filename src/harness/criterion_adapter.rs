@@ -9,15 +9,16 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
+use criterion::{BenchmarkFilter, BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
 use serde::{Deserialize, Serialize};
 
 use super::bare_sample::measured;
+use super::criterion_id::bench_function;
 use super::formatter::Bytes;
 use super::interference::NoiseProbe;
 use super::interleave_token::InterleaveToken;
-use super::limit_check::{INSTANCES, limit_reached};
-use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session};
+use super::limit_check::INSTANCES;
+use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session, unsupported};
 use crate::crew::Failure;
 use crate::mechanism::group;
 use crate::pmu::EventSet;
@@ -33,8 +34,10 @@ pub enum Mode {
     Test,
     /// To run them for a profiler, without figures (`--profile-time`).
     Profile,
-    /// To name them (`--list`), or to show saved results (`--load-baseline`): nothing is set up or run.
+    /// To show saved results (`--load-baseline`): nothing is set up or run.
     DryRun,
+    /// To name them (`--list`): Criterion has no part in it.
+    List,
 }
 
 /// What a group is measured with.
@@ -197,17 +200,23 @@ fn criterion(collector: &Rc<SampleCollector>, timing: &Timing, name: &str) -> Cr
         .plotting_backend(PlottingBackend::Plotters)
 }
 
-/// Measures what is planned of the group called `name`, in order, and reports each to `observer`. This process's
-/// arguments overrule `timing`.
+/// Measures what is planned of the group called `name`, in order, and reports each to `observer`. Criterion's files go
+/// below `folder`. This process's arguments overrule `timing`.
 pub fn measure(
     name: &str,
     planned: &[PlannedBenchmark],
     timing: &Timing,
+    folder: &Path,
     options: &MeasureOptions,
     observer: &mut dyn BenchmarkObserver,
 ) {
     let collector = SampleCollector::new(InterleaveToken::alone());
-    let criterion = criterion(&collector, timing, name).configure_from_args();
+    let criterion = criterion(&collector, timing, name).output_directory(folder).configure_from_args();
+    // What is planned was chosen by the filter already, and Criterion's ids may be shortened ones.
+    let criterion = match std::env::args_os().any(|argument| argument == "--ignored") {
+        true => criterion,
+        false => criterion.with_benchmark_filter(BenchmarkFilter::AcceptAll),
+    };
     measure_by(criterion, &collector, name, planned, options, observer);
 }
 
@@ -306,15 +315,9 @@ pub fn now_ms() -> u64 {
 
 /// Lets Criterion name the benchmark or show what it saved, without setting anything up.
 fn dry_run(group: &mut BenchmarkGroup<'_, BareMeasurement>, benchmark: &Benchmark) {
-    group.bench_function(name_in_group(benchmark), |bencher| {
+    bench_function(group, &benchmark.id(), |bencher| {
         bencher.iter_custom(|_| BareValue { amount: 1.0, samples: Vec::new() });
     });
-}
-
-/// The id without the group, which Criterion puts before it.
-fn name_in_group(benchmark: &Benchmark) -> String {
-    let id = benchmark.id();
-    id.split_once('/').map_or(id.clone(), |(_, name)| name.to_string())
 }
 
 /// Sets up, measures, takes down and audits; `None` when there is nothing to report.
@@ -328,13 +331,7 @@ fn attempt(
     let noise_probe = NoiseProbe::begin();
     collector.begin();
     collector.token.borrow_mut().acquire();
-    let outcome_of = |failure: Failure| match failure {
-        Failure::Unsupported(reason) => Outcome::Unsupported(reason),
-        other => match limit_reached(benchmark, INSTANCES, &other) {
-            Some(reason) => Outcome::Unsupported(reason),
-            None => Outcome::Failed(other.to_string()),
-        },
-    };
+    let outcome_of = |failure: Failure| unsupported::outcome(failure, benchmark, INSTANCES);
     let session = match Session::open(benchmark, options.counters.as_ref()) {
         Ok(session) => session,
         Err(failure) => return Some(outcome_of(failure)),
@@ -373,9 +370,9 @@ fn run(
     mut session: Session,
     collector: &SampleCollector,
 ) -> Result<Session, Failure> {
-    let name = name_in_group(session.benchmark());
+    let id = session.benchmark().id();
     let measuring = catch_unwind(AssertUnwindSafe(|| {
-        group.bench_function(name, |bencher| {
+        bench_function(group, &id, |bencher| {
             bencher.iter_custom(|iterations| {
                 // While warming up the token is held and not waited for: Criterion takes the time of this.
                 let warmed = if collector.token.borrow_mut().acquire() { session.warm_caches() } else { Ok(()) };

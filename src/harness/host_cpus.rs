@@ -6,7 +6,7 @@ use crate::mechanism::Mechanism;
 use crate::sys::affinity::{allowed_cpus, granted_cpus};
 use crate::terms::host::{Relation, Topology};
 use crate::terms::{Host, Placement, Setting, Unsupported};
-use crate::units::{CpuId, cpu_list, parse_cpu_list};
+use crate::units::{CpuId, MOST_CPUS, cpu_list, parse_cpu_list};
 
 /// CPUs that were chosen and that the kernel does not let this process use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,13 @@ impl UnusableCpus {
             refused.iter().filter(lacks).copied().collect()
         };
         let (present, online) = (list("present"), list("online"));
-        let (absent, offline) = (lacking(&present), lacking(&online));
+        // A container may have a list of its own; of a CPU that is online the kernel describes the topology.
+        let described = |cpu: &CpuId| root.path(&format!("/sys/devices/system/cpu/cpu{cpu}/topology")).exists();
+        let real = |mut cpus: Vec<CpuId>| {
+            cpus.retain(|cpu| !described(cpu));
+            cpus
+        };
+        let (absent, offline) = (real(lacking(&present)), real(lacking(&online)));
         if !absent.is_empty() {
             let there = format!("name some of CPUs {}", cpu_list(&present.unwrap_or_default()));
             return Self { cpus: absent, reason: "this machine has no such CPU".into(), remedy: there };
@@ -68,9 +74,6 @@ pub fn usable_cpus(chosen: &[CpuId]) -> Result<Vec<CpuId>, PlanError> {
     Err(UnusableCpus::among(&refused, &Root::default(), &granted_cpus(&all)?).into())
 }
 
-/// As many as a mask of sched_setaffinity(2) names here.
-const MOST_CPUS: usize = 1024;
-
 /// The CPUs that may be used, and how they lie to one another.
 pub(super) struct HostCpus {
     topology: Topology,
@@ -99,7 +102,18 @@ impl HostCpus {
         let offered = |placement: &Placement| {
             relation(*placement).is_none_or(|relation| self.topology.pair(relation, &self.allowed).is_some())
         };
-        Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect()
+        let mut placements: Vec<Placement> =
+            Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect();
+        // That nothing can be said of two CPUs is a result too.
+        if self.allowed.len() > 1 && !self.undescribed().is_empty() && !placements.contains(&Placement::SameLlc) {
+            placements.push(Placement::SameLlc);
+        }
+        placements
+    }
+
+    /// Those that may be used and of which the kernel does not say how they lie.
+    fn undescribed(&self) -> Vec<CpuId> {
+        self.allowed.iter().copied().filter(|&cpu| self.topology.cpu(cpu).is_none()).collect()
     }
 
     /// The benchmark on the CPUs that its placement comes down to, or why there are none.
@@ -113,8 +127,18 @@ impl HostCpus {
     /// In the order in which tasks take them.
     fn cpus(&self, placement: Placement) -> Result<Vec<CpuId>, Unsupported> {
         if let Some(relation) = relation(placement) {
+            let undescribed = self.undescribed();
             return match self.topology.pair(relation, &self.allowed) {
                 Some((a, b)) => Ok(vec![a, b]),
+                None if !undescribed.is_empty() => Err(Unsupported::new(
+                    format!("two CPUs for placement {placement}"),
+                    format!(
+                        "CPUs {} may be used, and /sys/devices/system/cpu describes CPUs {} alone",
+                        cpu_list(&undescribed),
+                        cpu_list(&self.topology.online())
+                    ),
+                    "the host's own /sys in this container (lxcfs shows another one), or run outside of it",
+                )),
                 None => Err(Unsupported::new(
                     format!("two CPUs for placement {placement}"),
                     format!("none among CPUs {}", cpu_list(&self.allowed)),

@@ -3,7 +3,8 @@
 use super::bare_sample::measured;
 use super::criterion_adapter::line;
 use super::interference::NoiseProbe;
-use super::{BareSample, Benchmark, PlannedBenchmark, now_ms};
+use super::limit_check::INSTANCES_OF_A_SWEEP;
+use super::{BareSample, Benchmark, PlannedBenchmark, now_ms, unsupported};
 use crate::crew::{Failure, IdleGuard};
 use crate::mechanism::Mechanism;
 use crate::record::{AuditRecord, BenchmarkLine, CountedSamples, Noise, Outcome};
@@ -56,10 +57,15 @@ pub fn matrix(
         }
         for &index in &order {
             let went_on = match cells[index].visit(sampling.sample) {
-                // What it cannot do for one pair it cannot do for any.
-                Err(unsupported @ Failure::Unsupported(_)) if done == 0 => return Err(unsupported),
                 // Its tasks may still be at it, beside all that follows.
                 Err(Failure::TimedOut { .. }) => false,
+                // What it cannot do for one pair it cannot do for any.
+                Err(failure) if done == 0 && !matches!(failure, Failure::Affinity(_)) => {
+                    if let Some(reason) = unsupported::refused(&failure) {
+                        return Err(reason.into());
+                    }
+                    true
+                }
                 Ok(()) | Err(_) => true,
             };
             done += 1;
@@ -82,7 +88,7 @@ struct PairSession {
     pair: (CpuId, CpuId),
     benchmark: Benchmark,
     taken: Vec<BareSample>,
-    failed: Option<String>,
+    failed: Option<Outcome>,
 }
 
 impl PairSession {
@@ -99,7 +105,9 @@ impl PairSession {
         if self.failed.is_some() {
             return Ok(());
         }
-        let taken = self.sample(length).inspect_err(|failure| self.failed = Some(failure.to_string()))?;
+        let taken = self.sample(length).inspect_err(|failure| {
+            self.failed = Some(unsupported::outcome(failure.clone(), &self.benchmark, INSTANCES_OF_A_SWEEP));
+        })?;
         self.taken.push(taken);
         Ok(())
     }
@@ -124,7 +132,7 @@ impl PairSession {
     fn line(self, host_id: &str, started_ms: u64, noise: &Noise) -> Option<BenchmarkLine> {
         let id = self.id();
         let outcome = match self.failed {
-            Some(reason) => Outcome::Failed(reason),
+            Some(outcome) => outcome,
             None if self.taken.is_empty() => return None,
             None => {
                 let (counted, audit) = (CountedSamples::default(), AuditRecord::default());
@@ -185,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_fails_costs_itself() {
+    fn a_pair_that_cannot_be_had_costs_itself() {
         // No machine has such a CPU, so that its task cannot be confined to it.
         let (futex, beyond) = (find("handoff/futex").unwrap(), CpuId(1023));
         let cpu = crate::sys::affinity::allowed_cpus().unwrap()[0];
         let sampling = MatrixSampling { rounds: 2, sample: SHORT };
         let lines = matrix(futex, &usual(futex), &[(cpu, cpu), (cpu, beyond)], sampling, "m", |_| true).unwrap();
         assert!(matches!(lines[0].outcome, Outcome::Measured(_)));
-        assert!(matches!(lines[1].outcome, Outcome::Failed(_)), "{:?}", lines[1].outcome);
+        assert!(matches!(lines[1].outcome, Outcome::Unsupported(_)), "{:?}", lines[1].outcome);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod audit;
 mod bare_sample;
 mod benchmark;
 mod criterion_adapter;
+mod criterion_id;
 #[cfg(test)]
 mod fake;
 mod formatter;
@@ -18,6 +19,7 @@ mod plan;
 pub mod rounds;
 mod session;
 mod sweep;
+mod unsupported;
 
 pub use audit::{Auditor, MOST_ATTEMPTS, answer_audit_request};
 pub use bare_sample::BareSample;

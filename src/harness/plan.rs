@@ -168,7 +168,7 @@ fn hint(shown: &Option<String>) -> String {
 /// # Errors
 /// A parameter or value that does not exist, and a benchmark larger than the limits.
 pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<PlannedBenchmark>, PlanError> {
-    raise_descriptors()?;
+    raise_descriptors();
     let root = Root::default();
     let host_cpus = HostCpus::observe(&root, &choice.cpus)?;
     check_names(choice)?;
@@ -224,7 +224,7 @@ pub fn plan_counts(
     beyond: bool,
     counts: impl FnOnce(&Parameter, Option<u64>) -> Vec<u64>,
 ) -> Result<TaskSweep, PlanError> {
-    raise_descriptors()?;
+    raise_descriptors();
     let root = Root::default();
     let host_cpus = HostCpus::observe(&root, &choice.cpus)?;
     check_names(choice)?;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::bare_sample::measured;
 use super::criterion_adapter::line;
 use super::interference::NoiseProbe;
-use super::limit_check::{INSTANCES_OF_A_SWEEP, count_of, limit_reached};
-use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Session, now_ms};
+use super::limit_check::{INSTANCES_OF_A_SWEEP, count_of};
+use super::{Auditor, BareSample, Benchmark, MeasureOptions, PlannedBenchmark, Session, now_ms, unsupported};
 use crate::crew::Failure;
 use crate::record::{AuditRecord, BenchmarkLine, Outcome};
 use crate::sys::memory_usage::{MemoryReader, MemoryUsage, SlabScope};
@@ -52,13 +52,8 @@ pub(super) fn measure_in_sweep(
     let outcome = match planned {
         PlannedBenchmark::Unsupported { reason, .. } => Outcome::Unsupported(reason.clone()),
         PlannedBenchmark::Ready(benchmark) => {
-            attempt(benchmark, sampling, options).unwrap_or_else(|failure| match failure {
-                Failure::Unsupported(reason) => Outcome::Unsupported(reason),
-                failure => match limit_reached(benchmark, INSTANCES_OF_A_SWEEP, &failure) {
-                    Some(reason) => Outcome::Unsupported(reason),
-                    None => Outcome::Failed(failure.to_string()),
-                },
-            })
+            let outcome_of = |failure| unsupported::outcome(failure, benchmark, INSTANCES_OF_A_SWEEP);
+            attempt(benchmark, sampling, options).unwrap_or_else(outcome_of)
         }
     };
     line(planned, options.round, &options.host_id, started_ms, outcome)

@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 
 use super::processor;
-use super::root::FactReader;
+use super::root::{FactReader, Root};
 use crate::terms::host::{Cache, CacheKind, LogicalCpu, Topology};
-use crate::units::{CpuId, parse_cpu_list};
+use crate::units::{CpuId, MOST_CPUS, cpu_list, parse_cpu_list};
 
 const CPU: &str = "/sys/devices/system/cpu";
 const NODE: &str = "/sys/devices/system/node";
@@ -79,10 +79,32 @@ impl LogicalCpu {
     }
 }
 
+/// The CPUs whose topology the kernel describes, which it does of those that are online alone
+/// (drivers/base/topology.c); where it describes none, those that it lists.
+///
+/// The list is no authority: lxcfs (sysfs_fuse.c) puts a file of its own over it, with the CPUs of a container's
+/// cpuset, or as many from 0 on as its quota is worth, whatever the numbers of the CPUs that the container runs on.
 fn online(facts: &mut FactReader<'_>, cpuinfo: &str) -> BTreeSet<CpuId> {
-    let listed = facts.parsed("online CPUs", &format!("{CPU}/online"), "a CPU list", parse_cpu_list);
-    let listed = listed.filter(|cpus| !cpus.is_empty());
-    listed.unwrap_or_else(|| processor::listed(cpuinfo)).into_iter().collect()
+    let path = format!("{CPU}/online");
+    let listed = facts.parsed("online CPUs", &path, "a CPU list", parse_cpu_list);
+    let listed = listed.filter(|cpus| !cpus.is_empty()).map(BTreeSet::from_iter);
+    let described = described(facts.root);
+    if described.is_empty() {
+        return listed.unwrap_or_else(|| processor::listed(cpuinfo).into_iter().collect());
+    }
+    if let Some(listed) = listed.filter(|listed| *listed != described) {
+        let list = |cpus: &BTreeSet<CpuId>| cpu_list(&cpus.iter().copied().collect::<Vec<_>>());
+        let (listed, known) = (list(&listed), list(&described));
+        facts.miss("online CPUs", &path, format!("it lists {listed}, and the kernel describes {known}, which counts"));
+    }
+    described
+}
+
+fn described(root: &Root) -> BTreeSet<CpuId> {
+    let number = |name: String| name.strip_prefix("cpu")?.parse().ok().map(CpuId);
+    let cpus = root.names(CPU).unwrap_or_default().into_iter().filter_map(number).filter(|cpu| cpu.0 < MOST_CPUS);
+    let is_on = |cpu: &CpuId| root.text(&format!("{CPU}/cpu{cpu}/online")).map_or(true, |state| state.trim() != "0");
+    cpus.filter(|cpu| root.path(&format!("{CPU}/cpu{cpu}/topology")).is_dir()).filter(is_on).collect()
 }
 
 /// `core_cpus_list` is the name since 5.3, `thread_siblings_list` the one before.

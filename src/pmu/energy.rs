@@ -5,6 +5,7 @@ use perf_event::Counter;
 use super::refusal::{Reach, RefusalContext, errno_of, explain};
 use super::sysfs::Pmu;
 use super::{EventScale, PmuError, SysRoot};
+use crate::sys::perf;
 use crate::terms::Shortfall;
 use crate::units::CpuId;
 
@@ -120,7 +121,7 @@ impl Meter {
         let on = |CpuId(cpu): CpuId| {
             let mut builder = encoding.builder();
             // The meters know no modes: the driver refuses an event that excludes one.
-            builder.exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).enabled(true).build()
+            perf::open(builder.exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).enabled(true))
         };
         let counters: Result<Vec<Counter>, std::io::Error> = cpus.into_iter().map(on).collect();
         let counters = counters.map_err(|error| {

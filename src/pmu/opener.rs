@@ -11,6 +11,7 @@ use super::event::{EventScope, ResolvedEvent};
 use super::refusal::{Reach, RefusalContext, errno_of, explain, modes_not_told_apart, silent};
 use super::trial::TrialOutcome;
 use super::{Event, SysRoot};
+use crate::sys::perf;
 use crate::terms::Shortfall;
 
 /// What opens events and counts with them; tests put a kernel with another PMU in its place.
@@ -23,7 +24,7 @@ pub(super) struct KernelCalls {
 
 impl KernelCalls {
     /// The one that runs.
-    pub(super) const RUNNING: Self = Self { open: |_, builder| builder.build(), try_together };
+    pub(super) const RUNNING: Self = Self { open: |_, builder| perf::open(builder), try_together };
 }
 
 /// What opening needs to know to explain a refusal.
@@ -135,7 +136,7 @@ mod tests {
 
     /// The clock that the tests open for every hardware event of both modes: every kernel has it, and every user may.
     fn stand_in() -> io::Result<Counter> {
-        Builder::new(Software::TASK_CLOCK).exclude_kernel(true).inherit(true).build()
+        perf::open(Builder::new(Software::TASK_CLOCK).exclude_kernel(true).inherit(true))
     }
 
     fn without_filters(event: &Event, builder: &mut Builder) -> io::Result<Counter> {

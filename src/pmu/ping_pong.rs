@@ -4,8 +4,7 @@ use std::io::{Read, Write, pipe};
 use std::sync::Barrier;
 use std::thread;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use crate::sys::affinity::{allowed_cpus, confine_current_thread};
 
 /// Round trips of one [`run`]; enough that what other programs add stays small.
 pub(super) const ROUND_TRIPS: u64 = 2000;
@@ -17,7 +16,7 @@ pub(super) fn run(names: [&str; 2], start: impl FnOnce()) {
     let ready = Barrier::new(3);
     let go = Barrier::new(3);
     let prepare = || {
-        sched_setaffinity(Pid::from_raw(0), &one_cpu()).unwrap();
+        confine_current_thread(&allowed_cpus().unwrap()[..1]).unwrap();
         ready.wait();
         go.wait();
     };
@@ -42,12 +41,4 @@ pub(super) fn run(names: [&str; 2], start: impl FnOnce()) {
         start();
         go.wait();
     });
-}
-
-fn one_cpu() -> CpuSet {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
-    let mut one = CpuSet::new();
-    let first = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu).unwrap()).unwrap();
-    one.set(first).unwrap();
-    one
 }

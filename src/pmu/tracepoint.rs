@@ -104,7 +104,8 @@ impl Wakeups {
         let conditions =
             RefusalContext { reach: Reach::Processors, paranoid: root.paranoid(), cpu_pmu: None, watchdog: false };
         let on = |CpuId(cpu): CpuId| {
-            Builder::new(Tracepoint::with_id(id)).exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu).build()
+            let mut builder = Builder::new(Tracepoint::with_id(id));
+            perf::open(builder.exclude_kernel(false).exclude_hv(false).any_pid().one_cpu(cpu))
         };
         let mut counters = Vec::new();
         for cpu in online_cpus(&root)? {

@@ -210,6 +210,9 @@ fn decode(line: &[u8], length: usize) -> Result<Line, Fault> {
     if length > LONGEST_LINE {
         return Err(Fault::Broken(format!("a line of {length} bytes, and the longest has {LONGEST_LINE}")));
     }
+    if let Some(what) = something_else(line) {
+        return Err(broken(what));
+    }
     let text = std::str::from_utf8(line).map_err(|_| broken("not text"))?;
     // A struct may be written as an array in serde_json's eyes.
     if !text.trim_start().starts_with('{') {
@@ -256,6 +259,30 @@ pub fn read_answer(text: &[u8]) -> Result<BenchmarkLine, String> {
 }
 
 /// The parser counts lines too, and sees but one.
+///
+/// A later version may have a field or a word more without being another schema; this one could not tell what it means,
+/// and to pass over it would be to guess.
 pub(super) fn of_json(error: serde_json::Error) -> Fault {
-    Fault::Broken(error.to_string().replace(" at line 1 column ", " at column "))
+    let told = error.to_string().replace(" at line 1 column ", " at column ");
+    // `unknown field `x`, expected one of `a`, `b`, … at column 7`
+    let is_unknown = told.starts_with("unknown field `") || told.starts_with("unknown variant `");
+    match told.split_once(", expected ").filter(|_| is_unknown) {
+        Some((unknown, _)) => Fault::Broken(format!(
+            "{unknown}, which this version ({}) does not have; the switchcost that wrote it, a later one, reads it",
+            env!("CARGO_PKG_VERSION")
+        )),
+        None => Fault::Broken(told),
+    }
+}
+
+/// What a file is that is no record but known by how it begins: something went wrong on its way here.
+fn something_else(text: &[u8]) -> Option<&'static str> {
+    let begins = |with: &[u8]| text.starts_with(with);
+    if begins(b"\xff\xfe") || begins(b"\xfe\xff") {
+        return Some("it is UTF-16, as `>` of some shells writes it; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)");
+    }
+    if begins(b"\x1f\x8b") || begins(b"\x28\xb5\x2f\xfd") {
+        return Some("it is compressed; decompress it first (gunzip, zstd -d)");
+    }
+    begins(b"version https://git-lfs").then_some("it is a pointer of Git LFS; fetch the file itself (git lfs pull)")
 }

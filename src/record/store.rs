@@ -81,7 +81,8 @@ pub struct RecordWriter {
 
 impl RecordWriter {
     /// Opens the run in `folder`, making both if need be. A torn last line, left by a kill, is cut off: it is lost
-    /// already, and would make the line after it unreadable.
+    /// already, and would make the line after it unreadable. A whole one whose end is missing, as editors leave it,
+    /// gets its end.
     ///
     /// # Errors
     /// What the file system says.
@@ -137,12 +138,29 @@ fn cut_torn_line(file: &mut File) -> io::Result<()> {
         file.seek(SeekFrom::Start(begin))?;
         file.read_exact(piece)?;
         if let Some(newline) = piece.iter().rposition(|&byte| byte == b'\n') {
-            let whole = begin + newline as u64 + 1;
-            return if whole < length { file.set_len(whole) } else { Ok(()) };
+            return cut_from(file, begin + newline as u64 + 1, length);
         }
         end = begin;
     }
-    if length > 0 { file.set_len(0) } else { Ok(()) }
+    cut_from(file, 0, length)
+}
+
+/// Cuts what stands behind `whole`, the end of the last line that has one, unless it is a line.
+fn cut_from(file: &mut File, whole: u64, length: u64) -> io::Result<()> {
+    if whole == length {
+        return Ok(());
+    }
+    let rest = length - whole;
+    if rest < LONGEST_LINE as u64 {
+        let mut line = vec![0; rest as usize];
+        file.seek(SeekFrom::Start(whole))?;
+        file.read_exact(&mut line)?;
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok() {
+            // The file is open for appending.
+            return file.write_all(b"\n");
+        }
+    }
+    file.set_len(whole)
 }
 
 /// The text of a line, without its end.

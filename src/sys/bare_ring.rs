@@ -8,6 +8,7 @@ use io_uring::{IoUring, Probe, opcode, squeue, types};
 use nix::errno::Errno;
 
 use super::SysError;
+use super::fatal::permitted;
 
 /// A request that older kernels lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,7 @@ impl BareRing {
     /// `ENOSYS` where the kernel has none, `EPERM` where `kernel.io_uring_disabled` or seccomp forbids it, `ENOMEM`
     /// where RLIMIT_MEMLOCK is too small (before Linux 5.12).
     pub fn new(entries: u32) -> Result<Self, SysError> {
+        permitted(libc::SYS_io_uring_setup, "io_uring_setup")?;
         let ring = IoUring::new(entries).map_err(|error| SysError::from_io("io_uring_setup", &error))?;
         Ok(Self { ring, words: Vec::new() })
     }

@@ -15,10 +15,12 @@ pub mod clone;
 pub mod code;
 pub mod coroutine;
 pub mod dma_latency;
+pub mod fatal;
 pub mod file;
 pub mod file_ring;
 pub mod futex;
 pub mod heap;
+pub mod inherited;
 pub mod kernel;
 pub mod limits;
 pub mod mark;
@@ -69,6 +71,26 @@ impl SysError {
     /// From the standard library's error; one without a number becomes `UnknownErrno`.
     pub fn from_io(call: impl Into<String>, error: &std::io::Error) -> Self {
         Self::new(call, error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw))
+    }
+
+    /// Whether the kernel, or a sandbox before it, has not the call or forbids it to this process: what another kernel,
+    /// another machine or a wider sandbox would grant. Errors of a limit are none, and neither are those that tell of
+    /// what was passed, but for two calls whose man pages name a reason outside of this program.
+    pub fn is_refusal(&self) -> bool {
+        use Errno::{
+            EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, EBUSY, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOPKG,
+            ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, EROFS, ESOCKTNOSUPPORT,
+        };
+        match self.errno {
+            ENOSYS | EPERM | EACCES | EROFS | EOPNOTSUPP | ENODEV | ENOPKG => true,
+            EAFNOSUPPORT | EPROTONOSUPPORT | ESOCKTNOSUPPORT => true,
+            ENETUNREACH | ENETDOWN | EHOSTUNREACH | EADDRNOTAVAIL => true,
+            // seccomp(2): a kernel that has not what was asked for; a listener that is there already.
+            EINVAL | EBUSY if self.call.starts_with("seccomp") => true,
+            // sched_setaffinity(2): none of these CPUs is online and in the cpuset any more.
+            EINVAL => self.call.starts_with("sched_setaffinity"),
+            _ => false,
+        }
     }
 
     /// Names the call that left its error in this thread's `errno`.

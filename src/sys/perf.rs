@@ -8,6 +8,7 @@ use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
 use super::SysError;
+use super::fatal::permitted;
 use crate::units::CpuId;
 
 /// An event that counts on one CPU and can be read from any: the kernel reads it there, by an interrupt, and waits
@@ -23,7 +24,8 @@ impl RemoteCounter {
     pub fn open(cpu: CpuId) -> Result<Self, SysError> {
         let failed = |error: std::io::Error| SysError::from_io("perf_event_open", &error);
         let mut builder = Builder::new(Software::DUMMY);
-        let mut counter = builder.any_pid().one_cpu(cpu.0).include_kernel().build().map_err(failed)?;
+        builder.any_pid().one_cpu(cpu.0).include_kernel();
+        let mut counter = open(&builder).map_err(failed)?;
         counter.enable().map_err(|error| SysError::from_io("ioctl PERF_EVENT_IOC_ENABLE", &error))?;
         Ok(Self(counter))
     }
@@ -36,6 +38,15 @@ impl RemoteCounter {
     pub fn call(&mut self) -> Result<(), SysError> {
         self.0.read().map(drop).map_err(|error| SysError::from_io("read", &error))
     }
+}
+
+/// Opens the event that `builder` describes.
+///
+/// # Errors
+/// Those of perf_event_open(2), and `EPERM` where a sandbox kills for the call.
+pub fn open(builder: &Builder<'_>) -> std::io::Result<Counter> {
+    permitted(libc::SYS_perf_event_open, "perf_event_open").map_err(|error| std::io::Error::from(error.errno))?;
+    builder.build()
 }
 
 /// `PERF_EVENT_IOC_SET_FILTER`, include/uapi/linux/perf_event.h: `_IOW('$', 6, char *)`. The size in the number

@@ -90,7 +90,8 @@ pub fn end_by(child: Pid, deadline: Instant) -> bool {
 /// Closes every descriptor of a forked child but those in `kept`, which must be in rising order.
 ///
 /// Only for the child of [`fork_running`], which never drops the owners. Allocates nothing. Needs close_range(2),
-/// Linux 5.9; where there is none, each number below the limit is closed by itself.
+/// Linux 5.9; where there is none or a sandbox refuses it, the descriptors that /proc lists are closed, and without
+/// /proc each number below the limit, of which there may be a million.
 pub fn keep_only(kept: &[RawFd]) {
     let mut from = 0;
     for &kept in kept {
@@ -109,12 +110,73 @@ fn close_between(first: libc::c_uint, last: libc::c_uint) {
     if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
         return;
     }
+    if close_listed(first, last) {
+        return;
+    }
     // SAFETY: sysconf reads a number.
     let open = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
     for number in first..=last.min(libc::c_uint::try_from(open).unwrap_or(1024)) {
         // SAFETY: as above.
         unsafe { libc::close(number as libc::c_int) };
     }
+}
+
+/// What getdents64(2) fills. Aligned as its entries are.
+#[repr(align(8))]
+struct Listing([u8; 4096]);
+
+/// Where the length and the name of an entry stand (struct linux_dirent64, getdents(2)).
+const ENTRY_LENGTH: usize = 16;
+const ENTRY_NAME: usize = 19;
+
+/// Closes the open descriptors from `first` to `last`; false where they cannot be listed. Allocates nothing, which the
+/// standard library's and the C library's readers of directories would.
+fn close_listed(first: libc::c_uint, last: libc::c_uint) -> bool {
+    // A table that is full leaves no number for the listing. SAFETY: as in `close_between`.
+    unsafe { libc::close(first as libc::c_int) };
+    // Of the thread, whose table need not be the process's. SAFETY: the path is a string that ends with a zero.
+    let folder = unsafe { libc::open(c"/proc/thread-self/fd".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY) };
+    if folder < 0 {
+        return false;
+    }
+    let mut listing = Listing([0; 4096]);
+    let whole = loop {
+        let room = listing.0.len();
+        // SAFETY: the kernel writes at most `room` bytes.
+        let filled = unsafe { libc::syscall(libc::SYS_getdents64, folder, listing.0.as_mut_ptr(), room) };
+        let Ok(filled) = usize::try_from(filled) else { break false };
+        if filled == 0 {
+            break true;
+        }
+        let mut rest = listing.0.get(..filled).unwrap_or_default();
+        while let (Some(&[low, high]), Some(name)) = (rest.get(ENTRY_LENGTH..ENTRY_LENGTH + 2), rest.get(ENTRY_NAME..))
+        {
+            // What is no number are the folder itself and the one above.
+            if let Some(number) = descriptor(name)
+                && (first..=last).contains(&number)
+                && number != folder as libc::c_uint
+            {
+                // SAFETY: as in `close_between`. The listing goes on by number (proc_readfd_common in fs/proc/fd.c).
+                unsafe { libc::close(number as libc::c_int) };
+            }
+            rest = rest.get(usize::from(u16::from_ne_bytes([low, high])).max(1)..).unwrap_or_default();
+        }
+    };
+    // SAFETY: it was opened here.
+    unsafe { libc::close(folder) };
+    whole
+}
+
+/// The number that a name ended by a zero is.
+fn descriptor(name: &[u8]) -> Option<libc::c_uint> {
+    let digits = name.split(|&byte| byte == 0).next()?;
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: libc::c_uint, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// A name for [`take_name`], made where memory may still be allocated.
@@ -171,4 +233,61 @@ fn is_open(number: i32) -> bool {
     // SAFETY: the borrow is used for one fcntl(F_GETFD), which answers EBADF for a closed number.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFD).is_ok() && fd.as_raw_fd() == number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::channel::pipe;
+    use crate::sys::limits::raise_descriptors;
+    use crate::sys::seccomp::{Argument, CallAnswer, CallRule, refuse_from_now_on};
+
+    /// A child that keeps one descriptor and no other, whatever `rules` forbid: 0 when it did.
+    fn keeps_one(rules: &[CallRule]) -> Option<WaitStatus> {
+        let ends = pipe(false).unwrap();
+        let kept = ends.writer.as_raw_fd();
+        raise_descriptors();
+        std::thread::scope(|scope| {
+            let forking = scope.spawn(|| {
+                if let Err(error) = refuse_from_now_on(rules) {
+                    println!("not checked: {error}");
+                    return None;
+                }
+                let child = fork_running(|| {
+                    keep_only(&[kept]);
+                    i32::from((0..200).any(|number| is_open(number) != (number == kept)))
+                });
+                Some(wait_for(child.unwrap()).unwrap())
+            });
+            forking.join().unwrap()
+        })
+    }
+
+    fn ended_with_0(status: Option<WaitStatus>) {
+        assert!(matches!(status, None | Some(WaitStatus::Exited(_, 0))), "{status:?}");
+    }
+
+    #[test]
+    fn a_child_keeps_what_it_is_to_keep_with_close_range_and_without() {
+        ended_with_0(keeps_one(&[]));
+        let no_close_range = CallRule::errno(libc::SYS_close_range, Errno::ENOSYS);
+        // It is no use to close what is not open: up to the limit, which may be a million.
+        let far = CallRule {
+            call: libc::SYS_close,
+            answer: CallAnswer::Kill,
+            only: Some(Argument { number: 0, least: 2000, most: i32::MAX.unsigned_abs() }),
+        };
+        ended_with_0(keeps_one(&[no_close_range, far]));
+        // Nothing can be listed.
+        let no_listing = CallRule::errno(libc::SYS_getdents64, Errno::ENOSYS);
+        ended_with_0(keeps_one(&[no_close_range, no_listing]));
+    }
+
+    #[test]
+    fn names_of_descriptors_are_numbers() {
+        assert_eq!(descriptor(b"17\0\0\0\0"), Some(17));
+        for other in [&b"..\0"[..], b".\0", b"\0", b"99999999999\0", b""] {
+            assert_eq!(descriptor(other), None);
+        }
+    }
 }

@@ -13,6 +13,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::SysError;
+use super::fatal::permitted;
 
 /// One system call, at its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,7 @@ impl Tracee {
             | Options::PTRACE_O_TRACEFORK
             | Options::PTRACE_O_TRACEVFORK
             | Options::PTRACE_O_EXITKILL;
+        permitted(libc::SYS_ptrace, "ptrace")?;
         ptrace::seize(leader, options).map_err(|errno| SysError::new("ptrace PTRACE_SEIZE", errno))?;
         ptrace::interrupt(leader).map_err(|errno| SysError::new("ptrace PTRACE_INTERRUPT", errno))?;
         for thread in threads_of(leader) {

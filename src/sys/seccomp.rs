@@ -27,7 +27,8 @@ pub struct Notification {
 /// creates inherit that. Sets `no_new_privs` on the thread, without which only root may install a filter.
 ///
 /// # Errors
-/// `EINVAL` before Linux 5.0 and without `CONFIG_SECCOMP_FILTER`; `EBUSY` when a filter of this thread has a listener.
+/// `EINVAL` before Linux 5.0 and without `CONFIG_SECCOMP_FILTER`; `EBUSY` when a filter of this thread has a listener,
+/// of which there is one at most (container managers that answer calls of their containers install it).
 pub fn supervise_current_thread() -> Result<Listener, SysError> {
     nix::sys::prctl::set_no_new_privs().map_err(|errno| SysError::new("prctl PR_SET_NO_NEW_PRIVS", errno))?;
     // The number of the call is the first word of struct seccomp_data. Its architecture is not looked at: the filter
@@ -49,20 +50,84 @@ pub fn supervise_current_thread() -> Result<Listener, SysError> {
     }
 }
 
-/// Answers `call` with `errno` on the calling thread and on all that it creates, programs that it executes included,
-/// from now on and for good: how a machine that lacks the call, or a container that forbids it, looks. Sets
-/// `no_new_privs`.
+/// What a filter answers in place of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallAnswer {
+    /// An error.
+    Errno(Errno),
+    /// SIGSYS, which ends the process and which it cannot catch.
+    Kill,
+}
+
+/// A call that a filter answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRule {
+    /// The call's number.
+    pub call: libc::c_long,
+    /// What it is answered with.
+    pub answer: CallAnswer,
+    /// Only for these values of one of its arguments; none: always.
+    pub only: Option<Argument>,
+}
+
+/// Values of an argument, of which its lower half is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argument {
+    /// Its number, from 0.
+    pub number: u32,
+    /// The least.
+    pub least: u32,
+    /// The most.
+    pub most: u32,
+}
+
+impl CallRule {
+    /// Answers `call` with `errno`, always.
+    pub fn errno(call: libc::c_long, errno: Errno) -> Self {
+        Self { call, answer: CallAnswer::Errno(errno), only: None }
+    }
+
+    /// Kills the process that makes `call`.
+    pub fn kill(call: libc::c_long) -> Self {
+        Self { call, answer: CallAnswer::Kill, only: None }
+    }
+}
+
+/// Where `args` begins in `struct seccomp_data`, of which each takes eight bytes.
+const ARGUMENTS: u32 = 16;
+
+/// Where the lower half of an argument begins.
+const LOWER_HALF: u32 = if cfg!(target_endian = "big") { 4 } else { 0 };
+
+/// Answers calls on the calling thread and on all that it creates, programs that it executes included, from now on and
+/// for good: how a machine that lacks them, or a container that forbids them, looks. Sets `no_new_privs`.
 ///
 /// # Errors
 /// `EINVAL` where the kernel has no filters (CONFIG_SECCOMP_FILTER).
-pub fn refuse_from_now_on(call: libc::c_long, errno: Errno) -> Result<(), SysError> {
+pub fn refuse_from_now_on(rules: &[CallRule]) -> Result<(), SysError> {
     nix::sys::prctl::set_no_new_privs().map_err(|errno| SysError::new("prctl PR_SET_NO_NEW_PRIVS", errno))?;
-    let mut program = [
-        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    let mut program = Vec::new();
+    for rule in rules {
+        let number = instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0);
+        let answer = match rule.answer {
+            CallAnswer::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
+            CallAnswer::Kill => libc::SECCOMP_RET_KILL_PROCESS,
+        };
+        let answer = instruction(libc::BPF_RET | libc::BPF_K, 0, 0, answer);
+        let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        match rule.only {
+            None => program.extend([number, instruction(equal, 0, 1, rule.call as u32), answer]),
+            Some(Argument { number: place, least, most }) => program.extend([
+                number,
+                instruction(equal, 0, 4, rule.call as u32),
+                instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, ARGUMENTS + 8 * place + LOWER_HALF),
+                instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 2, least),
+                instruction(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, 1, 0, most),
+                answer,
+            ]),
+        }
+    }
+    program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the kernel copies the program during the call.
     let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) };

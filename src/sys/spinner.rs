@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::SysError;
+use super::affinity::AffinityMask;
 use super::channel::{ReadOutcome, pipe, read_byte, write_byte};
 use super::process::{die_with_parent, end_by, fork_running};
 use super::sched::{self, Attributes};
@@ -22,8 +22,7 @@ impl Spinner {
     /// # Errors
     /// When no process can be created, or the process may not run on `cpu`.
     pub fn start(cpu: CpuId) -> Result<Self, SysError> {
-        let mut mask = CpuSet::new();
-        mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
+        let mask = AffinityMask::of(&[cpu])?;
         let said = pipe(false)?;
         let idle = Attributes { policy: libc::SCHED_IDLE.unsigned_abs(), priority: 0, slice_ns: 0 };
         let parent = Pid::this();
@@ -33,7 +32,7 @@ impl Spinner {
             }
             let _ = nix::sys::prctl::set_name(c"switchcost-idle");
             let me = Pid::from_raw(0);
-            if sched_setaffinity(me, &mask).is_err() || sched::set(me, idle).is_err() {
+            if mask.apply(me).is_err() || sched::set(me, idle).is_err() {
                 return 1;
             }
             if write_byte(&said.writer, 1).is_err() {

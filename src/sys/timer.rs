@@ -13,6 +13,7 @@ use nix::sys::timerfd::{ClockId as TimerClock, Expiration, TimerFd, TimerFlags, 
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 
 use super::SysError;
+use super::fatal::permitted;
 use crate::units::Nanos;
 
 /// The time now, through the vDSO where the clock source allows it.
@@ -172,6 +173,7 @@ impl TimeoutRing {
     /// # Errors
     /// `ENOSYS` where the kernel has none, `EPERM` where `kernel.io_uring_disabled` or seccomp forbids it.
     pub fn new() -> Result<Self, SysError> {
+        permitted(libc::SYS_io_uring_setup, "io_uring_setup")?;
         let ring = IoUring::new(2).map_err(|error| SysError::from_io("io_uring_setup", &error))?;
         Ok(Self { ring, moment: Box::default() })
     }

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use provided::{GROUP, Provided};
 
 use super::SysError;
+use super::fatal::permitted;
 
 /// The most entries a submission queue may have (`IORING_MAX_ENTRIES`, io_uring/io_uring.h).
 pub const MOST_ENTRIES: u32 = 32_768;
@@ -82,6 +83,7 @@ impl RingSetup {
     }
 
     pub(super) fn build(self, entries: u32) -> Result<IoUring, SysError> {
+        permitted(libc::SYS_io_uring_setup, "io_uring_setup")?;
         let mut builder = IoUring::builder();
         if self.defer_taskrun {
             builder.setup_single_issuer().setup_defer_taskrun();

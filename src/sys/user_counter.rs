@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use perf_event::{Builder, Counter};
 
-use super::SysError;
+use super::{SysError, perf};
 
 /// What is counted, in user mode alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +102,7 @@ impl UserCounter {
         if cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) {
             return Err(SysError::new(NOT_READABLE, Errno::EOPNOTSUPP));
         }
-        let mut counter = Builder::new(what.event())
-            .pinned(true)
-            .build()
+        let mut counter = perf::open(Builder::new(what.event()).pinned(true))
             .map_err(|error| SysError::from_io("perf_event_open", &error))?;
         counter.enable().map_err(|error| SysError::from_io("ioctl PERF_EVENT_IOC_ENABLE", &error))?;
         // SAFETY: the descriptor is open for as long as `counter` is.

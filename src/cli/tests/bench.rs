@@ -76,7 +76,7 @@ fn criterions() -> Vec<Row> {
         Row::added("bench", "exact", "--bench handoff/pipe/same-cpu", "--exact").changes("/refused*"),
         row("quick", "--quick").gives("/timing/samples", json!(20)).changes("/timing*"),
         mode("test", "--test", Mode::Test),
-        mode("list", "--list", Mode::DryRun),
+        mode("list", "--list", Mode::List),
         mode("load-baseline", "--load-baseline a", Mode::DryRun),
         mode("profile-time", "--profile-time 5", Mode::Profile),
     ]

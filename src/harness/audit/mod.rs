@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 pub use child::answer_audit_request;
 
-use super::Benchmark;
 use super::benchmark::BenchmarkSpec;
+use super::{Benchmark, unsupported};
 use crate::crew::{Failure, TIMEOUT};
 use crate::mechanism::{Bound, Expectation, Tasks};
 use crate::record::{AuditCheck, AuditRecord};
@@ -85,10 +85,7 @@ impl AuditFailure {
 
 impl From<Failure> for AuditFailure {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Unsupported(reason) => Self::Unsupported(reason),
-            other => Self::Failed(other.to_string()),
-        }
+        unsupported::refused(&failure).map_or_else(|| Self::Failed(failure.to_string()), Self::Unsupported)
     }
 }
 

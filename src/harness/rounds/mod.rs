@@ -16,9 +16,11 @@
 //! - `process_runner.rs`: which process measures, until when, and what does Ctrl-C do? [`ProcessRunner`] is the runner
 //!   that starts processes.
 //! - `round_process.rs`: what passes between the run and the child process that measures? Both ends are in it.
+//! - `path_text.rs`: how is a folder named in a plan and a request, whatever its bytes?
 //! - `profile.rs` and `after_syscall_profile.rs`: what does a profile name?
 
 mod after_syscall_profile;
+mod path_text;
 mod process_runner;
 mod profile;
 mod round_process;

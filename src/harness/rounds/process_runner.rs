@@ -12,19 +12,20 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde::{Deserialize, Serialize};
 
-use super::round_process::{InterleaveOrder, MeasureRequest, RoundProcess, RoundTask};
+use super::round_process::{InterleaveOrder, MeasureRequest, NoAnswer, RoundProcess, RoundTask};
 use super::{Job, JobOutcome, RunPlan, Runner};
 use crate::harness::criterion_adapter::{line, now_ms};
 use crate::harness::{PlannedBenchmark, Timing};
-use crate::record::{BenchmarkLine, Build, Outcome, RunConditions};
+use crate::record::{BenchmarkLine, Build, RunConditions};
 use crate::sys::SysError;
+use crate::sys::inherited::is_ignored;
 
 /// How often [`ProcessRunner`] calls its tick while it waits.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The programs that measure, by side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Programs(pub [PathBuf; 2]);
+pub struct Programs(#[serde(with = "super::path_text::sides")] pub [PathBuf; 2]);
 
 impl Default for Programs {
     /// The running program, on both sides.
@@ -94,11 +95,11 @@ impl<'a> ProcessRunner<'a> {
         &mut self,
         mut started: Vec<RoundProcess>,
         within: Option<Duration>,
-    ) -> Result<Vec<Result<BenchmarkLine, String>>, Ended> {
+    ) -> Result<Vec<Result<BenchmarkLine, NoAnswer>>, Ended> {
         let timeout = self.plan.timeout * u32::try_from(started.len()).unwrap_or(1);
         let (began, is_budget) = (Instant::now(), within.is_some_and(|within| within < timeout));
         let deadline = began + within.map_or(timeout, |within| within.min(timeout));
-        let mut answers: Vec<Option<Result<BenchmarkLine, String>>> = started.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Result<BenchmarkLine, NoAnswer>>> = started.iter().map(|_| None).collect();
         loop {
             for (process, answer) in started.iter_mut().zip(&mut answers) {
                 *answer = answer.take().or_else(|| process.benchmark());
@@ -109,7 +110,7 @@ impl<'a> ProcessRunner<'a> {
             if is_budget && left.is_zero() && failed.is_none() && answers.iter().any(Option::is_none) {
                 return Err(Ended::OutOfTime(began.elapsed()));
             }
-            let given_up = failed.or_else(|| left.is_zero().then(hung));
+            let given_up = failed.or_else(|| left.is_zero().then(hung)).map(NoAnswer::Failed);
             if let Some(reason) = given_up {
                 return Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect());
             }
@@ -120,7 +121,8 @@ impl<'a> ProcessRunner<'a> {
                 return Err(Ended::Stopped);
             }
             if let Err(error) = self.signals.wait(left.min(TICK)) {
-                return Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(error.to_string()))).collect());
+                let failed = || Err(NoAnswer::Failed(error.to_string()));
+                return Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(failed)).collect());
             }
             if self.signals.count() > 0 && !std::mem::replace(&mut self.stop_announced, true) {
                 (self.stopping)();
@@ -161,10 +163,10 @@ fn request(
 }
 
 /// Why there is nothing measured.
-fn reason(answer: &Result<BenchmarkLine, String>) -> Option<String> {
+fn reason(answer: &Result<BenchmarkLine, NoAnswer>) -> Option<String> {
     match answer {
         Ok(line) => line.outcome.reason(),
-        Err(reason) => Some(reason.clone()),
+        Err(none) => Some(none.to_string()),
     }
 }
 
@@ -173,7 +175,7 @@ impl Runner for ProcessRunner<'_> {
         let (began, started_ms) = (Instant::now(), now_ms());
         let answers = match self.start(jobs) {
             Ok(started) => self.answers(started, within),
-            Err(reason) => Ok(jobs.iter().map(|_| Err(reason.clone())).collect()),
+            Err(reason) => Ok(jobs.iter().map(|_| Err(NoAnswer::Failed(reason.clone()))).collect()),
         };
         let answers = match answers {
             Ok(answers) => answers,
@@ -185,10 +187,10 @@ impl Runner for ProcessRunner<'_> {
         let took_ms = u64::try_from(each.as_millis()).unwrap_or(u64::MAX);
         let mut lines = Vec::new();
         for (job, answer) in jobs.iter().zip(answers) {
-            let failed = |reason| {
+            let failed = |none: NoAnswer| {
                 // The benchmarks come from this program's own plan.
                 let planned = PlannedBenchmark::Ready(job.entry.spec.benchmark()?);
-                Some(line(&planned, job.round, &self.host_id, started_ms, Outcome::Failed(reason)))
+                Some(line(&planned, job.round, &self.host_id, started_ms, none.into()))
             };
             let Some(mut line) = answer.map_or_else(failed, Some) else { return JobOutcome::Stopped };
             line.conditions = Some(RunConditions { took_ms, interleaved: jobs.len() > 1, ..RunConditions::default() });
@@ -208,14 +210,15 @@ impl Runner for ProcessRunner<'_> {
 /// # Errors
 /// Why it did not answer: it is no switchcost, or one of before rounds.
 pub fn identify(program: &Path, folder: &Path) -> Result<Build, String> {
-    let build = RoundProcess::new(program, RoundTask::Identify, folder, 0, None).and_then(RoundProcess::wait);
+    let asked = RoundProcess::new(program, RoundTask::Identify, folder, 0, None);
+    let build = asked.and_then(|asked| asked.wait().map_err(|none| none.to_string()));
     build.map_err(|reason| format!("{} does not answer like a switchcost program: {reason}", program.display()))
 }
 
 /// Whether `program` can be interleaved with another process, sample by sample. Its answer passes through `folder`.
 pub fn supports_interleaving(program: &Path, folder: &Path) -> bool {
-    RoundProcess::new(program, RoundTask::SupportsInterleaving, folder, 0, None).and_then(RoundProcess::wait)
-        == Ok(true)
+    let asked = RoundProcess::new(program, RoundTask::SupportsInterleaving, folder, 0, None);
+    asked.and_then(|asked| asked.wait().map_err(|none| none.to_string())) == Ok(true)
 }
 
 /// How long a benchmark that was never measured may take in a round.
@@ -242,7 +245,9 @@ impl Signals {
     /// `EMFILE` when descriptors run out.
     pub fn take_over() -> Result<Self, SysError> {
         let mut set = SigSet::empty();
-        set.extend(STOPS);
+        // What the parent had ignored stays so: a signal that is blocked arrives even then (sig_ignored in
+        // kernel/signal.c), and would end a run that nohup(1) is to keep alive.
+        set.extend(STOPS.into_iter().filter(|&signal| !is_ignored(signal)));
         set.add(Signal::SIGCHLD);
         set.thread_block().map_err(|errno| SysError::new("pthread_sigmask", errno))?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)

@@ -2,6 +2,7 @@
 //! process, how the answer is found and left in a file.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -15,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::harness::criterion_adapter::measure_one;
 use crate::harness::interleave_token::InterleaveToken;
 use crate::harness::sweep::measure_in_sweep;
+use crate::harness::unsupported::killed_for_a_call;
 use crate::harness::{
     Auditor, BenchmarkObserver, BenchmarkSpec, MeasureOptions, Mode, PlannedBenchmark, SweepSampling, Timing,
 };
 use crate::pmu::{Event, EventSet};
-use crate::record::{BenchmarkLine, Build, Line, line_text, read_answer};
+use crate::record::{BenchmarkLine, Build, Line, Outcome, line_text, read_answer};
 use crate::sys::process::die_with_parent;
+use crate::terms::Unsupported;
 
 /// How many can be alive at once.
 pub(super) const MOST: usize = 2;
@@ -71,7 +74,8 @@ impl RoundProcess {
         let request = RoundRequest { task, answer: files.answer.clone(), parent: Pid::this().as_raw() };
         let text = serde_json::to_string(&request).map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
-        command.arg0("switchcost-round").env(REQUEST, text);
+        // Criterion would otherwise look for cargo's target folder, in every process by a process of cargo.
+        command.arg0("switchcost-round").env(REQUEST, text).env("CRITERION_HOME", folder);
         command.stdin(stdin.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::null()).stderr(stderr);
         // Out of the terminal's foreground group: Ctrl-C is the run's to hear, which lets the benchmark finish.
         command.process_group(0);
@@ -80,26 +84,29 @@ impl RoundProcess {
     }
 
     /// The benchmark that it measured, or why there is none; nothing while it runs.
-    pub(super) fn benchmark(&mut self) -> Option<Result<BenchmarkLine, String>> {
+    pub(super) fn benchmark(&mut self) -> Option<Result<BenchmarkLine, NoAnswer>> {
         match self.child.try_wait() {
             Ok(None) => None,
             Ok(Some(status)) => Some(self.read(status, read_answer)),
-            Err(error) => Some(Err(error.to_string())),
+            Err(error) => Some(Err(NoAnswer::Failed(error.to_string()))),
         }
     }
 
     /// What it answers to any other question, when it has ended.
-    pub(super) fn wait<T: DeserializeOwned>(mut self) -> Result<T, String> {
-        let status = self.child.wait().map_err(|error| error.to_string())?;
+    pub(super) fn wait<T: DeserializeOwned>(mut self) -> Result<T, NoAnswer> {
+        let status = self.child.wait().map_err(|error| NoAnswer::Failed(error.to_string()))?;
         self.read(status, |text| serde_json::from_slice(text).map_err(|error| error.to_string()))
     }
 
-    fn read<T>(&self, status: ExitStatus, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, String> {
-        if !status.success() {
-            return Err(ended(status, &self.files.stderr));
+    fn read<T>(&self, status: ExitStatus, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, NoAnswer> {
+        if status.signal() == Some(Signal::SIGSYS as i32) {
+            return Err(NoAnswer::Killed(killed_for_a_call()));
         }
-        let text = std::fs::read(&self.files.answer).map_err(|error| format!("its answer: {error}"))?;
-        parse(&text).map_err(|error| format!("its answer: {error}"))
+        if !status.success() {
+            return Err(NoAnswer::Failed(ended(status, &self.files.stderr)));
+        }
+        let text = std::fs::read(&self.files.answer).map_err(|error| error.to_string());
+        text.and_then(|text| parse(&text)).map_err(|error| NoAnswer::Failed(format!("its answer: {error}")))
     }
 }
 
@@ -110,6 +117,33 @@ impl Drop for RoundProcess {
             // Those that it has started are in its group.
             let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
             let _ = self.child.wait();
+        }
+    }
+}
+
+/// Why a process has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// It was killed for a call that it made, and another process that makes the call would be.
+    Killed(Unsupported),
+    /// It failed, hung or was ended.
+    Failed(String),
+}
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Killed(reason) => reason.fmt(f),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl From<NoAnswer> for Outcome {
+    fn from(none: NoAnswer) -> Self {
+        match none {
+            NoAnswer::Killed(reason) => Self::Unsupported(reason),
+            NoAnswer::Failed(reason) => Self::Failed(reason),
         }
     }
 }
@@ -139,6 +173,7 @@ pub(super) const REQUEST: &str = "SWITCHCOST_ROUND_REQUEST";
 pub(super) struct RoundRequest {
     #[serde(rename = "what")]
     pub(super) task: RoundTask,
+    #[serde(with = "super::path_text")]
     pub(super) answer: PathBuf,
     /// The run that asks. When it is gone the answer has no reader, and measuring on would disturb the next process.
     pub(super) parent: i32,
@@ -171,6 +206,7 @@ pub(super) struct MeasureRequest {
     pub(super) counters: bool,
     pub(super) audit: bool,
     /// Where Criterion's files go.
+    #[serde(with = "super::path_text")]
     pub(super) criterion: PathBuf,
     /// Whether it begins, where its samples are interleaved with those of the process at the other end of its standard
     /// input; `None`: it measures alone.
@@ -194,8 +230,8 @@ pub fn answer_round_request() -> Option<ExitCode> {
     Some(match answer(&request) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            // The run reads the last line.
-            eprintln!("{reason}");
+            // The run reads the last line. Where there is no room for it, the status is what remains.
+            let _ = writeln!(std::io::stderr(), "{reason}");
             ExitCode::FAILURE
         }
     })

@@ -224,13 +224,13 @@ impl RunPlan {
         if folder.join(crate::record::FILE).metadata().is_ok_and(|record| record.len() > 0) {
             return Err(RunPlanError::Records { path: folder.into() });
         }
-        // Under its name only when whole: a kill leaves a plan or none.
-        let draft = folder.join("plan.json.new");
         let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.into()))?;
-        let mut file = File::create(&draft).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&draft, &path).map_err(failed)?;
-        lock(&path)
+        match publish(text.as_bytes(), folder, &path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(RunPlanError::Exists { path: folder.into() })
+            }
+            other => other.map_err(failed).and_then(|()| lock(&path)),
+        }
     }
 
     /// Takes up the plan of the run in `folder`.
@@ -257,6 +257,8 @@ impl RunPlan {
     pub fn parse(text: &str, path: &Path) -> Result<Self, RunPlanError> {
         let broken = |reason: String| RunPlanError::Broken { path: path.into(), reason };
         // The version first: another one may have other fields.
+        // An editor may have left a byte-order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let version: PlanVersion = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         if version.schema != u64::from(SCHEMA) {
             return Err(broken(format!(
@@ -296,6 +298,24 @@ impl RunPlan {
         }
         Ok(())
     }
+}
+
+/// Writes `text` to `path` in `folder`, under its name only when whole: a kill leaves a plan or none. Of two processes
+/// that begin a run in one folder, one finds that the file exists.
+fn publish(text: &[u8], folder: &Path, path: &Path) -> io::Result<()> {
+    let draft = folder.join(format!("plan.json.new.{}", std::process::id()));
+    let mut file = File::create(&draft)?;
+    let written = file.write_all(text).and_then(|()| file.sync_all()).and_then(|()| {
+        match std::fs::hard_link(&draft, path) {
+            // A file system without links (FAT, some network ones); two at once are then not told apart.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                std::fs::rename(&draft, path)
+            }
+            other => other,
+        }
+    });
+    let _ = std::fs::remove_file(&draft);
+    written
 }
 
 /// The timeout of a sweep of the largest brigades is days; a plan adds a few of these up.

@@ -42,7 +42,7 @@ fn this_very_machine_is_read() {
     assert_eq!(Limits::observe(&root).first_obstacle(descriptors(1)), None);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -30,6 +30,16 @@ fn host(name: &str) -> Host {
     Host::observe(&root(name))
 }
 
+/// A fixture whose files of these names have another content.
+fn with_files(name: &str, files: &[(&str, &str)]) -> Host {
+    let copied = tempfile::tempdir().unwrap();
+    damage::copy(&directory(name), copied.path());
+    for (path, text) in files {
+        std::fs::write(copied.path().join(path), format!("{text}\n")).unwrap();
+    }
+    Host::observe(&Root::at(copied.path()))
+}
+
 /// The first pair of every relation, in the order of `RELATIONS`.
 fn pairs(host: &Host) -> Vec<Option<(usize, usize)>> {
     let online = host.topology.online();

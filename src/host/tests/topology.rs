@@ -1,4 +1,4 @@
-use super::{FIXTURES, host, pairs, unread};
+use super::{FIXTURES, host, pairs, unread, with_files};
 use crate::terms::host::{CacheKind, Relation};
 use crate::units::{CpuId, cpu_list};
 
@@ -53,4 +53,28 @@ fn a_pair_is_taken_from_the_allowed_cpus_in_their_order() {
     assert_eq!(topology.pair(Relation::CrossNode, &allowed), None);
     assert_eq!(topology.pair(Relation::SameCpu, &[]), None);
     assert_eq!(topology.relation(CpuId(0), CpuId(99)), None);
+}
+
+#[test]
+fn the_cpus_that_the_kernel_describes_count_where_a_containers_list_says_otherwise() {
+    // lxcfs lists the host's numbers of a cpuset, or numbers from 0 on.
+    for listed in ["5-6", "0", "0-63"] {
+        let host = with_files("amd-two-ccx", &[("sys/devices/system/cpu/online", listed)]);
+        assert_eq!(cpu_list(&host.topology.online()), "0-7", "{listed}");
+        assert_eq!(pairs(&host), pairs(&self::host("amd-two-ccx")), "{listed}");
+        let said = host.unread.iter().find(|line| line.what == "online CPUs").unwrap();
+        assert_eq!(said.reason, format!("it lists {listed}, and the kernel describes 0-7, which counts"));
+    }
+}
+
+#[test]
+fn cpu_0_need_not_be_online() {
+    let host = with_files(
+        "amd-two-ccx",
+        &[("sys/devices/system/cpu/online", "1-7"), ("sys/devices/system/cpu/cpu0/online", "0")],
+    );
+    assert_eq!(cpu_list(&host.topology.online()), "1-7");
+    assert!(!unread(&host).contains(&"online CPUs"), "{:?}", unread(&host));
+    assert_eq!(host.topology.relation(CpuId(1), CpuId(5)), Some(Relation::SmtSibling));
+    assert!(host.topology.caches.iter().any(|cache| cache.shared.contains(&CpuId(1))));
 }

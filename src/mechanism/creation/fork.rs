@@ -8,7 +8,6 @@
 
 use std::os::fd::AsFd;
 
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
@@ -17,7 +16,7 @@ use crate::mechanism::{
     Bound, CpuAssignment, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Operation, Parameter, Parameters,
     Resources, Tasks, Unit, register,
 };
-use crate::sys::SysError;
+use crate::sys::affinity::AffinityMask;
 use crate::sys::channel::{Ends, pipe, read_byte};
 use crate::sys::memory::{Mappings, ResidentBytes};
 use crate::sys::process::{close_copy, die_with_parent, fork_running, wait_for};
@@ -94,23 +93,16 @@ impl Mechanism for Fork {
 }
 
 /// The masks of the CPU masks, made before any fork: a child may not allocate.
-fn masks(assignment: &CpuAssignment) -> Result<Vec<CpuSet>, Failure> {
-    let mask = |cpu_mask| {
-        let mut mask = CpuSet::new();
-        for cpu in &assignment.cpu_mask(cpu_mask).cpus {
-            mask.set(cpu.0).map_err(|errno| SysError::new("CPU_SET", errno))?;
-        }
-        Ok(mask)
-    };
-    (0..assignment.masks()).map(mask).collect()
+fn masks(assignment: &CpuAssignment) -> Result<Vec<AffinityMask>, Failure> {
+    (0..assignment.masks()).map(|mask| Ok(AffinityMask::of(&assignment.cpu_mask(mask).cpus)?)).collect()
 }
 
 /// What a child does; its status says which step failed.
-fn life(parent: Pid, mask: Option<&CpuSet>, beginning: Option<&BodyStart>, gate: Option<&Ends>) -> i32 {
+fn life(parent: Pid, mask: Option<&AffinityMask>, beginning: Option<&BodyStart>, gate: Option<&Ends>) -> i32 {
     if !die_with_parent(parent) {
         return 3;
     }
-    if mask.is_some_and(|mask| sched_setaffinity(Pid::from_raw(0), mask).is_err()) {
+    if mask.is_some_and(|mask| mask.apply(Pid::from_raw(0)).is_err()) {
         return 1;
     }
     if let Some(beginning) = beginning {
