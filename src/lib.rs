@@ -11,6 +11,7 @@
 //! compare    ->  record, stats, units
 //! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
 //! mechanism  ->  crew, sys, terms, units
+//! load       ->  stats, sys, terms, units
 //! crew       ->  sys, terms, units
 //! host       ->  terms, units
 //! pmu        ->  sys, terms, units
@@ -27,6 +28,7 @@ pub mod compare;
 pub mod crew;
 pub mod harness;
 pub mod host;
+pub mod load;
 pub mod mechanism;
 pub mod pmu;
 pub mod record;
