@@ -11,6 +11,7 @@
 //! compare    ->  record, stats, units
 //! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
 //! mechanism  ->  crew, sys, terms, units
+//! server     ->  crew, sys, terms, units
 //! load       ->  stats, sys, terms, units
 //! crew       ->  sys, terms, units
 //! host       ->  terms, units
@@ -33,6 +34,7 @@ pub mod mechanism;
 pub mod pmu;
 pub mod record;
 pub mod report;
+pub mod server;
 pub mod stats;
 pub mod sys;
 pub mod terms;

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compare", &["record", "stats", "units"]),
     ("harness", &["mechanism", "crew", "host", "pmu", "record", "stats", "sys", "terms", "units"]),
     ("mechanism", &["crew", "sys", "terms", "units"]),
+    ("server", &["crew", "sys", "terms", "units"]),
     ("load", &["stats", "sys", "terms", "units"]),
     ("crew", &["sys", "terms", "units"]),
     ("host", &["terms", "units"]),

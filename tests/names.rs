@@ -74,6 +74,10 @@ const SHARED_FILES: &[&str] = &[
     "poll",
     "signal",
     "benchmark",
+    // A server model is named as the call that it is built on.
+    "epoll",
+    "select",
+    "uring",
 ];
 
 /// Lines that say `nobody` or `whoever` where a thread, a process or a reader has a name. It may only fall.

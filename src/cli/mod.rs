@@ -16,6 +16,7 @@ mod progress;
 mod report;
 mod run;
 mod run_session;
+mod serve;
 mod show;
 mod splice;
 mod sweep;
@@ -62,6 +63,7 @@ enum Verb {
     Sweep(Box<sweep::SweepArgs>),
     Compare(Box<compare::CompareArgs>),
     Show(show::ShowArgs),
+    Serve(Box<serve::ServeArgs>),
     Report(report::ReportArgs),
     #[command(hide = true)]
     Splice(splice::SpliceArgs),
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Verb::Sweep(sweep) => sweep.run(),
         Verb::Compare(compare) => compare.run(),
         Verb::Show(show) => show.run(),
+        Verb::Serve(serve) => serve.run(),
         Verb::Report(report) => report.run(),
         Verb::Splice(splice) => splice.run(),
     })

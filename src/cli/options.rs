@@ -125,7 +125,7 @@ pub(super) struct CountingArgs {
 }
 
 /// Reads a CPU list: each once, in rising order.
-fn cpus(list: &str) -> Result<Vec<CpuId>, UsageError> {
+pub(super) fn cpus(list: &str) -> Result<Vec<CpuId>, UsageError> {
     let listed = parse_cpu_list(list).filter(|cpus| !cpus.is_empty());
     let mut cpus = listed.ok_or_else(|| UsageError::Unknown(format!("`{list}` is no list of CPUs, such as 0-3,8")))?;
     cpus.sort_unstable();
@@ -143,11 +143,15 @@ pub(super) fn in_one_line(told: &clap::Error) -> String {
 
 /// `, did you mean X?` for the mechanism whose id is nearly `given`.
 pub(super) fn meant(given: &str) -> String {
+    nearest(given, registry().iter().map(|mechanism| mechanism.descriptor().id))
+}
+
+/// `, did you mean X?` for the one of `names` that is nearly `given`; nothing where none is.
+pub(super) fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
     // A third of the letters wrong is where suggestions stop looking like the word that was meant.
     let most = given.chars().count() / 3;
-    let ids = registry().iter().map(|mechanism| mechanism.descriptor().id);
-    let ranked = ids.map(|id| (strsim::osa_distance(given, id), id)).filter(|(distance, _)| *distance <= most);
-    ranked.min().map_or_else(String::new, |(_, id)| format!(", did you mean `{id}`?"))
+    let ranked = names.map(|name| (strsim::osa_distance(given, name), name)).filter(|(distance, _)| *distance <= most);
+    ranked.min().map_or_else(String::new, |(_, name)| format!(", did you mean `{name}`?"))
 }
 
 /// The default plan of counters, and `events` on top.

@@ -8,6 +8,7 @@
 //! driver and waits for the answers.
 
 mod cpu_assignment;
+mod cpu_work;
 mod driver;
 mod failure;
 mod forked_tasks;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use cpu_assignment::{CpuAssignment, CpuMask};
+pub use cpu_work::{Calibration, CpuWork, scramble};
 pub use driver::{Batch, Driver, InstanceConfig, Operation};
 pub use failure::Failure;
 pub use forked_tasks::ReadyProcess;

@@ -6,7 +6,6 @@
 
 mod background_load;
 mod batch_gate;
-mod cpu_work;
 mod descriptor;
 mod open_loop;
 mod reactor;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Failure, Metric, MetricKey};
+use crate::crew::scramble;
 use crate::sys::timer::{monotonic, sleep_until};
 use crate::terms::ValueHistogram;
 use crate::units::{Nanos, Quantity};
@@ -73,14 +74,6 @@ impl Arrivals {
         };
         (0..count).map(|_| arrival()).collect()
     }
-}
-
-/// G. Marsaglia, *Xorshift RNGs*, Journal of Statistical Software 8(14), 2003; `state` is not 0.
-#[inline]
-pub(super) fn scramble(mut state: u64) -> u64 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^ (state << 17)
 }
 
 /// The most requests in one schedule; a longer batch is cut.

@@ -15,6 +15,7 @@ pub mod clone;
 pub mod code;
 pub mod coroutine;
 pub mod dma_latency;
+pub mod epoll;
 pub mod event_wait;
 pub mod fatal;
 pub mod file;
@@ -40,6 +41,7 @@ pub mod select;
 pub mod semaphore;
 pub mod shared;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
 pub mod speed;
 pub mod spinner;
@@ -51,6 +53,7 @@ pub mod tracefs;
 pub mod uring;
 pub mod usage;
 pub mod user_counter;
+pub mod wait_set;
 
 use nix::errno::Errno;
 

@@ -1,7 +1,7 @@
 //! Processes: fork(2), waiting, ending, and names that /proc shows.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -60,6 +60,30 @@ pub fn wait_for(child: Pid) -> Result<WaitStatus, SysError> {
             answer => return answer.map_err(|errno| SysError::new("waitpid", errno)),
         }
     }
+}
+
+/// Waits, without blocking, for any child that the calling thread has forked: those of other threads are left to them
+/// (`__WNOTHREAD`, waitpid(2)). `None` when none has ended.
+pub fn reap_own_child() -> Option<Pid> {
+    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WNOTHREAD;
+    loop {
+        match waitpid(None, Some(flags)) {
+            Err(Errno::EINTR) => {}
+            answer => return answer.ok().and_then(|status| status.pid()),
+        }
+    }
+}
+
+/// A descriptor of `child` that is readable once the child has ended (pidfd_open(2), Linux 5.3).
+///
+/// # Errors
+/// `EMFILE` and `ENFILE` when descriptors run out, `ENOSYS` on an older kernel.
+pub fn open_child(child: Pid) -> Result<OwnedFd, SysError> {
+    // SAFETY: the call takes two numbers.
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
+    let descriptor = Errno::result(descriptor).map_err(|errno| SysError::new("pidfd_open", errno))?;
+    // SAFETY: the kernel has just opened it for this call, and no other owner knows its number, which fits an int.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as RawFd) })
 }
 
 /// Waits for `child` until `deadline`; nothing when it is still alive then.

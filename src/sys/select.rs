@@ -4,11 +4,13 @@
 //! to the process's descriptor table (`core_sys_select` in fs/select.c), so the call is made directly, with a bitmap of
 //! our own. It is pselect6, which every architecture has; without timeout and mask it does what select does.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
 use super::SysError;
+use super::wait_set::{Interest, ReadyEvent, WaitSet, time_spec};
+use crate::units::Nanos;
 
 const BITS: usize = libc::c_ulong::BITS as usize;
 
@@ -70,6 +72,96 @@ impl SelectSet {
             let mut left = word;
             while left != 0 {
                 ready.push(self.numbers[index * BITS + left.trailing_zeros() as usize]);
+                left &= left - 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Descriptors under tokens, of which any may be added, changed and removed between two waits.
+#[derive(Debug, Default)]
+pub struct SelectTable {
+    receive: Vec<libc::c_ulong>,
+    send: Vec<libc::c_ulong>,
+    /// What the kernel is handed and writes its answer over: both bitmaps.
+    answer: [Vec<libc::c_ulong>; 2],
+    /// The token, by descriptor.
+    tokens: Vec<usize>,
+    /// One past the highest descriptor: what the kernel looks at ends there.
+    end: usize,
+}
+
+fn set_bit(bitmap: &mut [libc::c_ulong], descriptor: usize, on: bool) {
+    let bit = 1 << (descriptor % BITS);
+    let word = &mut bitmap[descriptor / BITS];
+    *word = if on { *word | bit } else { *word & !bit };
+}
+
+fn has_bit(bitmap: &[libc::c_ulong], descriptor: usize) -> bool {
+    bitmap[descriptor / BITS] >> (descriptor % BITS) & 1 == 1
+}
+
+impl WaitSet for SelectTable {
+    fn add(&mut self, descriptor: BorrowedFd<'_>, token: usize, interest: Interest) -> Result<(), SysError> {
+        // An open descriptor's number is not negative.
+        let number = descriptor.as_raw_fd() as usize;
+        if self.tokens.len() <= number {
+            self.tokens.resize(number + 1, 0);
+            let words = number / BITS + 1;
+            let [first, second] = &mut self.answer;
+            [&mut self.receive, &mut self.send, first, second].into_iter().for_each(|bitmap| bitmap.resize(words, 0));
+        }
+        self.tokens[number] = token;
+        self.end = self.end.max(number + 1);
+        self.change(descriptor, token, interest)
+    }
+
+    fn change(&mut self, descriptor: BorrowedFd<'_>, _: usize, interest: Interest) -> Result<(), SysError> {
+        let number = descriptor.as_raw_fd() as usize;
+        set_bit(&mut self.receive, number, interest != Interest::Send);
+        set_bit(&mut self.send, number, interest != Interest::Receive);
+        Ok(())
+    }
+
+    fn remove(&mut self, descriptor: BorrowedFd<'_>, _: usize) {
+        let number = descriptor.as_raw_fd() as usize;
+        set_bit(&mut self.receive, number, false);
+        set_bit(&mut self.send, number, false);
+        while self.end > 0 && !has_bit(&self.receive, self.end - 1) && !has_bit(&self.send, self.end - 1) {
+            self.end -= 1;
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Nanos>, ready: &mut Vec<ReadyEvent>) -> Result<(), SysError> {
+        let words = self.end.div_ceil(BITS);
+        let [receive, send] = &mut self.answer;
+        receive[..words].copy_from_slice(&self.receive[..words]);
+        send[..words].copy_from_slice(&self.send[..words]);
+        let mut timeout = timeout.map(time_spec);
+        let timeout = timeout.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        let none = std::ptr::null::<libc::c_void>();
+        let (receives, sends) = (receive.as_mut_ptr(), send.as_mut_ptr());
+        // SAFETY: the kernel reads and writes `end` bits rounded up to whole words, which is no more than both bitmaps
+        // hold; the third set and the mask are absent, the timeout too or a value that outlives the call.
+        let found = unsafe { libc::syscall(libc::SYS_pselect6, self.end, receives, sends, none, timeout, none) };
+        match Errno::result(found) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(()),
+            Ok(_) => {}
+            Err(errno) => return Err(SysError::new("pselect6", errno)),
+        }
+        for index in 0..words {
+            let mut left = receive[index] | send[index];
+            while left != 0 {
+                let bit = left.trailing_zeros() as usize;
+                let has = |word: libc::c_ulong| word >> bit & 1 == 1;
+                ready.push(ReadyEvent {
+                    token: self.tokens[index * BITS + bit],
+                    receives: has(receive[index]),
+                    sends: has(send[index]),
+                    ended: false,
+                    broken: false,
+                });
                 left &= left - 1;
             }
         }

@@ -1,8 +1,11 @@
-//! Real-time signals that threads send to one another: rt_tgsigqueueinfo(2) and sigwaitinfo(2).
+//! Real-time signals that threads send to one another: rt_tgsigqueueinfo(2) and sigwaitinfo(2); and the signal that
+//! interrupts the waits of a process.
 
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{Pid, getpid, gettid};
 
 use super::SysError;
@@ -100,6 +103,35 @@ pub fn wait() -> Result<i32, SysError> {
             errno => return Err(SysError::new("sigwaitinfo", errno)),
         }
     }
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_interruption(_: libc::c_int) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// Has SIGTERM interrupt what this process waits in (`EINTR`), and from then on [`is_interrupted`] say so, instead of
+/// ending it. Allocates nothing, so that a forked child may call it.
+///
+/// A signal that comes just before a wait does not end the wait: the sender has to repeat it.
+///
+/// # Errors
+/// None for this signal.
+pub fn interrupt_by_sigterm() -> Result<(), SysError> {
+    // Without SA_RESTART: the wait must end.
+    let action = SigAction::new(SigHandler::Handler(note_interruption), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler stores into an atomic, which is safe in a signal handler (signal-safety(7)).
+    unsafe { sigaction(Signal::SIGTERM, &action) }.map_err(|errno| SysError::new("rt_sigaction", errno))?;
+    let mut only = SigSet::empty();
+    only.add(Signal::SIGTERM);
+    only.thread_unblock().map_err(|errno| SysError::new("rt_sigprocmask", errno))
+}
+
+/// Whether SIGTERM has come since [`interrupt_by_sigterm`].
+#[inline]
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

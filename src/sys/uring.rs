@@ -1,6 +1,7 @@
 //! io_uring(7) for reads and writes of tokens: a ring that owns the bytes its requests point at.
 
 mod provided;
+mod sockets;
 
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,6 +11,7 @@ use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use nix::errno::Errno;
 
 use provided::{GROUP, Provided};
+pub use sockets::{PushedRequest, SocketCompletion, SocketRing};
 
 use super::SysError;
 use super::fatal::permitted;

@@ -188,6 +188,10 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             let page = files.iter().find(|file| file.path.ends_with(crate::report::PAGE));
             json!({ "folder": folder, "page": page.map(|page| page.text.len()) })
         }
+        Verb::Serve(serve) => {
+            let super::serve::ServePlan { model, config, cpus } = serve.plan()?;
+            json!({ "model": model.name(), "config": config, "cpus": cpus })
+        }
         Verb::Splice(splice) => {
             let status = splice.run()?;
             json!({ "failed": status != std::process::ExitCode::SUCCESS })

@@ -12,7 +12,36 @@ fn fixture(name: &str) -> String {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [matrix(), audit(), limits(), readers(), splice("page.md", "reports", "newer")].into_iter().flatten().collect()
+    [matrix(), audit(), limits(), readers(), serve(), splice("page.md", "reports", "newer")]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn serve() -> Vec<Row> {
+    let base = "serve epoll";
+    let row =
+        |option, given: &str, pointer: &str, value| Row::added("serve", option, base, given).gives(pointer, value);
+    let timeout = Row::added("serve", "timeout", base, "--timeout 2500ms");
+    vec![
+        Row::differing("serve", "model", base, "serve forking").gives("/model", json!("forking")),
+        row("listen", "--listen 127.0.0.9:81", "/config/address", json!("127.0.0.9:81")),
+        row("protocol", "--protocol udp-echo", "/config/protocol", json!("udp-echo")),
+        row("delay", "--delay 5ms", "/config/delay", json!(5_000_000)),
+        row("work", "--work 50us", "/config/work", json!(50_000)),
+        row("payload", "--payload 7", "/config/payload", json!(7)),
+        row("file", "--file /etc/hostname", "/config/file", json!("/etc/hostname")),
+        row("file_way", "--file-way sendfile", "/config/file_way", json!("sendfile")),
+        row("backlog", "--backlog 10", "/config/backlog", json!(10)),
+        row("pool", "--pool 3", "/config/pool", json!(3)),
+        row("workers", "--workers 0", "/config/workers", json!(0)),
+        timeout.gives("/config/timeout/secs", json!(2)).gives("/config/timeout/nanos", json!(500_000_000)),
+        row("trigger", "--trigger edge", "/config/trigger", json!("edge")),
+        row("accept", "--accept single", "/config/accept", json!("single")),
+        row("receive", "--receive single", "/config/receive", json!("single")),
+        row("buffers", "--buffers 16", "/config/buffers", json!(16)),
+        Row::added("serve", "cpus", base, "--cpus 0").gives("/cpus/0", json!(0)).changes("/cpus*"),
+    ]
 }
 
 fn matrix() -> Vec<Row> {

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::cpu_work::{Calibration, CpuWork};
 use super::open_loop::{Arrivals, Monotonic, RequestLog, requests_in_20_ms};
 use super::{
     Bound, CpuAssignment, Crew, Domain, Expectation, Failure, Group, Operation, Parameter, Parameters, Resources,
 };
+use crate::crew::{Calibration, CpuWork};
 use crate::sys::SysError;
 use crate::sys::channel::{Ends, pipe, read_whole, write_whole};
 use crate::sys::timer::{monotonic, set_slack};

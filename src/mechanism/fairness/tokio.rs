@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 use super::{
     ClientPipes, MESSAGE, PERIOD, QueueLayout, SHARE, Service, WORK, lap, messages, number, resources, set_up,
 };
-use crate::mechanism::cpu_work::CpuWork;
+use crate::crew::CpuWork;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Domain, Failure, Mechanism, Operation, Parameter, Parameters, Tasks, Unit, register,
 };

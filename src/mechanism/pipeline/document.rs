@@ -8,7 +8,7 @@
 use simd_json::prelude::{ValueAsMutObject, Writable};
 
 use super::Failure;
-use crate::mechanism::open_loop::scramble;
+use crate::crew::scramble;
 
 /// How many different documents there are, which pipelines take in turn: together larger than what a branch predictor
 /// learns by heart.

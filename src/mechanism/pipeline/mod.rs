@@ -16,11 +16,11 @@
 
 use std::sync::Arc;
 
-use super::cpu_work::{Calibration, CpuWork};
 use super::{
     Batch, Bound, Domain, Expectation, Failure, Group, Metric, MetricKey, Operation, Parameter, Parameters, Placement,
     Resources, Unsupported,
 };
+use crate::crew::{Calibration, CpuWork};
 use crate::sys::peak_memory::MemoryPeak;
 use crate::sys::timer::monotonic;
 use crate::terms::ValueHistogram;

@@ -10,8 +10,8 @@ use super::channel::MessageChannel;
 use super::document::{Document, PipelineWork};
 use super::progress::{BatchProgress, STAMPED};
 use super::{Failure, PipelineShape};
+use crate::crew::CpuWork;
 use crate::crew::{Spawner, panic_text};
-use crate::mechanism::cpu_work::CpuWork;
 use crate::sys::timer::monotonic;
 
 /// What goes through a pipeline.

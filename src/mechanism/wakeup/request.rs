@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::LOAD;
+use crate::crew::{Calibration, CpuWork};
 use crate::mechanism::background_load::{self, BackgroundLoad, LoadedCpus};
-use crate::mechanism::cpu_work::{Calibration, CpuWork};
 use crate::mechanism::open_loop::{self, Arrivals, Monotonic, RequestLog, RequestTotals, requests_in_20_ms, send_all};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Mechanism, Metric, MetricKey, Operation, Parameter,

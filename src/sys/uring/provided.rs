@@ -50,6 +50,21 @@ impl Provided {
         self.bytes[usize::from(buffer) * self.width].load(Ordering::Relaxed)
     }
 
+    /// Bytes of a buffer.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Appends the first `length` bytes of `buffer`, which a completion has named and which was not handed over since.
+    #[inline]
+    pub(super) fn copy_to(&self, buffer: u16, length: usize, to: &mut Vec<u8>) {
+        let start = usize::from(buffer) * self.width;
+        let bytes = &self.bytes[start..start + length.min(self.width)];
+        // SAFETY: until the buffer is handed over again the kernel does not write to it, so that its bytes are plain
+        // ones, which `AtomicU8` has the layout of.
+        to.extend_from_slice(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<u8>(), bytes.len()) });
+    }
+
     /// Where `buffer` begins.
     #[inline]
     pub(super) fn start(&self, buffer: u16) -> *const u8 {

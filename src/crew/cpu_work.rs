@@ -5,19 +5,27 @@
 
 use std::hint::black_box;
 
-use super::open_loop::scramble;
 use crate::sys::timer::monotonic;
 use crate::units::Nanos;
 
+/// One step of a pseudo-random sequence: G. Marsaglia, *Xorshift RNGs*, Journal of Statistical Software 8(14), 2003.
+/// `state` is not 0.
+#[inline]
+pub fn scramble(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
 /// How many steps a microsecond takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Calibration {
+pub struct Calibration {
     steps_per_us: u64,
 }
 
 impl Calibration {
     /// Calibrates on the CPU of the calling thread, by the fastest of several tries, which no interrupt has lengthened.
-    pub(super) fn measured() -> Self {
+    pub fn measured() -> Self {
         const STEPS: u64 = 20_000;
         const TRIES: u32 = 20;
         let timed = |_| {
@@ -29,29 +37,29 @@ impl Calibration {
         Self { steps_per_us: (STEPS * 1000 / nanos).max(1) }
     }
 
-    /// The work that takes this long.
-    pub(super) fn work(self, time: Nanos) -> CpuWork {
+    /// The work that takes `time`; none for no time.
+    pub fn work(self, time: Nanos) -> CpuWork {
         CpuWork((self.steps_per_us * time.0).div_ceil(1000))
     }
 }
 
 /// Steps that each need the one before, so that no two overlap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CpuWork(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuWork(u64);
 
 impl CpuWork {
     /// No work at all.
-    pub(super) fn nothing() -> Self {
+    pub fn nothing() -> Self {
         Self(0)
     }
 
     /// One of `of` equal parts of the work, rounded up to a whole step.
-    pub(super) fn part(self, of: u64) -> Self {
+    pub fn part(self, of: u64) -> Self {
         Self(self.0.div_ceil(of))
     }
 
     /// Does the work once.
-    pub(super) fn perform(self) {
+    pub fn perform(self) {
         let mut state = 1;
         for _ in 0..self.0 {
             // Kept from the compiler, which could take several steps of a linear recurrence at once.
