@@ -1,7 +1,9 @@
 //! `cargo bench --bench after_syscall`: the group `after_syscall`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("after_syscall")
+    start::go_on_as("after_syscall")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench brigade`: the group `brigade`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("brigade")
+    start::go_on_as("brigade")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench creation`: the group `creation`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("creation")
+    start::go_on_as("creation")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench fairness`: the group `fairness`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("fairness")
+    start::go_on_as("fairness")
 }

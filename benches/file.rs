@@ -1,7 +1,9 @@
 //! `cargo bench --bench file`: the group `file`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("file")
+    start::go_on_as("file")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench footprint`: the group `footprint`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("footprint")
+    start::go_on_as("footprint")
 }

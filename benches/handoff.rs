@@ -1,7 +1,9 @@
 //! `cargo bench --bench handoff`: the group `handoff`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("handoff")
+    start::go_on_as("handoff")
 }

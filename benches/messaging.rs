@@ -1,7 +1,9 @@
 //! `cargo bench --bench messaging`: the group `messaging`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("messaging")
+    start::go_on_as("messaging")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench pipeline`: the group `pipeline`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("pipeline")
+    start::go_on_as("pipeline")
 }

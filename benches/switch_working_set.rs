@@ -1,7 +1,9 @@
 //! `cargo bench --bench switch_working_set`: the group `switch_working_set`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("switch_working_set")
+    start::go_on_as("switch_working_set")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench syscall`: the group `syscall`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("syscall")
+    start::go_on_as("syscall")
 }

@@ -1,7 +1,9 @@
 //! `cargo bench --bench wakeup`: the group `wakeup`.
 
+mod start;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    switchcost::cli::bench::main("wakeup")
+    start::go_on_as("wakeup")
 }

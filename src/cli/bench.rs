@@ -18,28 +18,29 @@ use super::terminal::{end_if_unread, line_of_stdout};
 use super::{FAILED, command_line, exit_code, folder};
 use crate::harness::rounds::{PLAN_FILE, Profile};
 use crate::harness::{
-    Auditor, BenchmarkObserver, MeasureOptions, Mode, PlannedBenchmark, Timing, answer_audit_request, measure, now_ms,
-    plan,
+    Auditor, BenchmarkObserver, MeasureOptions, Mode, PlannedBenchmark, Timing, measure, now_ms, plan,
 };
 use crate::host::Root;
 use crate::mechanism::group;
 use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter, salvage};
 use crate::report::{NOT_COUNTED, counter_tables, group_table, metrics_tables, notes};
-use crate::sys::inherited::restore_signals;
 use crate::terms::{Host, Moment};
 use crate::units::cpu_list;
 
 /// Carries our options past Criterion, which refuses arguments that it does not know.
 const OPTIONS: &str = "SWITCHCOST_BENCH_OPTIONS";
 
-/// Runs the group called `name` as a bench target's `main`, and returns the status to end with.
-pub fn main(name: &str) -> ExitCode {
-    restore_signals();
-    if let Some(status) = answer_audit_request() {
-        return status;
-    }
+/// Set by `benches/start/mod.rs`: which bench target this program stands for, a group or [`ALL`].
+const TARGET: &str = "SWITCHCOST_BENCH_TARGET";
+
+/// The bench target that runs every group.
+const ALL: &str = "all";
+
+/// Where this program stands for a bench target: does what that does, and returns the status to end with.
+pub(super) fn stand_for_target() -> Option<ExitCode> {
+    let target = std::env::var(TARGET).ok()?;
     exit_on_broken_pipe();
-    exit_code(run(name))
+    Some(exit_code(run(&target)))
 }
 
 /// Ends this process when the reader of its output has gone, as in `cargo bench | head`. Criterion prints with a macro
@@ -73,7 +74,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
         Err(_) => options,
     };
     let Some(prepared) = prepare(name, &options, &rest)? else { return Ok(ExitCode::SUCCESS) };
-    let Prepared { group, planned, timing, measure_options, host, folder } = prepared;
+    let Prepared { planned, timing, measure_options, host, folder } = prepared;
     let mode = measure_options.mode;
     let mut output = BenchOutput::default();
     if mode == Mode::List {
@@ -85,7 +86,7 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
         output.writer = Some(open_record(&options, &folder, host)?);
     }
     let pages = folder::of_criterion();
-    let measured = without_backtrace(|| measure(group, &planned, &timing, &pages, &measure_options, &mut output));
+    let measured = without_backtrace(|| measure(&planned, &timing, &pages, &measure_options, &mut output));
     let status = output.finish(mode)?;
     measured.map(|()| status)
 }
@@ -104,7 +105,6 @@ fn list(planned: &[PlannedBenchmark], rest: &[String]) -> anyhow::Result<ExitCod
 
 /// What the options come to. Nothing was written yet.
 pub(super) struct Prepared {
-    pub(super) group: &'static str,
     pub(super) planned: Vec<PlannedBenchmark>,
     pub(super) timing: Timing,
     pub(super) measure_options: MeasureOptions,
@@ -113,7 +113,7 @@ pub(super) struct Prepared {
     pub(super) folder: Option<PathBuf>,
 }
 
-/// What our options and Criterion's come to; nothing where the group called `name` has nothing to do.
+/// What our options and Criterion's come to; nothing where the bench target called `name` has nothing to do.
 pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> anyhow::Result<Option<Prepared>> {
     check_numbers(rest)?;
     let CriterionOptions { filters, exact, quick, mode, tests } = criterion_options(rest);
@@ -121,7 +121,9 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
     let filter = Filter::new(&filters, exact, &options.excluded)?;
     let choice = options.setting.choice()?;
     let counters = event_set(options.counting.events.as_deref())?;
-    let mine = group(name).with_context(|| format!("no group is called {name}"))?;
+    if name != ALL {
+        group(name).with_context(|| format!("no group is called {name}"))?;
+    }
     let quick = quick.then(Profile::quick);
     let timing = quick.as_ref().map_or(Timing::default(), |quick| quick.timing);
     let names_something = !filters.is_empty() || options.setting.placement.is_some();
@@ -137,8 +139,8 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
             filter.check_support(&everything)?;
         }
     }
-    let planned: Vec<PlannedBenchmark> =
-        everything.into_iter().filter(|planned| planned.mechanism().descriptor().group() == mine.name).collect();
+    let is_mine = |planned: &PlannedBenchmark| name == ALL || planned.group() == name;
+    let planned: Vec<PlannedBenchmark> = everything.into_iter().filter(is_mine).collect();
     if planned.is_empty() && !matches!(mode, Mode::DryRun | Mode::List) {
         return Ok(None);
     }
@@ -151,7 +153,7 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         host_id: host.id(),
     };
     let folder = options.out.clone();
-    Ok(Some(Prepared { group: mine.name, planned, timing, measure_options, host, folder }))
+    Ok(Some(Prepared { planned, timing, measure_options, host, folder }))
 }
 
 /// Criterion panics where it is given what it cannot do: a baseline that was never saved. That is one line here, and

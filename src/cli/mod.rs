@@ -1,7 +1,7 @@
 //! The bench targets and the command line, one file per verb. This room wires the others together.
 
 mod audit;
-pub mod bench;
+mod bench;
 mod bench_options;
 mod compare;
 mod filter;
@@ -74,6 +74,9 @@ pub fn main() -> ExitCode {
     restore_signals();
     // A round's process starts audits, and the variable that made it one is still set in theirs.
     if let Some(status) = crate::harness::answer_audit_request().or_else(crate::harness::rounds::answer_round_request) {
+        return status;
+    }
+    if let Some(status) = bench::stand_for_target() {
         return status;
     }
     let arguments = match Arguments::try_parse() {

@@ -6,11 +6,10 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkFilter, BenchmarkGroup, Criterion, PlottingBackend, SamplingMode};
-use serde::{Deserialize, Serialize};
 
 use super::bare_sample::measured;
 use super::criterion_id::bench_function;
@@ -18,7 +17,7 @@ use super::formatter::Bytes;
 use super::interference::NoiseProbe;
 use super::interleave_token::InterleaveToken;
 use super::limit_check::INSTANCES;
-use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session, unsupported};
+use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session, Timing, unsupported};
 use crate::crew::Failure;
 use crate::mechanism::group;
 use crate::pmu::EventSet;
@@ -57,25 +56,6 @@ pub struct MeasureOptions {
 
 /// Criterion refuses fewer.
 const FEWEST_SAMPLES: usize = 10;
-
-/// How long Criterion measures a benchmark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timing {
-    /// Before the first sample that counts.
-    pub warm_up: Duration,
-    /// All samples together, about.
-    pub measure: Duration,
-    /// How many samples; Criterion needs ten.
-    pub samples: usize,
-}
-
-/// Some three seconds for each benchmark: the samples of one process agree with each other far better than those of two
-/// do, so time is better spent on rounds than on longer ones.
-impl Default for Timing {
-    fn default() -> Self {
-        Self { warm_up: Duration::from_millis(200), measure: Duration::from_millis(900), samples: 40 }
-    }
-}
 
 /// Receives each benchmark as it is finished.
 pub trait BenchmarkObserver {
@@ -200,24 +180,32 @@ fn criterion(collector: &Rc<SampleCollector>, timing: &Timing, name: &str) -> Cr
         .plotting_backend(PlottingBackend::Plotters)
 }
 
-/// Measures what is planned of the group called `name`, in order, and reports each to `observer`. Criterion's files go
-/// below `folder`. This process's arguments overrule `timing`.
+/// Measures what is planned, in order, in a Criterion group for each of ours, and reports each to `observer`.
+/// Criterion's files go below `folder`. This process's arguments overrule `timing`.
 pub fn measure(
-    name: &str,
     planned: &[PlannedBenchmark],
     timing: &Timing,
     folder: &Path,
     options: &MeasureOptions,
     observer: &mut dyn BenchmarkObserver,
 ) {
-    let collector = SampleCollector::new(InterleaveToken::alone());
-    let criterion = criterion(&collector, timing, name).output_directory(folder).configure_from_args();
-    // What is planned was chosen by the filter already, and Criterion's ids may be shortened ones.
-    let criterion = match std::env::args_os().any(|argument| argument == "--ignored") {
-        true => criterion,
-        false => criterion.with_benchmark_filter(BenchmarkFilter::AcceptAll),
-    };
-    measure_by(criterion, &collector, name, planned, options, observer);
+    let mut last = None;
+    for of_group in planned.chunk_by(|a, b| a.group() == b.group()) {
+        let collector = SampleCollector::new(InterleaveToken::alone());
+        let name = of_group[0].group();
+        let criterion = criterion(&collector, timing, name).output_directory(folder).configure_from_args();
+        // What is planned was chosen by the filter already, and Criterion's ids may be shortened ones.
+        let mut criterion = match std::env::args_os().any(|argument| argument == "--ignored") {
+            true => criterion,
+            false => criterion.with_benchmark_filter(BenchmarkFilter::AcceptAll),
+        };
+        measure_by(&mut criterion, &collector, name, of_group, options, observer);
+        last = Some(criterion);
+    }
+    // Criterion's list of all pages, which it makes from what lies in its folder.
+    if let Some(criterion) = last {
+        criterion.final_summary();
+    }
 }
 
 /// Measures one benchmark in this process, while it holds the token; the arguments of the process do not matter.
@@ -231,13 +219,13 @@ pub(super) fn measure_one(
     observer: &mut dyn BenchmarkObserver,
 ) {
     let collector = SampleCollector::new(token);
-    let name = planned.mechanism().descriptor().group();
-    let criterion = criterion(&collector, timing, name).without_plots().output_directory(folder);
-    measure_by(criterion, &collector, name, std::slice::from_ref(planned), options, observer);
+    let name = planned.group();
+    let mut criterion = criterion(&collector, timing, name).without_plots().output_directory(folder);
+    measure_by(&mut criterion, &collector, name, std::slice::from_ref(planned), options, observer);
 }
 
 fn measure_by(
-    mut criterion: Criterion<BareMeasurement>,
+    criterion: &mut Criterion<BareMeasurement>,
     collector: &SampleCollector,
     name: &str,
     planned: &[PlannedBenchmark],
@@ -264,7 +252,6 @@ fn measure_by(
         }
     }
     group.finish();
-    criterion.final_summary();
 }
 
 /// The part of a line that is known before anything is measured.
@@ -406,6 +393,8 @@ mod fixed_time;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::record::Sample;
     use crate::terms::ResourceUsage;

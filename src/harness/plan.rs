@@ -102,6 +102,11 @@ impl PlannedBenchmark {
             Self::Unsupported { mechanism, .. } => *mechanism,
         }
     }
+
+    /// The name of its group.
+    pub fn group(&self) -> &'static str {
+        self.mechanism().descriptor().group()
+    }
 }
 
 impl PlannedBenchmark {

@@ -299,7 +299,9 @@ fn command(argv: &[String]) -> String {
     let command = match program.rsplit_once('-') {
         Some((target, hash)) if hash.len() == 16 && hash.chars().all(|c| c.is_ascii_hexdigit()) => {
             let separator = if rest.is_empty() { "" } else { " --" };
-            format!("cargo bench --bench {target}{separator} {rest}")
+            // The target that cargo runs when none is named.
+            let target = if target == "all" { String::new() } else { format!(" --bench {target}") };
+            format!("cargo bench{target}{separator} {rest}")
         }
         // Whatever its file was called.
         _ => format!("switchcost {rest}"),
@@ -323,6 +325,8 @@ mod tests {
         assert_eq!(command(&benchmark), "cargo bench --bench handoff -- 'futex|pipe' --quick");
         let bare = argv(&["/x/deps/handoff-0123456789abcdef", "--bench"]);
         assert_eq!(command(&bare), "cargo bench --bench handoff");
+        let all = argv(&["all-0123456789abcdef", "--bench", "--quick"]);
+        assert_eq!(command(&all), "cargo bench -- --quick");
         assert_eq!(command(&argv(&["/usr/bin/switchcost", "run", "--rounds", "5"])), "switchcost run --rounds 5");
         assert_eq!(command(&argv(&["./old-build", "matrix"])), "switchcost matrix");
         assert_eq!(command(&[]), "");

@@ -1,5 +1,7 @@
 //! What Criterion's samples become in a record: with an operation of a fixed time.
 
+use std::time::Duration;
+
 use super::*;
 use crate::harness::fake::{BARE, BATCHES, COUNTED, FixedTime, LAP};
 use crate::record::Measured;
