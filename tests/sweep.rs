@@ -86,7 +86,7 @@ fn each_count_is_in_the_record_with_its_cost_and_memory_and_drawn() {
     }
     let picture = std::fs::read_to_string(out.join("scaling-tasks-same-cpu-brigade.svg")).unwrap();
     assert_eq!(picture.matches("<polyline").count(), 4, "time and memory of two mechanisms");
-    assert!(picture.contains("memory per task") && picture.contains("time per hop"));
+    assert!(picture.contains("memory of all tasks") && picture.contains("time per hop"));
     let data = std::fs::read_to_string(out.join("scaling-tasks-same-cpu-brigade.csv")).unwrap();
     assert!(data.lines().count() == 11 && data.contains("memory per task"), "{data}");
     assert_fine(&shell(&format!("\"$S\" show {}", out.display())));

@@ -146,8 +146,8 @@ impl MatrixArgs {
         if self.json {
             return Ok(status);
         }
-        for picture in log.pictures()? {
-            writeln!(out, "picture: {}", picture.display())?;
+        for (kind, path) in log.draw()? {
+            writeln!(out, "{:<9}{}", format!("{kind}:"), path.display())?;
         }
         writeln!(out, "record:  {}", log.writer.path().display())?;
         writeln!(out, "report:  switchcost report {}", log.folder.display())?;
@@ -232,12 +232,12 @@ impl MatrixRecord {
         Ok(())
     }
 
-    /// Draws all maps of the run.
-    fn pictures(&self) -> anyhow::Result<Vec<PathBuf>> {
+    /// Draws all maps of the run: what each file is, and where.
+    fn draw(&self) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
         let write = |file: ReportFile| {
-            let path = self.folder.join(&file.path);
+            let (kind, path) = (file.kind(), self.folder.join(&file.path));
             std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
-            Ok(path)
+            Ok((kind, path))
         };
         pairs_files(&read(&self.folder)?).into_iter().map(write).collect()
     }

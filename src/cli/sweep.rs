@@ -235,9 +235,9 @@ fn print_results(session: &RunSession, outcome: &RunOutcome, run: &Run) -> anyho
     show::print(run, &mut out)?;
     print_unmet(outcome, None, &mut out)?;
     for file in scaling_files(run) {
-        let path = session.folder.join(&file.path);
+        let (path, kind) = (session.folder.join(&file.path), format!("{}:", file.kind()));
         std::fs::write(&path, file.text).with_context(|| format!("writing {}", path.display()))?;
-        writeln!(out, "picture: {}", path.display())?;
+        writeln!(out, "{kind:<9}{}", path.display())?;
     }
     let folder = session.folder.display();
     writeln!(out, "record:  {}", run.path.display())?;

@@ -60,6 +60,13 @@ pub struct ReportFile {
     pub text: String,
 }
 
+impl ReportFile {
+    /// What a line that names the file calls it: `picture` or `data`.
+    pub fn kind(&self) -> &'static str {
+        if self.path.ends_with(".svg") { "picture" } else { "data" }
+    }
+}
+
 /// The page of a report.
 pub const PAGE: &str = "index.html";
 

@@ -11,6 +11,9 @@ use crate::units::{decimals, some_were};
 
 const WIDTH: u16 = 120;
 
+/// The column of ratios to the baseline.
+const BASE: usize = 4;
+
 /// The benchmarks of one group, one row each, in the order in which they first stand in `lines`.
 pub fn group_table(lines: &[BenchmarkLine]) -> String {
     let summaries = summaries(lines);
@@ -32,8 +35,15 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
         "audit",
         "counting",
     ];
-    let rows = summaries.iter().map(|summary| row(summary, &summaries).into()).collect();
-    let table = plain_table(header.map(String::from).into(), rows, 2);
+    let mut header: Vec<String> = header.map(String::from).into();
+    let mut rows: Vec<Vec<String>> = summaries.iter().map(|summary| row(summary, &summaries).into()).collect();
+    // Where no baseline was measured, the column says nothing.
+    if summaries.iter().all(|summary| baseline(summary, &summaries).is_none()) {
+        for cells in std::iter::once(&mut header).chain(&mut rows) {
+            cells.remove(BASE);
+        }
+    }
+    let table = plain_table(header, rows, 2);
     if summaries.iter().any(|summary| summary.void) { format!("{table}\n{VOID_NOTE}") } else { table }
 }
 

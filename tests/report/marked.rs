@@ -117,3 +117,21 @@ fn columns_of_data_are_called_after_what_was_measured() {
     assert!(cost.contains(",bytes_per_op,") && !cost.contains("ns_"), "{cost}");
     assert!(counts.contains(",bytes_per_op,cpu_ns,"), "{counts}");
 }
+
+/// A column of nothing but dashes says less than none.
+#[test]
+fn a_table_without_a_baseline_has_no_column_of_ratios_to_it() {
+    let lines = run("three-rounds").benchmarks;
+    let of = |name: &str| lines.iter().filter(|line| line.mechanism == name).cloned().collect::<Vec<_>>();
+    let (futex, pipe) = (of("handoff/futex"), of("handoff/pipe"));
+    let head = |lines: &[BenchmarkLine]| group_table(lines).lines().next().unwrap().to_string();
+    assert!(!head(&pipe).contains("× base") && head(&pipe).contains("CPU ns"), "{}", group_table(&pipe));
+    let both = group_table(&[futex, pipe.clone()].concat());
+    assert!(both.lines().next().unwrap().contains("× base"), "{both}");
+    // Its other cells stay in their columns.
+    let cells = |table: &str| table.lines().last().unwrap().split_whitespace().map(String::from).collect::<Vec<_>>();
+    let (with, mut without) = (cells(&both), cells(&group_table(&pipe)));
+    // The interval is two words.
+    without.insert(5, with[5].clone());
+    assert_eq!(with.len(), without.len(), "{with:?} {without:?}");
+}

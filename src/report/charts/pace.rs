@@ -8,36 +8,32 @@ use crate::report::text;
 use crate::stats::median;
 use crate::units::Quantity;
 
+/// More points than this across a picture are a smear; neighbours in time are drawn as their median.
+const POINTS: usize = 80;
+
+/// A run, and its points: seconds since its first sample, and the pace.
+type RunPace<'a> = (&'a str, Vec<(f64, f64)>);
+
 /// The figure; `None` where no two benchmarks have probes.
 pub(in crate::report) fn pace(views: &[RunView]) -> Option<Figure> {
+    // The shortest stretch of any probe is the full speed of the fastest CPU of the runs.
     let lines = || views.iter().flat_map(|view| &view.run.benchmarks);
-    let began = lines().map(|line| line.started_ms).min()?;
-    // The shortest stretch that any probe found is the full speed of the fastest CPU of the runs.
     let fastest = lines().flat_map(probes).fold(f64::INFINITY, f64::min);
-    let curve = |view: &RunView| {
-        let point = |line: &BenchmarkLine| {
-            let pace = fastest / median(&probes(line).collect::<Vec<f64>>())?;
-            Some(Point::at(line.started_ms.saturating_sub(began) as f64 / 1000.0, pace))
-        };
-        let mut points: Vec<Point> = view.run.benchmarks.iter().filter_map(point).collect();
-        points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        LineSeries { label: if view.name.is_empty() { "pace".into() } else { view.name.clone() }, points }
-    };
-    let curves: Vec<LineSeries> = views.iter().map(curve).filter(|curve| curve.points.len() > 1).collect();
-    if curves.is_empty() {
+    // Sides of a comparison that took turns have one clock; other runs are laid over each other.
+    let together = lines().any(BenchmarkLine::was_interleaved).then(|| lines().map(|line| line.started_ms).min());
+    let of_run = |view| of_run(view, fastest, together.flatten());
+    let runs: Vec<RunPace> = views.iter().map(of_run).filter(|(_, points)| points.len() > 1).collect();
+    if runs.is_empty() {
         return None;
-    }
-    let mut csv = Csv::new(&["run", "seconds", "pace"]);
-    for (curve, point) in curves.iter().flat_map(|curve| curve.points.iter().map(move |point| (curve, point))) {
-        csv.row([curve.label.clone(), number(point.x), number(point.y)]);
     }
     Some(Figure {
         id: "pace".into(),
         title: "The pace of the CPU over the run".into(),
-        subtitle: subtitle(&curves),
+        subtitle: subtitle(&runs),
         key: Some(
-            "Each point is a benchmark of a round: the median of its samples' speed probes, as a share of the fastest \
-             probe of all. What one run met and the other did not is no difference of what was measured."
+            "The median of the speed probes beside the samples of a benchmark of a round, as a share of the fastest \
+             probe of all; of many, the median of neighbours in time. What one run met and the other did not is no \
+             difference of what was measured."
                 .into(),
         ),
         basis: String::new(),
@@ -47,33 +43,58 @@ pub(in crate::report) fn pace(views: &[RunView]) -> Option<Figure> {
             quantity: Quantity::Share,
             marks: false,
             level: Some(1.0),
-            lines: curves,
+            lines: runs.iter().map(line).collect(),
         }),
-        csv: csv.into_text(),
+        csv: csv(&runs),
     })
 }
 
-/// The longest stretches of a line's probes, in nanoseconds.
+fn of_run<'a>(view: &'a RunView, fastest: f64, together: Option<u64>) -> RunPace<'a> {
+    let began = together.or_else(|| view.run.benchmarks.iter().map(|line| line.started_ms).min()).unwrap_or(0);
+    let point = |line: &BenchmarkLine| {
+        let pace = fastest / median(&probes(line).collect::<Vec<f64>>())?;
+        Some((line.started_ms.saturating_sub(began) as f64 / 1000.0, pace))
+    };
+    let mut points: Vec<(f64, f64)> = view.run.benchmarks.iter().filter_map(point).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    (&view.name, points)
+}
+
+/// The shortest stretches of a line's probes, in nanoseconds: what another program took of the CPU is no part of them.
 fn probes(line: &BenchmarkLine) -> impl Iterator<Item = f64> {
     let measured = match &line.outcome {
         Outcome::Measured(measured) => Some(&**measured),
         _ => None,
     };
-    measured.into_iter().flat_map(|measured| measured.probed_values().filter_map(|(_, probe)| probe))
+    measured.into_iter().flat_map(|measured| measured.shortest_probes())
+}
+
+fn line((name, points): &RunPace) -> LineSeries {
+    let middle = |chunk: &[(f64, f64)]| {
+        let of = |part: fn(&(f64, f64)) -> f64| median(&chunk.iter().map(part).collect::<Vec<f64>>());
+        Some(Point::at(of(|point| point.0)?, of(|point| point.1)?))
+    };
+    let chunks = points.chunks(points.len().div_ceil(POINTS).max(1));
+    LineSeries { label: (*name).into(), points: chunks.filter_map(middle).collect() }
 }
 
 /// The slowest and the middle of each run.
-fn subtitle(curves: &[LineSeries]) -> String {
-    let told = |curve: &LineSeries| {
-        let paces: Vec<f64> = curve.points.iter().map(|point| point.y).collect();
+fn subtitle(runs: &[RunPace]) -> String {
+    let told = |(name, points): &RunPace| {
+        let paces: Vec<f64> = points.iter().map(|point| point.1).collect();
         let least = paces.iter().copied().fold(f64::INFINITY, f64::min);
-        let middle = median(&paces).unwrap_or(least);
-        format!(
-            "{} ran at {} at the median and at {} at the slowest",
-            curve.label,
-            text::percent(middle),
-            text::percent(least)
-        )
+        let middle = text::percent(median(&paces).unwrap_or(least));
+        format!("{name} ran at {middle} at the median and at {} at the slowest", text::percent(least))
     };
-    format!("{}.", text::capitalised(&text::list(&curves.iter().map(told).collect::<Vec<_>>())))
+    format!("{}.", text::list(&runs.iter().map(told).collect::<Vec<_>>()))
+}
+
+fn csv(runs: &[RunPace]) -> String {
+    let mut csv = Csv::new(&["run", "seconds", "pace"]);
+    for (name, points) in runs {
+        for (seconds, pace) in points {
+            csv.row([(*name).to_string(), number(*seconds), number(*pace)]);
+        }
+    }
+    csv.into_text()
 }
