@@ -89,6 +89,7 @@ fn p99_figure(input: ChartInput, parameter: &str, placement: &str, curves: &[Amo
             upwards: format!("p99 of {of}"),
             quantity: Quantity::Nanoseconds,
             marks: true,
+            over_time: false,
             level: None,
             lines,
         }),

@@ -5,7 +5,7 @@ use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Point};
 use crate::report::run_view::RunView;
 use crate::report::text;
-use crate::stats::median;
+use crate::stats::{median, quantile};
 use crate::units::Quantity;
 
 /// More points than this across a picture are a smear; neighbours in time are drawn as their median.
@@ -42,6 +42,7 @@ pub(in crate::report) fn pace(views: &[RunView]) -> Option<Figure> {
             upwards: "speed of the CPU".into(),
             quantity: Quantity::Share,
             marks: false,
+            over_time: true,
             level: Some(1.0),
             lines: runs.iter().map(line).collect(),
         }),
@@ -78,13 +79,12 @@ fn line((name, points): &RunPace) -> LineSeries {
     LineSeries { label: (*name).into(), points: chunks.filter_map(middle).collect() }
 }
 
-/// The slowest and the middle of each run.
+/// The middle of each run, and what a twentieth of it stays below: a few benchmarks share the CPU of their probe.
 fn subtitle(runs: &[RunPace]) -> String {
     let told = |(name, points): &RunPace| {
         let paces: Vec<f64> = points.iter().map(|point| point.1).collect();
-        let least = paces.iter().copied().fold(f64::INFINITY, f64::min);
-        let middle = text::percent(median(&paces).unwrap_or(least));
-        format!("{name} ran at {middle} at the median and at {} at the slowest", text::percent(least))
+        let [slow, middle] = [0.05, 0.5].map(|share| text::percent(quantile(&paces, share).unwrap_or(0.0)));
+        format!("{name} ran at {middle} at the median and below {slow} for a twentieth of its benchmarks")
     };
     format!("{}.", text::list(&runs.iter().map(told).collect::<Vec<_>>()))
 }

@@ -120,6 +120,7 @@ fn curves(
             upwards: curve.y.of.clone(),
             quantity: curve.y.quantity,
             marks: false,
+            over_time: false,
             level: None,
             lines: pooled.iter().map(line).collect(),
         }),

@@ -123,6 +123,7 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
         upwards: format!("{noun} per {unit}"),
         quantity,
         marks: true,
+        over_time: false,
         level: None,
         lines: lines.iter().map(line).collect(),
     };
@@ -167,7 +168,15 @@ fn memory(parameter: &str, lines: &[AmountSeries]) -> Option<Lines> {
     };
     let upwards = "memory of all tasks".into();
     let (quantity, across) = (Quantity::Bytes, parameter.into());
-    (!lines.is_empty()).then_some(Lines { across, upwards, quantity, marks: true, level: None, lines })
+    (!lines.is_empty()).then_some(Lines {
+        across,
+        upwards,
+        quantity,
+        marks: true,
+        over_time: false,
+        level: None,
+        lines,
+    })
 }
 
 /// Amounts, and the bytes that all tasks hold.

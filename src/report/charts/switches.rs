@@ -130,6 +130,7 @@ fn figure(input: ChartInput, placement: Placement, mechanism: &str) -> Option<Fi
             upwards: "time per switch".into(),
             quantity: Quantity::Nanoseconds,
             marks: true,
+            over_time: false,
             level: None,
             lines: curves.iter().map(|curve| line(curve, drawn)).filter(|line| !line.points.is_empty()).collect(),
         }),

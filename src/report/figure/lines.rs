@@ -20,6 +20,8 @@ pub struct Lines {
     pub quantity: Quantity,
     /// Whether each point has a mark and its interval: for curves of few points.
     pub marks: bool,
+    /// Whether the amounts are times, which pass evenly and begin at 0.
+    pub over_time: bool,
     /// A height at which a line is drawn across, such as that of no change.
     pub level: Option<f64>,
     /// The curves.
@@ -65,7 +67,12 @@ impl Picture for Lines {
         let plot = Plot::new(frame, 58.0, 20.0);
         let top = 26.0;
         let bottom = top + HEIGHT;
-        let x = Axis::covering(points().map(|point| point.x), 0.0, plot.width);
+        let amounts = points().map(|point| point.x);
+        let x = if self.over_time {
+            Axis::linear_covering(amounts, 0.0, plot.width)
+        } else {
+            Axis::covering(amounts, 0.0, plot.width)
+        };
         let level = self.level.map(|level| (level, level, level));
         let heights = points().map(|point| (point.low, point.y, point.high)).chain(level);
         let y = if self.marks {
@@ -150,6 +157,7 @@ mod tests {
             upwards: "time per hop".into(),
             quantity: Quantity::default(),
             marks,
+            over_time: false,
             level: None,
             lines: vec![line("a", 1.0), line("b", 1.01)],
         }
