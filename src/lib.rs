@@ -8,7 +8,7 @@
 //! cli        ->  every room below
 //!
 //! report     ->  compare, record, stats, terms, units
-//! compare    ->  record, stats, units
+//! compare    ->  record, stats, terms, units
 //! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
 //! mechanism  ->  crew, sys, terms, units
 //! server     ->  crew, sys, terms, units

@@ -12,7 +12,7 @@ use switchcost::mechanism::{GROUPS, registry};
 /// the same arrows.
 const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["compare", "record", "stats", "terms", "units"]),
-    ("compare", &["record", "stats", "units"]),
+    ("compare", &["record", "stats", "terms", "units"]),
     ("harness", &["mechanism", "crew", "host", "pmu", "record", "stats", "sys", "terms", "units"]),
     ("mechanism", &["crew", "sys", "terms", "units"]),
     ("server", &["crew", "sys", "terms", "units"]),

@@ -237,18 +237,52 @@ fn show_tells_rounds_apart_from_samples() {
 #[test]
 fn a_regression_ends_with_status_3_and_noise_does_not() {
     let ((_a, a), (_b, b)) = (with_times("a", 1000), with_times("b", 1100));
+    // Runs of the host that hardly scatter: with nothing known of it, 10 % is no more than a suspicion.
+    let quiet = [999, 1000, 1001, 1002].map(|nanos| with_times("quiet", nanos));
+    let alone = compare(&[&a, &b], &["--fail-on-regression", "5%"]);
+    let said = text(&alone.stderr);
+    assert_eq!(alone.status.code(), Some(0));
+    assert!(said.contains("suspects") && said.contains("handoff/pipe/same-cpu: 1.1"), "{said}");
+    let compare = |runs: &[&Path], options: &[&str]| {
+        let mut command = switchcost(&["compare"]);
+        command.args(runs).args(options).arg("--scatter").args(quiet.each_ref().map(|(_, run)| run)).output().unwrap()
+    };
     let status = |runs: &[&Path], options: &[&str]| compare(runs, options).status.code();
     assert_eq!(status(&[&a, &b], &[]), Some(0));
+    let failed = compare(&[&a, &b], &["--fail-on-regression", "5%"]);
+    let said = text(&failed.stderr);
+    assert!(said.contains("REGRESSED by more than 5 %") && said.contains("handoff/pipe/same-cpu: 1.1"), "{said}");
+    assert!(said.contains("in half of the benchmarks it finds a slowdown of"), "{said}");
     assert_eq!(status(&[&a, &b], &["--fail-on-regression", "5%"]), Some(3));
     assert_eq!(status(&[&a, &b], &["--fail-on-regression", "20%"]), Some(0));
     assert_eq!(status(&[&b, &a], &["--fail-on-regression", "5%"]), Some(0));
     assert_eq!(status(&[&a, &a], &["--fail-on-regression", "0.1%"]), Some(0));
     let printed = text(&compare(&[&a, &b, &a], &[]).stdout);
-    assert!(printed.contains("slower") && printed.contains("the records show no difference"), "{printed}");
+    assert!(printed.contains("slower") && printed.contains("CPUs used are alike"), "{printed}");
     for format in ["markdown", "csv", "json", "bencher"] {
         let output = compare(&[&a, &b], &["--format", format]);
         assert!(output.status.success() && text(&output.stdout).contains("handoff/pipe/same-cpu"), "{format}");
     }
+}
+
+#[test]
+fn what_several_runs_tell_of_a_host_is_kept_for_the_next_comparison() {
+    let ((_a, a), (_b, b)) = (with_times("a", 1000), with_times("b", 1100));
+    let quiet = [999, 1000, 1001, 1002].map(|nanos| with_times("quiet", nanos));
+    let further: Vec<&str> = quiet.iter().map(|(_, run)| run.to_str().unwrap()).collect();
+    let options = [&["--keep-scatter", "--scatter"][..], &further].concat();
+    assert!(compare(&[&a, &b], &options).status.success());
+    // Beside the first run, where it is found without being named.
+    let known = compare(&[&a, &b], &["--fail-on-regression", "5%"]);
+    assert_eq!(known.status.code(), Some(3), "{}", text(&known.stdout));
+    assert!(text(&known.stdout).contains("that were compared before"), "{}", text(&known.stdout));
+    let of_two = compare(&[&a, &b], &["--keep-scatter"]);
+    assert!(text(&of_two.stderr).contains("needs three runs of one program"), "{}", text(&of_two.stderr));
+    let mut beside = std::fs::read_dir(a.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = beside.find(|path| path.extension().is_some_and(|extension| extension == "json")).unwrap();
+    std::fs::write(&kept, "{}").unwrap();
+    let named = compare(&[&a, &b], &["--scatter", kept.to_str().unwrap()]);
+    assert_refused(&named, "no scatter");
 }
 
 /// One line on standard error, and the status of bad usage.

@@ -10,10 +10,12 @@ use clap::{Args, ValueEnum};
 use super::filter::{ExcludeArgs, Filter};
 use super::options::{SettingArgs, UsageError};
 use super::paired::{ComparisonInput, PairedRun, SideArgs};
+use super::regression;
 use super::run::{MeasureArgs, profiles};
 use super::run_session::{Start, share};
+use super::scatter_files;
 use super::{FAILED, REGRESSION};
-use crate::compare::{Comparison, Matching, bencher, compare, csv, json, markdown, table};
+use crate::compare::{Comparison, Matching, bencher, compare_on, csv, json, markdown, table};
 use crate::record::{Run, read};
 
 /// How the comparison is written.
@@ -41,9 +43,18 @@ pub(super) struct CompareArgs {
     /// Differences smaller than this do not matter
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%")]
     smallest_effect: f64,
-    /// Exit with status 3 when the whole interval of a ratio lies beyond this share on the slow side
+    /// Exit with status 3 when benchmarks are slower by more than this share, judged together: at most one comparison
+    /// in twenty between which nothing changed fails
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_on_regression: Option<f64>,
+    /// Learn how far runs of one program scatter on this host from these: runs that are not compared, or a file that
+    /// --keep-scatter wrote
+    #[arg(long, value_name = "RUN|FILE", num_args = 1..)]
+    scatter: Vec<PathBuf>,
+    /// Keep what several runs of one program tell of the scatter, beside the first run, for later comparisons on the
+    /// host
+    #[arg(long)]
+    keep_scatter: bool,
     /// The format of the output; bencher is Bencher's metric format, for the last run
     #[arg(long, value_enum, default_value = "table")]
     format: OutputFormat,
@@ -81,7 +92,8 @@ impl CompareArgs {
     /// Writes the comparison of `material`, and returns the status to end with.
     pub(super) fn conclude(&self, material: ComparisonInput, out: &mut impl Write) -> anyhow::Result<u8> {
         let ComparisonInput { runs, matching, complete } = material;
-        let comparison = compare(&runs, &matching, self.smallest_effect);
+        let known = scatter_files::known(&runs, &self.scatter)?;
+        let comparison = compare_on(&known, &runs, &matching, self.smallest_effect);
         let single = runs.len() == 1 && self.format == OutputFormat::Bencher;
         if comparison.rows.is_empty() && !complete {
             // It was stopped before a pair was whole, or failed and said so.
@@ -94,7 +106,15 @@ impl CompareArgs {
             return Err(UsageError::Unknown(text).into());
         }
         self.write(&comparison, &runs, out)?;
-        let regressed = self.fail_on_regression.is_some_and(|share| comparison.regressions(share).next().is_some());
+        if self.keep_scatter {
+            scatter_files::keep(&runs, &self.scatter)?;
+        }
+        let gate = self.fail_on_regression.map(|share| comparison.gate(share));
+        if let Some(gate) = &gate {
+            out.flush()?;
+            eprint!("{}", regression::told(gate, &comparison));
+        }
+        let regressed = gate.is_some_and(|gate| !gate.regressed.is_empty());
         Ok(match (regressed, complete) {
             (true, _) => REGRESSION,
             (false, true) => 0,

@@ -1,11 +1,12 @@
-//! A comparison as people and programs read it.
+//! A comparison as people read it.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use serde_json::{Map, Value};
 
-use super::{Comparison, ComparisonRow, by_id};
-use crate::record::Run;
+use super::note::NoteKind;
+use super::overview::{is_suspected, lines};
+use super::{Comparison, ComparisonRow};
 use crate::stats::Verdict;
+use crate::terms::Doubt;
 use crate::units::{Quantity, decimals};
 
 const WIDTH: u16 = 120;
@@ -14,7 +15,7 @@ const WIDTH: u16 = 120;
 const MOST_FACTS: usize = 6;
 
 /// The letter of a run: A is the first.
-fn letter(run: usize) -> String {
+pub(super) fn letter(run: usize) -> String {
     u8::try_from(run)
         .ok()
         .filter(|run| *run < 26)
@@ -27,8 +28,11 @@ pub fn table(comparison: &Comparison) -> String {
     for (run, name) in comparison.runs.iter().enumerate() {
         text.push_str(&format!("{}: {name}\n", letter(run)));
     }
-    text.push('\n');
     text.push_str(&differing(comparison));
+    for line in lines(comparison, letter) {
+        text.push_str(&folded(&line));
+    }
+    text.push('\n');
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule)).set_content_arrangement(ContentArrangement::Dynamic);
@@ -47,7 +51,7 @@ pub fn table(comparison: &Comparison) -> String {
     }
     text.push_str(&format!("{table}\n"));
     for note in notes(comparison) {
-        text.push_str(&format!("{note}\n"));
+        text.push_str(&folded(&note));
     }
     text
 }
@@ -59,7 +63,7 @@ pub fn markdown(comparison: &Comparison) -> String {
         text.push_str(&format!("- {}: {}\n", letter(run), code(name)));
     }
     if comparison.differences.is_empty() {
-        text.push_str("\nThe records show no difference between the machines and the builds.\n");
+        text.push_str(&format!("\n{ALIKE}.\n"));
     } else {
         let letters: Vec<String> = (0..comparison.runs.len()).map(letter).collect();
         text.push_str(&format!("\n| differs | | {} |\n", letters.join(" | ")));
@@ -70,7 +74,12 @@ pub fn markdown(comparison: &Comparison) -> String {
             text.push_str(&format!("| {} | {} | {values} |\n", difference.group, escaped(&difference.name)));
         }
     }
-    text.push_str(&format!("\n| {} |\n| --- | --: | --: | --: | --: | --- |\n", header(comparison).join(" | ")));
+    text.push('\n');
+    for line in lines(comparison, letter) {
+        text.push_str(&format!("- {}\n", escaped(&line)));
+    }
+    let rule = "| --- | --: | --: | --: | --: | --- | --- |";
+    text.push_str(&format!("\n| {} |\n{rule}\n", header(comparison).join(" | ")));
     for row in &comparison.rows {
         text.push_str(&format!("| {} |\n", cells(row, comparison).map(|cell| escaped(&cell)).join(" | ")));
     }
@@ -97,13 +106,21 @@ fn code(text: &str) -> String {
     format!("{fence} {text} {fence}")
 }
 
-fn header(comparison: &Comparison) -> [String; 6] {
+fn header(comparison: &Comparison) -> [String; 7] {
     let other = if comparison.runs.len() == 2 { "B" } else { "other" };
     let named = |name: &str| format!("{name} ns/op");
-    ["benchmark".into(), named("A"), named(other), format!("{other} / A"), "95 %".into(), "verdict".into()]
+    [
+        "benchmark".into(),
+        named("A"),
+        named(other),
+        format!("{other} / A"),
+        "95 %".into(),
+        "verdict".into(),
+        "notes".into(),
+    ]
 }
 
-fn cells(row: &ComparisonRow, comparison: &Comparison) -> [String; 6] {
+fn cells(row: &ComparisonRow, comparison: &Comparison) -> [String; 7] {
     let interval = &row.ratio.interval;
     let id = match &row.other_id {
         Some(other) => format!("{} → {other}", row.id),
@@ -115,7 +132,8 @@ fn cells(row: &ComparisonRow, comparison: &Comparison) -> [String; 6] {
         figure(row.other.interval.estimate, row.measures),
         format!("{:.3}", interval.estimate),
         format!("{:.3} – {:.3}", interval.low, interval.high),
-        word(row.verdict, row.measures).into(),
+        format!("{}{}", word(row.verdict, row.measures), if is_suspected(row) { "?" } else { "" }),
+        row.marks.clone(),
     ]
 }
 
@@ -125,28 +143,35 @@ fn figure(value: f64, measures: Quantity) -> String {
     if measures.is_time() { number } else { format!("{number} {}", measures.unit()).trim_end().into() }
 }
 
-fn word(verdict: Verdict, measures: Quantity) -> &'static str {
+pub(super) fn word(verdict: Verdict, measures: Quantity) -> &'static str {
     match verdict {
         Verdict::Faster if !measures.is_time() => "less",
         Verdict::Slower if !measures.is_time() => "more",
         Verdict::Faster => "faster",
         Verdict::Slower => "slower",
         Verdict::Equivalent => "equal",
-        Verdict::NoVerdict => "–",
+        Verdict::NoVerdict => Doubt::Inconclusive.word(),
     }
 }
 
+/// What is said where the records show no difference.
+const ALIKE: &str = "The machines, the builds and the CPUs used are alike, as far as the records tell";
+
 fn differing(comparison: &Comparison) -> String {
     if comparison.differences.is_empty() {
-        return "the records show no difference between the machines and the builds\n\n".into();
+        return format!("{ALIKE}.\n\n");
     }
     let mut text = String::from("what differs:\n");
     for group in comparison.differences.chunk_by(|a, b| a.group == b.group) {
         for difference in group.iter().take(MOST_FACTS) {
-            text.push_str(&format!("  {:<14} {}\n", difference.group, difference.name));
-            for (run, value) in difference.values.iter().enumerate() {
-                text.push_str(&format!("      {} {}\n", letter(run), value.as_deref().unwrap_or("unknown")));
-            }
+            let name = format!("  {:<14} {}", difference.group, difference.name);
+            // All on one line, each value as long as its share of it allows.
+            let left = usize::from(WIDTH).saturating_sub(name.chars().count().max(40));
+            let most = (left / difference.values.len().max(1)).saturating_sub(5);
+            let values = difference.values.iter().enumerate().map(|(run, value)| {
+                format!("{}: {}", letter(run), shortened(value.as_deref().unwrap_or("unknown"), most))
+            });
+            text.push_str(&format!("{name:<40}{}\n", values.collect::<Vec<_>>().join("  ")));
         }
         if group.len() > MOST_FACTS {
             text.push_str(&format!("  {:<14} and {} more (--format json)\n", group[0].group, group.len() - MOST_FACTS));
@@ -156,82 +181,80 @@ fn differing(comparison: &Comparison) -> String {
     text
 }
 
-/// What a reader of the rows must know.
+/// Long values differ at their ends as well as at their beginnings.
+fn shortened(text: &str, most: usize) -> String {
+    let all: Vec<char> = text.chars().collect();
+    let most = most.max(8);
+    if all.len() <= most {
+        return text.into();
+    }
+    let end = most / 3;
+    let begin = most - end - 1;
+    all[..begin].iter().chain(&['…']).chain(&all[all.len() - end..]).collect()
+}
+
+/// A line of the overview, folded at the width of the terminal, its further lines indented.
+fn folded(line: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > usize::from(WIDTH) {
+            text.push_str("\n    ");
+            column = 4;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text.push('\n');
+    text
+}
+
+/// What a reader of the rows must know: the words of the verdicts and the letters, each once.
 fn notes(comparison: &Comparison) -> Vec<String> {
+    let percent = comparison.smallest_effect * 100.0;
+    let open = Doubt::Inconclusive.word();
     let mut notes = vec![format!(
-        "faster, slower: the whole interval lies beyond {} %; equal: it lies within; –: the data do not decide",
-        comparison.smallest_effect * 100.0
+        "faster, slower: the whole interval lies beyond {percent} %, with ? where it might by chance among so many; \
+         equal: it lies within; {open}: neither"
     )];
-    if comparison.rows.len() >= 20 {
-        let chance = comparison.rows.len() / 20;
-        notes.push(format!(
-            "of {} intervals at 95 %, about {chance} do not contain the true value, by chance",
-            comparison.rows.len()
-        ));
+    for kind in NoteKind::ALL {
+        let rows = comparison.rows.iter().filter(|row| row.notes.iter().any(|note| note.kind == kind)).count();
+        if rows > 0 {
+            let so = if kind.withholds() { format!(", so {open}") } else { String::new() };
+            let rows = if rows == 1 { "1 row".into() } else { format!("{rows} rows") };
+            notes.push(format!("{}: {}{so} ({rows})", kind.letter(), kind.meaning()));
+        }
     }
-    for row in &comparison.rows {
-        notes.extend(row.notes.iter().map(|note| format!("{}: {note}", row.id)));
+    for only in 0..comparison.runs.len() {
+        let ids: Vec<&str> = comparison
+            .missing
+            .iter()
+            .filter(|missing| missing.runs == [only])
+            .map(|missing| missing.id.as_str())
+            .collect();
+        if !ids.is_empty() {
+            notes.push(format!("only in {}: {}", letter(only), named(&ids)));
+        }
     }
-    for missing in &comparison.missing {
+    for missing in comparison.missing.iter().filter(|missing| missing.runs.len() > 1) {
         let runs: Vec<String> = missing.runs.iter().copied().map(letter).collect();
         notes.push(format!("{}: only in {}", missing.id, runs.join(", ")));
+    }
+    if comparison.rows.iter().any(|row| !row.notes.is_empty()) {
+        notes.push("the numbers behind the letters: --format json".into());
     }
     notes
 }
 
-/// One line for each row, with a header.
-pub fn csv(comparison: &Comparison) -> String {
-    let mut text = String::from(
-        "benchmark,other_benchmark,run,unit,measures,first,first_low,first_high,other,other_low,other_high,ratio,\
-         ratio_low,ratio_high,first_rounds,other_rounds,verdict\n",
-    );
-    for row in &comparison.rows {
-        let run = comparison.runs.get(row.run).map_or("", String::as_str);
-        let words =
-            [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit, row.measures.name()].map(quoted);
-        let intervals = [&row.first.interval, &row.other.interval, &row.ratio.interval];
-        let figures = intervals.map(|interval| format!("{},{},{}", interval.estimate, interval.low, interval.high));
-        let verdict = match row.verdict {
-            Verdict::NoVerdict => "",
-            verdict => word(verdict, row.measures),
-        };
-        let (rounds, figures) = ([row.first.rounds, row.other.rounds], figures.join(","));
-        text.push_str(&format!("{},{figures},{},{},{verdict}\n", words.join(","), rounds[0], rounds[1]));
-    }
-    text
-}
+/// How many benchmarks without a partner are named.
+const MOST_MISSING: usize = 8;
 
-/// RFC 4180: quotes around a text with a comma, a quote or a line's end, as ids with parameters have. A text that a
-/// spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV Injection").
-fn quoted(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = &if formula { format!("'{text}") } else { text.to_string() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.clone() }
-}
-
-/// The whole comparison as one JSON object, for programs: every row with its intervals, in nanoseconds or bytes per
-/// operation.
-pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(comparison)
-}
-
-/// The figures of one run in Bencher's metric format (bencher.dev, "Bencher Metric Format"): nanoseconds or
-/// bytes per operation.
-pub fn bencher(run: &Run) -> serde_json::Result<String> {
-    let mut all = Map::new();
-    for (id, lines) in by_id(run) {
-        if let Some(estimate) = super::figure(&lines) {
-            let interval = &estimate.interval;
-            let latency = serde_json::json!({
-                "value": interval.estimate, "lower_value": interval.low, "upper_value": interval.high,
-            });
-            let measure = match lines.first().map(|line| line.measures) {
-                Some(Quantity::Nanoseconds) | None => "latency",
-                Some(Quantity::Bytes) => "memory",
-                Some(Quantity::Share | Quantity::Number) => "figure",
-            };
-            all.insert(id.into(), serde_json::json!({ measure: latency }));
-        }
-    }
-    serde_json::to_string_pretty(&Value::Object(all))
+fn named(ids: &[&str]) -> String {
+    let more = ids.len().saturating_sub(MOST_MISSING);
+    let first = ids[..ids.len() - more].join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
 }

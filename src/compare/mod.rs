@@ -1,8 +1,15 @@
 //! Compares runs: for each benchmark the ratio to the first run's figure, and above the ratios what differs between the
 //! machines and the builds. Pure functions over records and statistics.
 
+mod data_formats;
 mod difference;
 mod format;
+mod gate;
+mod host_scatter;
+mod note;
+mod overview;
+mod row;
+mod side;
 #[cfg(test)]
 mod tests;
 
@@ -10,22 +17,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::record::{BenchmarkLine, Measured, Outcome, Run};
-use crate::stats::{
-    Basis, CONFIDENCE, Estimate, ProbedValue, Ratio, RoundValues, Screening, Verdict, fastest_probe, interleaved_ratio,
-    median, modes, probes_differ, ratio_interval, rounds_interval, screen, screen_pairs, unscreened,
-};
-use crate::units::{Quantity, some_were};
+use crate::record::{BenchmarkLine, Outcome, Run};
+use crate::stats::{CONFIDENCE, Contrast, Estimate, Ratio, Scatter, Verdict, holm, scatter_of_bulk};
+use crate::units::Quantity;
 
+pub use data_formats::{bencher, csv, json};
 use difference::differing_cpus;
 pub use difference::{Difference, differences};
-pub use format::{bencher, csv, json, markdown, table};
+pub use format::{markdown, table};
+pub use gate::{Gate, GateRow};
+pub use host_scatter::{ScatterKnowledge, ScatterSource, StoredScatter};
+pub use note::{Note, NoteKind};
+pub use overview::{Inconclusive, Overview, RunOverview};
+use row::Draft;
 
 /// The seed for resampling single rounds. Any value would do; a constant one makes results repeat.
 const SEED: u64 = 0x5343;
-
-/// A ratio that differs by more than this from the quotient of the two figures gets a note that says why: 1 %.
-const NOTEWORTHY: f64 = 0.01;
 
 /// Which benchmarks of two runs belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +62,41 @@ pub struct ComparisonRow {
     pub other: Estimate,
     /// The other figure over the first, with its interval.
     pub ratio: Ratio,
-    /// What may be said of the ratio.
+    /// What may be said of the ratio, were it the only one.
     pub verdict: Verdict,
-    /// Whether there is no verdict although the interval may allow one; a note says why.
+    /// Whether the comparison is inconclusive although the interval may allow a verdict; a note says why.
     pub withheld: bool,
+    /// Whether the two differ even when all rows are judged at once: at most one comparison in twenty between which
+    /// nothing changed has such a row.
+    pub beyond_doubt: bool,
+    /// The probability of such a ratio by chance, adjusted for the number of rows that are judged; `None` where the
+    /// row is not.
+    pub probability: Option<f64>,
+    /// The least effect, as a share, that would have been found beyond doubt in four of five comparisons.
+    pub detectable: Option<f64>,
+    /// The logarithm of the ratio with its error; `None` where the row is not judged.
+    #[serde(skip)]
+    pub contrast: Option<Contrast>,
+    /// The scatter between two such runs that is in the interval, as a share; `None` for what was measured side by
+    /// side.
+    pub scatter: Option<f64>,
+    /// From what that scatter is known.
+    pub scatter_source: ScatterSource,
+    /// The rounds of the first run and of the other.
+    pub rounds: [RowRounds; 2],
+    /// The letters of the notes.
+    pub marks: String,
     /// What a reader must know about the ratio.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+}
+
+/// The rounds of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RowRounds {
+    /// That were measured.
+    pub measured: usize,
+    /// That were disturbed.
+    pub disturbed: usize,
 }
 
 /// A benchmark that some of the runs lack.
@@ -79,8 +115,12 @@ pub struct Comparison {
     pub runs: Vec<String>,
     /// The difference that was declared to matter.
     pub smallest_effect: f64,
+    /// Whether both sides were measured in one run.
+    pub paired: bool,
     /// What differs between machines, builds and the CPUs that were used.
     pub differences: Vec<Difference>,
+    /// All rows in a few numbers.
+    pub overview: Overview,
     /// The greatest effect first.
     pub rows: Vec<ComparisonRow>,
     /// What could not be compared.
@@ -88,37 +128,82 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The rows that are slower than the first run's by more than `share`, with the whole interval.
-    pub fn regressions(&self, share: f64) -> impl Iterator<Item = &ComparisonRow> {
-        let slower = move |row: &&ComparisonRow| Verdict::of(&row.ratio, share) == Verdict::Slower;
-        self.rows.iter().filter(|row| !row.withheld).filter(slower)
+    /// Whether a benchmark is slower in another run than in the first, by more than `share`.
+    pub fn gate(&self, share: f64) -> Gate {
+        Gate::new(self, share)
     }
 }
 
-/// Compares every run with the first. `runs` are names and records.
+/// Compares every run with the first, of hosts of which nothing is known but these runs. `runs` are names and records.
 pub fn compare(runs: &[(String, Run)], matching: &Matching, smallest_effect: f64) -> Comparison {
+    let compared: Vec<&Run> = runs.iter().map(|(_, run)| run).collect();
+    compare_on(&ScatterKnowledge::new(&compared, &[], Vec::new()), runs, matching, smallest_effect)
+}
+
+/// Compares every run with the first. `known` says how far runs scatter on their hosts.
+pub fn compare_on(
+    known: &ScatterKnowledge,
+    runs: &[(String, Run)],
+    matching: &Matching,
+    smallest_effect: f64,
+) -> Comparison {
     let measured: Vec<BTreeMap<&str, Vec<&BenchmarkLine>>> = runs.iter().map(|(_, run)| by_id(run)).collect();
-    let mut rows = Vec::new();
+    let paired = matches!(matching, Matching::Pairs(_));
+    let mut drafts = Vec::new();
     let mut missing = Vec::new();
     if let Some((first, others)) = measured.split_first() {
         for (index, other) in others.iter().enumerate() {
             for (id, other_id) in pairs(first, other, matching) {
-                let paired = matches!(matching, Matching::Pairs(_));
-                rows.extend(row(&first[id], &other[other_id], index + 1, paired, smallest_effect));
+                drafts.extend(Draft::new(&first[id], &other[other_id], index + 1, paired));
             }
         }
         if *matching == Matching::Ids {
             missing = lacking(&measured);
         }
     }
+    let all_ratios = all_ratios(&drafts);
+    let row = |draft: Draft| {
+        let all_ratios = all_ratios.get(&draft.run()).copied();
+        let scatter = known.of(draft.hosts(), draft.id(), all_ratios);
+        draft.row(scatter, smallest_effect)
+    };
+    let mut rows: Vec<ComparisonRow> = drafts.into_iter().filter_map(row).collect();
+    judge_together(&mut rows, smallest_effect);
     rows.sort_by(|a, b| effect(b).total_cmp(&effect(a)).then_with(|| (&a.id, a.run).cmp(&(&b.id, b.run))));
     let hosts_differ = differences(&runs.iter().filter_map(|(_, run)| run.hosts.first()).collect::<Vec<_>>());
+    let names: Vec<String> = runs.iter().map(|(name, _)| name.clone()).collect();
     Comparison {
-        runs: runs.iter().map(|(name, _)| name.clone()).collect(),
+        overview: Overview::new(&names, runs, &rows),
+        runs: names,
         smallest_effect,
+        paired,
         differences: hosts_differ.into_iter().chain(differing_cpus(runs)).collect(),
         rows,
         missing,
+    }
+}
+
+/// The scatter between the first run and each other, by all their ratios together, where both ran on one host.
+fn all_ratios(drafts: &[Draft]) -> BTreeMap<usize, Scatter> {
+    let mut ratios: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for draft in drafts.iter().filter(|draft| draft.hosts()[0] == draft.hosts()[1]) {
+        ratios.entry(draft.run()).or_default().extend(draft.within());
+    }
+    ratios.into_iter().filter_map(|(run, ratios)| Some((run, scatter_of_bulk(&ratios)?))).collect()
+}
+
+/// Says which rows differ when all that can be judged are judged at once.
+fn judge_together(rows: &mut [ComparisonRow], smallest_effect: f64) {
+    let judged: Vec<(usize, Contrast)> =
+        rows.iter().enumerate().filter_map(|(index, row)| Some((index, row.contrast?))).collect();
+    let single: Vec<f64> = judged.iter().map(|(_, contrast)| contrast.probability_outside(smallest_effect)).collect();
+    let level = (1.0 - CONFIDENCE) / 2.0 / judged.len().max(1) as f64;
+    for ((index, contrast), probability) in judged.iter().zip(holm(&single)) {
+        let row = &mut rows[*index];
+        let differs = matches!(row.verdict, Verdict::Faster | Verdict::Slower);
+        row.beyond_doubt = differs && probability <= 1.0 - CONFIDENCE;
+        row.probability = Some(probability);
+        row.detectable = Some(contrast.detectable(smallest_effect, level));
     }
 }
 
@@ -157,160 +242,4 @@ fn lacking(measured: &[BTreeMap<&str, Vec<&BenchmarkLine>>]) -> Vec<MissingBench
         .map(|id| MissingBenchmark { id: id.into(), runs: having(id) })
         .filter(|missing| missing.runs.len() < measured.len())
         .collect()
-}
-
-/// `None` when the samples allow no figure: a broken record is no fast benchmark.
-fn row(
-    first: &[&BenchmarkLine],
-    other: &[&BenchmarkLine],
-    run: usize,
-    paired: bool,
-    smallest_effect: f64,
-) -> Option<ComparisonRow> {
-    let (first, other) = if paired { in_step(first, other) } else { (first.to_vec(), other.to_vec()) };
-    let interleaved = paired && first.iter().chain(&other).all(|line| line.was_interleaved());
-    let by_neighbours = || interleaved_ratio(&probed_values(&other), &probed_values(&first), CONFIDENCE, SEED);
-    let (ratio, of, unquiet) = match interleaved.then(by_neighbours).flatten() {
-        Some(Estimate { interval, basis, .. }) => {
-            (Ratio { interval, basis }, "samples taken next to each other", false)
-        }
-        None => {
-            let screened = both_screened(&first, &other, paired);
-            let unquiet = screened.is_none();
-            // Better than no row, as long as nothing follows from it.
-            let (a, b) =
-                screened.unwrap_or_else(|| (unscreened(&probed_values(&first)), unscreened(&probed_values(&other))));
-            let of = if paired { "each pair of rounds" } else { "every round to every round" };
-            (ratio_interval(&b, &a, paired, CONFIDENCE, SEED)?, of, unquiet)
-        }
-    };
-    let mut notes = Vec::new();
-    for (name, lines) in [("first", &first), ("other", &other)] {
-        notes.extend(warnings(lines).into_iter().map(|warning| format!("the {name}: {warning}")));
-    }
-    let slower_cpu = if paired { None } else { slower_cpu(&first, &other) };
-    let void = [&first, &other].into_iter().any(|side| Measured::are_void(&measured(side).collect::<Vec<_>>()));
-    if void {
-        notes.push("void: the generator of the requests was late".into());
-    }
-    if unquiet {
-        notes.push(
-            "in no round was the CPU of both sides ever at its best: no verdict; more rounds, or longer ones".into(),
-        );
-    }
-    if let Some(times) = slower_cpu {
-        let (what, share) = if times > 1.0 { ("other's", times - 1.0) } else { ("first's", 1.0 / times - 1.0) };
-        notes.push(format!(
-            "the {what} CPU was {:.0} % slower even at its best: no verdict; --paired measures both in one go",
-            share * 100.0
-        ));
-    }
-    if ratio.basis == Basis::WithinRunOnly {
-        let measured = first.len().min(other.len());
-        let why = if measured > 1 { "counts, because the CPU was slow in the others" } else { "on a side" };
-        notes.push(format!("one round {why}: no verdict, because the next process might reverse it"));
-    }
-    let withheld = void || unquiet || slower_cpu.is_some();
-    let (id, other_id) = (first.first()?.id.clone(), other.first()?.id.clone());
-    let (figure_a, figure_b) = (figure(&first)?, figure(&other)?);
-    let quotient = figure_b.interval.estimate / figure_a.interval.estimate;
-    if (quotient / ratio.interval.estimate).ln().abs() > NOTEWORTHY {
-        notes.push(format!(
-            "the ratio is the median of those of {of}, not the quotient of the two figures ({quotient:.3})"
-        ));
-    }
-    Some(ComparisonRow {
-        other_id: (other_id != id).then_some(other_id),
-        id,
-        unit: first.first()?.unit.name(),
-        measures: first.first()?.measures,
-        run,
-        first: figure_a,
-        other: figure_b,
-        ratio,
-        verdict: if withheld { Verdict::NoVerdict } else { Verdict::of(&ratio, smallest_effect) },
-        withheld,
-        notes,
-    })
-}
-
-/// The time of the other side's fastest probe over that of the first, where both ran on the same CPUs and their highest
-/// speeds differed.
-fn slower_cpu(first: &[&BenchmarkLine], other: &[&BenchmarkLine]) -> Option<f64> {
-    let (a, b) = (first.first()?, other.first()?);
-    if a.host_id != b.host_id || a.setting.cpus != b.setting.cpus {
-        return None;
-    }
-    // The shortest repetition of a probe, which does not depend on what ran before.
-    let probes =
-        |lines: &[&BenchmarkLine]| -> Vec<f64> { measured(lines).flat_map(Measured::shortest_probes).collect() };
-    let (a, b) = (fastest_probe(&probes(first))?, fastest_probe(&probes(other))?);
-    probes_differ(a, b).then_some(b / a)
-}
-
-/// The lines of the rounds that both sides have.
-fn in_step<'a>(
-    first: &[&'a BenchmarkLine],
-    other: &[&'a BenchmarkLine],
-) -> (Vec<&'a BenchmarkLine>, Vec<&'a BenchmarkLine>) {
-    let partner = |line: &&'a BenchmarkLine| {
-        let partner = other.iter().find(|other| other.round == line.round)?;
-        Some((*line, *partner))
-    };
-    first.iter().filter_map(partner).unzip()
-}
-
-fn measured<'a>(lines: &'a [&BenchmarkLine]) -> impl Iterator<Item = &'a Measured> {
-    lines.iter().filter_map(|line| match &line.outcome {
-        Outcome::Measured(measured) => Some(&**measured),
-        _ => None,
-    })
-}
-
-/// The samples of one side that count, by round. A round of which no sample counts is empty.
-fn screened(lines: &[&BenchmarkLine]) -> Screening {
-    screen(&probed_values(lines))
-}
-
-fn probed_values(lines: &[&BenchmarkLine]) -> Vec<Vec<ProbedValue>> {
-    let probed_values = |measured: &Measured| measured.probed_values().map(ProbedValue::from).collect();
-    measured(lines).map(probed_values).collect()
-}
-
-/// The rounds of both sides that have samples which count; `None` where interleaved rounds have too few.
-fn both_screened(
-    first: &[&BenchmarkLine],
-    other: &[&BenchmarkLine],
-    side_by_side: bool,
-) -> Option<(RoundValues, RoundValues)> {
-    if side_by_side {
-        return screen_pairs(&probed_values(first), &probed_values(other));
-    }
-    Some((screened(first).kept(), screened(other).kept()))
-}
-
-/// The figure of one benchmark; `None` when its samples allow none.
-fn figure(lines: &[&BenchmarkLine]) -> Option<Estimate> {
-    rounds_interval(&screened(lines).kept(), CONFIDENCE, SEED)
-}
-
-fn warnings(lines: &[&BenchmarkLine]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let medians: Vec<f64> = screened(lines).kept().iter().filter_map(|round| median(round)).collect();
-    if let Some(modes) = modes(&medians).filter(|modes| modes.count > 1) {
-        let centres = modes.centres.iter().zip(&modes.shares);
-        let unit = lines.first().map_or("", |line| line.measures.unit());
-        let centres = centres.map(|(centre, share)| format!("{centre:.0} {unit} in {:.0} %", share * 100.0));
-        let centres = centres.collect::<Vec<_>>().join(", ");
-        warnings.push(format!("{} modes ({centres}): the ratio is that of the commoner", modes.count));
-    }
-    if measured(lines).any(|measured| measured.audit.differences().next().is_some()) {
-        warnings.push("its audit differs from what the mechanism says it does".into());
-    }
-    let disturbed = |line: &&&BenchmarkLine| line.conditions.as_ref().is_some_and(|c| !c.interference.is_empty());
-    let disturbed = lines.iter().filter(disturbed).count();
-    if disturbed > 0 {
-        warnings.push(format!("{} disturbed", some_were(disturbed, lines.len(), "round")));
-    }
-    warnings
 }

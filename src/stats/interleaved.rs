@@ -25,7 +25,10 @@ pub fn interleaved_ratio(
 }
 
 /// The ratios of the pairs in which the CPU was slowed equally on both sides, each compared with its own fastest probe.
-fn pair_ratios(a: &[Vec<ProbedValue>], b: &[Vec<ProbedValue>]) -> Option<Screening> {
+///
+/// `None` where fewer than two pairs are left.
+#[must_use]
+pub fn pair_ratios(a: &[Vec<ProbedValue>], b: &[Vec<ProbedValue>]) -> Option<Screening> {
     let (best_a, best_b) = (best_of(a), best_of(b));
     let rounds: Vec<Vec<ProbedValue>> = a
         .iter()

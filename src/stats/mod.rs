@@ -21,8 +21,11 @@ pub const CONFIDENCE: f64 = 0.95;
 
 mod bootstrap;
 mod budget;
+mod contrast;
 #[cfg(test)]
 mod coverage;
+mod gamma;
+mod holm;
 mod interleaved;
 mod interval;
 mod modes;
@@ -31,6 +34,9 @@ mod quantile;
 mod ranks;
 mod ratio;
 mod rounds;
+mod run_scatter;
+#[cfg(test)]
+mod runs_simulated;
 mod screening;
 #[cfg(test)]
 mod simulation;
@@ -40,13 +46,16 @@ mod verdict;
 
 pub use bootstrap::samples_interval;
 pub use budget::{Budget, Precision, further_rounds};
-pub use interleaved::interleaved_ratio;
+pub use contrast::{Contrast, run_ratio_interval};
+pub use holm::holm;
+pub use interleaved::{interleaved_ratio, pair_ratios};
 pub use interval::Interval;
 pub use modes::{Modes, modes};
 pub use prng::Prng;
 pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
 pub use ratio::{Ratio, ratio_interval};
 pub use rounds::{Basis, Estimate, rounds_interval};
+pub use run_scatter::{Replication, RunFigure, Scatter, scatter_of_bulk};
 pub use screening::{
     ProbedValue, RoundValues, Screening, fastest_probe, probes_differ, screen, screen_pairs, slowed_share, unscreened,
 };

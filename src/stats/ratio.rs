@@ -6,6 +6,7 @@ use super::interval::{Interval, is_level};
 use super::quantile::{median_of_sorted, sorted};
 use super::ranks::rank_sum_depth;
 use super::rounds::{Basis, location, log_medians, rounds_interval};
+use super::run_scatter::Scatter;
 use super::student::two_sided_t;
 
 /// A ratio of two figures with its interval.
@@ -91,25 +92,35 @@ fn shift(a: &[f64], b: &[f64], confidence: f64) -> Option<(Interval, Basis)> {
 /// Yuen's interval of the difference of trimmed means of two sorted lists.
 fn trimmed_t(a: &[f64], b: &[f64], confidence: f64) -> (f64, f64) {
     let (a, b) = (TrimmedSample::of(a), TrimmedSample::of(b));
-    let variance = a.variance + b.variance;
+    let both = a.error().plus(b.error());
     let difference = a.mean - b.mean;
-    if variance == 0.0 {
+    if both.variance == 0.0 {
         return (difference, difference);
     }
-    let degrees = variance.powi(2) / (a.variance.powi(2) / a.degrees + b.variance.powi(2) / b.degrees);
-    let reach = two_sided_t(confidence, degrees) * variance.sqrt();
+    let reach = two_sided_t(confidence, both.degrees) * both.deviation();
     (difference - reach, difference + reach)
 }
 
-struct TrimmedSample {
+/// The error within two runs of the difference of their figures, from the logarithms of their rounds' medians.
+pub(super) fn welch(a: &[f64], b: &[f64]) -> Option<Scatter> {
+    Some(TrimmedSample::of(&sorted(a)?).error().plus(TrimmedSample::of(&sorted(b)?).error()))
+}
+
+/// A trimmed mean with its error.
+pub(super) struct TrimmedSample {
     mean: f64,
     /// Squared standard error of the mean.
-    variance: f64,
-    degrees: f64,
+    pub(super) variance: f64,
+    pub(super) degrees: f64,
 }
 
 impl TrimmedSample {
-    fn of(ordered: &[f64]) -> Self {
+    fn error(&self) -> Scatter {
+        Scatter { variance: self.variance, degrees: self.degrees }
+    }
+
+    /// Of at least two sorted values.
+    pub(super) fn of(ordered: &[f64]) -> Self {
         let n = ordered.len();
         let cut = n / TRIM_ONE_IN;
         let kept = &ordered[cut..n - cut];

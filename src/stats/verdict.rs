@@ -14,8 +14,10 @@ pub enum Verdict {
     /// It takes more time, by more than the smallest effect of interest.
     Slower,
     /// The two differ by less than the smallest effect of interest, if at all.
+    #[serde(rename = "equal")]
     Equivalent,
     /// The data support more than one of these. Not the same as [`Verdict::Equivalent`]: more rounds may decide.
+    #[serde(rename = "inconclusive")]
     NoVerdict,
 }
 

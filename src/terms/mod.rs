@@ -9,6 +9,7 @@ pub mod host;
 pub mod noise;
 
 mod counters;
+mod doubt;
 mod idle;
 mod metric;
 mod metric_key;
@@ -22,6 +23,7 @@ mod speed_probe;
 mod unit;
 
 pub use counters::CounterSummary;
+pub use doubt::Doubt;
 pub use host::{Host, Moment};
 pub use idle::{Idle, UnknownIdle};
 pub use metric::{Curve, CurveAxis, Distribution, Metric, Scalar, ValueHistogram};

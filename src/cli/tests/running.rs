@@ -137,6 +137,8 @@ fn of_paired(slower: &str) -> Vec<Row> {
         in_format("bencher", true),
         Row::added("compare", "fail_on_regression", &format!("compare {rounds} {slower}"), "--fail-on-regression 5%")
             .gives("/status", json!(REGRESSION)),
+        Row::added("compare", "scatter", &compared, "--scatter nowhere.json").changes("/refused").changes("*"),
+        Row::added("compare", "keep_scatter", &compared, "--keep-scatter").changes("/refused").changes("*"),
         Row::differing("compare", "paired", &format!("compare {rounds} {missing}"), PAIRED)
             .gives("/folder", json!("there"))
             .changes("*"),
@@ -211,7 +213,7 @@ fn the_plan_and_the_comparison_hold_every_option_of_compare() {
     let mut writer = RecordWriter::open(slower.path()).unwrap();
     for line in &mut run.benchmarks {
         if let Outcome::Measured(measured) = &mut line.outcome {
-            measured.samples.iter_mut().for_each(|sample| sample.amount.0 *= 10);
+            measured.samples.iter_mut().for_each(|sample| sample.amount.0 *= 1000);
         }
         writer.append(&Line::Benchmark(Box::new(line.clone()))).unwrap();
     }
