@@ -69,7 +69,7 @@ fn no_time_or_share_is_negative_nothing_or_without_end() {
         }
         refused(&["sweep", &format!("--measure={time}")]);
     }
-    for share in ["-1%", "1", "%", "", "NaN%", "inf%", "1e999%"] {
+    for share in ["-1%", "1", "%", "", "NaN%", "inf%", "1e999%", "1e300%", "1001%"] {
         refused(&["run", &format!("--until={share}")]);
         refused(&["compare", "a", "b", &format!("--smallest-effect={share}")]);
         refused(&["compare", "a", "b", &format!("--fail-on-regression={share}")]);

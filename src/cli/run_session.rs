@@ -233,8 +233,12 @@ impl RunObserver for RecordingObserver<'_> {
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let number = text.trim().strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
     let share = number.map(|percent| percent / 100.0).filter(|share| share.is_finite() && *share >= 0.0);
-    share.ok_or_else(|| format!("`{text}` is no share; write 1% or 0.5%"))
+    let share = share.ok_or_else(|| format!("`{text}` is no share; write 1% or 0.5%"))?;
+    if share <= LARGEST_SHARE { Ok(share) } else { Err(format!("no more than {}%", LARGEST_SHARE * 100.0)) }
 }
+
+/// Beyond any difference that an option of this program could be meant to wait for.
+const LARGEST_SHARE: f64 = 10.0;
 
 /// A share that is more than nothing.
 pub(super) fn positive_share(text: &str) -> Result<f64, String> {
