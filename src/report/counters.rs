@@ -2,7 +2,7 @@
 
 use super::csv::{Csv, number, optional};
 use super::run_view::BenchmarkView;
-use super::summary::{VOID, VOID_NOTE};
+use super::summary::{INVALID, INVALID_NOTE};
 use super::text::{self, nanos, rate};
 use crate::units::Quantity;
 
@@ -29,8 +29,8 @@ pub(super) struct CounterRow {
     pub(super) counting: String,
     /// The rounds that count, and of how many.
     pub(super) rounds: String,
-    /// Which share of the samples was set aside; nothing where all count.
-    pub(super) set_aside: Option<String>,
+    /// Which share of the samples was discarded; nothing where all count.
+    pub(super) discarded: Option<String>,
 }
 
 /// The row of a benchmark.
@@ -47,19 +47,19 @@ pub(super) fn row(benchmark: &BenchmarkView) -> CounterRow {
         audit: summary.audit,
         counting: summary.counting_cost.map_or("–".into(), signed_percent),
         rounds: summary.rounds_counting(),
-        set_aside: (summary.set_aside > 0.0).then(|| format!("{} set aside", text::percent(summary.set_aside))),
+        discarded: (summary.discarded > 0.0).then(|| format!("{} discarded", text::percent(summary.discarded))),
     }
 }
 
-/// The figure, with a mark where it is void.
+/// The figure, with a mark where it is invalid.
 pub(super) fn time(benchmark: &BenchmarkView) -> String {
-    let mark = if benchmark.summary.void { VOID } else { "" };
+    let mark = if benchmark.summary.invalid { INVALID } else { "" };
     format!("{}{mark}", benchmark.formatted(benchmark.per_op()))
 }
 
-/// What stands below a table that has void figures.
-pub(super) fn void_note(benchmarks: &[&BenchmarkView]) -> Option<&'static str> {
-    benchmarks.iter().any(|benchmark| benchmark.summary.void).then_some(VOID_NOTE)
+/// What stands below a table that has invalid figures.
+pub(super) fn invalid_note(benchmarks: &[&BenchmarkView]) -> Option<&'static str> {
+    benchmarks.iter().any(|benchmark| benchmark.summary.invalid).then_some(INVALID_NOTE)
 }
 
 /// The interval: half its width relative to the figure, or its ends where it is so wide that it is not one about the
@@ -138,7 +138,7 @@ pub(super) fn csv(benchmarks: &[&BenchmarkView]) -> String {
     let named = |prefix: &str, names: &[&str]| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
     let figure = text::column(benchmarks.first().map_or(Quantity::default(), |benchmark| benchmark.quantity()));
     let fixed = ["id", figure, "cpu_ns", "voluntary", "involuntary", "calls", "audit", "counting_cost"];
-    let screened = ["rounds_counting", "rounds_measured", "set_aside", "disturbed_rounds"];
+    let screened = ["rounds_counting", "rounds_measured", "discarded", "disturbed_rounds"];
     let columns = [
         fixed.map(String::from).to_vec(),
         screened.map(String::from).to_vec(),
@@ -162,7 +162,7 @@ pub(super) fn csv(benchmarks: &[&BenchmarkView]) -> String {
             optional(summary.counting_cost),
             summary.per_op.rounds.to_string(),
             summary.rounds.to_string(),
-            number(summary.set_aside),
+            number(summary.discarded),
             summary.disturbed_rounds.to_string(),
         ];
         let of_call = |name: &&str| optional(audited.then(|| rates.get(name).copied().unwrap_or(0.0)));

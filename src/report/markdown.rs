@@ -37,7 +37,7 @@ pub(super) fn markdown(report: &Report) -> String {
             if !benchmarks.is_empty() {
                 out.line(format!("### What a {} does{}", benchmarks[0].line().unit, view.suffix()));
                 out.line(counts(&benchmarks));
-                void(&benchmarks, &mut out);
+                invalid(&benchmarks, &mut out);
                 metrics(&benchmarks, view, &mut out);
                 let file = view.anchor(&format!("counts-{}", text::slug(&section.group)));
                 out.line(format!("[Data](data/{file}.csv), with every counted event."));
@@ -93,7 +93,7 @@ pub(super) fn numbers(report: &Report) -> String {
     head.extend(placements.iter().map(|(_, name)| (*name).to_string()));
     let body: Vec<Vec<String>> = rows.into_iter().map(|(name, cells)| [vec![name], cells].concat()).collect();
     out.line(table(&head, 1, &body));
-    void(&shown, &mut out);
+    invalid(&shown, &mut out);
     let fewer = shown.iter().any(|benchmark| benchmark.summary.per_op.rounds < view.rounds());
     let fewer = if fewer { ", fewer where it says so," } else { "" };
     let rounds = format!("{}{fewer}", text::count(view.rounds(), "round"));
@@ -204,8 +204,8 @@ fn metrics(benchmarks: &[&BenchmarkView], view: &RunView, out: &mut Paragraphs) 
     }
 }
 
-fn void(benchmarks: &[&BenchmarkView], out: &mut Paragraphs) {
-    if let Some(note) = counters::void_note(benchmarks) {
+fn invalid(benchmarks: &[&BenchmarkView], out: &mut Paragraphs) {
+    if let Some(note) = counters::invalid_note(benchmarks) {
         out.line(format!("{note}."));
     }
 }
@@ -214,7 +214,7 @@ fn counts(benchmarks: &[&BenchmarkView]) -> String {
     let noun = benchmarks.first().map_or("time", |benchmark| text::noun(benchmark.quantity()));
     let switches = "switches (vol. + invol.)";
     let head =
-        ["benchmark", "system calls", "audit", noun, "95 %", "CPU time", switches, "counting", "rounds", "set aside"];
+        ["benchmark", "system calls", "audit", noun, "95 %", "CPU time", switches, "counting", "rounds", "discarded"];
     let rows: Vec<Vec<String>> = benchmarks
         .iter()
         .map(|benchmark| {
@@ -229,7 +229,7 @@ fn counts(benchmarks: &[&BenchmarkView]) -> String {
                 row.switches,
                 row.counting,
                 row.rounds,
-                row.set_aside.unwrap_or("–".into()),
+                row.discarded.unwrap_or("–".into()),
             ]
         })
         .collect();

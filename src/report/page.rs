@@ -181,7 +181,7 @@ fn reading(report: &Report) -> Markup {
     let shown: Vec<&str> =
         report.views.iter().flat_map(|s| s.in_placements()).map(|b| b.line().setting.placement.name()).collect();
     let mut benchmarks = report.views.iter().flat_map(|view| view.in_placements());
-    let screened = benchmarks.any(|benchmark| benchmark.summary.set_aside > 0.0);
+    let screened = benchmarks.any(|benchmark| benchmark.summary.discarded > 0.0);
     html! {
         section #reading {
             h2 { "How to read it" }
@@ -204,7 +204,7 @@ fn reading(report: &Report) -> Markup {
                 }
                 @if screened {
                     li {
-                        b { "Set aside" }
+                        b { "Discarded" }
                         " is the share of samples during which a CPU ran slower than at its best; "
                         i { "rounds" }
                         " says how many rounds count, and of how many where some do not."
@@ -293,7 +293,7 @@ fn tables(group: &str, view: &RunView, benchmarks: &[&BenchmarkView]) -> Markup 
                     tbody { @for benchmark in benchmarks { (main_row(&counters::row(benchmark))) } }
                 }
             }
-            @if let Some(note) = counters::void_note(benchmarks) { p.note { (note) "." } }
+            @if let Some(note) = counters::invalid_note(benchmarks) { p.note { (note) "." } }
             (metrics(view, benchmarks))
             @if !events.is_empty() {
                 details {
@@ -352,7 +352,7 @@ fn main_row(row: &CounterRow) -> Markup {
                 other => (other),
             } }
             td.num { (row.counting) }
-            td.num { (row.rounds) @if let Some(set_aside) = &row.set_aside { small { (set_aside) } } }
+            td.num { (row.rounds) @if let Some(discarded) = &row.discarded { small { (discarded) } } }
         }
     }
 }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_void_makes_its_whole_one_that_is_not_to_be_compared() {
+    fn a_part_that_is_invalid_makes_its_whole_one_that_is_not_to_be_compared() {
         let mut lines = measured();
         let late = Metric::scalar(MetricKey::GeneratorBottleneck, Quantity::Share, 0.5);
         let call = lines.iter_mut().find(|line| line.mechanism == "syscall/futex_wake").unwrap();

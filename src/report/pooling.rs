@@ -18,8 +18,8 @@ pub fn pooled(lines: &[&BenchmarkLine]) -> Vec<Metric> {
 
 /// As [`pooled`], of rounds that were measured.
 pub(super) fn pooled_rounds(rounds: &[&Measured]) -> Vec<Metric> {
-    let void = Measured::are_void(rounds);
-    let formatted = rounds.iter().filter(|round| void || !round.was_late());
+    let invalid = Measured::are_void(rounds);
+    let formatted = rounds.iter().filter(|round| invalid || !round.was_late());
     let all: Vec<&Metric> = formatted.flat_map(|round| &round.metrics).collect();
     let mut keys: Vec<&MetricKey> = Vec::new();
     for metric in &all {

@@ -60,7 +60,7 @@ fn row(summary: &Summary) -> [String; 10] {
         spread(estimate.between_round_cv),
         spread(estimate.within_round_cv),
         summary.disturbed_rounds.to_string(),
-        slowed(summary.set_aside),
+        slowed(summary.discarded),
         modes(summary),
     ]
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pooling::pooled;
-use super::summary::{DIFFERS, VOID, by_id, screened};
+use super::summary::{DIFFERS, INVALID, by_id, screened};
 use super::text::natural;
 use super::{Summary, summarize};
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
@@ -191,12 +191,12 @@ impl<'a> BenchmarkView<'a> {
         (self.summary.per_op.interval.high - self.summary.per_op.interval.low) / 2.0
     }
 
-    /// What marks its figures where they are not to be compared: the audit differs, or they are void. Else empty.
+    /// What marks its figures where they are not to be compared: the audit differs, or they are invalid. Else empty.
     pub(super) fn mark(&self) -> &'static str {
-        match (self.summary.audit == "DIFFERS", self.summary.void) {
+        match (self.summary.audit == "DIFFERS", self.summary.invalid) {
             (false, false) => "",
             (true, false) => DIFFERS,
-            (false, true) => VOID,
+            (false, true) => INVALID,
             (true, true) => "† ‡",
         }
     }

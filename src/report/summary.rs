@@ -13,11 +13,11 @@ pub(super) const SEED: u64 = 0x5343;
 /// The mark of figures whose audit differs.
 pub(super) const DIFFERS: &str = "†";
 
-/// The mark of figures that are void.
-pub(super) const VOID: &str = "‡";
+/// The mark of figures that are invalid.
+pub(super) const INVALID: &str = "‡";
 
 /// What the mark says.
-pub(super) const VOID_NOTE: &str = "‡ void: the generator of the requests was late";
+pub(super) const INVALID_NOTE: &str = "‡ invalid: the generator of the requests was late";
 
 /// A benchmark that ran.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,10 +53,10 @@ pub struct Summary {
     pub rounds_of_several_modes: usize,
     /// In how many rounds something else ran on the machine.
     pub disturbed_rounds: usize,
-    /// Which share of the samples was set aside because the CPU ran slower than at its best: 0.1 is 10 %.
-    pub set_aside: f64,
-    /// Whether its figure is void: in half of the rounds or more what generates its requests was the bottleneck.
-    pub void: bool,
+    /// Which share of the samples was discarded because the CPU ran slower than at its best: 0.1 is 10 %.
+    pub discarded: f64,
+    /// Whether its figure is invalid: in half of the rounds or more what generates its requests was the bottleneck.
+    pub invalid: bool,
     /// How much slower the counted samples were: 0.1 is 10 %.
     pub counting_cost: Option<f64>,
 }
@@ -72,7 +72,7 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         .collect();
     let line = (*lines.iter().find(|line| matches!(line.outcome, Outcome::Measured(_)))?).clone();
     let screened = screened(&measured);
-    let set_aside = screened.set_aside;
+    let discarded = screened.set_aside;
     let rounds = screened.kept();
     let per_op_estimate = rounds_interval(&rounds, CONFIDENCE, SEED)?;
     let medians: Vec<f64> = rounds.iter().filter_map(|round| median(round)).collect();
@@ -99,8 +99,8 @@ pub fn summarize(lines: &[&BenchmarkLine]) -> Option<Summary> {
         modes: modes(&medians)?,
         rounds_of_several_modes: rounds.iter().filter_map(|r| modes(r)).filter(|modes| modes.count > 1).count(),
         disturbed_rounds: lines.iter().filter(|line| is_disturbed(line)).count(),
-        set_aside,
-        void: Measured::are_void(&measured),
+        discarded,
+        invalid: Measured::are_void(&measured),
         counting_cost: mean(measured.iter().filter_map(|m| counting_cost(m))),
         line,
     })

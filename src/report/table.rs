@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
-use super::summary::{VOID, VOID_NOTE, by_id, is_disturbed};
+use super::summary::{INVALID, INVALID_NOTE, by_id, is_disturbed};
 use super::{Summary, summarize, text};
 use crate::record::{BenchmarkLine, Outcome};
 use crate::units::{decimals, some_were};
@@ -44,7 +44,7 @@ pub fn group_table(lines: &[BenchmarkLine]) -> String {
         }
     }
     let table = plain_table(header, rows, 2);
-    if summaries.iter().any(|summary| summary.void) { format!("{table}\n{VOID_NOTE}") } else { table }
+    if summaries.iter().any(|summary| summary.invalid) { format!("{table}\n{INVALID_NOTE}") } else { table }
 }
 
 /// A table with a rule below its header and nothing else between its figures; columns from `right` on are aligned
@@ -100,7 +100,7 @@ fn row(summary: &Summary, all: &[Summary]) -> [String; 12] {
             None => name.into(),
         },
         line.setting.placement.name().into(),
-        format!("{}{}", figure(interval.estimate), if summary.void { VOID } else { "" }),
+        format!("{}{}", figure(interval.estimate), if summary.invalid { INVALID } else { "" }),
         match interval.relative_half_width() {
             None => "–".into(),
             Some(half) if half > text::HARDLY_KNOWN => text::BEYOND.into(),
@@ -203,10 +203,10 @@ pub fn notes(lines: &[BenchmarkLine]) -> Vec<String> {
             .map(|((reason, remedy), what)| format!("{NOT_COUNTED}: {}: {reason}; {remedy}", what.join(", "))),
     );
     let summaries = summaries(lines);
-    let slowed: Vec<f64> = summaries.iter().map(|summary| summary.set_aside).filter(|share| *share > 0.0).collect();
+    let slowed: Vec<f64> = summaries.iter().map(|summary| summary.discarded).filter(|share| *share > 0.0).collect();
     if !slowed.is_empty() {
         notes.push(format!(
-            "a CPU ran slower than at its best during some samples of {}, which are set aside: up to {:.0} % of them",
+            "a CPU ran slower than at its best during some samples of {}, which are discarded: up to {:.0} % of them",
             text::count(slowed.len(), "benchmark"),
             slowed.iter().copied().fold(0.0, f64::max) * 100.0
         ));

@@ -28,7 +28,7 @@ pub(crate) struct Made {
     /// System calls per operation.
     pub(crate) calls: u64,
     pub(crate) metrics: Vec<Metric>,
-    /// Whether the generator was late, which makes figures void.
+    /// Whether the generator was late, which makes figures invalid.
     pub(crate) late: bool,
     /// Whether the audit differs.
     pub(crate) differs: bool,

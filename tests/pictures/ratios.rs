@@ -38,11 +38,11 @@ fn drawn([a, b]: [Vec<Made>; 2]) -> Svg {
             "{label}: {line:?}, {ratio:?}"
         );
         let (colour, name) = match row.verdict {
-            _ if row.withheld => ("open", "not told apart"),
+            _ if row.withheld => ("open", "inconclusive"),
             Verdict::Faster => ("less", "less"),
             Verdict::Slower => ("greater", "more"),
             Verdict::Equivalent => ("equal", "equal"),
-            Verdict::NoVerdict => ("open", "not told apart"),
+            Verdict::NoVerdict => ("open", "inconclusive"),
         };
         assert_eq!((dot.colour().as_str(), line.colour().as_str()), (colour, colour), "{label}");
         assert_eq!(svg.colour_of(name), colour);

@@ -1,4 +1,4 @@
-//! What a report says of figures that rest on less than was measured, and of those that are void.
+//! What a report says of figures that rest on less than was measured, and of those that are invalid.
 
 use switchcost::record::{BenchmarkLine, Outcome, Run};
 use switchcost::report::{PAGE, files, group_table, notes, rounds_table};
@@ -47,7 +47,7 @@ fn where_one_round_of_five_counts_nobody_is_told_to_measure_five() {
 }
 
 #[test]
-fn what_was_set_aside_is_told_and_not_drawn() {
+fn what_was_discarded_is_told_and_not_drawn() {
     let mut run = one_quiet_round();
     let quarter = |line: &mut BenchmarkLine| {
         let Outcome::Measured(measured) = &mut line.outcome else { panic!("{line:?}") };
@@ -61,10 +61,10 @@ fn what_was_set_aside_is_told_and_not_drawn() {
     let of = |name: &str| counts[1][counts[0].iter().position(|column| *column == name).unwrap()];
     assert_eq!((of("rounds_counting"), of("rounds_measured"), of("disturbed_rounds")), ("4", "5", "0"));
     let share = (3.0 * 3.0 + 12.0) / 60.0;
-    assert_eq!(of("set_aside"), format!("{share}"), "{counts:?}");
+    assert_eq!(of("discarded"), format!("{share}"), "{counts:?}");
     for path in [PAGE, "report.md"] {
         let text = text(&files, path);
-        for words in ["4 of 5", "35 % set aside", "and 1 round with too few other samples."] {
+        for words in ["4 of 5", "35 % discarded", "and 1 round with too few other samples."] {
             assert!(text.contains(words), "{path}: {words}");
         }
     }
@@ -76,7 +76,7 @@ fn what_was_set_aside_is_told_and_not_drawn() {
 }
 
 #[test]
-fn a_generator_that_was_late_itself_makes_a_figure_void() {
+fn a_generator_that_was_late_itself_makes_a_figure_invalid() {
     let mut run = run("three-rounds");
     let id = "handoff/futex/same-cpu";
     for line in run.benchmarks.iter_mut().filter(|line| line.id == id) {
@@ -86,12 +86,12 @@ fn a_generator_that_was_late_itself_makes_a_figure_void() {
         measured.samples.iter_mut().for_each(|sample| sample.amount = Amount(sample.ops.0));
     }
     let table = group_table(&run.benchmarks);
-    assert!(table.ends_with("\n‡ void: the generator of the requests was late"), "{table}");
+    assert!(table.ends_with("\n‡ invalid: the generator of the requests was late"), "{table}");
     assert_eq!(table.matches("‡").count(), 2, "{table}");
     let files = files(&[run], &catalogue());
     for path in [PAGE, "report.md", "numbers.md"] {
         let text = text(&files, path);
-        assert!(text.contains("ns‡") && text.contains("‡ void: the generator of the requests was late."), "{path}");
+        assert!(text.contains("ns‡") && text.contains("‡ invalid: the generator of the requests was late."), "{path}");
     }
     let told = text(&files, "report.md");
     assert!(!told.contains("futex takes least") && told.contains("takes least"), "{told}");

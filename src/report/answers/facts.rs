@@ -86,7 +86,7 @@ impl<'a> Facts<'a> {
         if benchmark.summary.audit == "DIFFERS" {
             return no_figure("its audit differs from what the mechanism says that it does");
         }
-        if benchmark.summary.void {
+        if benchmark.summary.invalid {
             return no_figure("what generates its requests was late itself");
         }
         self.used.borrow_mut().push(id.into());

@@ -94,7 +94,7 @@ fn subtitle(benchmarks: &[&BenchmarkView], unit: &str) -> String {
     let comparable: Vec<&BenchmarkView> =
         benchmarks.iter().filter(|benchmark| benchmark.is_comparable()).copied().collect();
     let [first, ..] = comparable.as_slice() else {
-        return "No figure is to be compared: an audit differs, or it is void.".into();
+        return "No figure is to be compared: an audit differs, or it is invalid.".into();
     };
     if comparable.len() == 1 {
         return format!("{} takes {} per {unit}.", named(first), first.formatted(first.per_op()));

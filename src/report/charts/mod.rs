@@ -113,8 +113,8 @@ fn marks(benchmarks: &[&BenchmarkView]) -> Option<String> {
     if benchmarks.iter().any(|benchmark| benchmark.summary.audit == "DIFFERS") {
         marks.push("†: the audit differs from what the mechanism states.");
     }
-    if benchmarks.iter().any(|benchmark| benchmark.summary.void) {
-        marks.push("‡: void, because the generator of the requests was late.");
+    if benchmarks.iter().any(|benchmark| benchmark.summary.invalid) {
+        marks.push("‡: invalid, because the generator of the requests was late.");
     }
     (!marks.is_empty()).then(|| marks.join(" "))
 }
@@ -125,7 +125,7 @@ fn left_out(what: &str, count: usize) -> String {
         return String::new();
     }
     let verb = if count == 1 { "is" } else { "are" };
-    format!(" {} {verb} left out: an audit differs, or a figure is void.", text::count(count, what))
+    format!(" {} {verb} left out: an audit differs, or a figure is invalid.", text::count(count, what))
 }
 
 /// What the figures of `benchmarks` are, and over how many rounds.

@@ -65,7 +65,7 @@ fn spread(benchmark: &BenchmarkView) -> f64 {
 
 /// What is not drawn because a CPU was slow, in a sentence; empty where everything is.
 fn left_out(benchmarks: &[&BenchmarkView]) -> String {
-    if benchmarks.iter().all(|benchmark| benchmark.summary.set_aside == 0.0) {
+    if benchmarks.iter().all(|benchmark| benchmark.summary.discarded == 0.0) {
         return String::new();
     }
     let rounds = benchmarks.iter().flat_map(|benchmark| benchmark.counting()).filter(|round| round.is_empty()).count();

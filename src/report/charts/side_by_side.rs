@@ -56,7 +56,7 @@ pub(in crate::report) fn ratios(
         subtitle: subtitle(&rows, first, other),
         key: Some(format!(
             "The line stands at 1, where both take the same. A ratio is coloured where its whole interval lies \
-             beyond {} of 1; grey is not told apart.{}",
+             beyond {} of 1; grey is inconclusive.{}",
             text::percent(comparison.smallest_effect),
             key(&benchmarks, 1).map(|key| format!(" {key}")).unwrap_or_default()
         )),
@@ -111,7 +111,7 @@ fn subtitle(rows: &[&ComparisonRow], first: &RunView, other: &RunView) -> String
     } else {
         format!("{} takes {}", other.name, text::list(&told))
     };
-    let open = if open == 0 { String::new() } else { format!("; {open} of {} are not told apart", rows.len()) };
+    let open = if open == 0 { String::new() } else { format!("; {open} of {} are inconclusive", rows.len()) };
     format!("{told}{open}.{middle}")
 }
 

@@ -63,7 +63,7 @@ impl RatioVerdict {
             Self::Less => "less",
             Self::More => "more",
             Self::Equal => "equal",
-            Self::Open => "not told apart",
+            Self::Open => "inconclusive",
         }
     }
 }
@@ -153,6 +153,6 @@ mod tests {
         assert!(at("less") < one && at("greater") > one && at("open") > one, "{text}");
         assert!((one - at("less") - (at("greater") - one)).abs() < 0.3, "half and twice are as far from 1: {text}");
         let names: Vec<&str> = drawing.legend.iter().map(|entry| entry.name.as_str()).collect();
-        assert_eq!(names, ["less", "more", "not told apart"]);
+        assert_eq!(names, ["less", "more", "inconclusive"]);
     }
 }
