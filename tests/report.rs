@@ -13,6 +13,8 @@ use switchcost::units::{Amount, CpuId, Quantity};
 
 #[path = "report/marked.rs"]
 mod marked;
+#[path = "report/pipelines.rs"]
+mod pipelines;
 mod svg;
 
 fn fixture(name: &str) -> PathBuf {

@@ -1,8 +1,8 @@
 //! The contents of a report and their order, the same for the page and for Markdown.
 
 use super::charts::{
-    ChartInput, added_up, costs, decomposition, latencies, p99_curves, pace, pairs, ratios, recovery, scaling, scatter,
-    side_by_side, submission, switches, threads_and_async,
+    ChartInput, added_up, costs, decomposition, latencies, p99_curves, pace, pairs, pipelines, ratios, recovery,
+    scaling, scatter, side_by_side, submission, switches, threads_and_async,
 };
 use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
@@ -227,8 +227,13 @@ fn figures(group: &str, views: &[RunView], comparison: Option<&Comparison>) -> V
         // Side by side shows the same dots.
         let costs = if several { None } else { costs(input) };
         let switches = switches(input);
+        // Of pipelines these show a curve for each capacity and work in one picture, and their latencies.
+        let pipelines = pipelines(input);
+        let has_own_curves = !pipelines.is_empty();
+        let unless_own =
+            |figures: fn(ChartInput) -> Vec<Figure>| if has_own_curves { Vec::new() } else { figures(input) };
         // The same curves before the subtraction would hide what is left of them after it.
-        let scaling = if switches.is_empty() { scaling(input) } else { Vec::new() };
+        let scaling = if switches.is_empty() { unless_own(scaling) } else { Vec::new() };
         let slide = if group == "brigade" { threads_and_async(input) } else { None };
         if group == "handoff" {
             let title = input.title("What a handoff between CPUs is made of");
@@ -238,12 +243,13 @@ fn figures(group: &str, views: &[RunView], comparison: Option<&Comparison>) -> V
         let of_run = slide
             .into_iter()
             .chain(costs)
+            .chain(pipelines)
             .chain(decomposition(input))
-            .chain(latencies(input))
+            .chain(unless_own(latencies))
             .chain(switches)
             .chain(submission(input))
             .chain(scaling)
-            .chain(p99_curves(input))
+            .chain(unless_own(p99_curves))
             .chain(recovery(input))
             .chain(scatter(input));
         figures.extend(of_run.map(|figure| (figure, view.commands_of(group))));

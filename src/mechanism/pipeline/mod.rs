@@ -59,7 +59,7 @@ pub const GROUP: Group = Group {
 const PIPELINES: Parameter = Parameter {
     name: "pipelines",
     meaning: "pipelines at once, each with a source and a transform of its own",
-    domain: Domain::Number { default: 4, min: 1, max: 4096 },
+    domain: Domain::Number { default: 2, min: 1, max: 4096 },
 };
 
 const CAPACITY: Parameter = Parameter {

@@ -1,5 +1,6 @@
 //! Pipelines over channels that lose, change and stop: the sink notices, and the driver hears of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
@@ -51,6 +52,10 @@ const PANIC: u8 = 0;
 const LOSE: u8 = 1;
 const CHANGE: u8 = 2;
 const REPEAT: u8 = 3;
+const COUNT: u8 = 4;
+
+/// What sinks received over channels that count.
+static RECEIVED: AtomicU64 = AtomicU64::new(0);
 
 /// Gives way to other tasks until there is one. Not by blocking: on one thread no sender would run.
 async fn next(receiver: &mut Receiver<Message>) -> Option<Message> {
@@ -82,6 +87,10 @@ impl<const HOW: u8> MessageChannel for Altering<HOW> {
             return Some(message);
         }
         let mut message = next(receiver).await?;
+        if HOW == COUNT {
+            RECEIVED.fetch_add(u64::from(message.transforms), Ordering::Relaxed);
+            return Some(message);
+        }
         if (message.pipeline, message.number, message.transforms) == (1, 5, 0) {
             match HOW {
                 PANIC => panic!("boom"),
@@ -143,9 +152,27 @@ fn what_is_lost_changed_or_doubled_on_the_way_is_noticed_by_the_sink() {
     }
 }
 
+/// Nothing outside sees messages that make no system call.
+#[test]
+fn as_many_messages_arrive_as_told() {
+    for (id, runtime, set_up) in runners::<Altering<COUNT>>() {
+        for sink in ["each", "one"] {
+            let chosen = [("runtime", runtime), ("pipelines", "3"), ("sink", sink)];
+            let mut driver = start(parameters(find(id).unwrap(), &chosen), set_up);
+            for messages in [3, 30, 300] {
+                RECEIVED.store(0, Ordering::Relaxed);
+                assert_eq!(driver.run(messages).unwrap().ops.0, messages);
+                assert_eq!(RECEIVED.load(Ordering::Relaxed), messages, "{id} {runtime} {sink}");
+            }
+            driver.stop().unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_sink_that_has_not_all_at_the_end_says_so() {
-    let shape = PipelineShape::of(&parameters(find("pipeline/thread_std").unwrap(), &[("sink", "one")]));
+    let shape =
+        PipelineShape::of(&parameters(find("pipeline/thread_std").unwrap(), &[("sink", "one"), ("pipelines", "4")]));
     let progress = Arc::new(BatchProgress::new(&shape));
     let mut source = SourceStage::new(&shape, 2, &progress);
     let mut sink = SinkStage::new(&shape, 0, shape.pipelines, &progress);
@@ -232,7 +259,8 @@ fn a_batch_tells_of_its_latencies_its_bytes_and_its_queue() {
             _ => None,
         })
     };
-    let chosen = [("capacity", "unbounded"), ("work", "json"), ("sink", "one"), ("document", "300")];
+    let chosen =
+        [("capacity", "unbounded"), ("work", "json"), ("sink", "one"), ("document", "300"), ("pipelines", "4")];
     for mechanism in mechanisms() {
         let id = mechanism.descriptor().id;
         let mut driver = start_mechanism(mechanism, &chosen);
