@@ -115,7 +115,8 @@ fn each_capacity_has_a_figure_with_a_curve_for_each_mechanism() {
                 tokio_mpsc has 100 % of its best throughput with 128 pipelines";
     assert!(page.contains(says), "{page}");
     let csv = text(&files, "data/pipelines-1-unpinned-pipeline.csv");
-    let row = "thread_std,128,200000,200000,200000,,15000,0.5,5000000,\"pipeline/thread_std/unpinned/capacity=1,pipelines=128\"";
+    let id = "pipeline/thread_std/unpinned/capacity=1,pipelines=128";
+    let row = format!("thread_std,128,200000,200000,200000,,15000,0.5,5000000,\"{id}\"");
     assert!(csv.lines().any(|line| line.replace("5001215", "5000000") == row), "{csv}");
     // The same data as curves of everything over everything.
     let others = ["scaling-", "latency-", "tail-", "p99-"];
