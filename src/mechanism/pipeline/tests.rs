@@ -159,7 +159,7 @@ fn as_many_messages_arrive_as_told() {
         for sink in ["each", "one"] {
             let chosen = [("runtime", runtime), ("pipelines", "3"), ("sink", sink)];
             let mut driver = start(parameters(find(id).unwrap(), &chosen), set_up);
-            for messages in [3, 30, 300] {
+            for messages in [6, 30, 300] {
                 RECEIVED.store(0, Ordering::Relaxed);
                 assert_eq!(driver.run(messages).unwrap().ops.0, messages);
                 assert_eq!(RECEIVED.load(Ordering::Relaxed), messages, "{id} {runtime} {sink}");
