@@ -131,7 +131,15 @@ impl<'a> PipelineChart<'a> {
             points: curve.points.iter().filter_map(at).collect(),
         };
         let lines = self.curves.iter().map(line).filter(|line| !line.points.is_empty()).collect();
-        Lines { across: ACROSS.into(), upwards: upwards.into(), quantity, marks: true, level: None, lines }
+        Lines {
+            across: ACROSS.into(),
+            upwards: upwards.into(),
+            quantity,
+            marks: true,
+            level: None,
+            over_time: false,
+            lines,
+        }
     }
 
     fn figure(&self, input: ChartInput) -> Figure {
