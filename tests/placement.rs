@@ -166,6 +166,7 @@ fn watch() -> Result<Watched, String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["instances_run", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("TMPDIR", scratch.path())
+        .env("SWITCHCOST_SERVER_PROGRAM", env!("CARGO_BIN_EXE_switchcost"))
         .current_dir(scratch.path())
         .stdin(Stdio::piped())
         .spawn()

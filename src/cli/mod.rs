@@ -74,6 +74,10 @@ enum Verb {
 /// Runs the command line and returns the status to end with.
 pub fn main() -> ExitCode {
     restore_signals();
+    // Rounds and audits start servers, and the variables that made them what they are are still set in theirs.
+    if let Some(status) = crate::server::answer_server_request() {
+        return status;
+    }
     // A round's process starts audits, and the variable that made it one is still set in theirs.
     if let Some(status) = crate::harness::answer_audit_request().or_else(crate::harness::rounds::answer_round_request) {
         return status;

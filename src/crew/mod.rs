@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 pub use cpu_assignment::{CpuAssignment, CpuMask};
 pub use cpu_work::{Calibration, CpuWork, scramble};
-pub use driver::{Batch, Driver, InstanceConfig, Operation};
+pub use driver::{Batch, Driver, InstanceConfig, Operation, UsageMeter};
 pub use failure::Failure;
 pub use forked_tasks::ReadyProcess;
 pub use idle_guard::IdleGuard;

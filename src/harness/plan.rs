@@ -193,10 +193,14 @@ pub fn plan(choice: &Choice, wanted: impl Fn(&str) -> bool) -> Result<Vec<Planne
                 continue;
             }
         };
+        let offered = placements.clone();
         for placement in placements {
             let setting = choice.setting(placement, parameters.clone());
             let id = id(descriptor, &setting);
             if !mechanism.tasks(&parameters).fit(placement) || !wanted(&id) {
+                continue;
+            }
+            if choice.placements.is_empty() && !mechanism.chosen_by_default(placement, &offered) {
                 continue;
             }
             let assigned = host_cpus.place(mechanism, setting);

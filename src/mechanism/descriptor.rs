@@ -110,6 +110,8 @@ pub struct Expectation {
     pub switches: Bound,
     /// Wakeups of one of the mechanism's tasks.
     pub wakeups: Bound,
+    /// Whether calls are those of child processes alone: the instance's own threads measure them.
+    pub of_child_processes: bool,
 }
 
 impl Expectation {
@@ -121,7 +123,23 @@ impl Expectation {
     pub fn nothing() -> Self {
         let none = Bound::Exactly(0.0);
         let (calls, per_batch, set_up) = (Vec::new(), Vec::new(), Vec::new());
-        Self { calls, others: none, per_batch, set_up, voluntary: none, switches: Bound::Depends, wakeups: none }
+        Self {
+            calls,
+            others: none,
+            per_batch,
+            set_up,
+            voluntary: none,
+            switches: Bound::Depends,
+            wakeups: none,
+            of_child_processes: false,
+        }
+    }
+
+    /// The same expectation, of what the processes call that the instance's own has started, and not of its own calls.
+    #[must_use]
+    pub fn of_child_processes(mut self) -> Self {
+        self.of_child_processes = true;
+        self
     }
 
     /// The same expectation, with `bound` for the system call `name` per operation.

@@ -21,6 +21,7 @@ pub mod footprint;
 pub mod handoff;
 pub mod messaging;
 pub mod pipeline;
+pub mod server;
 pub mod switch_working_set;
 pub mod syscall;
 pub mod wakeup;
@@ -61,6 +62,11 @@ pub trait Mechanism: Sync {
     /// may share one thread, which is then on one CPU in every placement.
     fn tasks(&self, _parameters: &Parameters) -> Tasks {
         self.descriptor().tasks
+    }
+
+    /// Whether a plan that names no placement has it in `placement`, one of those that this machine offers.
+    fn chosen_by_default(&self, _placement: Placement, _offered: &[Placement]) -> bool {
+        true
     }
 
     /// Whether all its tasks descend from the driver's thread, so that counters opened there reach them. Where a
@@ -121,6 +127,7 @@ pub static GROUPS: &[Group] = &[
     file::GROUP,
     wakeup::GROUP,
     fairness::GROUP,
+    server::GROUP,
 ];
 
 /// What [`register`] collects at link time.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +21,20 @@ const AGAIN: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(super) struct Children {
     alive: HashSet<Pid>,
+}
+
+/// Those of all servers of this process, for the thread that says what they have used.
+static ALIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+fn all_alive() -> MutexGuard<'static, Vec<Pid>> {
+    // A panic in between leaves a list that is whole.
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `read` finds out of the children that are alive. None of them is waited for meanwhile: what one has used is
+/// then either its own still or that of those waited for.
+pub(super) fn with_live_children<T>(read: impl FnOnce(&[Pid]) -> T) -> T {
+    read(&all_alive())
 }
 
 impl Children {
@@ -48,13 +63,16 @@ impl Children {
             0
         })?;
         self.alive.insert(child);
+        all_alive().push(child);
         Ok(child)
     }
 
     /// Waits for those that have ended, without blocking.
     pub(super) fn reap(&mut self) {
+        let mut all = all_alive();
         while let Some(ended) = reap_own_child() {
             self.alive.remove(&ended);
+            all.retain(|child| *child != ended);
         }
     }
 

@@ -17,6 +17,7 @@ mod http;
 mod listener_threads;
 mod model;
 mod ring_loop;
+mod server_process;
 mod stop;
 mod timers;
 mod tokio_socket;
@@ -31,6 +32,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 pub use activity::ActivityCounts;
 pub use config::{FileWay, Protocol, ServerConfig, Shots, Trigger};
+pub use server_process::{ServerProcess, ServerState, answer_server_request};
 
 use activity::{Activity, ServerWorker};
 use stop::Stop;

@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use nix::time::clock_getcpuclockid;
+use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
 use super::SysError;
@@ -32,10 +32,27 @@ pub fn of_process(child: Pid) -> Result<ResourceUsage, SysError> {
     };
     let (stat, status) = (read("stat")?, read("status")?);
     // The clock is exact; proc_pid_stat(5) counts in ticks of 10 ms and only shares it out.
-    let cpu = clock_getcpuclockid(child)
-        .and_then(|clock| clock.now())
-        .map_err(|errno| SysError::new("clock_gettime of a process", errno))?;
-    Ok(parse(&stat, &status, u64::try_from(cpu.num_nanoseconds()).unwrap_or(0)))
+    Ok(parse(&stat, &status, cpu_of_process(child)?.0))
+}
+
+/// CPU time so far of all threads of the process `child`, which was not waited for yet.
+///
+/// # Errors
+/// When it is gone.
+pub fn cpu_of_process(child: Pid) -> Result<Nanos, SysError> {
+    let cpu = clock_getcpuclockid(child).and_then(|clock| clock.now());
+    let cpu = cpu.map_err(|errno| SysError::new("clock_gettime of a process", errno))?;
+    Ok(Nanos(u64::try_from(cpu.num_nanoseconds()).unwrap_or(0)))
+}
+
+/// CPU time so far of the calling thread.
+///
+/// # Errors
+/// None on Linux.
+pub fn thread_cpu() -> Result<Nanos, SysError> {
+    let cpu = ClockId::CLOCK_THREAD_CPUTIME_ID.now();
+    let cpu = cpu.map_err(|errno| SysError::new("clock_gettime of a thread", errno))?;
+    Ok(Nanos(u64::try_from(cpu.num_nanoseconds()).unwrap_or(0)))
 }
 
 fn parse(stat: &str, status: &str, cpu: u64) -> ResourceUsage {

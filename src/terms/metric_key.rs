@@ -84,6 +84,23 @@ metric_keys! {
     MostQueued = "messages queued at most",
     /// Bytes of memory that a batch took at the most, where channels are unbounded.
     PeakMemory = "peak memory",
+    // `server`.
+    /// Requests answered in a second, as the client saw it.
+    Throughput = "requests per second",
+    /// Requests that were in flight at the same time, on average.
+    RequestsInFlight = "requests in flight",
+    /// Events that a wait of the server brought, where it has an event loop or a ring.
+    EventsPerWake = "events per wake",
+    /// Context switches of the server's threads and processes, for each request.
+    SwitchesPerRequest = "context switches per request",
+    /// Connections that the server accepted, for each request.
+    ConnectionsPerRequest = "connections per request",
+    /// Nanoseconds of CPU time that the client used, for each request.
+    ClientCpu = "CPU time of the client per request",
+    /// Bytes that the server's processes hold for each connection: user memory, page tables and kernel stacks.
+    MemoryPerConnection = "memory per connection",
+    /// The share of all connections that the worker with most of them has accepted.
+    BusiestWorker = "connections of the busiest worker",
 
     // Sweeps: bytes for each task, by kind.
     /// All kinds together.

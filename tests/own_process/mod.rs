@@ -5,11 +5,13 @@
 
 use std::process::Command;
 
-/// The command that runs `test`, which stands at the root of this test binary and is ignored.
+/// The command that runs `test`, which stands at the root of this test binary and is ignored. Its servers are processes
+/// of the program, since a test binary answers no request to be one.
 pub(crate) fn command(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     // With one test thread the test runs on the main thread: libtest has no thread of its own that comes or goes.
     command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env("SWITCHCOST_SERVER_PROGRAM", env!("CARGO_BIN_EXE_switchcost"));
     command
 }
 

@@ -39,6 +39,11 @@ pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
         }
     }
     let mut settings = vec![small.clone()];
+    if shares_its_set_up(descriptor) {
+        let protocol = descriptor.parameter("protocol").map(|parameter| (parameter, Value::Word("http-close".into())));
+        settings.extend(protocol.map(|(parameter, word)| small.clone().with(parameter, word)));
+        return settings;
+    }
     for parameter in descriptor.parameters {
         match parameter.domain {
             Domain::Word { words } => {
@@ -55,6 +60,11 @@ pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
         }
     }
     settings
+}
+
+/// Servers share all but their model, which is a process of its own: what their parameters do is seen at two of them.
+fn shares_its_set_up(descriptor: &Descriptor) -> bool {
+    descriptor.group() == "server" && !["server/epoll", "server/uring"].contains(&descriptor.id)
 }
 
 /// What this process has.

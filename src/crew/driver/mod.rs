@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,12 @@ pub trait Operation {
         Ok(Vec::new())
     }
 
+    /// Tells what is measured apart from what measures it, where both are not the same: what an instance has used of
+    /// the machine is then what this says, and not all threads of this process and its forked tasks.
+    fn meter(&self) -> Option<Arc<dyn UsageMeter>> {
+        None
+    }
+
     /// Metrics that need hardware counters, taken on the driver thread. The harness calls this last, and only on an
     /// instance whose times are not used because its tasks are being counted, so the operation may open counters and
     /// run what it needs.
@@ -89,6 +95,16 @@ pub trait Operation {
     fn counted_metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         Ok(Vec::new())
     }
+}
+
+/// Says what a part of an instance has used of the machine. Called between batches, from another thread than the
+/// operation's.
+pub trait UsageMeter: std::fmt::Debug + Send + Sync {
+    /// What it has used so far.
+    ///
+    /// # Errors
+    /// When it is gone.
+    fn usage(&self) -> Result<ResourceUsage, SysError>;
 }
 
 impl<F: FnMut(u64) -> Result<Batch, Failure>> Operation for F {
@@ -124,6 +140,8 @@ pub struct Driver {
 #[derive(Debug, Default)]
 struct DriverLink {
     state: Mutex<DriverState>,
+    /// That of the operation, from the end of its set-up.
+    meter: OnceLock<Arc<dyn UsageMeter>>,
     changed: Condvar,
 }
 
@@ -275,11 +293,15 @@ impl Driver {
         lock(&self.children).clone()
     }
 
-    /// Use so far by all threads of this process but the calling one, and by the forked tasks of this instance.
+    /// Use so far by what is measured: all threads of this process but the calling one and the forked tasks of this
+    /// instance, unless the operation has a meter of its own.
     ///
     /// # Errors
     /// When a forked task is gone, or /proc is not mounted.
     pub fn usage(&self) -> Result<ResourceUsage, SysError> {
+        if let Some(meter) = self.link.meter.get() {
+            return meter.usage();
+        }
         self.processes()
             .into_iter()
             .try_fold(usage::of_other_threads()?, |sum, child| Ok(sum.plus(usage::of_process(child)?)))
@@ -396,6 +418,10 @@ fn serve(
             return Err(failure);
         }
     };
+    if let Some(meter) = operation.meter() {
+        // The first of this link: a driver sets up once.
+        let _ = link.meter.set(meter);
+    }
     link.reply(DriverState::Idle);
     while let Some(request) = link.next() {
         // The failure of a task explains more than the broken channel that the driver saw.

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 pub use child::answer_audit_request;
 
+use tracer::CallsOf;
+
 use super::benchmark::BenchmarkSpec;
 use super::{Benchmark, unsupported};
 use crate::crew::{Failure, TIMEOUT};
@@ -201,7 +203,9 @@ impl Auditor {
         // for up to 40 ms.
         let first = benchmark.whole_laps(if benchmark.measures().is_time() { 64 } else { 16 });
         let request = self.request(benchmark, AuditPass::Calls, [first, 3 * first]);
-        Ok((tracer::watch(self.command(&request), request.batches)?, 2 * first))
+        let children = expected(benchmark).of_child_processes;
+        let whose = if children { CallsOf::ChildProcesses } else { CallsOf::Everything };
+        Ok((tracer::watch(self.command(&request), request.batches, whose)?, 2 * first))
     }
 
     fn watch_switches(&self, benchmark: &Benchmark) -> Result<(SwitchCounts, u64), AuditFailure> {

@@ -1,7 +1,8 @@
 //! Watching an audited process's system calls from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -18,8 +19,8 @@ type CallCounts = BTreeMap<String, u64>;
 ///
 /// Runs on a thread of its own: ptrace(2) ties tracees to the thread that attached them, and this way none is left over
 /// on the caller's.
-pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<CallRates, AuditFailure> {
-    let tracer = std::thread::Builder::new().name("tracer".into()).spawn(move || trace(command));
+pub(super) fn watch(command: Command, batches: [u64; 2], whose: CallsOf) -> Result<CallRates, AuditFailure> {
+    let tracer = std::thread::Builder::new().name("tracer".into()).spawn(move || trace(command, whose));
     let tracer = tracer.map_err(AuditFailure::unwatched)?;
     let marks = tracer.join().map_err(|_| AuditFailure::unwatched("the tracer panicked"))??;
     let at = |mark: u64| marks.get(&mark).ok_or_else(|| AuditFailure::unwatched(format!("mark {mark} was not seen")));
@@ -35,15 +36,39 @@ pub(super) fn watch(command: Command, batches: [u64; 2]) -> Result<CallRates, Au
     Ok(CallRates { per_op, batch: second.clone(), ops: judged, set_up: at(SET_UP)?.clone() })
 }
 
+/// Whose calls are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallsOf {
+    /// Those of the audited process but its main thread, and of its children.
+    Everything,
+    /// Those of its children.
+    ChildProcesses,
+}
+
+/// The threads of the audited process itself.
+struct OwnThreads {
+    leader: Pid,
+    known: HashMap<Pid, bool>,
+}
+
+impl OwnThreads {
+    /// A thread stands in the folder of its process alone (proc(5)).
+    fn has(&mut self, thread: Pid) -> bool {
+        let leader = self.leader;
+        let find = || Path::new(&format!("/proc/{leader}/task/{thread}")).exists();
+        *self.known.entry(thread).or_insert_with(find)
+    }
+}
+
 fn between(begin: &CallCounts, end: &CallCounts) -> CallCounts {
     let before = |name: &String| begin.get(name).copied().unwrap_or(0);
     end.iter().map(|(name, count)| (name.clone(), count - before(name))).collect()
 }
 
 /// Starts the process and counts until it ends; returns the counts as they stood at each of its marks.
-fn trace(mut command: Command) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> {
+fn trace(mut command: Command, whose: CallsOf) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> {
     let mut child = command.stdin(Stdio::piped()).spawn().map_err(AuditFailure::unwatched)?;
-    let outcome = follow(&mut child);
+    let outcome = follow(&mut child, whose);
     if outcome.is_err() {
         // Not to leave a process behind, nor its remains.
         let _ = child.kill();
@@ -52,7 +77,7 @@ fn trace(mut command: Command) -> Result<BTreeMap<u64, CallCounts>, AuditFailure
     outcome
 }
 
-fn follow(child: &mut Child) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> {
+fn follow(child: &mut Child, whose: CallsOf) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> {
     let leader = Pid::from_raw(i32::try_from(child.id()).map_err(AuditFailure::unwatched)?);
     let mut tracee = Tracee::seize(leader).map_err(AuditFailure::unwatched)?;
     // It creates no task before this byte: none can slip in unwatched.
@@ -63,6 +88,7 @@ fn follow(child: &mut Child) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> 
     let mut marks = BTreeMap::new();
     // Between batches the driver waits for the main thread; that is not the mechanism's doing.
     let mut idle_driver = None;
+    let mut own = OwnThreads { leader, known: HashMap::new() };
     loop {
         match tracee.next_event().map_err(AuditFailure::unwatched)? {
             TraceEvent::Ended(status) => {
@@ -75,6 +101,7 @@ fn follow(child: &mut Child) -> Result<BTreeMap<u64, CallCounts>, AuditFailure> 
                 Some(mark::BATCH_ENDS) => idle_driver = Some(entry.thread),
                 Some(mark) => drop(marks.insert(mark, counts.clone())),
                 None if entry.thread == leader || Some(entry.thread) == idle_driver => {}
+                None if whose == CallsOf::ChildProcesses && own.has(entry.thread) => {}
                 None => {
                     *counts.entry(names::name(&entry)).or_insert(0) += 1;
                 }

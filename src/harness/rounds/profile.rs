@@ -39,7 +39,7 @@ const MOST_COMBINATIONS: usize = 10_000;
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// Profiles that are files of this program, by name.
-pub(super) const EMBEDDED_PROFILES: [(&str, &str); 8] = [
+pub(super) const EMBEDDED_PROFILES: [(&str, &str); 10] = [
     ("one-thread", include_str!("profiles/one-thread.toml")),
     ("parts", include_str!("profiles/parts.toml")),
     ("working-set", include_str!("profiles/working-set.toml")),
@@ -47,6 +47,8 @@ pub(super) const EMBEDDED_PROFILES: [(&str, &str); 8] = [
     ("files", include_str!("profiles/files.toml")),
     ("wakeup", include_str!("profiles/wakeup.toml")),
     ("memory", include_str!("profiles/memory.toml")),
+    ("servers", include_str!("profiles/servers.toml")),
+    ("idle-connections", include_str!("profiles/idle-connections.toml")),
     ("pipelines", include_str!("profiles/pipelines.toml")),
 ];
 

@@ -1,0 +1,430 @@
+//! Servers: what a request costs the server, by its way to wait for clients.
+//!
+//! The server is a process of its own, which runs one of the models of `src/server/`; the driver is its only client,
+//! with `connections` that each have a request outstanding, and idle ones that ask nothing. An operation is a
+//! request. Its figure is **CPU time** of the server's processes, children included, as getrusage(2) has it, and not
+//! the time that the request took: that is among the metrics, as the client saw it.
+//!
+//! On loopback, and with nothing to do for a request, all models cost the same: two system calls and the protocol
+//! stack. They part where many connections are idle (`idle`), where a request waits for something else (`delay_us`)
+//! and where it computes (`work_us`), so that the defaults have the first two.
+//!
+//! CPU for each request falls as more of them wait at the same time, since one wakeup then serves several. A figure
+//! is therefore one of a number of requests in flight, which stands beside it with the events of a wakeup. The sender
+//! of a packet on loopback is charged for its way up to the receiver's socket: the CPU that the client used stands
+//! beside the server's.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+
+use super::{
+    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Group, Mechanism, Metric, MetricKey, Operation,
+    Parameter, Parameters, Resources, Tasks, Unit, Unsupported, Value,
+};
+use crate::crew::UsageMeter;
+use crate::server::{Protocol, ServerConfig, ServerError, ServerProcess, ServerState, Shots, Trigger};
+use crate::sys::SysError;
+use crate::sys::usage::thread_cpu;
+use crate::terms::{Placement, ResourceUsage};
+use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
+
+use client::{ClientRequest, ClientTotals, ClosedLoop};
+
+mod client;
+mod compio;
+mod epoll;
+mod forking;
+mod iterative;
+mod may;
+mod mio;
+mod poll;
+mod preforked;
+mod prethreaded;
+mod select;
+mod smol;
+mod threaded;
+mod tokio_current_thread;
+mod tokio_multi_thread;
+mod uring;
+mod uring_per_thread;
+
+/// The group `server`, with the question that its mechanisms answer.
+pub const GROUP: Group = Group {
+    name: "server",
+    question: "How much CPU time does a request cost a server?",
+    queues: true,
+    measures: Quantity::Nanoseconds,
+};
+
+const CONNECTIONS: Parameter = Parameter {
+    name: "connections",
+    meaning: "connections that each have a request outstanding",
+    domain: Domain::Number { default: 32, min: 1, max: 100_000 },
+};
+
+const IDLE: Parameter = Parameter {
+    name: "idle_connections",
+    meaning: "connections that ask nothing, beside the others",
+    domain: Domain::Number { default: 256, min: 0, max: 1_000_000 },
+};
+
+const DELAY: Parameter = Parameter {
+    name: "delay_us",
+    meaning: "how long a request waits in the server, as for another one, in microseconds",
+    domain: Domain::Number { default: 500, min: 0, max: 10_000_000 },
+};
+
+const WORK: Parameter = Parameter {
+    name: "work_us",
+    meaning: "what a request computes in the server, in microseconds on an otherwise idle CPU",
+    domain: Domain::Number { default: 0, min: 0, max: 10_000_000 },
+};
+
+const PAYLOAD: Parameter = Parameter {
+    name: "payload",
+    meaning: "bytes in the body of an answer, or in an echo",
+    domain: Domain::Number { default: 64, min: 1, max: 16 * 1024 * 1024 },
+};
+
+const PROTOCOL: Parameter = Parameter {
+    name: "protocol",
+    meaning: "HTTP/1.1 with keep-alive, or with a connection for each request; or bytes that are sent back",
+    domain: Domain::Word { words: &[Protocol::Http.name(), Protocol::HttpClose.name(), Protocol::TcpEcho.name()] },
+};
+
+const POOL: Parameter = Parameter {
+    name: "pool",
+    meaning: "workers beside those that idle connections keep busy; 0 is one more than there are connections",
+    domain: Domain::Number { default: 0, min: 0, max: 100_000 },
+};
+
+const WORKERS: Parameter = Parameter {
+    name: "workers",
+    meaning: "threads of the server; 0 is one for each of its CPUs",
+    domain: Domain::Number { default: 0, min: 0, max: 1024 },
+};
+
+/// A client that is idle for an hour is not given up.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// A descriptor without what each model says itself.
+const OF_A_SERVER: Descriptor = Descriptor {
+    id: "server/epoll",
+    isolates: "",
+    unit: Unit::Request,
+    // The client, and the server's processes and threads.
+    tasks: Tasks::Several,
+    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL],
+    baseline: "server/epoll",
+    requirements: &[],
+    source: "",
+    // As many as are outstanding: fewer would leave connections without any.
+    lap: |parameters| parameters.number(CONNECTIONS.name),
+    resources,
+    expects: |parameters, _| over_sockets(parameters),
+};
+
+/// The server's end and the client's are in two processes, whose limits are the same.
+fn resources(parameters: &Parameters) -> Resources {
+    let connections = parameters.number(CONNECTIONS.name) + optional(parameters, &IDLE);
+    Resources { descriptors: connections + 32, threads: 2, processes: 1 }
+}
+
+/// As with [`resources`], where each connection has a thread.
+fn resources_of_threads(parameters: &Parameters) -> Resources {
+    let Resources { descriptors, threads, processes } = resources(parameters);
+    Resources { descriptors, threads: threads + descriptors + pool(parameters) as u64, processes }
+}
+
+/// As with [`resources`], where each connection has a process.
+fn resources_of_processes(parameters: &Parameters) -> Resources {
+    let Resources { descriptors, threads, processes } = resources(parameters);
+    let children = descriptors + pool(parameters) as u64;
+    Resources { descriptors: descriptors + children, threads, processes: processes + children }
+}
+
+/// The number, where the model has such a parameter; else 0.
+fn optional(parameters: &Parameters, parameter: &Parameter) -> u64 {
+    match parameters.iter().find(|(name, _)| *name == parameter.name) {
+        Some((_, Value::Number(number))) => *number,
+        _ => 0,
+    }
+}
+
+fn word<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
+    match parameters.iter().find(|(declared, _)| *declared == name) {
+        Some((_, Value::Word(word))) => Some(word),
+        _ => None,
+    }
+}
+
+fn pool(parameters: &Parameters) -> usize {
+    let beside = match optional(parameters, &POOL) {
+        0 => parameters.number(CONNECTIONS.name) + 1,
+        pool => pool,
+    };
+    (beside + optional(parameters, &IDLE)) as usize
+}
+
+/// What is spoken; a model that has no choice closes each connection behind its answer.
+fn protocol(parameters: &Parameters) -> Protocol {
+    word(parameters, PROTOCOL.name).and_then(Protocol::named).unwrap_or(Protocol::HttpClose)
+}
+
+/// Whether each request needs a connection.
+fn connects(parameters: &Parameters) -> bool {
+    protocol(parameters) == Protocol::HttpClose
+}
+
+/// What is counted is the server's, and none of its client's. The server is asked for its CPU time before and behind a
+/// batch: two questions, each with an answer and three readings of what was used.
+fn of_the_server() -> Expectation {
+    let expects = Expectation::nothing().of_child_processes().per_batch(Expectation::OTHER_CALLS, QUESTIONS);
+    // Where the standard library is checked (debug_assertions), it asks whether a descriptor is open before it closes
+    // it.
+    expects.call("fcntl", Bound::AtMost(1.0)).voluntary(Bound::Depends).wakeups(Bound::Depends)
+}
+
+/// Calls of the server's main thread in a batch, but for the reading of child processes.
+const QUESTIONS: f64 = 10.0;
+
+/// Connections for each request.
+fn connections(parameters: &Parameters) -> f64 {
+    if connects(parameters) { 1.0 } else { 0.0 }
+}
+
+/// One receive and one send a request. An event loop accepts until no further connection waits.
+fn over_sockets(parameters: &Parameters) -> Expectation {
+    let connection = connections(parameters);
+    of_the_server()
+        .call("recvfrom", Bound::Exactly(1.0))
+        .call("sendto", Bound::Exactly(1.0))
+        .call("accept4", Bound::Between(connection, 2.0 * connection))
+        .call("close", Bound::Exactly(connection))
+}
+
+/// The same where calls wait, and the delay is a sleep.
+fn in_waiting_calls(parameters: &Parameters) -> Expectation {
+    let sleeps = if parameters.number(DELAY.name) > 0 { 1.0 } else { 0.0 };
+    over_sockets(parameters).call("clock_nanosleep", Bound::Exactly(sleeps))
+}
+
+/// The same where processes serve: each that there is has its clock read twice a batch.
+fn in_processes(parameters: &Parameters, processes: usize) -> Expectation {
+    let mut expects = in_waiting_calls(parameters);
+    expects.per_batch = vec![(Expectation::OTHER_CALLS.into(), QUESTIONS + 2.0 * processes as f64)];
+    expects
+}
+
+/// The same where a task receives before it waits: up to `receives` a request.
+fn awaited(parameters: &Parameters, receives: f64) -> Expectation {
+    let connection = connections(parameters);
+    of_the_server()
+        .call("recvfrom", Bound::Between(1.0, receives))
+        .call("sendto", Bound::Exactly(1.0))
+        .call("accept4", Bound::Between(connection, 3.0 * connection))
+        .call("close", Bound::Exactly(connection))
+}
+
+fn on_tokio(parameters: &Parameters) -> Expectation {
+    let connection = connections(parameters);
+    awaited(parameters, 2.0)
+        // A thread that sleeps in its wait is woken by an eventfd.
+        .call("write", Bound::AtMost(1.0))
+        .call("epoll_wait", Bound::AtMost(3.0))
+        .call("epoll_ctl:edge", Bound::Exactly(connection))
+        .call("epoll_ctl:remove", Bound::Exactly(connection))
+}
+
+/// All by the ring, but for the end of a connection.
+fn on_a_ring(parameters: &Parameters) -> Expectation {
+    let connection = connections(parameters);
+    of_the_server()
+        .call("io_uring_enter", Bound::AtMost(2.0))
+        // Before it is closed, what it still receives is ended.
+        .call("shutdown", Bound::AtMost(connection))
+        .call("close", Bound::Exactly(connection))
+}
+
+const ACCEPT: Parameter = Parameter {
+    name: "accept",
+    meaning: "connections that a request to accept brings: as many as come, or one",
+    domain: Domain::Word { words: Shots::NAMES },
+};
+
+const RECEIVE: Parameter = Parameter {
+    name: "receive",
+    meaning: "pieces that a request to receive brings: as many as come, or one",
+    domain: Domain::Word { words: Shots::NAMES },
+};
+
+/// A mechanism that is a server's model.
+struct MeasuredModel(&'static Descriptor);
+
+impl MeasuredModel {
+    fn config(&self, parameters: &Parameters) -> ServerConfig {
+        let micros = |parameter: &Parameter| Nanos(parameters.number(parameter.name) * 1000);
+        let workers = self.0.parameter(WORKERS.name).map(|workers| parameters.size(workers.name));
+        let shots = |name: &str| word(parameters, name).and_then(Shots::named).unwrap_or_default();
+        ServerConfig {
+            protocol: protocol(parameters),
+            pool: pool(parameters),
+            workers,
+            delay: micros(&DELAY),
+            work: micros(&WORK),
+            payload: parameters.size(PAYLOAD.name),
+            timeout: TIMEOUT,
+            trigger: word(parameters, "trigger").and_then(Trigger::named).unwrap_or_default(),
+            accept: shots("accept"),
+            receive: shots("receive"),
+            ..ServerConfig::new(([127, 0, 0, 1], 0).into())
+        }
+    }
+}
+
+impl Mechanism for MeasuredModel {
+    fn descriptor(&self) -> &'static Descriptor {
+        self.0
+    }
+
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        let (connections, pool) = (parameters.number(CONNECTIONS.name), optional(parameters, &POOL));
+        if protocol(parameters) == Protocol::TcpEcho && pool > 0 && pool < connections {
+            return Err(Unsupported::new(
+                "a worker for each connection that never closes",
+                format!("pool={pool} for {connections} connections"),
+                "a larger pool, fewer connections, or protocol=http",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The client's thread has counters, and is no part of what is measured.
+    fn inherits_counters(&self) -> bool {
+        false
+    }
+
+    fn chosen_by_default(&self, placement: Placement, offered: &[Placement]) -> bool {
+        // The client beside the server, and pinned apart from it where that can be.
+        let apart = offered.iter().find(|placement| ![Placement::Unpinned, Placement::SameCpu].contains(placement));
+        placement == *apart.unwrap_or(&Placement::Unpinned)
+    }
+
+    fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
+        let name = self.0.name();
+        let failed = |error| told(name, error);
+        let process = ServerProcess::start(name, &self.config(parameters), &server_cpus(crew)).map_err(failed)?;
+        let meter = SharedProcess(Arc::new(Mutex::new(process)));
+        let before = meter.state()?;
+        let http = protocol(parameters).is_http();
+        let bytes = if http { REQUEST.to_vec() } else { vec![b'x'; parameters.size(PAYLOAD.name)] };
+        let numbers = (parameters.size(CONNECTIONS.name), optional(parameters, &IDLE) as usize);
+        let address = meter.lock().address();
+        let mut client = ClosedLoop::open(address, ClientRequest { bytes, http }, numbers)?;
+        // Each connection has been served once, so that what it takes is there.
+        client.request(numbers.0 as u64)?;
+        let state = meter.state()?;
+        let memory = state.memory.saturating_sub(before.memory) as f64 / (numbers.0 + numbers.1) as f64;
+        client.totals = ClientTotals::default();
+        Ok(Box::new(MeasuredServer { meter, client, state, memory, client_cpu: Nanos(0) }))
+    }
+}
+
+/// What is asked over HTTP, as browsers and load generators ask it.
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: switchcost\r\nAccept: */*\r\n\r\n";
+
+/// The server's CPUs: those of all tasks behind the driver.
+fn server_cpus(crew: &Crew) -> Vec<CpuId> {
+    let assignment = crew.assignment();
+    let tasks = 1..assignment.masks().max(2);
+    let mut cpus: Vec<CpuId> = tasks.flat_map(|task| assignment.cpu_mask(task).cpus.clone()).collect();
+    cpus.sort_unstable();
+    cpus.dedup();
+    cpus
+}
+
+fn told(model: &'static str, error: ServerError) -> Failure {
+    match error {
+        ServerError::Unsupported(reason) => reason.into(),
+        ServerError::Sys(error) => error.into(),
+        ServerError::Affinity(error) => error.into(),
+        other => Failure::library(model, other),
+    }
+}
+
+/// The server's process, which the harness asks what it has used and the operation what it has done.
+#[derive(Debug, Clone)]
+struct SharedProcess(Arc<Mutex<ServerProcess>>);
+
+impl SharedProcess {
+    fn lock(&self) -> MutexGuard<'_, ServerProcess> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cpu(&self) -> Result<Nanos, Failure> {
+        self.lock().cpu().map_err(|error| told("the server", error))
+    }
+
+    fn state(&self) -> Result<ServerState, Failure> {
+        self.lock().state().map_err(|error| told("the server", error))
+    }
+}
+
+impl UsageMeter for SharedProcess {
+    fn usage(&self) -> Result<ResourceUsage, SysError> {
+        let state = self.lock().state();
+        state.map(|state| state.usage).map_err(|_| SysError::new("ask the server what it has used", Errno::EPIPE))
+    }
+}
+
+struct MeasuredServer {
+    client: ClosedLoop,
+    // Behind the client: a server that stops waits for its connections.
+    meter: SharedProcess,
+    /// As it stood when metrics were last taken.
+    state: ServerState,
+    /// Bytes for each connection.
+    memory: f64,
+    client_cpu: Nanos,
+}
+
+impl Operation for MeasuredServer {
+    fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
+        let (before, own) = (self.meter.cpu()?, thread_cpu()?);
+        self.client.request(ops)?;
+        self.client_cpu.0 += thread_cpu()?.0 - own.0;
+        let used = self.meter.cpu()?.0.saturating_sub(before.0);
+        Ok(Batch { ops: Ops(ops), amount: Amount(used.max(1)) })
+    }
+
+    fn meter(&self) -> Option<Arc<dyn UsageMeter>> {
+        Some(Arc::new(self.meter.clone()))
+    }
+
+    fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
+        let state = self.meter.state()?;
+        let (done, used) = (state.activity.since(self.state.activity), state.usage.since(self.state.usage));
+        let totals = std::mem::take(&mut self.client.totals);
+        let answers = totals.answers.max(1) as f64;
+        let number = |of, value: f64| Metric::scalar(of, Quantity::Number, value);
+        let mut metrics = vec![
+            number(MetricKey::Throughput, answers * 1e9 / totals.elapsed.0.max(1) as f64),
+            number(MetricKey::RequestsInFlight, totals.waited.0 as f64 / totals.elapsed.0.max(1) as f64),
+            number(MetricKey::SwitchesPerRequest, (used.voluntary + used.involuntary) as f64 / answers),
+            number(MetricKey::ConnectionsPerRequest, done.accepted as f64 / answers),
+            Metric::scalar(MetricKey::ClientCpu, Quantity::Nanoseconds, self.client_cpu.0 as f64 / answers),
+            Metric::scalar(MetricKey::MemoryPerConnection, Quantity::Bytes, self.memory),
+        ];
+        if done.wakes > 0 {
+            metrics.push(number(MetricKey::EventsPerWake, done.events as f64 / done.wakes as f64));
+        }
+        if state.activity.workers > 1 {
+            let share = state.activity.most_accepted as f64 / state.activity.accepted.max(1) as f64;
+            metrics.push(Metric::scalar(MetricKey::BusiestWorker, Quantity::Share, share));
+        }
+        metrics.push(Metric::latencies(MetricKey::ResponseTime, totals.latency));
+        (self.state, self.client_cpu) = (state, Nanos(0));
+        Ok(metrics)
+    }
+}
