@@ -82,13 +82,14 @@ fn csv_agrees_and_its_intervals_hold_their_figures() {
             (of(row, "run"), of(row, "first_rounds"), of(row, "other_rounds")),
             ("other".into(), "5".into(), "5".into())
         );
-        for (figure, low, high) in [
-            ("first", "first_low", "first_high"),
-            ("other", "other_low", "other_high"),
-            ("ratio", "ratio_low", "ratio_high"),
+        // A ratio of two runs has the scatter between runs in its interval, which is wider than that of a run's rounds.
+        for (figure, low, high, widest) in [
+            ("first", "first_low", "first_high", 1.05),
+            ("other", "other_low", "other_high", 1.05),
+            ("ratio", "ratio_low", "ratio_high", 1.4),
         ] {
             let [figure, low, high] = [figure, low, high].map(|name| number(&of(row, name)));
-            assert!(low < figure && figure < high && high / low < 1.05, "{row:?}");
+            assert!(low < figure && figure < high && high / low < widest, "{row:?}");
         }
     }
 }
