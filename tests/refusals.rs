@@ -5,6 +5,8 @@
 //! are missing, the test says so.
 #![allow(clippy::unwrap_used)]
 
+#[path = "refusals/building.rs"]
+mod building;
 #[path = "refusals/calls.rs"]
 mod calls;
 #[path = "refusals/environment.rs"]

@@ -9,8 +9,11 @@ impl Processor {
     pub(super) fn observe(facts: &mut FactReader<'_>, cpuinfo: &str, first: CpuId) -> Self {
         let silicon = kinds_of_core(cpuinfo);
         let model = field(cpuinfo, "model name").map(str::to_owned);
-        let identification = if silicon.is_empty() { identification(cpuinfo) } else { Vec::new() };
+        let mut identification = if silicon.is_empty() { identification(cpuinfo) } else { Vec::new() };
         let elsewhere = model_elsewhere(cpuinfo).or_else(|| identification.first().cloned());
+        if silicon.is_empty() {
+            identification.extend(board(facts));
+        }
         Self {
             nominal_khz: nominal_khz(facts, first, model.as_deref()),
             maximum_khz: facts
@@ -147,6 +150,13 @@ const IDENTIFYING: [&str; 18] = [
     "CPU Revision",
     "Features",
 ];
+
+/// The board, by the device tree. Kernels of RISC-V before 6.1 say no more of a core than its instruction set, which
+/// very different ones share.
+fn board(facts: &FactReader<'_>) -> Option<String> {
+    let model = facts.root.text("/sys/firmware/devicetree/base/model").ok()?;
+    Some(format!("board={}", model.trim_end_matches('\0').trim()))
+}
 
 fn identification(cpuinfo: &str) -> Vec<String> {
     let mut kinds = Vec::new();

@@ -94,6 +94,17 @@ fn a_processor_without_a_name_is_known_by_its_numbers() {
     assert_eq!(cpuinfo("processor\t: 0\n").processor.model, None, "nothing is said");
 }
 
+/// What kernels of RISC-V before 6.1 say is the same of many processors.
+#[test]
+fn boards_with_cores_of_one_description_have_different_ids() {
+    let old = "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdc\nmmu\t\t: sv39\n";
+    let board = |name: &str| machine(&[("proc/cpuinfo", old), ("sys/firmware/devicetree/base/model", name)]);
+    let (one, other) = (board("SiFive HiFive Unmatched A00\0"), board("StarFive VisionFive 2 v1.3B\0"));
+    assert_ne!(one.id(), other.id());
+    assert_eq!(one.processor.identification.last().unwrap(), "board=SiFive HiFive Unmatched A00");
+    assert_eq!(cpuinfo(old).processor.identification.len(), 1);
+}
+
 #[test]
 fn two_kinds_of_core_are_two_descriptions() {
     let both = format!("{RISCV}\n{}\n{RISCV}", RISCV.replace("u74-mc", "s7"));

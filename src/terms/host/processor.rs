@@ -16,7 +16,7 @@ pub struct Processor {
     pub silicon: Vec<Silicon>,
     /// The distinct kinds of core on architectures that are none of [`Silicon`]'s, by what the kernel says of them
     /// (RISC-V: `isa`, `uarch`, `mvendorid`, `marchid`, `mimpid`; POWER: `cpu`, `revision`; s390: `machine`), in the
-    /// order of their first CPU.
+    /// order of their first CPU; behind them the board, where a device tree names it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identification: Vec<String>,
     /// The microcode's revision, as the kernel writes it. `None` on arm64.
