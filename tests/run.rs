@@ -254,6 +254,17 @@ fn a_regression_ends_with_status_3_and_noise_does_not() {
     assert!(said.contains("REGRESSED by more than 5 %") && said.contains("handoff/pipe/same-cpu: 1.1"), "{said}");
     assert!(said.contains("in half of the benchmarks it finds a slowdown of"), "{said}");
     assert_eq!(status(&[&a, &b], &["--fail-on-regression", "5%"]), Some(3));
+    // Measured again in turns, one program does not differ from itself: the records were made up.
+    let again = TempDir::new().unwrap();
+    let out = again.path().join("again");
+    let options =
+        ["--fail-on-regression", "5%", "--confirm", "--rounds", "3", "--no-audit", "--out", out.to_str().unwrap()];
+    let confirmed = compare(&[&a, &b], &[&options[..], &TINY].concat());
+    let said = text(&confirmed.stderr);
+    assert!(said.contains("measuring again, interleaved"), "{said}");
+    assert!(out.join("a/records.jsonl").exists() && said.contains("again:  switchcost compare"), "{said}");
+    let elsewhere = compare(&[&a, &b, &a], &["--fail-on-regression", "5%", "--confirm"]);
+    assert_eq!(elsewhere.status.code(), Some(2), "{}", text(&elsewhere.stderr));
     assert_eq!(status(&[&a, &b], &["--fail-on-regression", "20%"]), Some(0));
     assert_eq!(status(&[&b, &a], &["--fail-on-regression", "5%"]), Some(0));
     assert_eq!(status(&[&a, &a], &["--fail-on-regression", "0.1%"]), Some(0));
@@ -385,6 +396,17 @@ fn two_sides_are_measured_next_to_each_other() {
     let resumed = run(&["compare", "--resume", out.to_str().unwrap()]);
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
     assert_refused(&run(&["run", "--resume", out.to_str().unwrap()]), "paired");
+    // The command that reads it again is said, and every verb that reads runs reads it.
+    let again = format!("again:  switchcost compare {}", out.display());
+    assert!(text(&output.stderr).contains(&again), "{}", text(&output.stderr));
+    for verb in ["compare", "show"] {
+        let read = run(&[verb, out.to_str().unwrap()]);
+        let printed = text(&read.stdout);
+        assert!(read.status.success(), "{verb}: {}", text(&read.stderr));
+        assert!(printed.contains("(tasks=2)") && printed.contains("(tasks=3)"), "{verb}: {printed}");
+    }
+    assert!(run(&["report", out.to_str().unwrap()]).status.success());
+    assert!(out.join("report/index.html").exists());
     let other = folder.path().join("other");
     let mut command = switchcost(&["compare", "--paired", "--b-program", "/bin/true", "--out"]);
     assert_refused(&command.arg(&other).arg("^handoff/pipe/same-cpu").output().unwrap(), "like a switchcost program");

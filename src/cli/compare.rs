@@ -7,13 +7,16 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::confirm;
 use super::filter::{ExcludeArgs, Filter};
 use super::options::{SettingArgs, UsageError};
 use super::paired::{ComparisonInput, PairedRun, SideArgs};
+use super::paired_record::PairedRecord;
 use super::regression;
 use super::run::{MeasureArgs, profiles};
 use super::run_session::{Start, share};
 use super::scatter_files;
+use super::terminal::errln;
 use super::{FAILED, REGRESSION};
 use crate::compare::{Comparison, Matching, bencher, compare_on, csv, json, markdown, table};
 use crate::record::{Run, read};
@@ -32,6 +35,7 @@ enum OutputFormat {
 /// Compare runs with the first of them; with --paired, measure and compare two settings or two programs side by side
 #[derive(Debug, Args)]
 #[command(after_help = "switchcost compare A B                                  two runs, from their records\n\
+                        switchcost compare FOLDER                               a paired comparison, from its record\n\
                         switchcost compare --paired --b idle=poll handoff/      two settings, measured now\n\
                         switchcost compare --paired --b-program ./switchcost-new handoff/pipe")]
 pub(super) struct CompareArgs {
@@ -47,6 +51,10 @@ pub(super) struct CompareArgs {
     /// in twenty between which nothing changed fails
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_on_regression: Option<f64>,
+    /// Measure what the gate names and suspects again, both programs interleaved, and let that decide; --a-program and
+    /// --b-program name the builds that are not this program
+    #[arg(long, requires = "fail_on_regression", conflicts_with_all = ["paired", "resume"])]
+    pub(super) confirm: bool,
     /// Learn how far runs of one program scatter on this host from these: runs that are not compared, or a file that
     /// --keep-scatter wrote
     #[arg(long, value_name = "RUN|FILE", num_args = 1..)]
@@ -84,16 +92,47 @@ impl CompareArgs {
         let material = if self.paired || self.resume.is_some() {
             PairedRun::open(self.start()?)?.measure()?
         } else {
-            ComparisonInput { runs: self.read()?, matching: Matching::Ids, complete: true }
+            self.recorded()?
         };
-        Ok(ExitCode::from(self.conclude(material, &mut std::io::stdout().lock())?))
+        let mut out = std::io::stdout().lock();
+        let confirmation = if self.confirm { self.confirmation(&material)? } else { None };
+        let status = self.conclude(material, &mut out)?;
+        let Some(start) = confirmation else { return Ok(ExitCode::from(status)) };
+        errln!("gate: measuring again, interleaved, what it names and suspects");
+        let again = PairedRun::open(start)?.measure()?;
+        Ok(ExitCode::from(self.conclude(again, &mut out)?))
+    }
+
+    /// What is compared from records: runs, or both sides of one paired comparison.
+    fn recorded(&self) -> anyhow::Result<ComparisonInput> {
+        if let [folder] = self.runs.as_slice()
+            && let Some(record) = PairedRecord::read(folder)?
+        {
+            let filter = Filter::new(&[], false, &self.excluded)?;
+            let pairs = record.pairs.into_iter().filter(|(a, _)| filter.matches(a)).collect();
+            let (runs, settings) = (record.runs, record.settings);
+            return Ok(ComparisonInput { runs, matching: Matching::Pairs(pairs), settings, complete: true });
+        }
+        Ok(ComparisonInput { runs: self.read()?, matching: Matching::Ids, settings: Vec::new(), complete: true })
+    }
+
+    /// The measurement that settles what the gate over `material` finds; `None` where it finds nothing.
+    pub(super) fn confirmation(&self, material: &ComparisonInput) -> anyhow::Result<Option<Start>> {
+        let known = scatter_files::known(&material.runs, &self.scatter)?;
+        let comparison = compare_on(&known, &material.runs, &material.matching, self.smallest_effect);
+        let gate = comparison.gate(self.fail_on_regression.unwrap_or_default());
+        if gate.regressed.is_empty() && gate.suspects.is_empty() {
+            return Ok(None);
+        }
+        confirm::start(&gate, &material.runs, (&self.sides, &self.how), self.out.clone()).map(Some)
     }
 
     /// Writes the comparison of `material`, and returns the status to end with.
     pub(super) fn conclude(&self, material: ComparisonInput, out: &mut impl Write) -> anyhow::Result<u8> {
-        let ComparisonInput { runs, matching, complete } = material;
+        let ComparisonInput { runs, matching, settings, complete } = material;
         let known = scatter_files::known(&runs, &self.scatter)?;
-        let comparison = compare_on(&known, &runs, &matching, self.smallest_effect);
+        let mut comparison = compare_on(&known, &runs, &matching, self.smallest_effect);
+        comparison.settings = settings;
         let single = runs.len() == 1 && self.format == OutputFormat::Bencher;
         if comparison.rows.is_empty() && !complete {
             // It was stopped before a pair was whole, or failed and said so.
@@ -112,7 +151,10 @@ impl CompareArgs {
         let gate = self.fail_on_regression.map(|share| comparison.gate(share));
         if let Some(gate) = &gate {
             out.flush()?;
-            eprint!("{}", regression::told(gate, &comparison));
+            errln!("{}", regression::told(gate, &comparison).trim_end());
+            if !(self.confirm || self.paired || gate.regressed.is_empty() && gate.suspects.is_empty()) {
+                errln!("gate: to settle it, the same with --confirm, and --a-program or --b-program for another build");
+            }
         }
         let regressed = gate.is_some_and(|gate| !gate.regressed.is_empty());
         Ok(match (regressed, complete) {
@@ -137,6 +179,9 @@ impl CompareArgs {
     }
 
     pub(super) fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
+        if self.confirm && self.sides.sets_nothing() && self.what == SettingArgs::default() && self.profile.is_none() {
+            return self.read_runs();
+        }
         let needs_paired = |what: &str| Err(UsageError::Unknown(format!("{what} measures: it needs --paired")).into());
         if self.sides != SideArgs::default() {
             return needs_paired("--a, --b, --a-program, --b-program or --no-turns");
@@ -148,6 +193,10 @@ impl CompareArgs {
         {
             return needs_paired("an option of `switchcost run`");
         }
+        self.read_runs()
+    }
+
+    fn read_runs(&self) -> anyhow::Result<Vec<(String, Run)>> {
         let fewest = if self.format == OutputFormat::Bencher { 1 } else { 2 };
         if self.runs.len() < fewest {
             let text = "compare needs two runs or more: `switchcost compare A B`, or --paired to measure two settings";

@@ -8,11 +8,12 @@ use clap::Args;
 
 use super::filter::Filter;
 use super::options::{SettingArgs, UsageError};
+use super::paired_record::{pairs, settings as settings_of};
 use super::run::{MeasureArgs, has_failures, print_unmet};
 use super::run_session::{RunSession, Start, absolute};
 use super::terminal::errln;
 use crate::compare::Matching;
-use crate::harness::rounds::{PlanEntry, Profile, RunPlan};
+use crate::harness::rounds::{Profile, RunPlan};
 use crate::harness::{Choice, PlannedBenchmark};
 use crate::record::Run;
 
@@ -40,12 +41,33 @@ pub(super) struct SideArgs {
     no_turns: bool,
 }
 
+impl SideArgs {
+    /// A plan of nothing yet, of enough rounds and with the programs of both sides.
+    pub(super) fn plan(&self, how: &MeasureArgs, profile: &Profile) -> Result<RunPlan, UsageError> {
+        let mut plan = how.run_plan(&profile.clone().with_rounds(profile.rounds.max(ROUNDS)))?;
+        plan.interleaved = !self.no_turns;
+        for (program, given) in plan.programs.0.iter_mut().zip([&self.a_program, &self.b_program]) {
+            if let Some(given) = given {
+                *program = absolute(given).map_err(|error| UsageError::Unknown(format!("{error:#}")))?;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Whether nothing but programs and turns is chosen.
+    pub(super) fn sets_nothing(&self) -> bool {
+        self.a.is_none() && self.b.is_none()
+    }
+}
+
 /// What there is to compare.
 pub(super) struct ComparisonInput {
     /// The runs' names and records.
     pub(super) runs: Vec<(String, Run)>,
     /// What of them belongs together.
     pub(super) matching: Matching,
+    /// What each run was set to, where they are sides of a pair; empty otherwise.
+    pub(super) settings: Vec<String>,
     /// Whether everything that was asked for was measured.
     pub(super) complete: bool,
 }
@@ -83,8 +105,7 @@ impl PairedRun {
         let second = profile.plan(&b, asked_for)?;
         let second: BTreeMap<String, &PlannedBenchmark> =
             second.iter().map(|planned| (key(planned, across), planned)).collect();
-        let mut plan = how.run_plan(&profile.with_rounds(profile.rounds.max(ROUNDS)))?;
-        plan.interleaved = !sides.no_turns;
+        let mut plan = sides.plan(how, &profile)?;
         for planned in &first {
             match (planned, second.get(&key(planned, across))) {
                 (PlannedBenchmark::Ready(a), Some(PlannedBenchmark::Ready(b))) => plan.add_pair([a, b]),
@@ -96,11 +117,6 @@ impl PairedRun {
             return Err(
                 UsageError::Unknown("no benchmark that the filter names can run on both sides here".into()).into()
             );
-        }
-        for (program, given) in plan.programs.0.iter_mut().zip([&sides.a_program, &sides.b_program]) {
-            if let Some(given) = given {
-                *program = absolute(given).map_err(|error| UsageError::Unknown(format!("{error:#}")))?;
-            }
         }
         Ok(Start::Begin(Box::new(plan), out))
     }
@@ -127,7 +143,9 @@ impl PairedRun {
         let lacking = |run: &Run| run.benchmarks.is_empty() || has_failures(run);
         let complete = !conclusion.stopped && !runs.iter().any(lacking);
         let names = plan.folders(&self.session.folder).into_iter().map(|folder| folder.display().to_string());
-        Ok(ComparisonInput { runs: names.zip(runs).collect(), matching: Matching::Pairs(pairs(plan)), complete })
+        errln!("again:  switchcost compare {}", self.session.folder.display());
+        let (runs, settings) = (names.zip(runs).collect(), settings_of(plan));
+        Ok(ComparisonInput { runs, matching: Matching::Pairs(pairs(plan)), settings, complete })
     }
 }
 
@@ -162,10 +180,4 @@ fn foretell(side: &PlannedBenchmark) {
     if let PlannedBenchmark::Unsupported { reason, .. } = side {
         errln!("{}: left out: {reason}", side.id());
     }
-}
-
-fn pairs(plan: &RunPlan) -> Vec<(String, String)> {
-    let side = |side: usize| plan.entries.iter().filter(move |entry| entry.side == side);
-    let partner = |a: &PlanEntry| side(1).find(|b| b.pair == a.pair).map(|b| (a.id.clone(), b.id.clone()));
-    side(0).filter_map(partner).collect()
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use super::paired_record::PairedRecord;
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{Run, read};
 use crate::report::{Catalogue, PAGE, ReportFile, files};
@@ -33,8 +34,18 @@ impl ReportArgs {
 
     /// The folder, and what is written there.
     pub(super) fn files(&self) -> anyhow::Result<(PathBuf, Vec<ReportFile>)> {
-        let runs = self.runs.iter().map(|run| read(run)).collect::<Result<Vec<Run>, _>>()?;
-        let folder = self.out.clone().unwrap_or_else(|| beside(&runs[0]));
+        let (mut runs, mut pair): (Vec<Run>, Option<&Path>) = (Vec::new(), None);
+        for path in &self.runs {
+            match PairedRecord::read(path)? {
+                Some(record) => {
+                    pair = pair.or(Some(path));
+                    runs.extend(record.runs.into_iter().map(|(_, run)| run));
+                }
+                None => runs.push(read(path)?),
+            }
+        }
+        let beside = || pair.map_or_else(|| beside(&runs[0]), |folder| folder.join("report"));
+        let folder = self.out.clone().unwrap_or_else(beside);
         Ok((folder, files(&runs, &catalogue())))
     }
 }

@@ -145,14 +145,16 @@ fn is_here(program: &Path) -> bool {
 
 /// The builds that measure, by side.
 fn builds(plan: &RunPlan, folder: &Path) -> anyhow::Result<Vec<Build>> {
-    let build = |program: &PathBuf| -> anyhow::Result<Build> {
-        if is_here(program) {
-            return Ok(Build::current());
-        }
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        identify(program, folder).map_err(|reason| UsageError::Unknown(reason).into())
-    };
-    plan.programs.0.iter().take(plan.sides()).map(build).collect()
+    plan.programs.0.iter().take(plan.sides()).map(|program| build_of(program, folder)).collect()
+}
+
+/// The build of a program, whose answer passes through `folder`.
+pub(super) fn build_of(program: &Path, folder: &Path) -> anyhow::Result<Build> {
+    if is_here(program) {
+        return Ok(Build::current());
+    }
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    identify(program, folder).map_err(|reason| UsageError::Unknown(reason).into())
 }
 
 /// What a record says of where and by what it was measured.

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::paired_record::PairedRecord;
+use crate::compare::{Matching, compare, table};
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
 use crate::report::{
@@ -27,7 +29,14 @@ impl ShowArgs {
     }
 
     pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        Ok(print(&read(&self.run)?, out)?)
+        let Some(record) = PairedRecord::read(&self.run)? else { return Ok(print(&read(&self.run)?, out)?) };
+        for ((name, run), settings) in record.runs.iter().zip(&record.settings) {
+            writeln!(out, "{name} ({settings})\n")?;
+            print(run, out)?;
+        }
+        let mut comparison = compare(&record.runs, &Matching::Pairs(record.pairs), 0.01);
+        comparison.settings = record.settings;
+        Ok(write!(out, "{}", table(&comparison))?)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn letter(run: usize) -> String {
 pub fn table(comparison: &Comparison) -> String {
     let mut text = String::new();
     for (run, name) in comparison.runs.iter().enumerate() {
-        text.push_str(&format!("{}: {name}\n", letter(run)));
+        text.push_str(&format!("{}: {name}{}\n", letter(run), set_to(comparison, run)));
     }
     text.push_str(&differing(comparison));
     for line in lines(comparison, letter) {
@@ -60,7 +60,7 @@ pub fn table(comparison: &Comparison) -> String {
 pub fn markdown(comparison: &Comparison) -> String {
     let mut text = String::new();
     for (run, name) in comparison.runs.iter().enumerate() {
-        text.push_str(&format!("- {}: {}\n", letter(run), code(name)));
+        text.push_str(&format!("- {}: {}{}\n", letter(run), code(name), escaped(&set_to(comparison, run))));
     }
     if comparison.differences.is_empty() {
         text.push_str(&format!("\n{ALIKE}.\n"));
@@ -88,6 +88,11 @@ pub fn markdown(comparison: &Comparison) -> String {
         text.push_str(&format!("- {}\n", escaped(&note)));
     }
     text
+}
+
+/// What a side of a pair was set to.
+fn set_to(comparison: &Comparison, run: usize) -> String {
+    comparison.settings.get(run).map_or(String::new(), |settings| format!(" ({settings})"))
 }
 
 /// Text that begins no markup (CommonMark 0.31, 2.4) and ends no cell.

@@ -113,6 +113,8 @@ pub struct MissingBenchmark {
 pub struct Comparison {
     /// The runs' names, in order.
     pub runs: Vec<String>,
+    /// What each run was set to, where they are sides of a pair; empty otherwise.
+    pub settings: Vec<String>,
     /// The difference that was declared to matter.
     pub smallest_effect: f64,
     /// Whether both sides were measured in one run.
@@ -175,6 +177,7 @@ pub fn compare_on(
     Comparison {
         overview: Overview::new(&names, runs, &rows),
         runs: names,
+        settings: Vec::new(),
         smallest_effect,
         paired,
         differences: hosts_differ.into_iter().chain(differing_cpus(runs)).collect(),

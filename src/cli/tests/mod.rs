@@ -131,8 +131,12 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             let material = super::paired::ComparisonInput {
                 runs: compare.read()?,
                 matching: crate::compare::Matching::Ids,
+                settings: Vec::new(),
                 complete: true,
             };
+            if compare.confirm {
+                return Ok(compare.confirmation(&material)?.map_or(Value::Null, of_start));
+            }
             let status = compare.conclude(material, &mut out)?;
             let text = String::from_utf8(out)?;
             json!({ "status": status, "json": serde_json::from_str::<Value>(&text).ok(), "text": text })

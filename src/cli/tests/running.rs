@@ -137,6 +137,9 @@ fn of_paired(slower: &str) -> Vec<Row> {
         in_format("bencher", true),
         Row::added("compare", "fail_on_regression", &format!("compare {rounds} {slower}"), "--fail-on-regression 5%")
             .gives("/status", json!(REGRESSION)),
+        Row::added("compare", "confirm", &format!("compare {rounds} {slower} --fail-on-regression 5%"), "--confirm")
+            .changes("/refused")
+            .changes("*"),
         Row::added("compare", "scatter", &compared, "--scatter nowhere.json").changes("/refused").changes("*"),
         Row::added("compare", "keep_scatter", &compared, "--keep-scatter").changes("/refused").changes("*"),
         Row::differing("compare", "paired", &format!("compare {rounds} {missing}"), PAIRED)
