@@ -322,7 +322,8 @@ fn withstands(model: &str, options: &[&str]) {
 
 /// What it holds when nothing has changed for a while.
 fn settled(server: &Served) -> Option<Holdings> {
-    const WHILE: u32 = 10;
+    // Longer than the timeout after which a process for each connection is waited for.
+    const WHILE: u32 = 30;
     let (mut last, mut unchanged) = (server.holdings(), 0);
     await_until(timeout(), || {
         let before = std::mem::replace(&mut last, server.holdings());

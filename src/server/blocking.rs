@@ -127,7 +127,7 @@ pub(super) fn serve_in_turn(instance: &ServedInstance, number: usize) -> Result<
         serve_datagrams(instance, listener, &mut blocking, Connection::unaccounted(&instance.handling, worker));
         return Ok(());
     }
-    while let Some(socket) = accept(listener, &instance.stop, &worker)? {
+    while let Some(socket) = accept(listener, &instance.stop, &worker, || {})? {
         let _held = instance.stop.hold(socket.as_raw_fd());
         let mut connection = Connection::new(&instance.handling, worker.clone());
         blocking.serve(&socket, &mut connection, instance);
@@ -135,17 +135,23 @@ pub(super) fn serve_in_turn(instance: &ServedInstance, number: usize) -> Result<
     Ok(())
 }
 
-/// The next connection; `None` when the server is to stop.
+/// The next connection; `None` when the server is to stop. Calls `when_idle` once a timeout in which none has come.
 ///
 /// # Errors
 /// When the listener is none.
-pub(super) fn accept(listener: &OwnedFd, stop: &Stop, worker: &ServerWorker) -> Result<Option<OwnedFd>, ServerError> {
+pub(super) fn accept(
+    listener: &OwnedFd,
+    stop: &Stop,
+    worker: &ServerWorker,
+    mut when_idle: impl FnMut(),
+) -> Result<Option<OwnedFd>, ServerError> {
     loop {
         if stop.is_requested() {
             return Ok(None);
         }
         match socket::accept(listener.as_fd(), false) {
             Ok(socket) => return Ok(Some(socket)),
+            Err(Errno::EAGAIN) => when_idle(),
             Err(error) => match AcceptError::of(error) {
                 AcceptError::Passing => {}
                 AcceptError::Exhausted => {

@@ -9,7 +9,8 @@ use crate::server::connection::{Connection, ReservedBuffers};
 use crate::server::stop::PAUSE;
 use crate::server::{FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape};
 
-/// The model. Children that have ended are waited for behind the next accept, as servers of this kind do.
+/// The model. Children that have ended are waited for behind the next accept, as servers of this kind do, or after a
+/// timeout without one.
 #[derive(Debug)]
 pub(in crate::server) struct ForkingServer;
 
@@ -39,7 +40,7 @@ impl ServerModel for ForkingServer {
         // Made once, and copied by the kernel where a child writes to them: a child must not allocate.
         let (mut blocking, mut spare) = (BlockingWorker::new(&instance), ReservedBuffers::new(&instance.handling));
         let mut children = Children::default();
-        while let Some(socket) = accept(listener, &instance.stop, &worker)? {
+        while let Some(socket) = accept(listener, &instance.stop, &worker, || children.reap())? {
             children.reap();
             loop {
                 let forked = children.fork(&instance, &[socket.as_raw_fd()], || {

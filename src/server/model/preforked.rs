@@ -83,7 +83,7 @@ impl ProcessPool {
                 return serve_datagrams(instance, &listener, blocking, connection);
             }
             // An error is that of a listener which the parent has stopped.
-            while let Ok(Some(socket)) = accept(&listener, &instance.stop, &worker) {
+            while let Ok(Some(socket)) = accept(&listener, &instance.stop, &worker, || {}) {
                 let mut connection = Connection::new(&instance.handling, worker.clone());
                 connection.use_buffers(std::mem::take(spare));
                 blocking.serve(&socket, &mut connection, instance);

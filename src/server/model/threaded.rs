@@ -42,7 +42,7 @@ impl ServerModel for ThreadedServer {
         let (instance, alive) = (Arc::new(instance), Arc::new(LiveThreads::default()));
         let worker = instance.worker(0);
         let outcome = loop {
-            let socket = match accept(&instance.sockets[0], &instance.stop, &worker) {
+            let socket = match accept(&instance.sockets[0], &instance.stop, &worker, || {}) {
                 Ok(Some(socket)) => Arc::new(socket),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
