@@ -27,8 +27,9 @@ const STACK: usize = 2 * 1024 * 1024;
 pub struct Batch {
     /// How many operations were done.
     pub ops: Ops,
-    /// What they came to, in the unit of the group: nanoseconds from before the first operation to after the last one,
-    /// read by the task that performed both; or bytes, where the group measures memory.
+    /// What they came to, in the unit of the group. Mostly nanoseconds from before the first operation to after the
+    /// last one, read by the task that performed both; the sum of latencies in `wakeup` and `fairness`, CPU time in
+    /// `server`, bytes in `footprint`.
     pub amount: Amount,
 }
 
