@@ -45,7 +45,7 @@ fn refused(arguments: &[&str]) -> String {
 
 #[test]
 fn list_prints_the_registry() {
-    let text = fine(&["list"]);
+    let text = fine(&["list", "--details"]);
     let json = fine(&["list", "--json"]);
     let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects.len(), registry().len());
@@ -55,6 +55,19 @@ fn list_prints_the_registry() {
         assert!(text.contains(&format!("  {}\n      isolates   {}\n", descriptor.id, descriptor.isolates)));
         assert!(object["unsupported"].is_null() || object["unsupported"]["remedy"].is_string(), "{object}");
     }
+}
+
+/// A line for each mechanism, one for each group, and how to see the rest.
+#[test]
+fn list_has_a_line_for_each_mechanism() {
+    let text = fine(&["list"]);
+    let groups = switchcost::mechanism::GROUPS.len();
+    assert_eq!(text.lines().count(), registry().len() + groups + 1, "{text}");
+    for mechanism in registry() {
+        let id = mechanism.descriptor().id;
+        assert_eq!(text.lines().filter(|line| line.split_whitespace().next() == Some(id)).count(), 1, "{id}");
+    }
+    assert!(!text.contains("isolates   ") && fine(&["list", "^brigade/thread$"]).contains("isolates   "));
 }
 
 #[test]
@@ -161,7 +174,7 @@ fn audit_checks_one_benchmark() {
 #[test]
 fn show_prints_a_record_again() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/record/schema-1");
-    let text = fine(&["show", folder.to_str().unwrap()]);
+    let text = fine(&["show", "--details", folder.to_str().unwrap()]);
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no `{what}` in\n{text}"));
     assert!(at("brigade: ") < at("one_thread") && at("one_thread") < at("DIFFERS"));
     assert!(text.lines().all(|line| line.contains(": ") || line.chars().count() <= 120), "{text}");
@@ -173,7 +186,18 @@ fn show_prints_a_record_again() {
     ] {
         at(note);
     }
-    assert_eq!(text, fine(&["show", folder.join("records.jsonl").to_str().unwrap()]));
+    assert_eq!(text, fine(&["show", "--details", folder.join("records.jsonl").to_str().unwrap()]));
+}
+
+#[test]
+fn show_prints_a_row_for_each_mechanism_and_nothing_of_the_details() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/record/schema-1");
+    let text = fine(&["show", folder.to_str().unwrap()]);
+    assert!(text.starts_with("brigade, per hop ") && text.contains("What this machine says"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("  one_thread ")).count(), 1, "{text}");
+    for detail in ["× base", "not counted", "syscalls"] {
+        assert!(!text.contains(detail), "`{detail}` in\n{text}");
+    }
 }
 
 #[test]
@@ -203,7 +227,7 @@ fn values_out_of_range_are_told_with_the_range() {
     assert_snapshot!(refused(&["audit", "--set", "tasks=1e3"]), @"switchcost: tasks=1e3: tasks is a whole number from \
         2 to 10000000");
     assert_snapshot!(refused(&["audit", "--set", "tasks=99999999999999999999"]), @"switchcost: \
-        tasks=99999999999999999999: tasks is a whole number from 2 to 10000000");
+        tasks=99999999999999999999: tasks is a whole number from 2 to 100000");
     assert_snapshot!(refused(&["audit", "--set", "transport=fifo"]), @"switchcost: transport=fifo: transport is one \
         of pipe, socketpair");
     assert_snapshot!(refused(&["audit", "--set", "tasks"]), @"switchcost: `tasks` sets nothing: write --set \

@@ -156,3 +156,18 @@ fn every_page_of_docs_is_listed() {
         .collect();
     assert!(unlisted.is_empty(), "docs/README.md does not list {unlisted:?}");
 }
+
+/// The most lines that a reader is asked to read before typing the first command.
+const README_LINES: usize = 160;
+
+#[test]
+fn the_readme_is_short_and_shows_what_was_found() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let lines = text.lines().count();
+    assert!(lines <= README_LINES, "README.md has {lines} lines, {README_LINES} are the most");
+    for section in ["screen", "answers", "example"] {
+        let (open, close) = (format!("<!-- switchcost:{section} -->"), format!("<!-- /switchcost:{section} -->"));
+        let between = text.split_once(&open).and_then(|(_, rest)| rest.split_once(&close)).map(|(between, _)| between);
+        assert!(between.is_some_and(|text| text.contains(" %")), "README.md: {section}: run scripts/splice");
+    }
+}

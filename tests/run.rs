@@ -226,7 +226,7 @@ fn compare(runs: &[&Path], options: &[&str]) -> Output {
 
 #[test]
 fn show_tells_rounds_apart_from_samples() {
-    let output = run(&["show", recorded().join("run").to_str().unwrap()]);
+    let output = run(&["show", "--details", recorded().join("run").to_str().unwrap()]);
     let printed = text(&output.stdout);
     assert!(printed.contains("between") && printed.contains("within"), "{printed}");
     // The rounds that were not audited spoil no verdict. Which verdict it is, the load of this machine may decide.

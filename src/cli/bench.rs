@@ -1,6 +1,6 @@
 //! The front door: what a bench target runs. Criterion's own options work as everywhere; ours stand beside them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -12,18 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 
 use super::bench_options::{BenchOptions, CriterionOptions, check_numbers, criterion_options, help, split};
+use super::bench_output::BenchOutput;
 use super::filter::Filter;
 use super::options::{UsageError, event_set};
 use super::terminal::{end_if_unread, line_of_stdout};
-use super::{FAILED, command_line, exit_code, folder};
-use crate::harness::rounds::{PLAN_FILE, Profile};
-use crate::harness::{
-    Auditor, BenchmarkObserver, MeasureOptions, Mode, PlannedBenchmark, Timing, measure, now_ms, plan,
-};
+use super::{command_line, exit_code, folder};
+use crate::harness::rounds::{DEFAULT, PLAN_FILE, Profile};
+use crate::harness::{Auditor, MeasureOptions, Mode, PlannedBenchmark, Timing, measure, now_ms, plan};
 use crate::host::Root;
-use crate::mechanism::group;
-use crate::record::{BenchmarkLine, Build, HostLine, Line, Outcome, RecordWriter, salvage};
-use crate::report::{NOT_COUNTED, counter_tables, group_table, metrics_tables, notes};
+use crate::mechanism::{GROUPS, group};
+use crate::record::{BenchmarkLine, Build, HostLine, Line, RecordWriter, salvage};
 use crate::terms::{Host, Moment};
 use crate::units::cpu_list;
 
@@ -74,12 +72,13 @@ fn run(name: &str) -> anyhow::Result<ExitCode> {
         Err(_) => options,
     };
     let Some(prepared) = prepare(name, &options, &rest)? else { return Ok(ExitCode::SUCCESS) };
-    let Prepared { planned, timing, measure_options, host, folder } = prepared;
+    let Prepared { planned, left_out, timing, measure_options, host, folder } = prepared;
     let mode = measure_options.mode;
-    let mut output = BenchOutput::default();
     if mode == Mode::List {
         return list(&planned, &rest);
     }
+    let mut output = BenchOutput::new(&planned, &timing, !measure_options.criterion_output);
+    output.left_out = left_out;
     if mode == Mode::Measure {
         let folder = folder::of_this_cargo(folder)?;
         check_cpus(&folder, &planned)?;
@@ -106,6 +105,8 @@ fn list(planned: &[PlannedBenchmark], rest: &[String]) -> anyhow::Result<ExitCod
 /// What the options come to. Nothing was written yet.
 pub(super) struct Prepared {
     pub(super) planned: Vec<PlannedBenchmark>,
+    /// How many benchmarks a profile leaves out that `--all` would measure.
+    pub(super) left_out: usize,
     pub(super) timing: Timing,
     pub(super) measure_options: MeasureOptions,
     pub(super) host: Host,
@@ -116,7 +117,7 @@ pub(super) struct Prepared {
 /// What our options and Criterion's come to; nothing where the bench target called `name` has nothing to do.
 pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> anyhow::Result<Option<Prepared>> {
     check_numbers(rest)?;
-    let CriterionOptions { filters, exact, quick, mode, tests } = criterion_options(rest);
+    let CriterionOptions { filters, exact, quick, mode, tests, output } = criterion_options(rest);
     let filters = if options.filters.is_empty() { filters } else { options.filters.clone() };
     let filter = Filter::new(&filters, exact, &options.excluded)?;
     let choice = options.setting.choice()?;
@@ -127,9 +128,24 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
     let quick = quick.then(Profile::quick);
     let timing = quick.as_ref().map_or(Timing::default(), |quick| quick.timing);
     let names_something = !filters.is_empty() || options.setting.placement.is_some();
-    let everything = match quick.filter(|_| !names_something) {
+    let profile = match quick {
+        _ if names_something || options.all => None,
         // A hurried run that names nothing gets something of everything.
-        Some(quick) => quick.plan(&choice, |id| filter.matches(id))?,
+        Some(quick) => Some(quick),
+        None if name == ALL && mode == Mode::Measure => Some(Profile::named(DEFAULT, &choice.cpus)?),
+        None => None,
+    };
+    let mut left_out = 0;
+    let everything = match profile {
+        Some(profile) => {
+            let mut planned = profile.plan(&choice, |id| filter.matches(id))?;
+            // A profile's selections are in the order of its own; groups are measured one after the other.
+            planned.sort_by_key(|planned| GROUPS.iter().position(|group| group.name == planned.group()));
+            let whole = plan(&choice, |id| filter.matches(id))?;
+            let chosen: BTreeSet<String> = planned.iter().map(PlannedBenchmark::id).collect();
+            left_out = whole.iter().filter(|planned| !chosen.contains(&planned.id())).count();
+            planned
+        }
         None => plan(&choice, |id| filter.matches(id))?,
     };
     // A filter of `cargo test` names tests of any target.
@@ -151,9 +167,10 @@ pub(super) fn prepare(name: &str, options: &BenchOptions, rest: &[String]) -> an
         auditor: (!options.counting.no_audit).then(Auditor::with_this_program),
         round: 0,
         host_id: host.id(),
+        criterion_output: output || mode != Mode::Measure,
     };
     let folder = options.out.clone();
-    Ok(Some(Prepared { planned, timing, measure_options, host, folder }))
+    Ok(Some(Prepared { planned, left_out, timing, measure_options, host, folder }))
 }
 
 /// Criterion panics where it is given what it cannot do: a baseline that was never saved. That is one line here, and
@@ -223,56 +240,4 @@ fn exec_for_criterion(options: &BenchOptions, rest: &[String]) -> anyhow::Result
     let options = serde_json::to_string(options)?;
     let error = Command::new("/proc/self/exe").args(rest).env(OPTIONS, options).exec();
     Ok(anyhow::Error::new(error).context("starting this program again"))
-}
-
-/// Keeps what was measured: in the record at once, and for the table at the end.
-#[derive(Debug, Default)]
-struct BenchOutput {
-    writer: Option<RecordWriter>,
-    lines: Vec<BenchmarkLine>,
-    trouble: Option<anyhow::Error>,
-}
-
-impl BenchmarkObserver for BenchOutput {
-    fn finished(&mut self, line: BenchmarkLine) {
-        if let Some(writer) = &mut self.writer
-            && let Err(error) = writer.append(&Line::Benchmark(Box::new(line.clone())))
-        {
-            // The figures are still shown; the status tells that the record is not whole.
-            self.trouble.get_or_insert(error.into());
-        }
-        self.lines.push(line);
-    }
-}
-
-impl BenchOutput {
-    fn finish(self, mode: Mode) -> anyhow::Result<ExitCode> {
-        if mode == Mode::DryRun {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut out = std::io::stdout().lock();
-        if mode == Mode::Measure {
-            let tables = [group_table(&self.lines), counter_tables(&self.lines), metrics_tables(&self.lines)];
-            for table in tables.iter().filter(|table| !table.is_empty()) {
-                writeln!(out, "\n{table}")?;
-            }
-        }
-        for note in notes(&self.lines).iter().filter(|note| mode == Mode::Measure || !note.starts_with(NOT_COUNTED)) {
-            writeln!(out, "{note}")?;
-        }
-        if let Some(writer) = &self.writer {
-            writeln!(out, "\nrecord: {}", writer.path().display())?;
-            writeln!(out, "again:  switchcost show {}", writer.path().parent().unwrap_or(writer.path()).display())?;
-        }
-        if let Some(trouble) = self.trouble {
-            return Err(trouble.context("the record is not complete"));
-        }
-        let failed = self.lines.iter().any(|line| matches!(line.outcome, Outcome::Failed(_)));
-        let differs = self.lines.iter().any(|line| match &line.outcome {
-            Outcome::Measured(measured) => measured.audit.differences().next().is_some(),
-            _ => false,
-        });
-        // A measurement with a wrong audit is kept, marked; a test of the benchmarks has found what it looks for.
-        Ok(if failed || (differs && mode == Mode::Test) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
-    }
 }

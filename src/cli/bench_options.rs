@@ -18,6 +18,10 @@ pub(super) struct BenchOptions {
     pub(super) counting: CountingArgs,
     #[command(flatten)]
     pub(super) excluded: ExcludeArgs,
+    /// Measure every mechanism in every placement, where neither a filter nor --placement names some
+    #[arg(long)]
+    #[serde(default)]
+    pub(super) all: bool,
     /// Where the record goes (default target/switchcost/<start of cargo>)
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
@@ -43,7 +47,8 @@ pub(super) fn help() -> String {
     format!(
         "switchcost's own options, besides Criterion's:\n{}\nThere may be several filters: an id has to match one of \
          them, as for `switchcost run`.\nWith Criterion's --quick, and neither a filter nor --placement, each \
-         mechanism is measured in one placement only.\n",
+         mechanism is measured in one placement only; without --quick, those benchmarks that answer the usual \
+         questions.\nCriterion's own text and pages come with --verbose, and with a baseline to compare with.\n",
         command().render_help()
     )
 }
@@ -91,6 +96,8 @@ pub(super) struct CriterionOptions {
     pub(super) mode: Mode,
     /// Whether this is a test run, which `cargo bench` is not: `cargo test --benches`.
     pub(super) tests: bool,
+    /// Whether its own text is asked for: by name, or by an option whose answer stands in it.
+    pub(super) output: bool,
 }
 
 /// The numbers that Criterion takes, with the least that it accepts; it would panic below.
@@ -146,6 +153,19 @@ const WITH_VALUE: [&str; 18] = [
     "--plotting-backend",
 ];
 
+/// Criterion's options whose answer is Criterion's own text or pages.
+const WITH_TEXT: [&str; 9] = [
+    "-v",
+    "--verbose",
+    "-b",
+    "--baseline",
+    "--baseline-lenient",
+    "--load-baseline",
+    "--format",
+    "--output-format",
+    "--plotting-backend",
+];
+
 /// What of Criterion's options decides what we do.
 pub(super) fn criterion_options(rest: &[String]) -> CriterionOptions {
     let has = |name: &str| rest.iter().any(|argument| argument.split('=').next() == Some(name));
@@ -159,7 +179,8 @@ pub(super) fn criterion_options(rest: &[String]) -> CriterionOptions {
         () => Mode::Measure,
     };
     let filters = filter_places(rest).into_iter().map(|place| rest[place].clone()).collect();
-    CriterionOptions { filters, exact: has("--exact"), quick: has("--quick"), mode, tests }
+    let output = WITH_TEXT.iter().any(|option| has(option));
+    CriterionOptions { filters, exact: has("--exact"), quick: has("--quick"), mode, tests, output }
 }
 
 /// Where in `rest` the filters stand.
@@ -287,6 +308,17 @@ mod tests {
             assert_eq!((options.mode, options.tests), (mode, true), "{line}");
         }
         assert!(!criterion_options(&words("--bench --test")).tests);
+    }
+
+    #[test]
+    fn criterions_text_comes_where_it_is_the_answer() {
+        let output = |line: &str| criterion_options(&words(line)).output;
+        assert!(!output("--bench handoff/ --save-baseline a --quick"));
+        for line in
+            ["--bench --verbose", "--bench -v", "--bench -b a", "--bench --baseline=a", "--output-format bencher"]
+        {
+            assert!(output(line), "{line}");
+        }
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl CompareArgs {
                 &self.sides,
                 &self.what,
                 &self.how,
-                self.profile.as_deref().unwrap_or("default"),
+                self.profile.as_deref().unwrap_or(crate::harness::rounds::ALL),
                 &self.filter()?,
                 self.out.clone(),
             ),

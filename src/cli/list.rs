@@ -1,4 +1,5 @@
-//! `switchcost list`: every mechanism, what it isolates, and whether it runs here.
+//! `switchcost list`: every mechanism in a line, and of one all that there is to know: what it isolates, its parameters
+//! and source, and whether it runs here.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,11 +10,14 @@ use super::filter::FilterArgs;
 use crate::mechanism::{GROUPS, Mechanism, registry};
 use crate::terms::Domain;
 
-/// Print every mechanism, its unit, what it isolates, its source, and whether it can run here
+/// Print every mechanism in a line, and of a single one its unit, parameters, source, and whether it can run here
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
+    /// Print everything of each, however many there are
+    #[arg(long)]
+    details: bool,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
@@ -39,17 +43,33 @@ impl ListArgs {
             }
             return Ok(());
         }
+        let detailed = self.details || wanted.len() == 1;
+        let width = wanted.iter().map(|mechanism| mechanism.descriptor().id.len()).max().unwrap_or(0);
         for group in GROUPS {
             let members: Vec<_> = wanted.iter().filter(|m| m.descriptor().group() == group.name).collect();
             let Some(first) = members.first() else { continue };
             writeln!(out, "{} [{}]  {}", group.name, first.descriptor().unit, group.question)?;
             for mechanism in members {
-                describe(*mechanism, out)?;
+                if detailed { describe(*mechanism, out) } else { name(*mechanism, width, out) }?;
             }
-            writeln!(out)?;
+            if detailed {
+                writeln!(out)?;
+            }
+        }
+        if !detailed {
+            writeln!(out, "All of one, with what can be set: switchcost list {}", wanted[0].descriptor().id)?;
         }
         Ok(())
     }
+}
+
+/// A line: the id, the mechanism in a few words, and a mark where it cannot run here.
+fn name(mechanism: &dyn Mechanism, width: usize, out: &mut impl Write) -> std::io::Result<()> {
+    let descriptor = mechanism.descriptor();
+    // Behind the colon stands what is measured by it.
+    let words = descriptor.isolates.split(": ").next().unwrap_or_default();
+    let here = if mechanism.probe().is_ok() { "" } else { " (not here)" };
+    writeln!(out, "  {:<width$}  {words}{here}", descriptor.id)
 }
 
 fn describe(mechanism: &dyn Mechanism, out: &mut impl Write) -> std::io::Result<()> {

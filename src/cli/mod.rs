@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod bench_options;
+mod bench_output;
 mod compare;
 mod confirm;
 mod filter;

@@ -1,6 +1,6 @@
 //! What a run shows while it measures: a bar on a terminal, plain lines elsewhere.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -101,6 +101,68 @@ impl Steps {
     }
 }
 
+/// Without a bar, a line that often.
+const SPARSE: Duration = Duration::from_secs(30);
+
+/// Steps of about the same length: a bar with the time that is left, or a line now and then.
+#[derive(Debug)]
+pub(super) struct Countdown {
+    bar: Option<ProgressBar>,
+    all: usize,
+    begun: usize,
+    /// How long a step takes, before one is done.
+    expected: Duration,
+    started: Instant,
+    told: Option<Instant>,
+}
+
+impl Countdown {
+    /// So many steps, each of about that length.
+    pub(super) fn new(all: usize, expected: Duration) -> Self {
+        Self { bar: bar(all as u64), all, begun: 0, expected, started: Instant::now(), told: None }
+    }
+
+    /// The next step begins.
+    pub(super) fn begins(&mut self, label: &str) {
+        let left = time(left(self.started.elapsed(), self.begun, self.all, self.expected));
+        self.begun += 1;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(self.begun as u64);
+                bar.set_message(format!("{left} left: {label}"));
+            }
+            None if self.told.is_none_or(|told| told.elapsed() >= SPARSE) => {
+                self.told = Some(Instant::now());
+                errln!("{}/{}, {left} left: {label}", self.begun, self.all);
+            }
+            None => {}
+        }
+    }
+
+    /// Does `print` without the bar in its way.
+    pub(super) fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+impl Drop for Countdown {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What is left of `all` steps after `done`, by their pace; `expected` is that of one before any is done.
+fn left(elapsed: Duration, done: usize, all: usize, expected: Duration) -> Duration {
+    let steps = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let pace = elapsed.checked_div(steps(done)).unwrap_or(expected);
+    pace.saturating_mul(steps(all.saturating_sub(done)))
+}
+
 impl Drop for Steps {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
@@ -131,5 +193,18 @@ fn time(left: Duration) -> String {
         0..90 => format!("{seconds} s"),
         90..5400 => format!("{} min", (seconds + 30) / 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_follows_the_pace() {
+        let second = Duration::from_secs(1);
+        assert_eq!(left(Duration::ZERO, 0, 10, 3 * second), 30 * second);
+        assert_eq!(left(20 * second, 5, 10, 3 * second), 20 * second);
+        assert_eq!(left(20 * second, 10, 10, 3 * second), Duration::ZERO);
     }
 }

@@ -25,9 +25,7 @@ pub(super) struct ReportArgs {
 impl ReportArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let (folder, files) = self.files()?;
-        for file in files {
-            write(&folder.join(&file.path), &file.text)?;
-        }
+        write_all(&folder, files)?;
         super::terminal::line_of_stdout(folder.join(PAGE).display())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -48,6 +46,17 @@ impl ReportArgs {
         let folder = self.out.clone().unwrap_or_else(beside);
         Ok((folder, files(&runs, &catalogue())))
     }
+}
+
+/// Writes the report of `run` into its folder, and returns the path of its page.
+pub(super) fn write_beside(run: &Run) -> anyhow::Result<PathBuf> {
+    let folder = beside(run);
+    write_all(&folder, files(std::slice::from_ref(run), &catalogue()))?;
+    Ok(folder.join(PAGE))
+}
+
+fn write_all(folder: &Path, files: Vec<ReportFile>) -> anyhow::Result<()> {
+    files.into_iter().try_for_each(|file| write(&folder.join(&file.path), &file.text))
 }
 
 fn beside(run: &Run) -> PathBuf {

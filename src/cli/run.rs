@@ -10,10 +10,10 @@ use clap::Args;
 use super::filter::FilterArgs;
 use super::options::{CountingArgs, SettingArgs, UsageError, event_set};
 use super::run_session::{RunSession, Start, positive_share};
-use super::{FAILED, folder, show};
-use crate::harness::rounds::{Profile, RunOutcome, RunPlan, RunPlanError, duration};
+use super::{FAILED, folder, report, show};
+use crate::harness::rounds::{ALL, DEFAULT, Profile, RunOutcome, RunPlan, RunPlanError, duration};
 use crate::host::Root;
-use crate::record::{BenchmarkLine, Outcome};
+use crate::record::{BenchmarkLine, Outcome, Run};
 use crate::terms::Host;
 
 /// Measure benchmarks in several rounds, each benchmark of each round in a fresh process, in random order
@@ -27,8 +27,10 @@ pub(super) struct RunArgs {
     setting: SettingArgs,
     #[command(flatten)]
     measurement: MeasureArgs,
-    #[arg(long, value_name = "NAME|FILE", default_value = "default", help = profiles("What to measure and how long"))]
-    profile: String,
+    #[arg(long, value_name = "NAME|FILE", help = profiles(
+        "What to measure and how long (default: `default`, or `all` where a filter or --placement names something)"
+    ))]
+    profile: Option<String>,
     /// The folder for the run (default target/switchcost/<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -128,12 +130,10 @@ impl RunArgs {
         }
         print_unmet(&outcome, session.plan.until, &mut out)?;
         let folder = session.folder.display();
-        writeln!(out, "record: {}", runs[0].path.display())?;
         if outcome.stopped {
             writeln!(out, "stopped; to continue: switchcost run --resume {folder}")?;
-        } else {
-            writeln!(out, "again:  switchcost show {folder}")?;
         }
+        print_paths(&runs[0], &mut out)?;
         let failed = runs.iter().any(has_failures) || runs.iter().any(|run| run.benchmarks.is_empty());
         Ok(if failed || outcome.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     }
@@ -157,7 +157,9 @@ impl RunArgs {
     fn run_plan(&self) -> anyhow::Result<RunPlan> {
         let filter = self.filter.filter()?;
         let choice = self.setting.choice()?;
-        let profile = Profile::named(&self.profile, &choice.cpus)?;
+        let names_something = !self.filter.filter.is_empty() || !choice.placements.is_empty();
+        let usual = if names_something { ALL } else { DEFAULT };
+        let profile = Profile::named(self.profile.as_deref().unwrap_or(usual), &choice.cpus)?;
         let planned = profile.plan(&choice, |id| filter.matches(id))?;
         filter.check_plan(&choice, &planned)?;
         filter.check_support(&planned)?;
@@ -166,6 +168,15 @@ impl RunArgs {
         planned.iter().for_each(|planned| plan.add(planned, &host_id));
         Ok(plan)
     }
+}
+
+/// Writes the report of `run` and prints where everything lies, the report last.
+pub(super) fn print_paths(run: &Run, out: &mut impl Write) -> anyhow::Result<()> {
+    let folder = run.path.parent().unwrap_or(&run.path).display().to_string();
+    writeln!(out, "record:  {}", run.path.display())?;
+    writeln!(out, "details: switchcost show --details {folder}")?;
+    writeln!(out, "report:  {}", report::write_beside(run)?.display())?;
+    Ok(())
 }
 
 /// Whether a benchmark failed in any round.

@@ -11,8 +11,8 @@ use crate::compare::{Matching, compare, table};
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
 use crate::report::{
-    NOT_COUNTED, answers, answers_text, counter_tables, group_table, metrics_tables, natural, notes, pairs_tables,
-    parts_tables, rounds_table,
+    NOT_COUNTED, answers, answers_text, compact_notes, compact_table, counter_tables, group_table, metrics_tables,
+    natural, notes, pairs_tables, parts_tables, rounds_table,
 };
 
 /// Print the tables of a run again, from its record
@@ -20,6 +20,9 @@ use crate::report::{
 pub(super) struct ShowArgs {
     /// The run's folder, or its records.jsonl
     run: PathBuf,
+    /// Print counters, percentiles, rounds and findings too
+    #[arg(long)]
+    details: bool,
 }
 
 impl ShowArgs {
@@ -29,6 +32,7 @@ impl ShowArgs {
     }
 
     pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        let print: fn(&Run, &mut _) -> _ = if self.details { print_details } else { print };
         let Some(record) = PairedRecord::read(&self.run)? else { return Ok(print(&read(&self.run)?, out)?) };
         for ((name, run), settings) in record.runs.iter().zip(&record.settings) {
             writeln!(out, "{name} ({settings})\n")?;
@@ -48,17 +52,56 @@ fn position(line: &BenchmarkLine) -> usize {
     all.iter().position(|mechanism| mechanism.descriptor().id == line.mechanism).unwrap_or(all.len())
 }
 
-/// Prints the tables of `run`, group by group, and what a reader of them must know.
+/// The lines of the group called `group`.
+fn of_group(run: &Run, group: &str) -> Vec<BenchmarkLine> {
+    let wanted = |line: &&BenchmarkLine| line.mechanism.split('/').next() == Some(group);
+    sorted(run.benchmarks.iter().filter(wanted).cloned().collect())
+}
+
+/// Lines as a reader wants them: by mechanism, placement and what was chosen. Rounds were measured in random order.
+pub(super) fn sorted(mut lines: Vec<BenchmarkLine>) -> Vec<BenchmarkLine> {
+    let order = |line: &BenchmarkLine| (position(line), line.setting.placement);
+    lines.sort_by(|a, b| {
+        let (placed, numbered) = (order(a).cmp(&order(b)), || natural(&a.id).cmp(&natural(&b.id)));
+        placed.then_with(numbered).then(a.round.cmp(&b.round))
+    });
+    lines
+}
+
+/// Prints a table for each group of `run`, what a reader of them must know, and what the machine says.
 pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
     for group in GROUPS {
-        let of_group = |line: &&BenchmarkLine| line.mechanism.split('/').next() == Some(group.name);
-        let mut lines: Vec<BenchmarkLine> = run.benchmarks.iter().filter(of_group).cloned().collect();
-        // Rounds were measured in random order.
-        let order = |line: &BenchmarkLine| (position(line), line.setting.placement);
-        lines.sort_by(|a, b| {
-            let (placed, numbered) = (order(a).cmp(&order(b)), || natural(&a.id).cmp(&natural(&b.id)));
-            placed.then_with(numbered).then(a.round.cmp(&b.round))
-        });
+        let mut lines = of_group(run, group.name);
+        let maps = pairs_tables(&lines);
+        lines.retain(|line| line.pair().is_none());
+        for table in [compact_table(&lines), maps].iter().filter(|table| !table.is_empty()) {
+            writeln!(out, "{table}\n")?;
+        }
+    }
+    for note in compact_notes(&run.benchmarks) {
+        writeln!(out, "{note}")?;
+    }
+    print_answers(run, out)?;
+    print_torn(run, out)
+}
+
+/// Prints what the machine says by `run`; nothing where it answers no question.
+pub(super) fn print_answers(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
+    let answers = answers_text(&answers(run), WIDTH);
+    if answers.is_empty() { Ok(()) } else { writeln!(out, "What this machine says\n{answers}\n") }
+}
+
+fn print_torn(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
+    if run.torn {
+        writeln!(out, "the last line of {} was cut short by a kill and is lost", run.path.display())?;
+    }
+    Ok(())
+}
+
+/// As [`print`], with every table that there is.
+pub(super) fn print_details(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
+    for group in GROUPS {
+        let mut lines = of_group(run, group.name);
         if lines.is_empty() {
             continue;
         }
@@ -83,12 +126,6 @@ pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
     if !parts.is_empty() {
         writeln!(out, "{parts}\n")?;
     }
-    let answers = answers_text(&answers(run), WIDTH);
-    if !answers.is_empty() {
-        writeln!(out, "What this machine says\n{answers}\n")?;
-    }
-    if run.torn {
-        writeln!(out, "the last line of {} was cut short by a kill and is lost", run.path.display())?;
-    }
-    Ok(())
+    print_answers(run, out)?;
+    print_torn(run, out)
 }

@@ -1,5 +1,5 @@
-//! `switchcost splice`: keeps a README's tables in step with the newest report and the registry. `scripts/splice` runs
-//! it.
+//! `switchcost splice`: keeps a page's tables and sentences in step with the newest report and the registry.
+//! `scripts/splice` runs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,18 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::FAILED;
 use super::terminal::errln;
+use super::{FAILED, show};
+use crate::harness::rounds::{BenchmarkSelection, DEFAULT, Profile};
 use crate::mechanism::{GROUPS, registry};
-use crate::report::NUMBERS;
+use crate::record::{BenchmarkLine, Run, read};
+use crate::report::{NUMBERS, answers, answers_text, compact_table, worked_example};
 
-/// Put the newest report's figures and the table of mechanisms between a README's markers
+/// Put the newest report's figures, what its machine says and the table of mechanisms between a page's markers
 #[derive(Debug, Args)]
 pub(super) struct SpliceArgs {
-    /// The page with markers: `<!-- switchcost:numbers -->` … `<!-- /switchcost:numbers -->`, and `mechanisms`
+    /// The page with markers: `<!-- switchcost:numbers -->` … `<!-- /switchcost:numbers -->`, `mechanisms`,
+    /// `screen`, `answers` and `example`
     #[arg(default_value = "README.md")]
     page: PathBuf,
     /// The folder of dated reports
@@ -33,13 +36,11 @@ impl SpliceArgs {
         let old = fs::read_to_string(&self.page).with_context(|| failed("reading"))?;
         let mut new = old.clone();
         let mut spliced = false;
-        if has(&old, "numbers") {
-            new = put(&new, "numbers", &self.numbers()?).with_context(|| failed("splicing"))?;
-            spliced = true;
-        }
-        if has(&old, "mechanisms") {
-            new = put(&new, "mechanisms", &mechanisms()).with_context(|| failed("splicing"))?;
-            spliced = true;
+        for (name, text) in SECTIONS {
+            if has(&old, name) {
+                new = put(&new, name, &text(self)?).with_context(|| failed("splicing"))?;
+                spliced = true;
+            }
         }
         if !spliced {
             bail!(
@@ -64,29 +65,85 @@ impl SpliceArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The table of the newest report. Its folder's name begins with a date, so that names sort by age.
+    /// The table of the newest report.
     fn numbers(&self) -> anyhow::Result<String> {
-        let entries = fs::read_dir(&self.reports).with_context(|| format!("reading {}", self.reports.display()))?;
-        let dated = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
-        let mut tables: Vec<PathBuf> = entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .filter(dated)
-            .map(|folder| folder.join(NUMBERS))
-            .filter(|table| table.is_file())
-            .collect();
-        tables.sort();
-        let newest = tables.pop().with_context(|| format!("no report in {}: {}", self.reports.display(), HOW))?;
+        let newest = self.newest(NUMBERS)?;
         let table = fs::read_to_string(&newest).with_context(|| format!("reading {}", newest.display()))?;
         let folder = newest.parent().unwrap_or(Path::new(""));
         let table = table.lines().map(wrapped).collect::<Vec<_>>().join("\n");
-        Ok(format!("{}\nThe whole report: [{1}]({1}/report.md).", table.trim_end(), folder.display()))
+        Ok(format!("{}\nThe whole report: [{}]({}/report.md).", table.trim_end(), folder.display(), self.from(folder)))
+    }
+
+    /// What `switchcost show` prints of the brigades that `cargo bench` measures, on two placements that every machine
+    /// has.
+    fn screen(&self) -> anyhow::Result<String> {
+        let profile = Profile::named(DEFAULT, &[])?;
+        let is_shown = |line: &&BenchmarkLine| {
+            let of = |selection: &BenchmarkSelection| {
+                let named = selection.filter.as_ref().is_some_and(|filter| filter.matches(&line.id));
+                named && selection.choice.placements.contains(&line.setting.placement)
+            };
+            line.id.starts_with("brigade/") && line.id.matches('/').count() == 2 && profile.selections.iter().any(of)
+        };
+        let lines: Vec<BenchmarkLine> = self.record()?.benchmarks.iter().filter(is_shown).cloned().collect();
+        Ok(format!("```text\n{}\n```", compact_table(&show::sorted(lines))))
+    }
+
+    /// What the machine of the newest report says.
+    fn answers(&self) -> anyhow::Result<String> {
+        Ok(answers_text(&answers(&self.record()?), COLUMNS))
+    }
+
+    /// A service on the machine of the newest report.
+    fn example(&self) -> anyhow::Result<String> {
+        let record = self.record()?;
+        let example = worked_example(&record);
+        Ok(wrapped(&example.with_context(|| format!("{}: no brigades of threads and tasks", record.path.display()))?))
+    }
+
+    fn record(&self) -> anyhow::Result<Run> {
+        Ok(read(&self.newest(RECORD)?)?)
+    }
+
+    /// The file called `name` of the newest report that has one. A folder's name begins with a date, so that names sort
+    /// by age.
+    fn newest(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let entries = fs::read_dir(&self.reports).with_context(|| format!("reading {}", self.reports.display()))?;
+        let dated = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
+        let folders = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(dated);
+        let newest = folders.map(|folder| folder.join(name)).filter(|file| file.is_file()).max();
+        newest.with_context(|| format!("no report in {}: {}", self.reports.display(), HOW))
+    }
+
+    /// The path of `folder` as the page's links need it.
+    fn from(&self, folder: &Path) -> String {
+        let up = match self.page.is_relative() && folder.is_relative() {
+            true => self.page.components().count().saturating_sub(1),
+            false => 0,
+        };
+        format!("{}{}", "../".repeat(up), folder.display())
     }
 }
 
+/// What can stand between markers, by their names.
+type SectionText = (&'static str, fn(&SpliceArgs) -> anyhow::Result<String>);
+
+const SECTIONS: [SectionText; 5] = [
+    ("numbers", SpliceArgs::numbers),
+    ("mechanisms", |_| Ok(mechanisms())),
+    ("screen", SpliceArgs::screen),
+    ("answers", SpliceArgs::answers),
+    ("example", SpliceArgs::example),
+];
+
+/// The record's file in a report's folder.
+const RECORD: &str = "records.jsonl";
+
+/// The width of a page's lines.
+const COLUMNS: usize = 120;
+
 /// A sentence on lines of at most 120 columns, as the README's other lines; a table's row is one line.
 fn wrapped(line: &str) -> String {
-    const COLUMNS: usize = 120;
     if line.starts_with('|') {
         return line.into();
     }
@@ -179,6 +236,13 @@ mod tests {
         let newest = reports.path().join("2026-03-01-x");
         let expected = format!("{table}\nThe whole report: [{0}]({0}/report.md).", newest.display());
         assert_eq!(splice.numbers().unwrap(), expected);
+    }
+
+    #[test]
+    fn links_lead_from_the_page_to_the_report() {
+        let splice = |page: &str| SpliceArgs { page: page.into(), reports: "reports".into(), check: false };
+        assert_eq!(splice("README.md").from(Path::new("reports/a")), "reports/a");
+        assert_eq!(splice("docs/numbers.md").from(Path::new("reports/a")), "../reports/a");
     }
 
     #[test]

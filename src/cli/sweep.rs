@@ -232,7 +232,7 @@ fn print_prediction(id: &str, counts: &TaskSweep) {
 
 fn print_results(session: &RunSession, outcome: &RunOutcome, run: &Run) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    show::print(run, &mut out)?;
+    show::print_details(run, &mut out)?;
     print_unmet(outcome, None, &mut out)?;
     for file in scaling_files(run) {
         let (path, kind) = (session.folder.join(&file.path), format!("{}:", file.kind()));

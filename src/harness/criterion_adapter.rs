@@ -17,48 +17,20 @@ use super::formatter::Bytes;
 use super::interference::NoiseProbe;
 use super::interleave_token::InterleaveToken;
 use super::limit_check::INSTANCES;
-use super::{Auditor, BareSample, Benchmark, PlannedBenchmark, Session, Timing, unsupported};
+use super::{Auditor, BareSample, Benchmark, MeasureOptions, Mode, PlannedBenchmark, Session, Timing, unsupported};
 use crate::crew::Failure;
 use crate::mechanism::group;
-use crate::pmu::EventSet;
 use crate::record::{AuditRecord, BenchmarkLine, Outcome};
 use crate::units::Quantity;
-
-/// What Criterion is asked to do with benchmarks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// To measure them.
-    Measure,
-    /// To run each once (`--test`).
-    Test,
-    /// To run them for a profiler, without figures (`--profile-time`).
-    Profile,
-    /// To show saved results (`--load-baseline`): nothing is set up or run.
-    DryRun,
-    /// To name them (`--list`): Criterion has no part in it.
-    List,
-}
-
-/// What a group is measured with.
-#[derive(Debug)]
-pub struct MeasureOptions {
-    /// What Criterion does.
-    pub mode: Mode,
-    /// The counters; none leaves the counted samples out.
-    pub counters: Option<EventSet>,
-    /// The auditor; none leaves the audit out.
-    pub auditor: Option<Auditor>,
-    /// Which round of the run this is, from 0.
-    pub round: u32,
-    /// The machine's id, for the record.
-    pub host_id: String,
-}
 
 /// Criterion refuses fewer.
 const FEWEST_SAMPLES: usize = 10;
 
 /// Receives each benchmark as it is finished.
 pub trait BenchmarkObserver {
+    /// One benchmark begins, which can run here.
+    fn begins(&mut self, _benchmark: &PlannedBenchmark) {}
+
     /// One benchmark is done, cannot run here, or failed.
     fn finished(&mut self, line: BenchmarkLine);
 }
@@ -193,12 +165,19 @@ pub fn measure(
     for of_group in planned.chunk_by(|a, b| a.group() == b.group()) {
         let collector = SampleCollector::new(InterleaveToken::alone());
         let name = of_group[0].group();
-        let criterion = criterion(&collector, timing, name).output_directory(folder).configure_from_args();
+        // It says at its start which plotting backend it lacks, before another can be chosen.
+        let silence = options.silence();
+        let criterion = criterion(&collector, timing, name);
+        drop(silence);
+        let criterion = criterion.output_directory(folder).configure_from_args();
         // What is planned was chosen by the filter already, and Criterion's ids may be shortened ones.
         let mut criterion = match std::env::args_os().any(|argument| argument == "--ignored") {
             true => criterion,
             false => criterion.with_benchmark_filter(BenchmarkFilter::AcceptAll),
         };
+        if !options.criterion_output {
+            criterion = criterion.without_plots();
+        }
         measure_by(&mut criterion, &collector, name, of_group, options, observer);
         last = Some(criterion);
     }
@@ -240,6 +219,7 @@ fn measure_by(
         match planned {
             PlannedBenchmark::Ready(benchmark) if options.mode == Mode::DryRun => dry_run(&mut group, benchmark),
             PlannedBenchmark::Ready(benchmark) => {
+                observer.begins(planned);
                 let outcome = attempt(&mut group, benchmark, options, collector);
                 if let Some(outcome) = outcome {
                     observer.finished(context.line(outcome));
@@ -251,6 +231,7 @@ fn measure_by(
             }
         }
     }
+    let _silence = options.silence();
     group.finish();
 }
 
@@ -323,7 +304,7 @@ fn attempt(
         Ok(session) => session,
         Err(failure) => return Some(outcome_of(failure)),
     };
-    let (counted, metrics) = match run(group, session, collector).and_then(Session::close) {
+    let (counted, metrics) = match run(group, session, options, collector).and_then(Session::close) {
         Ok(closed) => closed,
         Err(failure) => return Some(outcome_of(failure)),
     };
@@ -355,9 +336,11 @@ fn drop_short_samples(samples: &[BareSample]) -> Vec<BareSample> {
 fn run(
     group: &mut BenchmarkGroup<'_, BareMeasurement>,
     mut session: Session,
+    options: &MeasureOptions,
     collector: &SampleCollector,
 ) -> Result<Session, Failure> {
     let id = session.benchmark().id();
+    let _silence = options.silence();
     let measuring = catch_unwind(AssertUnwindSafe(|| {
         bench_function(group, &id, |bencher| {
             bencher.iter_custom(|iterations| {

@@ -353,8 +353,8 @@ mod tests {
         let message = |choice| plan(&choice, |_| true).unwrap_err().to_string();
         let unknown = message(set("task", "64"));
         assert!(unknown.contains("`task`") && unknown.contains("tasks"), "{unknown}");
-        assert_eq!(message(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 10000000");
-        assert_eq!(message(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 10000000");
+        assert_eq!(message(set("tasks", "1")), "tasks=1: tasks is a whole number from 2 to 100000");
+        assert_eq!(message(set("tasks", "many")), "tasks=many: tasks is a whole number from 2 to 100000");
         assert_eq!(message(set("transport", "fifo")), "transport=fifo: transport is one of pipe, socketpair");
     }
 

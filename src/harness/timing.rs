@@ -22,3 +22,11 @@ impl Default for Timing {
         Self { warm_up: Duration::from_millis(200), measure: Duration::from_millis(900), samples: 40 }
     }
 }
+
+impl Timing {
+    /// About how long a benchmark takes in all: a third more of counted samples, set-up and audit, which take about a
+    /// second together.
+    pub fn of_a_benchmark(&self) -> Duration {
+        (self.warm_up + self.measure) * 4 / 3 + Duration::from_secs(1)
+    }
+}

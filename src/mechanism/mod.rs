@@ -115,15 +115,15 @@ pub struct Group {
 
 /// Every group, in the order in which they are listed and run.
 pub static GROUPS: &[Group] = &[
-    brigade::GROUP,
+    syscall::GROUP,
     handoff::GROUP,
+    brigade::GROUP,
     switch_working_set::GROUP,
     after_syscall::GROUP,
     messaging::GROUP,
     pipeline::GROUP,
     creation::GROUP,
     footprint::GROUP,
-    syscall::GROUP,
     file::GROUP,
     wakeup::GROUP,
     fairness::GROUP,

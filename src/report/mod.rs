@@ -1,12 +1,14 @@
 //! Tables, charts and pages from records and statistics alone: pure functions, no system calls.
 //!
-//! For the terminal there are [`group_table`] and [`notes`]. For everything else there is [`files`]: a page, pictures,
+//! For the terminal there are [`compact_table`] and [`compact_notes`], and with every detail [`group_table`] and
+//! [`notes`]. For everything else there is [`files`]: a page, pictures,
 //! a Markdown version and the data, from any number of runs. [`figure`] draws; it knows labels and numbers only.
 
 pub mod figure;
 
 mod answers;
 mod charts;
+mod compact;
 mod counters;
 mod csv;
 mod events_table;
@@ -27,7 +29,8 @@ mod summary;
 mod table;
 mod text;
 
-pub use answers::{Answer, Answers, Unsaid, answers, answers_text};
+pub use answers::{Answer, Answers, Unsaid, answers, answers_text, worked_example};
+pub use compact::{compact_notes, compact_table};
 pub use events_table::counter_tables;
 pub use metrics_table::metrics_tables;
 pub use pairs_table::pairs_tables;

@@ -41,6 +41,7 @@ pub mod select;
 pub mod semaphore;
 pub mod shared;
 pub mod signal;
+pub mod silence;
 pub mod socket;
 pub mod spawn;
 pub mod speed;

@@ -8,14 +8,16 @@ use super::Row;
 use crate::cli::bench::{check_cpus, prepare};
 use crate::cli::bench_options::{command, help, split};
 use crate::harness::{Mode, PlannedBenchmark};
+use crate::mechanism::GROUPS;
 use crate::pmu::EventSet;
 use crate::record::{Line, RecordWriter};
 use crate::terms::Unsupported;
 
-/// What `cargo bench -- LINE` comes to in the bench target of `handoff`.
+/// What `cargo bench -- LINE` comes to in the bench target of `handoff`, or in that of all groups where it says so.
 pub(super) fn comes_to(line: &str) -> Value {
+    let (target, line) = line.strip_prefix("all: ").map_or(("handoff", line), |line| ("all", line));
     let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-    let prepared = split(&words).map_err(Into::into).and_then(|(own, rest)| prepare("handoff", &own, &rest));
+    let prepared = split(&words).map_err(Into::into).and_then(|(own, rest)| prepare(target, &own, &rest));
     let prepared = match prepared {
         Ok(Some(prepared)) => prepared,
         Ok(None) => return json!({ "nothing": true }),
@@ -23,6 +25,7 @@ pub(super) fn comes_to(line: &str) -> Value {
     };
     json!({
         "ids": prepared.planned.iter().map(PlannedBenchmark::id).collect::<Vec<_>>(),
+        "left_out": prepared.left_out > 0,
         "settings": prepared.planned.iter().map(PlannedBenchmark::setting).collect::<Vec<_>>(),
         "counted": prepared.measure_options.counters.as_ref().map(|plan| *plan != EventSet::default()),
         "audited": prepared.measure_options.auditor.is_some(),
@@ -57,6 +60,10 @@ fn ours() -> Vec<Row> {
         row("events", "--events ref-cycles").gives("/counted", json!(true)),
         row("no-counters", "--no-counters").gives("/counted", Value::Null),
         row("no-audit", "--no-audit").gives("/audited", json!(false)),
+        Row::added("bench", "all", "all: --bench --out there", "--all")
+            .gives("/left_out", json!(false))
+            .changes("/ids*")
+            .changes("/settings*"),
         Row::differing("bench", "out", BENCH, &BENCH.replace("there", "here")).gives("/folder", json!("here")),
     ]
 }
@@ -85,6 +92,27 @@ fn criterions() -> Vec<Row> {
 #[test]
 fn what_is_prepared_holds_every_option_of_cargo_bench() {
     ours().iter().chain(&criterions()).for_each(|row| row.check(comes_to));
+}
+
+/// Where nothing is named, the profile `default` is measured, group by group; a filter, a placement, a group's own
+/// target and a test name all that they match.
+#[test]
+fn without_a_filter_the_default_profile_is_measured() {
+    let ids = |line: &str| -> Vec<String> { serde_json::from_value(comes_to(line)["ids"].clone()).unwrap() };
+    let standard = ids("all: --bench");
+    let mut groups: Vec<&str> = standard.iter().filter_map(|id| id.split('/').next()).collect();
+    groups.dedup();
+    assert_eq!(groups, GROUPS.iter().map(|group| group.name).collect::<Vec<_>>(), "each once, in their order");
+    assert!(standard.contains(&"brigade/epoll/same-cpu/trigger=edge".into()), "{standard:?}");
+    let all = ids("all: --bench --all");
+    assert!(all.len() > 2 * standard.len(), "{} of {}", standard.len(), all.len());
+    for line in ["all: --bench --test", "all: --bench --list", "all: --bench ."] {
+        assert_eq!(ids(line), all, "{line}");
+    }
+    let handoff: Vec<String> = all.iter().filter(|id| id.starts_with("handoff/")).cloned().collect();
+    assert_eq!(ids("--bench"), handoff, "a group's own target names the group");
+    let left = ids("all: --bench --exclude ^handoff/");
+    assert_eq!(left, standard.iter().filter(|id| !id.starts_with("handoff/")).cloned().collect::<Vec<_>>());
 }
 
 /// Without a filter a hurried run takes some of everything, and what is left out stays out.

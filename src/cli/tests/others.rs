@@ -143,6 +143,8 @@ fn readers() -> Vec<Row> {
             .gives("/json", json!(true))
             .gives("/lines", json!(1)),
         Row::added("host", "json", "host", "--json").gives("/json", json!(true)).changes("/lines"),
+        Row::added("list", "details", "list ^brigade/epoll$ ^brigade/poll$", "--details").changes("/lines"),
+        Row::added("show", "details", &format!("show {run}"), "--details").changes("/text"),
         Row::differing("show", "run", &format!("show {run}"), &format!("show {other}")).changes("/text"),
         Row::differing("report", "runs", &format!("report {run} --out there"), &format!("report {other} --out there"))
             .changes("/page"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::harness::fake::{BARE, BATCHES, COUNTED, FixedTime, LAP};
+use crate::pmu::EventSet;
 use crate::record::Measured;
 use crate::terms::Metric;
 
@@ -26,6 +27,7 @@ fn record_of(fake: FixedTime) -> Measured {
         auditor: None,
         round: 0,
         host_id: "none".into(),
+        criterion_output: true,
     };
     let planned = PlannedBenchmark::Ready(fake.kept().benchmark());
     let mut lines = CollectedLines(Vec::new());

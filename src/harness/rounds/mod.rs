@@ -31,7 +31,7 @@ mod run_state;
 mod tests;
 
 pub use process_runner::{ProcessRunner, Programs, Signals, identify, supports_interleaving};
-pub use profile::{BenchmarkSelection, Profile, ProfileError, duration};
+pub use profile::{ALL, BenchmarkSelection, DEFAULT, Profile, ProfileError, duration};
 pub use round_process::answer_round_request;
 pub use run_loop::{
     Job, JobOutcome, RunObserver, RunOutcome, RunProgress, Runner, UnmeasuredBenchmark, WideInterval, run_rounds,

@@ -10,6 +10,7 @@
 //! filter = "brigade/"     # as on the command line; left out: every id
 //! placement = ["same-cpu", "unpinned"]   # left out: every one that this machine has
 //! idle = "poll"           # left out: default
+//! first = true            # of these placements only the first that a mechanism has here; left out: all
 //! set = { tasks = 64 }    # parameters, for the mechanisms that have them; a list is measured value by value
 //! ```
 
@@ -39,7 +40,8 @@ const MOST_COMBINATIONS: usize = 10_000;
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// Profiles that are files of this program, by name.
-pub(super) const EMBEDDED_PROFILES: [(&str, &str); 10] = [
+pub(super) const EMBEDDED_PROFILES: [(&str, &str); 11] = [
+    (DEFAULT, include_str!("profiles/default.toml")),
     ("one-thread", include_str!("profiles/one-thread.toml")),
     ("parts", include_str!("profiles/parts.toml")),
     ("working-set", include_str!("profiles/working-set.toml")),
@@ -52,13 +54,19 @@ pub(super) const EMBEDDED_PROFILES: [(&str, &str); 10] = [
     ("pipelines", include_str!("profiles/pipelines.toml")),
 ];
 
+/// The profile that is measured when nothing is named.
+pub const DEFAULT: &str = "default";
+
+/// The profile of every benchmark.
+pub const ALL: &str = "all";
+
 /// Makes a profile for this machine.
 type ProfileMaker = fn(cpus: &[CpuId]) -> Result<Profile, PlanError>;
 
 /// Profiles that this program makes for the machine, by name.
 const GENERATED_PROFILES: [(&str, ProfileMaker); 4] = [
     ("quick", |_| Ok(Profile::quick())),
-    ("default", |_| Ok(Profile::standard())),
+    (ALL, |_| Ok(Profile::all())),
     ("full", |_| Ok(Profile::full())),
     ("after-syscall", Profile::after_syscall),
 ];
@@ -70,7 +78,7 @@ pub struct BenchmarkSelection {
     pub filter: Option<IdPattern>,
     /// Placements and parameters.
     pub choice: Choice,
-    /// Only the first of these placements that a mechanism runs in.
+    /// Only the first of these placements that a mechanism has here.
     pub first_placement_only: bool,
     /// The file and the line that it comes from; `None` where it is made by this program.
     source: Option<(PathBuf, usize)>,
@@ -129,6 +137,8 @@ struct ProfileFileSelection {
     filter: Option<Spanned<String>>,
     #[serde(default)]
     placement: Vec<Placement>,
+    #[serde(default)]
+    first: bool,
     idle: Option<Idle>,
     policy: Option<Class>,
     slice_us: Option<u64>,
@@ -173,8 +183,8 @@ impl Profile {
         Self { rounds: 3, timing, selections: vec![selection] }
     }
 
-    /// What `cargo bench` measures.
-    pub fn standard() -> Self {
+    /// Every mechanism in every placement.
+    pub fn all() -> Self {
         Self { rounds: 5, timing: Timing::default(), selections: vec![BenchmarkSelection::of(Choice::default())] }
     }
 
@@ -197,8 +207,8 @@ impl Profile {
 
     /// The names of the profiles, for help and for messages about an unknown name.
     pub fn names() -> String {
-        let made = GENERATED_PROFILES.iter().map(|(name, _)| *name);
-        made.chain(EMBEDDED_PROFILES.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")
+        let files = EMBEDDED_PROFILES.iter().map(|(name, _)| *name);
+        files.chain(GENERATED_PROFILES.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(", ")
     }
 
     /// By its name, or from a file. One that is made for the machine is made for `cpus`, those that were chosen; none
@@ -227,7 +237,7 @@ impl Profile {
         let file: ProfileFile = toml::from_str(text).map_err(|error| {
             wrong(error.span().map_or(0, |span| span.start), error.message().lines().collect::<Vec<_>>().join("; "))
         })?;
-        let mut profile = Self { selections: Vec::new(), ..Self::standard() };
+        let mut profile = Self { selections: Vec::new(), ..Self::all() };
         if let Some(rounds) = file.rounds {
             within(ROUNDS, *rounds.as_ref() as usize).map_err(|reason| wrong(rounds.span().start, reason))?;
             profile.rounds = rounds.into_inner();
@@ -282,7 +292,7 @@ impl Profile {
                 BenchmarkSelection {
                     filter: filter.clone(),
                     choice,
-                    first_placement_only: false,
+                    first_placement_only: selection.first,
                     source: source.clone(),
                 }
             }));
@@ -302,14 +312,9 @@ impl Profile {
             let named = |id: &str| selection.filter.as_ref().is_none_or(|filter| filter.matches(id));
             let planned = plan(&selection.choice.overruled_by(over), |id| named(id) && wanted(id));
             let planned = planned.map_err(|error| selection.with_source(error))?;
-            let mut mechanisms = BTreeSet::new();
-            for planned in planned {
-                let first = mechanisms.insert(planned.mechanism().descriptor().id);
-                let one_is_enough = selection.first_placement_only && over.placements.is_empty();
-                if (first || !one_is_enough) && seen.insert(planned.id()) {
-                    all.push(planned);
-                }
-            }
+            let one_is_enough = selection.first_placement_only && over.placements.is_empty();
+            let planned = if one_is_enough { first_of_each(planned) } else { planned };
+            all.extend(planned.into_iter().filter(|planned| seen.insert(planned.id())));
         }
         Ok(all)
     }
@@ -327,6 +332,20 @@ impl BenchmarkSelection {
             None => error.into(),
         }
     }
+}
+
+/// Of each mechanism the first benchmark that can run here, or the first one where none can.
+fn first_of_each(planned: Vec<PlannedBenchmark>) -> Vec<PlannedBenchmark> {
+    let mut first: Vec<PlannedBenchmark> = Vec::new();
+    for planned in planned {
+        let id = planned.mechanism().descriptor().id;
+        match first.iter_mut().find(|known| known.mechanism().descriptor().id == id) {
+            None => first.push(planned),
+            Some(known) if matches!(known, PlannedBenchmark::Unsupported { .. }) => *known = planned,
+            Some(_) => {}
+        }
+    }
+    first
 }
 
 fn within(range: std::ops::RangeInclusive<usize>, given: usize) -> Result<(), String> {

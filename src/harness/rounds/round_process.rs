@@ -285,6 +285,7 @@ pub(super) fn measure_options(request: &MeasureRequest) -> Result<MeasureOptions
         auditor: request.audit.then(Auditor::with_this_program),
         round: request.round,
         host_id: request.host_id.clone(),
+        criterion_output: true,
     })
 }
 

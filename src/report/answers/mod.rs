@@ -201,6 +201,27 @@ fn at_a_rate(threads: &BenchmarkView, tasks: &BenchmarkView) -> String {
     )
 }
 
+/// Handoffs a second of the service that [`worked_example`] tells of.
+const OF_A_BUSY_SERVICE: f64 = 50_000.0;
+
+/// What a service of many handoffs would pay for threads on the machine of `run`, placed by the kernel and pinned;
+/// `None` where the run lacks one of the four brigades.
+pub fn worked_example(run: &Run) -> Option<String> {
+    let view = RunView::new(String::new(), run);
+    let facts = Facts::new(&view);
+    let share = |placement: Placement| {
+        let (threads, tasks) = (facts.get(THREAD, placement).ok()?, facts.get(ASYNC, placement).ok()?);
+        let share = (threads.summary.cpu_nanos - tasks.summary.cpu_nanos) * OF_A_BUSY_SERVICE / 1e9;
+        Some(format!("{} {}", text::percent(share.abs()), if share >= 0.0 { "more" } else { "less" }))
+    };
+    let (placed, pinned) = (share(Placement::Unpinned)?, share(Placement::SameCpu)?);
+    Some(format!(
+        "A service that hands work from task to task 50,000 times a second would spend {placed} of one CPU on this \
+         machine with threads that the kernel places than with async tasks on one thread, and {pinned} with threads \
+         that are pinned to one CPU. What the service does between two handoffs is the same either way."
+    ))
+}
+
 fn difference(facts: &Facts) -> Result<String, Silence> {
     let whole = facts.get(THREAD, Placement::Unpinned)?;
     let one_cpu = facts.get(THREAD, Placement::SameCpu)?;

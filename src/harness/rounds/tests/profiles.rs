@@ -150,3 +150,46 @@ fn times_are_read_as_people_write_them() {
         assert!(seconds(wrong).is_err(), "{wrong}");
     }
 }
+
+/// About how long the default profile may take in one round: `cargo bench` ends within twelve minutes of a fresh clone,
+/// and the build takes most of them.
+const BUDGET: Duration = Duration::from_secs(5 * 60);
+
+/// And each of its groups.
+const BUDGET_OF_A_GROUP: Duration = Duration::from_secs(90);
+
+/// Rows of all its tables: the whole output of `cargo bench` has 150 lines.
+const ROWS: usize = 70;
+
+#[test]
+fn every_group_is_in_the_default_profile_and_none_beyond_its_budget() {
+    let profile = Profile::named(DEFAULT, &[]).unwrap();
+    let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let one = profile.timing.of_a_benchmark();
+    let take = |many: usize| one * u32::try_from(many).unwrap();
+    assert!(take(planned.len()) <= BUDGET, "{} benchmarks", planned.len());
+    for group in crate::mechanism::GROUPS {
+        let many = planned.iter().filter(|planned| planned.group() == group.name).count();
+        assert!(many > 0, "{}: what of it answers its question? src/harness/rounds/profiles/default.toml", group.name);
+        assert!(take(many) <= BUDGET_OF_A_GROUP, "{}: {many} benchmarks", group.name);
+    }
+    let row = |planned: &crate::harness::PlannedBenchmark| {
+        let id = planned.id();
+        let mut parts = id.splitn(4, '/').map(String::from).collect::<Vec<_>>();
+        parts.remove(2);
+        parts
+    };
+    let rows: BTreeSet<Vec<String>> = planned.iter().map(row).collect();
+    assert!(rows.len() <= ROWS, "{} rows", rows.len());
+}
+
+#[test]
+fn the_first_placement_is_the_first_that_there_is() {
+    let text = "[[benchmarks]]\nfilter = \"^handoff/pipe/\"\nplacement = [\"cross-node\", \"same-cpu\", \
+                \"unpinned\"]\nfirst = true";
+    let profile = Profile::parse(text, Path::new("p.toml")).unwrap();
+    let planned = profile.plan(&crate::harness::Choice::default(), |_| true).unwrap();
+    let found: Vec<Placement> = planned.iter().map(|planned| planned.setting().placement).collect();
+    let ready = planned.iter().all(|planned| matches!(planned, crate::harness::PlannedBenchmark::Ready(_)));
+    assert!(ready && (found == [Placement::SameCpu] || found == [Placement::CrossNode]), "{found:?}");
+}
