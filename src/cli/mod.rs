@@ -11,6 +11,9 @@ mod folder;
 mod host;
 mod limits;
 mod list;
+mod load;
+mod load_search;
+mod load_view;
 mod matrix;
 mod options;
 mod paired;
@@ -66,6 +69,7 @@ enum Verb {
     Matrix(matrix::MatrixArgs),
     Run(Box<run::RunArgs>),
     Sweep(Box<sweep::SweepArgs>),
+    Load(Box<load::LoadArgs>),
     Compare(Box<compare::CompareArgs>),
     Show(show::ShowArgs),
     Serve(Box<serve::ServeArgs>),
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Matrix(matrix) => matrix.run(),
         Verb::Run(run) => run.run(),
         Verb::Sweep(sweep) => sweep.run(),
+        Verb::Load(load) => load.run(),
         Verb::Compare(compare) => compare.run(),
         Verb::Show(show) => show.run(),
         Verb::Serve(serve) => serve.run(),

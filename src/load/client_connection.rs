@@ -229,6 +229,18 @@ impl ClientConnection {
         }
     }
 
+    /// What of the request is still to be written.
+    #[inline]
+    pub(super) fn unwritten(&self) -> &[u8] {
+        &self.exchange.request()[self.written..]
+    }
+
+    /// Notes that so many bytes were written by another way.
+    #[inline]
+    pub(super) fn note_written(&mut self, count: usize) {
+        self.written += count;
+    }
+
     /// Reads once.
     #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8], received: &mut u64) -> Result<Received, RequestFailure> {

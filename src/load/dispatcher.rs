@@ -2,6 +2,7 @@
 //! an engine asks what to do, does it, and tells what came of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::client_connection::RequestFailure;
 use super::exchange::{AnswerKind, Answered};
@@ -37,8 +38,8 @@ struct Flight {
 
 /// The requests of one worker's connections.
 #[derive(Debug)]
-pub(super) struct RequestDispatcher<'r> {
-    ends: EndBuffer<'r>,
+pub(super) struct RequestDispatcher {
+    ends: EndBuffer,
     flights: Vec<Option<Flight>>,
     free_since: Vec<Nanos>,
     /// Connections that may send, the one that has been free for the longest first.
@@ -53,9 +54,9 @@ pub(super) struct RequestDispatcher<'r> {
     next_look: Nanos,
 }
 
-impl<'r> RequestDispatcher<'r> {
+impl RequestDispatcher {
     /// For so many connections, of which at most `most_busy` send at once; `worker` makes their order its own.
-    pub(super) fn new(run: &'r LoadRun, worker: usize, connections: usize, most_busy: usize, now: Nanos) -> Self {
+    pub(super) fn new(run: &Arc<LoadRun>, worker: usize, connections: usize, most_busy: usize, now: Nanos) -> Self {
         let mut order: Vec<usize> = (0..connections).collect();
         let mut prng = Prng::seeded(run.plan().seed ^ (worker as u64 + 1));
         for index in (1..connections).rev() {
@@ -78,23 +79,22 @@ impl<'r> RequestDispatcher<'r> {
     /// What to do at `now`. A request that is to be sent counts as sent at `now`.
     #[inline]
     pub(super) fn step(&mut self, now: Nanos) -> DispatchStep {
-        let run = self.ends.run;
         while let Some(&(until, connection)) = self.resting.front() {
-            if until > now && !run.must_stop(now) {
+            if until > now && !self.ends.run.must_stop(now) {
                 break;
             }
             self.resting.pop_front();
             self.free(connection, until);
         }
         if self.next.is_none() && !self.exhausted && self.busy < self.most_busy && !self.idle.is_empty() {
-            self.next = run.feed().take(now);
+            self.next = self.ends.run.feed().take(now);
             self.exhausted = self.next.is_none();
         }
         if let Some(due) = self.next {
-            if !run.feed().stands(due.at, now) {
+            if !self.ends.run.feed().stands(due.at, now) {
                 self.next = None;
                 self.exhausted = true;
-                run.give_back(due, now);
+                self.ends.run.give_back(due, now);
             } else if due.at <= now
                 && let Some(connection) = self.idle.pop_front()
             {
@@ -118,6 +118,13 @@ impl<'r> RequestDispatcher<'r> {
         match self.next {
             Some(due) if due.at <= look.min(rested) => DispatchStep::Wait { until: due.at, due: true },
             _ => DispatchStep::Wait { until: look.min(rested), due: false },
+        }
+    }
+
+    /// The request of this connection was not sent before now, after the engine was told to send it.
+    pub(super) fn note_sent(&mut self, connection: usize, now: Nanos) {
+        if let Some(flight) = &mut self.flights[connection] {
+            flight.sent = now;
         }
     }
 
@@ -166,9 +173,9 @@ impl<'r> RequestDispatcher<'r> {
         if now < self.next_look {
             return Vec::new();
         }
-        let run = self.ends.run;
-        self.next_look = Nanos(now.0 + run.tick());
+        self.next_look = Nanos(now.0 + self.ends.run.tick());
         self.ends.flush(now);
+        let run = &self.ends.run;
         let (timeout, stop) = (run.plan().timeout.as_nanos() as u64, run.must_stop(now));
         let overdue = |(connection, flight): (usize, &Option<Flight>)| {
             let waited = now.0.saturating_sub(flight.as_ref()?.sent.0);
@@ -188,8 +195,8 @@ impl<'r> RequestDispatcher<'r> {
 
 /// Ended requests of one thread, handed to the run many at a time.
 #[derive(Debug)]
-pub(super) struct EndBuffer<'r> {
-    pub(super) run: &'r LoadRun,
+pub(super) struct EndBuffer {
+    pub(super) run: Arc<LoadRun>,
     ends: Vec<RequestEnd>,
     flushed: Nanos,
 }
@@ -200,9 +207,9 @@ const KEPT: usize = 256;
 /// For how long they are kept, so that progress is not behind, in nanoseconds.
 const KEPT_FOR: u64 = 20_000_000;
 
-impl<'r> EndBuffer<'r> {
-    pub(super) fn new(run: &'r LoadRun, now: Nanos) -> Self {
-        Self { run, ends: Vec::with_capacity(KEPT), flushed: now }
+impl EndBuffer {
+    pub(super) fn new(run: &Arc<LoadRun>, now: Nanos) -> Self {
+        Self { run: Arc::clone(run), ends: Vec::with_capacity(KEPT), flushed: now }
     }
 
     #[inline]

@@ -27,7 +27,7 @@ pub(super) struct RequestFeed {
     duration: u64,
     /// How long after that an open loop still sends what was due before.
     grace: u64,
-    most: u64,
+    most: AtomicU64,
     start: AtomicU64,
     /// Since when nothing new is due, when the run was ended early; `u64::MAX` before that.
     closed: AtomicU64,
@@ -62,12 +62,19 @@ impl RequestFeed {
             supply,
             duration: plan.duration.as_nanos() as u64,
             grace: GRACE.min(plan.timeout).as_nanos() as u64,
-            most: plan.requests.unwrap_or(u64::MAX),
+            most: AtomicU64::new(plan.requests.unwrap_or(u64::MAX)),
             start: AtomicU64::new(0),
             closed: AtomicU64::new(u64::MAX),
             taken: AtomicU64::new(0),
             exhausted: AtomicBool::new(false),
         }
+    }
+
+    /// Makes it ready for so many more requests, when all that there were are done.
+    pub(super) fn again(&self, requests: u64) {
+        self.most.store(requests, Ordering::Relaxed);
+        self.taken.store(0, Ordering::Relaxed);
+        self.exhausted.store(false, Ordering::Relaxed);
     }
 
     /// Fixes the moment from which times count. Workers take nothing before.
@@ -118,7 +125,7 @@ impl RequestFeed {
                 } else {
                     let number = self.taken.fetch_add(1, Ordering::Relaxed);
                     let at = offsets.get(number as usize).map_or(0, |offset| self.start().0 + offset);
-                    (number < self.most).then_some(Due { number, at: Nanos(at) })
+                    (number < self.most.load(Ordering::Relaxed)).then_some(Due { number, at: Nanos(at) })
                 }
             }
             Supply::Open(schedule) => {
@@ -139,7 +146,7 @@ impl RequestFeed {
 
     fn next_of(&self, schedule: &mut Schedule) -> Option<Due> {
         let number = self.taken.load(Ordering::Relaxed);
-        if number >= self.most {
+        if number >= self.most.load(Ordering::Relaxed) {
             return None;
         }
         let at = self.start().0 + schedule.next()?.0;

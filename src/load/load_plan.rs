@@ -69,6 +69,22 @@ impl LoadDriver {
         }
     }
 
+    /// Requests a second that it asks for; `None` in a closed loop and for a list of times.
+    pub fn rate(&self) -> Option<f64> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open(arrivals) => arrivals.rate(),
+        }
+    }
+
+    /// Its word for people: `closed`, `uniform`, `poisson` …
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "closed",
+            Self::Open(arrivals) => arrivals.name(),
+        }
+    }
+
     /// Whether it ends by itself.
     pub(super) fn is_a_list(&self) -> bool {
         matches!(self, Self::Open(ArrivalPattern::Times(_)))

@@ -179,7 +179,7 @@ impl LoadRun {
     ///
     /// # Errors
     /// What ended the engine; requests that fail are results.
-    pub fn work(&self, worker: &mut dyn LoadWorker) -> Result<(), LoadError> {
+    pub fn work(self: &Arc<Self>, worker: &mut dyn LoadWorker) -> Result<(), LoadError> {
         let mut stage = lock(&self.stage);
         while *stage == RunStage::Waiting {
             stage = self.changed.wait(stage).unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +251,16 @@ impl LoadRun {
                 self.plan.address
             )));
         }
+    }
+
+    /// Makes the run ready to begin again with so many requests, by the same workers. What came of those before stays.
+    pub fn again(&self, requests: u64) {
+        self.feed.again(requests);
+    }
+
+    /// CPU time that the workers have used so far.
+    pub fn client_cpu(&self) -> Nanos {
+        lock(&self.usage).cpu
     }
 
     /// How the run stands at this moment.
@@ -345,7 +355,7 @@ const LEAD: u64 = 2_000_000;
 /// What kept it from beginning, or ended one of its threads. Requests that fail are results, also when all do.
 pub fn run_load(plan: &Arc<LoadPlan>, observer: &mut dyn LoadObserver) -> Result<LoadOutcome, LoadError> {
     plan.engine.supports()?;
-    let run = LoadRun::new(plan);
+    let run = Arc::new(LoadRun::new(plan));
     let idle = open_idle(plan)?;
     let outcome = std::thread::scope(|scope| conduct(scope, &run, observer));
     drop(idle);
@@ -372,7 +382,11 @@ enum News {
     Ended(Result<(), LoadError>),
 }
 
-fn conduct<'s>(scope: &'s Scope<'s, '_>, run: &'s LoadRun, observer: &mut dyn LoadObserver) -> Result<(), LoadError> {
+fn conduct<'s>(
+    scope: &'s Scope<'s, '_>,
+    run: &'s Arc<LoadRun>,
+    observer: &mut dyn LoadObserver,
+) -> Result<(), LoadError> {
     let plan = run.plan();
     let (tell, news) = mpsc::channel();
     let workers = plan.engine.workers(plan);
@@ -414,7 +428,7 @@ fn early() -> LoadError {
 
 /// The life of a client thread.
 fn live(
-    run: &LoadRun,
+    run: &Arc<LoadRun>,
     mut worker: Box<dyn LoadWorker>,
     index: usize,
     cpu: Option<CpuId>,

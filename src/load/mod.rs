@@ -13,6 +13,7 @@ mod dispatcher;
 mod engine;
 mod exchange;
 mod feed;
+mod hdr_log;
 mod http_exchange;
 mod ledger;
 mod load_plan;
@@ -20,6 +21,7 @@ mod load_run;
 mod outcome;
 mod precision;
 mod schedule;
+mod search;
 mod validity;
 
 #[cfg(test)]
@@ -27,9 +29,11 @@ mod tests;
 
 pub use engine::{ENGINES, LoadEngine, LoadWorker, engine};
 pub use exchange::LoadProtocol;
+pub use hdr_log::{hdr_log, now as hdr_now};
 pub use http_exchange::HttpRequest;
 pub use ledger::{LoadFailure, LoadInterval, RequestCounts};
 pub use load_plan::{LONGEST_RUN, LoadDriver, LoadPlan, LoadPlanError};
 pub use load_run::{LoadError, LoadObserver, LoadProgress, LoadRun, run_load};
 pub use outcome::{Backlog, ClientUsage, LoadEnd, LoadOutcome, VoidReason};
 pub use schedule::ArrivalPattern;
+pub use search::{RateGrowth, RateProbe, RateSearch};

@@ -67,6 +67,24 @@ impl ArrivalPattern {
         }
     }
 
+    /// Requests a second on average; `None` for a list of times.
+    pub(super) fn rate(&self) -> Option<f64> {
+        match self {
+            Self::Uniform { rate } | Self::Poisson { rate } | Self::Bursts { rate, .. } => Some(*rate),
+            Self::Times(_) => None,
+        }
+    }
+
+    /// The same pattern at another rate; a list of times stays as it is.
+    pub fn at_rate(&self, rate: f64) -> Self {
+        match self {
+            Self::Uniform { .. } => Self::Uniform { rate },
+            Self::Poisson { .. } => Self::Poisson { rate },
+            Self::Bursts { on, off, .. } => Self::Bursts { rate, on: *on, off: *off },
+            Self::Times(_) => self.clone(),
+        }
+    }
+
     /// Its word on the command line.
     pub fn name(&self) -> &'static str {
         match self {

@@ -39,10 +39,12 @@ pub mod sched;
 pub mod seccomp;
 pub mod select;
 pub mod semaphore;
+pub mod server_cpu;
 pub mod shared;
 pub mod signal;
 pub mod silence;
 pub mod socket;
+pub mod socket_ring;
 pub mod spawn;
 pub mod speed;
 pub mod spinner;
@@ -55,6 +57,7 @@ pub mod uring;
 pub mod usage;
 pub mod user_counter;
 pub mod wait_set;
+pub mod watched;
 
 use nix::errno::Errno;
 

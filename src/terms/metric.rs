@@ -109,6 +109,11 @@ impl ValueHistogram {
         debug_assert!(added.is_ok(), "{added:?}");
     }
 
+    /// The histogram as its own library has it, for formats of that library.
+    pub fn as_hdr(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
     /// How many values were added.
     pub fn count(&self) -> u64 {
         self.0.len()

@@ -58,7 +58,7 @@ impl LoadWorker for ConnectionThread {
         })
     }
 
-    fn run(&mut self, run: &LoadRun, usage: &mut ClientUsage) -> Result<(), LoadError> {
+    fn run(&mut self, run: &Arc<LoadRun>, usage: &mut ClientUsage) -> Result<(), LoadError> {
         let before = super::opened(&self.connections);
         let mut ends = EndBuffer::new(run, monotonic());
         let mut free = Nanos(0);
@@ -156,7 +156,7 @@ fn ask(
 
 /// What became of a request, and for how long its connection must rest.
 fn settle(
-    ends: &mut EndBuffer<'_>,
+    ends: &mut EndBuffer,
     connection: &mut ClientConnection,
     answered: Result<Answered, RequestFailure>,
 ) -> (Fate, u64) {

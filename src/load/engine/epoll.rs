@@ -87,7 +87,7 @@ impl EpollLoop {
 
     /// Sends what is due, and returns what to do then.
     #[inline]
-    fn pump(&mut self, dispatcher: &mut RequestDispatcher<'_>, mut now: Nanos) -> DispatchStep {
+    fn pump(&mut self, dispatcher: &mut RequestDispatcher, mut now: Nanos) -> DispatchStep {
         loop {
             match dispatcher.step(now) {
                 DispatchStep::Send { connection, number } => {
@@ -122,7 +122,7 @@ impl EpollLoop {
         Ok(())
     }
 
-    fn fail(&mut self, dispatcher: &mut RequestDispatcher<'_>, connection: usize, failure: &RequestFailure) {
+    fn fail(&mut self, dispatcher: &mut RequestDispatcher, connection: usize, failure: &RequestFailure) {
         self.stages[connection] = EpollStage::Ready;
         let rest = self.connections[connection].note_failed();
         dispatcher.failed(connection, failure, rest, monotonic());
@@ -132,7 +132,7 @@ impl EpollLoop {
     #[inline]
     fn handle(
         &mut self,
-        dispatcher: &mut RequestDispatcher<'_>,
+        dispatcher: &mut RequestDispatcher,
         connection: usize,
         flags: EpollFlags,
         received: &mut u64,
@@ -181,7 +181,7 @@ impl LoadWorker for EpollLoop {
         Ok(())
     }
 
-    fn run(&mut self, run: &LoadRun, usage: &mut ClientUsage) -> Result<(), LoadError> {
+    fn run(&mut self, run: &Arc<LoadRun>, usage: &mut ClientUsage) -> Result<(), LoadError> {
         let before = opened(&self.connections);
         let (spin, share) = (run.plan().spin.0, self.share);
         let mut dispatcher =

@@ -3,6 +3,8 @@
 
 mod blocking_threads;
 mod epoll;
+mod tokio;
+mod uring;
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,11 +47,12 @@ pub trait LoadWorker: Send {
     ///
     /// # Errors
     /// What ended the engine. A request that fails is a result.
-    fn run(&mut self, run: &LoadRun, usage: &mut ClientUsage) -> Result<(), LoadError>;
+    fn run(&mut self, run: &Arc<LoadRun>, usage: &mut ClientUsage) -> Result<(), LoadError>;
 }
 
 /// Every engine, in the order in which they are listed.
-pub static ENGINES: &[&dyn LoadEngine] = &[&blocking_threads::BlockingThreads, &epoll::EpollClient];
+pub static ENGINES: &[&dyn LoadEngine] =
+    &[&blocking_threads::BlockingThreads, &epoll::EpollClient, &uring::UringClient, &tokio::TokioClient];
 
 /// The engine called `name`.
 pub fn engine(name: &str) -> Option<&'static dyn LoadEngine> {

@@ -1,5 +1,6 @@
 //! Runs against servers of a few lines in threads of the test.
 
+mod broken;
 mod plain;
 mod server;
 mod stall;
