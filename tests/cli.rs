@@ -223,9 +223,9 @@ fn unknown_words_are_told_with_those_that_there_are() {
 #[test]
 fn values_out_of_range_are_told_with_the_range() {
     assert_snapshot!(refused(&["audit", "--set", "tasks=1"]), @"switchcost: tasks=1: tasks is a whole number from 2 \
-        to 10000000");
+        to 100000");
     assert_snapshot!(refused(&["audit", "--set", "tasks=1e3"]), @"switchcost: tasks=1e3: tasks is a whole number from \
-        2 to 10000000");
+        2 to 100000");
     assert_snapshot!(refused(&["audit", "--set", "tasks=99999999999999999999"]), @"switchcost: \
         tasks=99999999999999999999: tasks is a whole number from 2 to 100000");
     assert_snapshot!(refused(&["audit", "--set", "transport=fifo"]), @"switchcost: transport=fifo: transport is one \

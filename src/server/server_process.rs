@@ -18,7 +18,7 @@ use super::{ActivityCounts, Server, ServerConfig, ServerError, find_model};
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::limits::raise_descriptors;
-use crate::sys::memory_usage::MemoryReader;
+use crate::sys::memory_usage::{MemoryReader, ProcessMemory};
 use crate::sys::process::{die_with_parent, end_by};
 use crate::sys::usage;
 use crate::terms::{ResourceUsage, Unsupported};
@@ -232,7 +232,9 @@ fn used() -> Result<ResourceUsage, SysError> {
 
 fn held(memory: &MemoryReader) -> Result<u64, SysError> {
     with_live_children(|children| {
-        let own = memory.own(children)?;
-        Ok(own.resident + own.page_tables + own.threads * memory.stack())
+        let bytes = |own: ProcessMemory| own.resident + own.page_tables + own.threads * memory.stack();
+        children
+            .iter()
+            .try_fold(bytes(memory.own(&[])?), |sum, &child| Ok(sum + memory.of_child(child)?.map_or(0, bytes)))
     })
 }

@@ -196,15 +196,22 @@ fn delays_pass_side_by_side() {
     each(
         |config| config.delay = Nanos(DELAY.as_nanos() as u64),
         |server, name| {
-            let began = Instant::now();
-            let mut clients: Vec<TcpStream> = (0..4).map(|_| connect(server)).collect();
-            for client in &mut clients {
-                client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-            }
-            clients.iter_mut().for_each(|client| drop(answer(client)));
-            let took = began.elapsed();
-            assert!(took >= DELAY, "{name}: {took:?}");
             let in_turn = name.starts_with("iterative");
+            let mut took = Duration::MAX;
+            // A neighbour that takes the CPU delays all four; the best of some tries is the server's own.
+            for _ in 0..5 {
+                let began = Instant::now();
+                let mut clients: Vec<TcpStream> = (0..4).map(|_| connect(server)).collect();
+                for client in &mut clients {
+                    client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+                }
+                clients.iter_mut().for_each(|client| drop(answer(client)));
+                took = took.min(began.elapsed());
+                assert!(took >= DELAY, "{name}: {took:?}");
+                if in_turn || took < 4 * DELAY {
+                    break;
+                }
+            }
             assert_eq!(took >= 4 * DELAY, in_turn, "{name}: {took:?} for four");
         },
     );

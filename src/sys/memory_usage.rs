@@ -157,6 +157,18 @@ impl MemoryReader {
         })
     }
 
+    /// The memory that the kernel accounts to a child that was not waited for; `None` once it has ended: a process
+    /// without memory has no `smaps_rollup` (`ESRCH`, fs/proc/task_mmu.c) and no sizes in its `status`.
+    ///
+    /// # Errors
+    /// When this process may not read its memory use.
+    pub fn of_child(&self, child: Pid) -> Result<Option<ProcessMemory>, SysError> {
+        match ProcessMemory::of(&child.to_string()) {
+            Err(error) if matches!(error.errno, Errno::ESRCH | Errno::ENODATA) => Ok(None),
+            held => held.map(Some),
+        }
+    }
+
     /// All kinds of memory, from the two readings; bytes. What `own` accounts for is taken off a scope that counts it
     /// too.
     pub fn join(&self, own: ProcessMemory, slab: SlabReading) -> MemoryUsage {

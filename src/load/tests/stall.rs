@@ -1,6 +1,8 @@
 //! What a client says of a server that stands still by plan.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::server::{HELLO, TestServer};
@@ -25,6 +27,35 @@ fn stall(gate: &Mutex<()>, at: &[u64], length: u64) -> Vec<(u64, u64)> {
     at.iter().map(shut).collect()
 }
 
+/// A thread that wakes every millisecond: how late it does says for how long others kept a CPU.
+struct Witness {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+impl Witness {
+    fn begin() -> Self {
+        let over = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            let mut latest = 0;
+            while !seen.load(Ordering::Relaxed) {
+                let due = monotonic().0 + MS;
+                sleep_until(Nanos(due)).unwrap();
+                latest = latest.max(monotonic().0 - due);
+            }
+            latest
+        });
+        Self { over, thread }
+    }
+
+    /// The longest lateness since it began, in nanoseconds.
+    fn latest(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
 /// The 99th percentile that follows from the schedule: a request that is due while the server stands still is answered
 /// when that is over, and each other one at once.
 fn p99_of_schedule(stalls: &[(u64, u64)], rate: f64, duration: Duration) -> f64 {
@@ -40,9 +71,12 @@ fn check(stalls: &'static [u64], length: u64, rate: f64) {
     let duration = Duration::from_secs(2);
     for engine in ENGINES.iter().filter(|engine| engine.supports().is_ok()) {
         let name = engine.name();
-        // A neighbour that takes the CPU makes a stall of its own, which the schedule does not tell.
+        // A neighbour that takes the CPU makes a stall of its own, which the schedule does not tell: a response is then
+        // longer, and never shorter.
         let mut seen = String::new();
-        let right = (0..4).any(|_| {
+        let mut judged = false;
+        let right = (0..5).any(|_| {
+            let neighbours = Witness::begin();
             let gate = Arc::new(Mutex::new(()));
             let (shut, passed) = (Arc::clone(&gate), Arc::clone(&gate));
             let server = TestServer::http(HELLO, move |_| drop(passed.lock()));
@@ -50,14 +84,20 @@ fn check(stalls: &'static [u64], length: u64, rate: f64) {
             let plan = LoadPlan { engine: *engine, driver: open(rate), duration, ..plan_for(server.address) };
             let outcome = run(plan);
             let stood = stalling.join().unwrap();
+            let latest = neighbours.latest();
             let expected = p99_of_schedule(&stood, rate, duration);
             let (response, service) = (outcome.response.quantile(0.99) as f64, outcome.service.quantile(0.99));
             seen += &format!("{response} ns, expected {expected}; uncorrected {service}\n");
             assert_eq!((outcome.counts.failures(), outcome.counts.unsent), (0, 0), "{name}: {:?}", outcome.told);
             assert!(outcome.counts.held > 0, "{name}");
+            assert!(response >= 0.98 * expected, "{name}: {seen}");
+            judged |= latest as f64 <= 0.01 * expected;
             (response - expected).abs() <= 0.01 * expected
         });
-        assert!(right, "{name}: p99 is\n{seen}");
+        assert!(right || !judged, "{name}: p99 is\n{seen}");
+        if !right {
+            println!("{name}: not checked to 1 %: in each try other processes held a CPU for longer than that");
+        }
         println!("{name}: {seen}");
     }
 }

@@ -194,11 +194,13 @@ fn connections(parameters: &Parameters) -> f64 {
     if connects(parameters) { 1.0 } else { 0.0 }
 }
 
-/// One receive and one send a request. An event loop accepts until no further connection waits.
+/// One receive and one send a request. An event loop accepts until no further connection waits. Where each request
+/// connects, the end of the connection may be received as well.
 fn over_sockets(parameters: &Parameters) -> Expectation {
     let connection = connections(parameters);
+    let receives = if connects(parameters) { Bound::Between(1.0, 2.0) } else { Bound::Exactly(1.0) };
     of_the_server()
-        .call("recvfrom", Bound::Exactly(1.0))
+        .call("recvfrom", receives)
         .call("sendto", Bound::Exactly(1.0))
         .call("accept4", Bound::Between(connection, 2.0 * connection))
         .call("close", Bound::Exactly(connection))
@@ -237,11 +239,12 @@ fn on_tokio(parameters: &Parameters) -> Expectation {
         .call("epoll_ctl:remove", Bound::Exactly(connection))
 }
 
-/// All by the ring, but for the end of a connection.
+/// All by the ring, but for the end of a connection. What is accepted, received and sent for a connection may each end a
+/// wait of its own.
 fn on_a_ring(parameters: &Parameters) -> Expectation {
     let connection = connections(parameters);
     of_the_server()
-        .call("io_uring_enter", Bound::AtMost(2.0))
+        .call("io_uring_enter", Bound::AtMost(2.0 + 3.0 * connection))
         // Before it is closed, what it still receives is ended.
         .call("shutdown", Bound::AtMost(connection))
         .call("close", Bound::Exactly(connection))
