@@ -30,8 +30,8 @@ use crate::units::Nanos;
 Without --rate, as many requests as there are connections (or --outstanding) are outstanding all the time: the next is \
 sent when an answer is there, so that a server that stands still is not asked (a closed loop). With --rate or --times, \
 requests are sent when they are due, and a response time counts from then.\n\
-A run is VOID when fewer than 99.5 % of the requests were sent in time, when the client's own lateness is beyond a tenth \
-of the median response, or when the client's CPUs were busy all the time.\n\
+A run is VOID when fewer than 99.5 % of the requests were sent in time, when the client's own lateness is beyond a \
+tenth of the median response, or when the client's CPUs were busy all the time.\n\
 Exit status: 0 the figures may be believed, 1 they are void or the server gave up, 2 bad usage.")]
 pub(super) struct LoadArgs {
     /// http://HOST:PORT/PATH, or tcp://HOST:PORT and udp://HOST:PORT, where the server sends back what it gets
@@ -72,8 +72,8 @@ pub(super) struct LoadArgs {
     /// Requests of the first TIME are sent and not counted
     #[arg(long, value_name = "TIME", value_parser = duration)]
     warm_up: Option<Duration>,
-    /// How long before a request is due a thread stops sleeping and reads the clock, in microseconds (default: 100 where
-    /// the client has a CPU to spare, and with the engine `threads` 0)
+    /// How long before a request is due a thread stops sleeping and reads the clock, in microseconds (default: 100
+    /// where the client has a CPU to spare, and with the engine `threads` 0)
     #[arg(long, value_name = "US")]
     spin_us: Option<u64>,
     /// End as soon as the 95 % interval of the p99 is within this share of it, such as 5%

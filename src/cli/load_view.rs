@@ -179,8 +179,8 @@ pub(super) fn outcome_table(plan: &LoadPlan, outcome: &LoadOutcome) -> String {
         let (asked, answered) = (backlog.asked, backlog.answered);
         let _ = writeln!(
             text,
-            "BACKLOG: {asked:.0}/s were asked for and {answered:.0}/s answered: response times are those of a queue that \
-             grows; {answered:.0}/s is the ceiling with {} connections",
+            "BACKLOG: {asked:.0}/s were asked for and {answered:.0}/s answered: response times are those of a queue \
+             that grows; {answered:.0}/s is the ceiling with {} connections",
             plan.connections
         );
     }

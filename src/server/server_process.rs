@@ -7,9 +7,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -202,8 +205,26 @@ fn serve(request: &ServerRequest) -> Result<(), ServerError> {
     };
     answer(ServerAnswer::Listens(server.address()))?;
     let memory = MemoryReader::new()?;
-    for line in std::io::stdin().lock().lines() {
-        let question = serde_json::from_str(&line.map_err(failed)?);
+    let stdin = std::io::stdin();
+    let mut questions = stdin.lock();
+    loop {
+        // A question is asked when the one before is answered, so none waits in the buffer.
+        let mut waited =
+            [PollFd::new(server.ended(), PollFlags::POLLIN), PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waited, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            polled => polled.map_err(|errno| SysError::new("poll", errno))?,
+        };
+        if waited[0].any().unwrap_or(false) {
+            // Its sockets would go on listening, and clients would wait for ever.
+            server.stop()?;
+            return Err(ServerError::library("the server", "it has ended by itself"));
+        }
+        let mut line = String::new();
+        if questions.read_line(&mut line).map_err(failed)? == 0 {
+            return server.stop();
+        }
+        let question = serde_json::from_str(&line);
         match question.map_err(|error| ServerError::library("a question", error))? {
             ServerQuestion::Cpu => answer(ServerAnswer::Cpu(cpu()?))?,
             ServerQuestion::State => {
@@ -212,7 +233,6 @@ fn serve(request: &ServerRequest) -> Result<(), ServerError> {
             }
         }
     }
-    server.stop()
 }
 
 /// CPU time so far. A child that ends in between is counted once: it is waited for under the same lock.

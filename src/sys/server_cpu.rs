@@ -9,7 +9,7 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use super::SysError;
 use crate::units::Nanos;
 
-/// Whose CPU time.
+/// The processes whose CPU time is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CpuScope {
     /// All threads of a process.

@@ -36,7 +36,7 @@ impl SocketOp {
 
 /// A call that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SocketCompletion {
+pub struct ClientCompletion {
     /// Whose: the number of its slot.
     pub slot: usize,
     /// Which of its calls.
@@ -45,7 +45,7 @@ pub struct SocketCompletion {
     pub result: i32,
 }
 
-impl SocketCompletion {
+impl ClientCompletion {
     /// The bytes, or the error as that of `call`.
     ///
     /// # Errors
@@ -64,15 +64,15 @@ struct SocketSlot {
 }
 
 /// A ring, and a slot for each connection.
-pub struct SocketRing {
+pub struct ClientRing {
     ring: IoUring,
     slots: Vec<SocketSlot>,
     pending: usize,
 }
 
-impl std::fmt::Debug for SocketRing {
+impl std::fmt::Debug for ClientRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SocketRing").field("slots", &self.slots.len()).field("pending", &self.pending).finish()
+        f.debug_struct("ClientRing").field("slots", &self.slots.len()).field("pending", &self.pending).finish()
     }
 }
 
@@ -83,7 +83,7 @@ const CANCELLATION: u64 = u64::MAX;
 /// pushed is handed to the kernel in between.
 const MOST_ENTRIES: usize = 8192;
 
-impl SocketRing {
+impl ClientRing {
     /// A ring for so many connections, each of which receives at most `answer` bytes at a time.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl SocketRing {
     /// Sends a copy of `bytes`.
     ///
     /// # Errors
-    /// As [`SocketRing::push_connect`], while the slot sends already.
+    /// As [`ClientRing::push_connect`], while the slot sends already.
     pub fn push_send(&mut self, slot: usize, socket: impl AsFd, bytes: &[u8]) -> Result<(), SysError> {
         self.claim(slot, SocketOp::Send)?;
         let request = &mut self.slots[slot].request;
@@ -157,7 +157,7 @@ impl SocketRing {
     /// Receives into the slot's own buffer.
     ///
     /// # Errors
-    /// As [`SocketRing::push_connect`], while the slot receives already.
+    /// As [`ClientRing::push_connect`], while the slot receives already.
     pub fn push_receive(&mut self, slot: usize, socket: impl AsFd) -> Result<(), SysError> {
         self.claim(slot, SocketOp::Receive)?;
         let answer = &mut self.slots[slot].answer;
@@ -240,7 +240,7 @@ impl SocketRing {
 
     /// The next call that is done, if one is there.
     #[inline]
-    pub fn completion(&mut self) -> Option<SocketCompletion> {
+    pub fn completion(&mut self) -> Option<ClientCompletion> {
         loop {
             let entry = self.ring.completion().next()?;
             if entry.user_data() == CANCELLATION {
@@ -249,7 +249,7 @@ impl SocketRing {
             let (slot, op) = ((entry.user_data() >> 2) as usize, OPS[(entry.user_data() & 3) as usize]);
             self.slots[slot].in_flight[op.number() as usize] = false;
             self.pending -= 1;
-            return Some(SocketCompletion { slot, op, result: entry.result() });
+            return Some(ClientCompletion { slot, op, result: entry.result() });
         }
     }
 }
@@ -258,7 +258,7 @@ fn tag(slot: usize, op: SocketOp) -> u64 {
     (slot as u64) << 2 | op.number()
 }
 
-impl Drop for SocketRing {
+impl Drop for ClientRing {
     /// Closing a ring cancels its calls later, from a kernel worker (io_ring_exit_work); their memory must not be freed
     /// before that. So they are cancelled one by one and awaited; where that fails it is leaked.
     fn drop(&mut self) {
@@ -282,7 +282,7 @@ mod tests {
 
     const LONG: Nanos = Nanos(10_000_000_000);
 
-    fn next(ring: &mut SocketRing) -> SocketCompletion {
+    fn next(ring: &mut ClientRing) -> ClientCompletion {
         loop {
             if let Some(completion) = ring.completion() {
                 return completion;
@@ -291,8 +291,8 @@ mod tests {
         }
     }
 
-    fn ring() -> Option<SocketRing> {
-        SocketRing::new(2, 16).inspect_err(|error| println!("not checked: {error}")).ok()
+    fn ring() -> Option<ClientRing> {
+        ClientRing::new(2, 16).inspect_err(|error| println!("not checked: {error}")).ok()
     }
 
     #[test]
@@ -303,16 +303,16 @@ mod tests {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         ring.push_connect(1, &socket, address).unwrap();
         assert_eq!(ring.push_connect(1, &socket, address).unwrap_err().errno, Errno::EBUSY);
-        assert_eq!(next(&mut ring), SocketCompletion { slot: 1, op: SocketOp::Connect, result: 0 });
+        assert_eq!(next(&mut ring), ClientCompletion { slot: 1, op: SocketOp::Connect, result: 0 });
         let (mut server, _) = listener.accept().unwrap();
         ring.push_receive(1, &socket).unwrap();
         ring.push_send(1, &socket, b"hello").unwrap();
-        assert_eq!(next(&mut ring), SocketCompletion { slot: 1, op: SocketOp::Send, result: 5 });
+        assert_eq!(next(&mut ring), ClientCompletion { slot: 1, op: SocketOp::Send, result: 5 });
         let mut seen = [0; 5];
         std::io::Read::read_exact(&mut server, &mut seen).unwrap();
         assert_eq!(ring.received(1, 5), b"", "the kernel may be writing there");
         std::io::Write::write_all(&mut server, &seen).unwrap();
-        assert_eq!(next(&mut ring), SocketCompletion { slot: 1, op: SocketOp::Receive, result: 5 });
+        assert_eq!(next(&mut ring), ClientCompletion { slot: 1, op: SocketOp::Receive, result: 5 });
         assert_eq!(ring.received(1, 5), b"hello");
         ring.push_receive(1, &socket).unwrap();
         ring.submit_and_wait(Nanos(1_000_000)).unwrap();

@@ -12,7 +12,7 @@ use super::super::load_run::{LoadError, LoadRun};
 use super::super::outcome::ClientUsage;
 use super::{LoadEngine, LoadWorker, WorkerShare, open_all, opened, shares};
 use crate::sys::SysError;
-use crate::sys::socket_ring::{SocketCompletion, SocketOp, SocketRing};
+use crate::sys::socket_ring::{ClientCompletion, ClientRing, SocketOp};
 use crate::sys::timer::monotonic;
 use crate::terms::Unsupported;
 use crate::units::Nanos;
@@ -33,7 +33,7 @@ impl LoadEngine for UringClient {
     fn supports(&self) -> Result<(), Unsupported> {
         let needed = "io_uring with IORING_FEAT_EXT_ARG (Linux 5.11)";
         let remedy = "a newer kernel, `sysctl kernel.io_uring_disabled=0`, or another engine";
-        match SocketRing::new(1, 1) {
+        match ClientRing::new(1, 1) {
             Ok(ring) if ring.knows_timeouts() => Ok(()),
             Ok(_) => Err(Unsupported::new(needed, "waits without timeouts", remedy)),
             Err(error) => Err(Unsupported::new(needed, error.to_string(), remedy)),
@@ -69,7 +69,7 @@ struct UringLoop {
     share: WorkerShare,
     connections: Vec<ClientConnection>,
     lives: Vec<Life>,
-    ring: Option<SocketRing>,
+    ring: Option<ClientRing>,
 }
 
 /// Bytes of a receive; what is longer takes several.
@@ -95,7 +95,7 @@ impl From<SysError> for Trouble {
 
 /// A worker at work.
 struct AtWork<'w> {
-    ring: &'w mut SocketRing,
+    ring: &'w mut ClientRing,
     connections: &'w mut [ClientConnection],
     lives: &'w mut [Life],
     dispatcher: RequestDispatcher,
@@ -105,7 +105,7 @@ struct AtWork<'w> {
 impl LoadWorker for UringLoop {
     fn connect(&mut self) -> Result<(), LoadError> {
         let Some(plan) = self.connections.first().map(ClientConnection::plan) else { return Ok(()) };
-        let ring = self.ring.insert(SocketRing::new(self.connections.len(), ANSWER)?);
+        let ring = self.ring.insert(ClientRing::new(self.connections.len(), ANSWER)?);
         open_all(&plan, &mut self.connections, ClientConnection::open_blocking)?;
         for (number, connection) in self.connections.iter().enumerate() {
             if let Some(socket) = connection.socket() {
@@ -205,7 +205,7 @@ impl AtWork<'_> {
     }
 
     #[inline]
-    fn handle(&mut self, done: SocketCompletion) -> Result<(), SysError> {
+    fn handle(&mut self, done: ClientCompletion) -> Result<(), SysError> {
         let connection = done.slot;
         if let Life::Closing { restart } = self.lives[connection] {
             if self.ring.is_in_use(connection) {
@@ -231,7 +231,7 @@ impl AtWork<'_> {
         }
     }
 
-    fn connected(&mut self, done: SocketCompletion) -> Result<(), Trouble> {
+    fn connected(&mut self, done: ClientCompletion) -> Result<(), Trouble> {
         done.bytes().map_err(|error| RequestFailure::of_call("connect", &error))?;
         self.lives[done.slot] = Life::Open;
         self.receive(done.slot)?;
@@ -239,7 +239,7 @@ impl AtWork<'_> {
     }
 
     #[inline]
-    fn sent(&mut self, done: SocketCompletion) -> Result<(), Trouble> {
+    fn sent(&mut self, done: ClientCompletion) -> Result<(), Trouble> {
         let count = done.bytes().map_err(|error| RequestFailure::of_call("send", &error))?;
         let client = &mut self.connections[done.slot];
         client.note_written(count);
@@ -247,7 +247,7 @@ impl AtWork<'_> {
     }
 
     #[inline]
-    fn arrived(&mut self, done: SocketCompletion) -> Result<(), Trouble> {
+    fn arrived(&mut self, done: ClientCompletion) -> Result<(), Trouble> {
         let connection = done.slot;
         let count = done.bytes().map_err(|error| RequestFailure::of_call("recv", &error))?;
         self.received += count as u64;

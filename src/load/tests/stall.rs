@@ -28,12 +28,12 @@ fn stall(gate: &Mutex<()>, at: &[u64], length: u64) -> Vec<(u64, u64)> {
 }
 
 /// A thread that wakes every millisecond: how late it does says for how long others kept a CPU.
-struct Witness {
+struct NeighbourProbe {
     over: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
 }
 
-impl Witness {
+impl NeighbourProbe {
     fn begin() -> Self {
         let over = Arc::<AtomicBool>::default();
         let seen = Arc::clone(&over);
@@ -76,7 +76,7 @@ fn check(stalls: &'static [u64], length: u64, rate: f64) {
         let mut seen = String::new();
         let mut judged = false;
         let right = (0..5).any(|_| {
-            let neighbours = Witness::begin();
+            let neighbours = NeighbourProbe::begin();
             let gate = Arc::new(Mutex::new(()));
             let (shut, passed) = (Arc::clone(&gate), Arc::clone(&gate));
             let server = TestServer::http(HELLO, move |_| drop(passed.lock()));
