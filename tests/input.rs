@@ -172,7 +172,7 @@ fn a_full_disk_is_named_and_nothing_earlier_is_lost() {
             "--mechanism",
             "pipe",
             "--rounds",
-            "1",
+            "2",
             "--sample-ms",
             "1",
             "--out",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
 
 /// What was renamed, and what it is called now. As a type or a function's name it would be a second word for one thing.
 const RETIRED: &[(&str, &str)] = &[
@@ -152,12 +152,18 @@ fn no_two_types_share_a_name() {
 #[test]
 fn retired_words_stay_retired() {
     let retired: Vec<(Regex, &str)> = RETIRED.iter().map(|(word, now)| (Regex::new(word).unwrap(), *now)).collect();
+    // All at once over a whole file, which is many times faster than each over every line.
+    let any = RegexSet::new(RETIRED.iter().map(|(word, _)| format!("(?m){word}"))).unwrap();
     let mut complaints = Vec::new();
     for path in ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")) {
+        let text = read(&path);
+        if !any.is_match(&text) {
+            continue;
+        }
         if MAY_NAME_RETIRED.iter().any(|may| path == Path::new(may)) {
             continue;
         }
-        for (index, line) in read(&path).lines().enumerate() {
+        for (index, line) in text.lines().enumerate() {
             for (_, now) in retired.iter().filter(|(word, _)| word.is_match(line)) {
                 complaints.push(format!("{}:{}: now {now}: {}", path.display(), index + 1, line.trim()));
             }

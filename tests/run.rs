@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use patience::{await_until, timeout};
 use serde_json::Value;
+use switchcost::sys::inherited::is_ignored;
 use tempfile::TempDir;
 
 const TINY: [&str; 7] = ["--samples", "10", "--measure", "20ms", "--warm-up", "10ms", "--no-counters"];
@@ -32,6 +33,12 @@ fn tiny(filter: &str, rounds: &str, out: &Path) -> Command {
     let mut command = switchcost(&["run", filter, "--rounds", rounds, "--out", out.to_str().unwrap()]);
     command.args(TINY).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// What Ctrl-C sends; where the process that started this one lets that be ignored, as a shell does with what it runs in
+/// the background, what `kill` sends.
+fn stop_signal() -> Signal {
+    if is_ignored(Signal::SIGINT) { Signal::SIGTERM } else { Signal::SIGINT }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -113,7 +120,7 @@ fn ctrl_c_lets_the_benchmark_finish_and_tells_how_to_go_on() {
     let mut child = command.spawn().unwrap();
     let mut said = said(&mut child);
     await_children(child.id(), 1);
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    kill(Pid::from_raw(child.id() as i32), stop_signal()).unwrap();
     await_word_of_stopping(&mut said);
     let before = lines(&out).len();
     said.for_each(drop);
@@ -134,7 +141,7 @@ fn a_second_ctrl_c_stops_at_once() {
     let long = ["run", TWO, "--warm-up", "100s", "--no-counters", "--out", out.to_str().unwrap()];
     let mut child = switchcost(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = said(&mut child);
-    let interrupt = || kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let interrupt = || kill(Pid::from_raw(child.id() as i32), stop_signal()).unwrap();
     await_children(child.id(), 1);
     interrupt();
     await_word_of_stopping(&mut said);
@@ -482,7 +489,7 @@ fn whatever_ends_a_pair_ends_both_and_costs_only_itself() {
 
     let (out, mut run, sides) = begin("stop");
     let mut said = said(&mut run);
-    let interrupt = || kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).unwrap();
+    let interrupt = || kill(Pid::from_raw(run.id() as i32), stop_signal()).unwrap();
     interrupt();
     await_word_of_stopping(&mut said);
     interrupt();
