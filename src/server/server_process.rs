@@ -5,6 +5,7 @@
 //! standard output; the end of its input tells it to stop. Its main thread does nothing else, and what that costs is
 //! taken off.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -98,8 +99,7 @@ impl ServerProcess {
         };
         let request = serde_json::to_string(&request).map_err(|error| ServerError::library("a request", error))?;
         // The link is resolved by the kernel at exec, so it works even when the file was replaced meanwhile.
-        let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "/proc/self/exe".into());
-        let mut command = Command::new(program);
+        let mut command = Command::new(program());
         command.env(REQUEST, request).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| SysError::from_io("spawn the server's process", &error))?;
         let (questions, answers) = (child.stdin.take(), child.stdout.take());
@@ -159,6 +159,17 @@ impl ServerProcess {
         }
         serde_json::from_str(&line).map_err(|error| told(format!("`{}`: {error}", line.trim())))
     }
+}
+
+/// The file to start. A test of cargo's answers no request, and stands in `deps` in the folder of the program.
+fn program() -> OsString {
+    let beside_a_test = || {
+        let own = std::env::current_exe().ok()?;
+        let deps = own.parent().filter(|folder| folder.ends_with("deps"))?;
+        Some(deps.parent()?.join(env!("CARGO_PKG_NAME"))).filter(|program| program.exists())
+    };
+    let named = std::env::var_os(PROGRAM).or_else(|| beside_a_test().map(OsString::from));
+    named.unwrap_or_else(|| "/proc/self/exe".into())
 }
 
 impl Drop for ServerProcess {

@@ -114,7 +114,7 @@ fn a_kill_for_a_call_is_a_result_and_the_rest_goes_on() {
         );
     }
     let mut list = Command::new(PROGRAM);
-    if let Some(output) = beneath(&kill, list.arg("list")) {
+    if let Some(output) = beneath(&kill, list.args(["list", "--details"])) {
         went_well(&output);
         assert!(out(&output).contains("for which a seccomp filter kills (SIGSYS)"), "{}", out(&output));
     }
