@@ -35,8 +35,8 @@ fn tiny(filter: &str, rounds: &str, out: &Path) -> Command {
     command
 }
 
-/// What Ctrl-C sends; where the process that started this one lets that be ignored, as a shell does with what it runs in
-/// the background, what `kill` sends.
+/// What Ctrl-C sends; where the process that started this one lets that be ignored, as a shell does with what it runs
+/// in the background, what `kill` sends.
 fn stop_signal() -> Signal {
     if is_ignored(Signal::SIGINT) { Signal::SIGTERM } else { Signal::SIGINT }
 }
