@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use super::FAILED;
 use super::options::{UsageError, meant};
-use crate::harness::{INSTANCES, INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, most_tasks, usable_cpus};
+use crate::harness::{INSTANCES_OF_A_SWEEP, PlanError, count_of, demand, instances, most_tasks, usable_cpus};
 use crate::host::Root;
 use crate::host::limits::{self, LimitCheck, Resource};
 use crate::mechanism::{Mechanism, find};
@@ -82,8 +82,8 @@ impl LimitsArgs {
         Ok(obstacles.is_empty())
     }
 
-    fn instances(&self) -> u64 {
-        if self.sweep { INSTANCES_OF_A_SWEEP } else { INSTANCES }
+    fn instances(&self, mechanism: &dyn Mechanism) -> u64 {
+        if self.sweep { INSTANCES_OF_A_SWEEP } else { instances(mechanism) }
     }
 
     pub(super) fn demand(&self) -> Result<limits::Demand, UsageError> {
@@ -95,7 +95,7 @@ impl LimitsArgs {
             },
             Some(id) => {
                 let mechanism = mechanism(id)?;
-                demand(mechanism, &with_tasks(mechanism, self.tasks)?, cpus()?, self.instances())
+                demand(mechanism, &with_tasks(mechanism, self.tasks)?, cpus()?, self.instances(mechanism))
             }
         };
         Ok(limits::Demand { connections: self.connections.unwrap_or_default(), ..demand })
@@ -105,7 +105,7 @@ impl LimitsArgs {
     fn most(&self, limits: &limits::Limits) -> Result<Option<u64>, UsageError> {
         let Some(id) = &self.mechanism else { return Ok(None) };
         let mechanism = mechanism(id)?;
-        Ok(most_tasks(mechanism, &with_tasks(mechanism, self.tasks)?, cpus()?, limits, self.instances()))
+        Ok(most_tasks(mechanism, &with_tasks(mechanism, self.tasks)?, cpus()?, limits, self.instances(mechanism)))
     }
 }
 

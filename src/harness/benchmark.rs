@@ -68,6 +68,13 @@ impl std::fmt::Debug for Benchmark {
     }
 }
 
+/// Whether measuring has a second instance, with counters: its tasks inherit them, and what is measured is time, which
+/// counters would lengthen.
+pub(super) fn has_counted_instance(mechanism: &dyn Mechanism) -> bool {
+    let measures = group(mechanism.descriptor().group()).map_or(Quantity::default(), |group| group.measures);
+    mechanism.inherits_counters() && measures.is_time()
+}
+
 impl Benchmark {
     /// What is measured of each operation.
     pub fn measures(&self) -> Quantity {

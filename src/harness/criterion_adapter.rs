@@ -16,7 +16,7 @@ use super::criterion_id::bench_function;
 use super::formatter::Bytes;
 use super::interference::NoiseProbe;
 use super::interleave_token::InterleaveToken;
-use super::limit_check::INSTANCES;
+use super::limit_check::instances;
 use super::{Auditor, BareSample, Benchmark, MeasureOptions, Mode, PlannedBenchmark, Session, Timing, unsupported};
 use crate::crew::Failure;
 use crate::mechanism::group;
@@ -299,7 +299,7 @@ fn attempt(
     let noise_probe = NoiseProbe::begin();
     collector.begin();
     collector.token.borrow_mut().acquire();
-    let outcome_of = |failure: Failure| unsupported::outcome(failure, benchmark, INSTANCES);
+    let outcome_of = |failure: Failure| unsupported::outcome(failure, benchmark, instances(benchmark.mechanism));
     let session = match Session::open(benchmark, options.counters.as_ref()) {
         Ok(session) => session,
         Err(failure) => return Some(outcome_of(failure)),

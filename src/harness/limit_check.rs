@@ -7,9 +7,12 @@ use crate::mechanism::{Descriptor, Mechanism, Resources};
 use crate::terms::{Domain, Parameter, Parameters, Unsupported, Value};
 
 use super::Benchmark;
+use super::benchmark::has_counted_instance;
 
-/// Measuring holds two instances at once, a bare and a counted one.
-pub const INSTANCES: u64 = 2;
+/// How many instances measuring holds at once: a bare one, and a counted one where there is something to count.
+pub fn instances(mechanism: &dyn Mechanism) -> u64 {
+    if has_counted_instance(mechanism) { 2 } else { 1 }
+}
 
 /// A sweep counts nothing, and holds one.
 pub const INSTANCES_OF_A_SWEEP: u64 = 1;
@@ -233,10 +236,16 @@ mod tests {
         let fork = find("creation/fork").unwrap();
         let with = |name: &str, number| {
             let parameter = fork.descriptor().parameter(name).unwrap();
-            demand(fork, &fork.descriptor().defaults().with(parameter, Value::Number(number)), 1, INSTANCES)
+            demand(fork, &fork.descriptor().defaults().with(parameter, Value::Number(number)), 1, instances(fork))
         };
         assert_eq!((with("maps", 70_000).maps, with("maps", 0).maps), (140_000, 0));
         assert_eq!(with("resident", 1 << 40).bytes - with("resident", 0).bytes, 2 << 40);
+    }
+
+    #[test]
+    fn what_has_no_counters_of_its_own_needs_no_second_instance() {
+        let of = |id: &str| instances(find(id).unwrap());
+        assert_eq!((of("brigade/thread"), of("server/epoll"), of("brigade/may"), of("footprint/thread")), (2, 1, 1, 1));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use benchmark::{Benchmark, BenchmarkSpec};
 pub use criterion_adapter::{BenchmarkObserver, measure, now_ms};
 pub use host_cpus::{UnusableCpus, usable_cpus};
 pub use id_pattern::IdPattern;
-pub use limit_check::{INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, most_tasks};
+pub use limit_check::{INSTANCES_OF_A_SWEEP, count_of, demand, instances, most_tasks};
 pub use matrix::{MatrixSampling, matrix, pairs};
 pub use measure_options::{MeasureOptions, Mode};
 pub use plan::{Choice, PlanError, PlannedBenchmark, TaskSweep, plan, plan_counts};

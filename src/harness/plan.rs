@@ -14,7 +14,7 @@ use super::benchmark::id;
 use super::criterion_adapter::line;
 use super::host_cpus::{HostCpus, UnusableCpus};
 use super::limit_check::{
-    INSTANCES, INSTANCES_OF_A_SWEEP, count_of, demand, describe, limits_command, most_tasks, too_large,
+    INSTANCES_OF_A_SWEEP, count_of, demand, describe, instances, limits_command, most_tasks, too_large,
 };
 
 /// What a user chose. The default is every mechanism with its own parameters in every placement that there is here.
@@ -293,11 +293,12 @@ fn parameters(choice: &Choice, mechanism: &dyn Mechanism) -> Result<Parameters, 
 
 fn check_limits(limits: &Limits, id: &str, benchmark: &Benchmark) -> Result<(), PlanError> {
     let Setting { parameters, cpus, .. } = &benchmark.setting;
-    let obstacles = limits.obstacles(demand(benchmark.mechanism, parameters, cpus.len(), INSTANCES));
+    let instances = instances(benchmark.mechanism);
+    let obstacles = limits.obstacles(demand(benchmark.mechanism, parameters, cpus.len(), instances));
     if obstacles.is_empty() {
         return Ok(());
     }
-    let shown = limits_command(benchmark.descriptor(), parameters, INSTANCES);
+    let shown = limits_command(benchmark.descriptor(), parameters, instances);
     Err(PlanError::Limits { id: id.into(), obstacles, shown })
 }
 

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 
 use super::Benchmark;
 use super::bare_sample::BareSample;
+use super::benchmark::has_counted_instance;
 use super::metering::EnergyMetering;
 use crate::crew::{Driver, Failure, IdleGuard};
 use crate::pmu::{Counters, EventSet, Tally};
@@ -65,7 +66,7 @@ impl Session {
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
         let metering = plan.map(|_| EnergyMetering::start());
-        let plan = plan.filter(|_| benchmark.mechanism.inherits_counters() && benchmark.measures().is_time());
+        let plan = plan.filter(|_| has_counted_instance(benchmark.mechanism));
         let counting = plan.map(|plan| CountedInstance::start(benchmark, plan.clone(), lap)).transpose()?;
         Ok(Self {
             benchmark: benchmark.clone(),

@@ -5,11 +5,14 @@
 //! a handle. Distortions: the thread runs wherever the scheduler starts it; it cannot move itself to a CPU mask, so
 //! that only the placements of a single CPU and of none apply.
 
+use std::sync::OnceLock;
+
 use super::laps;
 use crate::mechanism::{
     Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Operation, Parameters, Resources, Tasks, Unit,
     Unsupported, register,
 };
+use crate::sys::SysError;
 use crate::sys::clone::{BareThreads, SUPPORTED};
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -50,7 +53,8 @@ impl Mechanism for Clone3 {
         }
         // Container runtimes answer clone3 with ENOSYS, so that the C library falls back on clone, whose flags their
         // filters can see. A limit that is reached now is none of this machine's properties.
-        match BareThreads::default().create_and_await() {
+        static TRIED: OnceLock<Result<(), SysError>> = OnceLock::new();
+        match TRIED.get_or_init(|| BareThreads::default().create_and_await()) {
             Err(error) if error.is_refusal() => {
                 let remedy = "Linux 5.3, or a sandbox that lets clone3 through (docker run --security-opt \
                               seccomp=unconfined)";
