@@ -235,7 +235,7 @@ fn unbounded_channels_of_a_slow_sink_end_at_the_limit_that_is_stated() {
         let told = driver.run(60_000).unwrap_err().to_string();
         let queued = told.strip_prefix("messages in unbounded channels: ").and_then(|rest| rest.split(',').next());
         let queued: Option<u64> = queued.and_then(|number| number.parse().ok());
-        // 1 MiB holds 21,845 messages of 48 bytes. Each of two sources looks at every 61st, and may send before it ends.
+        // 1 MiB holds 21,845 messages of 48 bytes. Each of two sources looks at every 61st message.
         let at_the_limit = queued.is_some_and(|queued| (21_800..23_000).contains(&queued));
         assert!(at_the_limit, "{}: {told}", mechanism.descriptor().id);
         assert!(told.contains("more than queued_mib=1 allows; a sink is slower than its source: "), "{told}");
