@@ -1,5 +1,5 @@
 //! Servers: sixteen ways to wait for clients and move their bytes, around one handler, one parser and one protocol
-//! state ([`connection`]).
+//! state (`connection.rs`).
 //!
 //! A model is a file of `model/` and a line of [`MODELS`]. It is given sockets that listen, and serves until it is told
 //! to stop; then it finishes the requests in hand and returns. No model trusts its clients: none waits for one of them

@@ -1,7 +1,7 @@
 //! Handoffs: two tasks take turns, and only one of them runs at a time.
 //!
 //! The driver hands over, the partner answers: a lap is one round trip, two handoffs. Each mechanism is a pair of
-//! [`HandoffHalf`]s, one for each task, that can hand the turn to the other and wait to get it back.
+//! `HandoffHalf`s, one for each task, that can hand the turn to the other and wait to get it back.
 
 use std::sync::Arc;
 
