@@ -13,6 +13,7 @@ mod doubt;
 mod idle;
 mod metric;
 mod metric_key;
+mod observation;
 mod parameter;
 mod placement;
 mod policy;
@@ -28,6 +29,10 @@ pub use host::{Host, Moment};
 pub use idle::{Idle, UnknownIdle};
 pub use metric::{Curve, CurveAxis, Distribution, Metric, Scalar, ValueHistogram};
 pub use metric_key::MetricKey;
+pub use observation::{
+    ChangeKind, DescriptorType, Observation, ObservedChange, ObservedMoment, ObservedRequests, OverheadPair, SpanUsage,
+    SwitchDetail, ThreadRole, TierCost, Wait, WaitKind, WatchOverhead, WatchTier,
+};
 pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 pub use placement::{Placement, UnknownPlacement};
 pub use policy::{Class, NoSuchSlice, Policy, SLICES_US, UnknownClass};
