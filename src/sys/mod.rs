@@ -44,7 +44,6 @@ pub mod shared;
 pub mod signal;
 pub mod silence;
 pub mod socket;
-pub mod socket_ring;
 pub mod spawn;
 pub mod speed;
 pub mod spinner;

@@ -86,22 +86,22 @@ fn shares(plan: &LoadPlan, workers: usize) -> Vec<WorkerShare> {
 }
 
 /// Opens the connections of a worker before a run, where they are to be kept.
-fn open_all(
+fn open_all<'c>(
     plan: &LoadPlan,
-    connections: &mut [ClientConnection],
+    connections: impl IntoIterator<Item = &'c mut ClientConnection>,
     open: impl Fn(&mut ClientConnection) -> Result<(), super::client_connection::RequestFailure>,
 ) -> Result<(), LoadError> {
     if plan.protocol.connects_each_time() {
         return Ok(());
     }
-    for (opened, connection) in connections.iter_mut().enumerate() {
+    for (opened, connection) in connections.into_iter().enumerate() {
         open(connection).map_err(|failure| connect_error(plan, failure, opened))?;
     }
     Ok(())
 }
 
-fn opened(connections: &[ClientConnection]) -> u64 {
-    connections.iter().map(ClientConnection::opened).sum()
+fn opened<'c>(connections: impl IntoIterator<Item = &'c ClientConnection>) -> u64 {
+    connections.into_iter().map(ClientConnection::opened).sum()
 }
 
 #[cfg(test)]

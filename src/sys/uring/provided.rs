@@ -26,6 +26,9 @@ pub(super) struct Provided {
     width: usize,
 }
 
+// SAFETY: the memory behind the pointer is this value's alone, but for the kernel, and no thread is special to it.
+unsafe impl Send for Provided {}
+
 impl Provided {
     /// Registers `count` buffers of `width` bytes with `ring`, a power of two, and hands all of them over.
     ///

@@ -1,12 +1,15 @@
-//! A ring for a server's sockets: requests that own what they point at, and say to whom their completions belong.
+//! A ring for sockets, of a server or a client: requests that own what they point at, and say to whom their completions
+//! belong.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use nix::errno::Errno;
 use slab::Slab;
+use socket2::SockAddr;
 
 use super::provided::{GROUP, Provided};
 use super::{RingSetup, SysError};
@@ -42,10 +45,19 @@ pub struct SocketCompletion<T> {
 struct SocketRequest<T> {
     owner: T,
     memory: Option<Vec<u8>>,
+    /// What a connect points at.
+    _address: Option<Box<SockAddr>>,
     accepts: bool,
 }
 
-/// The ring. It belongs to the thread that made it.
+impl<T> SocketRequest<T> {
+    fn of(owner: T, memory: Option<Vec<u8>>) -> Self {
+        Self { owner, memory, _address: None, accepts: false }
+    }
+}
+
+/// The ring. It belongs to the thread that made it: calls of another fail with `EEXIST`
+/// (`IORING_SETUP_SINGLE_ISSUER`).
 pub struct SocketRing<T: Copy> {
     ring: IoUring,
     requests: Slab<SocketRequest<T>>,
@@ -82,6 +94,11 @@ impl<T: Copy> SocketRing<T> {
         Ok(())
     }
 
+    /// Whether waits with a timeout are known (`IORING_FEAT_EXT_ARG`, Linux 5.11).
+    pub fn knows_timeouts(&self) -> bool {
+        self.ring.params().is_feature_ext_arg()
+    }
+
     /// Whether the kernel is one with multishot accepts and receives: both came before or with what is asked for here,
     /// `IORING_OP_SENDMSG_ZC` (Linux 6.1; they came in 5.19 and 6.0).
     ///
@@ -104,7 +121,23 @@ impl<T: Copy> SocketRing<T> {
             true => opcode::AcceptMulti::new(listener).flags(libc::SOCK_CLOEXEC).build(),
             false => opcode::Accept::new(listener, none, none.cast()).flags(libc::SOCK_CLOEXEC).build(),
         };
-        self.push(entry, SocketRequest { owner, memory: None, accepts: true })
+        self.push(entry, SocketRequest { accepts: true, ..SocketRequest::of(owner, None) })
+    }
+
+    /// Connects `socket` to `address`.
+    ///
+    /// # Errors
+    /// As [`SocketRing::accept`].
+    pub fn connect(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        address: SocketAddr,
+        owner: T,
+    ) -> Result<PushedRequest, SysError> {
+        let address = Box::new(SockAddr::from(address));
+        let socket = types::Fd(socket.as_raw_fd());
+        let entry = opcode::Connect::new(socket, address.as_ptr().cast(), address.len()).build();
+        self.push(entry, SocketRequest { _address: Some(address), ..SocketRequest::of(owner, None) })
     }
 
     /// Receives into provided buffers, once or, with `multi`, until buffers run out (`ENOBUFS`) or the client ends.
@@ -122,7 +155,7 @@ impl<T: Copy> SocketRing<T> {
                 entry.flags(squeue::Flags::BUFFER_SELECT)
             }
         };
-        self.push(entry, SocketRequest { owner, memory: None, accepts: false })
+        self.push(entry, SocketRequest::of(owner, None))
     }
 
     /// Receives once into the whole of `memory`.
@@ -137,7 +170,7 @@ impl<T: Copy> SocketRing<T> {
     ) -> Result<PushedRequest, SysError> {
         let (start, length) = (memory.as_mut_ptr(), memory.len() as u32);
         let entry = opcode::Recv::new(types::Fd(socket.as_raw_fd()), start, length).build();
-        self.push(entry, SocketRequest { owner, memory: Some(memory), accepts: false })
+        self.push(entry, SocketRequest::of(owner, Some(memory)))
     }
 
     /// Sends `memory` from its byte `from` on, without `SIGPIPE`.
@@ -154,7 +187,7 @@ impl<T: Copy> SocketRing<T> {
         let bytes = &memory[from..];
         let entry = opcode::Send::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32);
         let entry = entry.flags(libc::MSG_NOSIGNAL).build();
-        self.push(entry, SocketRequest { owner, memory: Some(memory), accepts: false })
+        self.push(entry, SocketRequest::of(owner, Some(memory)))
     }
 
     /// Reads the file from `offset` on into the whole of `memory`.
@@ -170,7 +203,7 @@ impl<T: Copy> SocketRing<T> {
     ) -> Result<PushedRequest, SysError> {
         let (start, length) = (memory.as_mut_ptr(), memory.len() as u32);
         let entry = opcode::Read::new(types::Fd(file.as_raw_fd()), start, length).offset(offset).build();
-        self.push(entry, SocketRequest { owner, memory: Some(memory), accepts: false })
+        self.push(entry, SocketRequest::of(owner, Some(memory)))
     }
 
     /// Completes once `descriptor` is readable.
@@ -179,7 +212,7 @@ impl<T: Copy> SocketRing<T> {
     /// As [`SocketRing::accept`].
     pub fn await_readable(&mut self, descriptor: BorrowedFd<'_>, owner: T) -> Result<PushedRequest, SysError> {
         let entry = opcode::PollAdd::new(types::Fd(descriptor.as_raw_fd()), libc::POLLIN as u32).build();
-        self.push(entry, SocketRequest { owner, memory: None, accepts: false })
+        self.push(entry, SocketRequest::of(owner, None))
     }
 
     /// Has a request end, if it has not: its last completion says `ECANCELED`.
@@ -271,8 +304,9 @@ impl<T: Copy> Drop for SocketRing<T> {
     /// Closing a ring cancels its requests later, from a kernel worker (io_ring_exit_work); what they point at must not
     /// be freed before that. So they are cancelled and awaited; where that does not succeed in time it is leaked.
     fn drop(&mut self) {
-        let cancel = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(CANCELLATION);
-        let cancelled = self.queue(&cancel);
+        // One by one: to cancel all at once is known since Linux 5.19 only (io_uring_enter(2)).
+        let places: Vec<usize> = self.requests.iter().map(|(place, _)| place).collect();
+        let cancelled = places.into_iter().try_for_each(|place| self.cancel(PushedRequest(place)));
         let deadline = Instant::now() + ENDING;
         while cancelled.is_ok() && !self.requests.is_empty() && Instant::now() < deadline {
             if self.wait(Some(Nanos(10_000_000))).is_err() {
@@ -339,6 +373,35 @@ mod tests {
         assert_eq!((sent.owner, sent.result, sent.memory), (3, Ok(2), Some(b"xyz".to_vec())));
         let mut buffer = [0; 4];
         assert_eq!((receive(clients[0].as_fd(), &mut buffer), &buffer[..2]), (Ok(2), &b"yz"[..]));
+    }
+
+    #[test]
+    fn a_client_connects_and_a_wait_ends_with_its_time() {
+        let Some(mut ring) = ring() else { return };
+        let listener = listen(&SocketAddr::from(([127, 0, 0, 1], 0)), ListenOptions::default()).unwrap();
+        let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        ring.connect(client.as_fd(), local_address(&listener).unwrap(), 1).unwrap();
+        let connected = next(&mut ring);
+        assert_eq!((connected.owner, connected.result, connected.more), (1, Ok(0), false));
+        let (server, _) = socket2::Socket::from(listener).accept().unwrap();
+        let receive = ring.receive_into(client.as_fd(), vec![0; 16], 2).unwrap();
+        for timeout in [0, 1_000_000] {
+            ring.wait(Some(Nanos(timeout))).unwrap();
+            assert!(ring.completion().is_none(), "nothing came within {timeout} ns");
+        }
+        assert_eq!(send(server.as_fd(), b"hello"), Ok(5));
+        let received = next(&mut ring);
+        assert_eq!((received.owner, received.result), (2, Ok(5)));
+        assert_eq!(&received.memory.unwrap()[..6], b"hello\0");
+        // It has ended, and this is no request any more: nothing is told of it.
+        ring.cancel(receive).unwrap();
+        ring.wait(Some(Nanos(0))).unwrap();
+        assert!(ring.completion().is_none() && ring.knows_timeouts());
+        // A port at which no socket listens.
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let refused = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        ring.connect(refused.as_fd(), closed, 3).unwrap();
+        assert_eq!(next(&mut ring).result, Err(Errno::ECONNREFUSED));
     }
 
     #[test]
