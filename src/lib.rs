@@ -9,6 +9,7 @@
 //!
 //! report     ->  compare, record, stats, terms, units
 //! compare    ->  record, stats, terms, units
+//! advise     ->  stats, terms, units
 //! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
 //! mechanism  ->  server, crew, sys, terms, units
 //! server     ->  crew, sys, terms, units
@@ -24,6 +25,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod advise;
 pub mod cli;
 pub mod compare;
 pub mod crew;

@@ -13,6 +13,7 @@ use switchcost::mechanism::{GROUPS, registry};
 const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["compare", "record", "stats", "terms", "units"]),
     ("compare", &["record", "stats", "terms", "units"]),
+    ("advise", &["stats", "terms", "units"]),
     ("harness", &["mechanism", "crew", "host", "pmu", "record", "stats", "sys", "terms", "units"]),
     ("mechanism", &["server", "crew", "sys", "terms", "units"]),
     ("server", &["crew", "sys", "terms", "units"]),

@@ -34,6 +34,50 @@ impl Interval {
         (self.estimate != 0.0).then(|| (self.high - self.low) / 2.0 / self.estimate.abs())
     }
 
+    /// A value that is known.
+    #[must_use]
+    pub fn exactly(value: f64, confidence: f64) -> Self {
+        Self { low: value, estimate: value, high: value, confidence }
+    }
+
+    /// `factor` times it; a negative factor turns it round.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        let (a, b) = (self.low * factor, self.high * factor);
+        Self { low: a.min(b), estimate: self.estimate * factor, high: a.max(b), confidence: self.confidence }
+    }
+
+    /// `value` less it.
+    #[must_use]
+    pub fn taken_from(self, value: f64) -> Self {
+        let Self { low, estimate, high, confidence } = self;
+        Self { low: value - high, estimate: value - estimate, high: value - low, confidence }
+    }
+
+    /// The product with another figure whose error has nothing to do with this one's. Each error is carried through the
+    /// product alone, and both are added as squares (G. Y. Zou and A. Donner, "Construction of confidence limits about
+    /// effect measures", Statistics in Medicine 27, 2008).
+    #[must_use]
+    pub fn times(self, other: Self) -> Self {
+        let estimate = self.estimate * other.estimate;
+        let (a, b) = (self.scaled(other.estimate), other.scaled(self.estimate));
+        let low = estimate - (estimate - a.low).hypot(estimate - b.low);
+        let high = estimate + (a.high - estimate).hypot(b.high - estimate);
+        Self { low, estimate, high, confidence: self.confidence.min(other.confidence) }
+    }
+
+    /// The same with a further independent error of `reach` to either side.
+    #[must_use]
+    pub fn widened_by(self, reach: f64) -> Self {
+        let Self { low, estimate, high, confidence } = self;
+        Self {
+            low: estimate - (estimate - low).hypot(reach),
+            estimate,
+            high: estimate + (high - estimate).hypot(reach),
+            confidence,
+        }
+    }
+
     /// The interval of `f(value)` for an increasing `f`.
     pub(super) fn map(self, f: impl Fn(f64) -> f64) -> Self {
         Self { low: f(self.low), estimate: f(self.estimate), high: f(self.high), confidence: self.confidence }
@@ -67,6 +111,32 @@ mod tests {
     fn half_width_is_relative_to_the_estimate() {
         assert_eq!(TEN.relative_half_width(), Some(0.15));
         assert_eq!(Interval { estimate: 0.0, ..TEN }.relative_half_width(), None);
+    }
+
+    #[test]
+    fn arithmetic_carries_both_ends_and_the_sign() {
+        let turned = TEN.scaled(-2.0);
+        assert_eq!((turned.low, turned.estimate, turned.high), (-24.0, -20.0, -18.0));
+        let rest = TEN.taken_from(100.0);
+        assert_eq!((rest.low, rest.estimate, rest.high), (88.0, 90.0, 91.0));
+        let wide = TEN.widened_by(0.0);
+        assert_eq!(wide, TEN);
+        let wide = Interval { low: 6.0, high: 14.0, ..TEN }.widened_by(3.0);
+        assert_eq!((wide.low, wide.high), (5.0, 15.0));
+    }
+
+    #[test]
+    fn errors_of_a_product_are_added_as_squares() {
+        // 10 ± 3 times 2 ± 0.4: errors of 6 and 4 come to the root of 52.
+        let (ten, two) =
+            (Interval { low: 7.0, high: 13.0, ..TEN }, Interval { low: 1.6, estimate: 2.0, high: 2.4, ..TEN });
+        let product = ten.times(two);
+        assert_eq!(product.estimate, 20.0);
+        assert!((product.high - 20.0 - 52f64.sqrt()).abs() < 1e-9 && (20.0 - product.low - 52f64.sqrt()).abs() < 1e-9);
+        // Of a negative factor the upper end is the less certain count's lower one.
+        let loss = Interval { low: 8.0, high: 20.0, ..TEN }.times(Interval::exactly(-1.0, 0.95));
+        assert_eq!((loss.low, loss.estimate, loss.high), (-20.0, -10.0, -8.0));
+        assert_eq!(TEN.times(Interval::exactly(1.0, 0.95)), TEN);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | what does it cost, and ± what? | [`rounds_interval`]; for one round alone [`samples_interval`] |
 //! | how many times the other one? | [`ratio_interval`], then [`Verdict::of`] |
+//! | by how much more than the other one? | [`difference_interval`] |
 //! | which samples count? | [`screen`] |
 //! | is it one figure or several? | [`modes()`] |
 //! | what does one more task cost? | [`slope()`] |
@@ -53,7 +54,7 @@ pub use interval::Interval;
 pub use modes::{Modes, modes};
 pub use prng::Prng;
 pub use quantile::{coefficient_of_variation, median, quantile, quantiles};
-pub use ratio::{Ratio, ratio_interval};
+pub use ratio::{Ratio, difference_interval, ratio_interval};
 pub use rounds::{Basis, Estimate, rounds_interval};
 pub use run_scatter::{Replication, RunFigure, Scatter, scatter_of_bulk};
 pub use screening::{

@@ -56,6 +56,26 @@ pub fn ratio_interval(a: &[Vec<f64>], b: &[Vec<f64>], paired: bool, confidence: 
     Some(Ratio { interval: interval.map(f64::exp), basis })
 }
 
+/// By how much the values of `a` lie above those of `b`; one value of each round, in one unit, of either sign.
+///
+/// `paired` says that round i of `a` ran next to round i of `b`; lists that then differ in length are taken as unpaired.
+/// Estimates and intervals are made as in [`ratio_interval`], without its logarithms. `None` with fewer than two values
+/// on a side, for values that are not finite, and for a confidence outside (0, 1).
+#[must_use]
+pub fn difference_interval(a: &[f64], b: &[f64], paired: bool, confidence: f64) -> Option<Interval> {
+    let usable = |values: &[f64]| values.len() >= 2 && values.iter().all(|value| value.is_finite());
+    if !usable(a) || !usable(b) || !is_level(confidence) {
+        return None;
+    }
+    let (interval, _) = if paired && a.len() == b.len() {
+        let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+        location(&differences, confidence)?
+    } else {
+        shift(a, b, confidence)?
+    };
+    Some(interval)
+}
+
 /// The difference of the logarithms of two figures whose own intervals are known.
 fn from_single_rounds(a: &[Vec<f64>], b: &[Vec<f64>], confidence: f64, seed: u64) -> Option<Interval> {
     let log_interval = |rounds: &[Vec<f64>], seed| {
@@ -143,6 +163,24 @@ mod tests {
 
     fn rounds(medians: &[f64]) -> Vec<Vec<f64>> {
         medians.iter().map(|&median| vec![median]).collect()
+    }
+
+    #[test]
+    fn a_difference_is_in_the_unit_of_its_values_and_pairs_share_their_disturbance() {
+        let (slow, fast) = ([10.0, 11.0, 14.0, 12.0, 10.5], [7.1, 7.9, 11.0, 9.1, 7.5]);
+        let apart = difference_interval(&slow, &fast, false, 0.95).unwrap();
+        let paired = difference_interval(&slow, &fast, true, 0.95).unwrap();
+        assert!((paired.estimate - 3.0).abs() < 0.11 && paired.low > 2.8 && paired.high < 3.2, "{paired:?}");
+        assert!(apart.low < 1.0 && apart.contains(3.0), "{apart:?}");
+        let back = difference_interval(&fast, &slow, true, 0.95).unwrap();
+        assert!((back.estimate + paired.estimate).abs() < 1e-9 && back.high < 0.0);
+    }
+
+    #[test]
+    fn a_difference_of_too_little_is_none() {
+        assert!(difference_interval(&[1.0], &[1.0, 2.0], false, 0.95).is_none());
+        assert!(difference_interval(&[1.0, f64::NAN], &[1.0, 2.0], false, 0.95).is_none());
+        assert!(difference_interval(&[1.0, 2.0], &[1.0, 2.0], true, 1.0).is_none());
     }
 
     #[test]

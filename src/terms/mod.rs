@@ -8,6 +8,7 @@
 pub mod host;
 pub mod noise;
 
+mod calibration;
 mod counters;
 mod doubt;
 mod idle;
@@ -23,6 +24,9 @@ mod shortfall;
 mod speed_probe;
 mod unit;
 
+pub use calibration::{
+    CalibrationLap, CalibrationPoint, CalibrationTime, Dispatch, OperatingPoint, PointRole, ServerCalibration,
+};
 pub use counters::CounterSummary;
 pub use doubt::Doubt;
 pub use host::{Host, Moment};

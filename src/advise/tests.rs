@@ -1,0 +1,370 @@
+//! Opposite facts give the opposite verdict; every class of program that a loop does not help is told so.
+
+use super::*;
+use crate::stats::Interval;
+use crate::terms::{
+    CalibrationLap, CalibrationPoint, CalibrationTime, DescriptorType, Dispatch, Observation, ObservedMoment,
+    ObservedRequests, PointRole, ServerCalibration, SwitchDetail, Wait, WaitKind, WatchOverhead, WatchTier,
+};
+use crate::units::{CpuId, Nanos};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn wait(kind: WaitKind, call: &str, threads: u64, switches: f64) -> Wait {
+    let is_socket = matches!(kind, WaitKind::OneDescriptor | WaitKind::ManyDescriptors);
+    Wait {
+        call: call.into(),
+        kind,
+        descriptors: is_socket.then_some(if kind == WaitKind::OneDescriptor { 1.0 } else { 64.0 }),
+        descriptor_type: is_socket.then_some(DescriptorType::Socket),
+        threads,
+        switches,
+        blocked: Nanos(threads * 8 * SECOND),
+        woken_remotely: None,
+        direct: None,
+        events_per_wake: None,
+    }
+}
+
+/// A program that used 0.5 CPUs for ten seconds, and gave them up 40,000 times a second in `waits`.
+fn observed(waits: Vec<Wait>) -> Observation {
+    let moment = |at: u64| ObservedMoment {
+        at: Nanos(at * SECOND / 10),
+        wall: Nanos(SECOND / 10),
+        cpu: Nanos(SECOND / 20),
+        voluntary: 4000,
+        involuntary: 10,
+        run_queue_wait: Some(Nanos(SECOND / 50)),
+        threads: 33,
+        active_threads: 32,
+        requests: None,
+    };
+    Observation {
+        started_ms: 1_790_000_000_000,
+        wall: Nanos(10 * SECOND),
+        pid: 4242,
+        command: "service".into(),
+        processes_seen: 1,
+        threads_peak: 33,
+        threads_begun: 0,
+        threads_ended: 0,
+        cpus_allowed: vec![CpuId(0)],
+        tiers: vec![WatchTier::Proc, WatchTier::Burst],
+        user: Nanos(SECOND),
+        system: Nanos(4 * SECOND),
+        voluntary: 400_000,
+        involuntary: 1000,
+        run_queue_wait: Some(Nanos(2 * SECOND)),
+        resident: Some(64 << 20),
+        stack_resident: Some(33 * 12288),
+        moments: (1..=100).map(moment).collect(),
+        roles: Vec::new(),
+        waits,
+        switches: None,
+        calls: None,
+        requests: None,
+        overhead: WatchOverhead::default(),
+        unseen: Vec::new(),
+        changed: Vec::new(),
+    }
+}
+
+fn blocking_server() -> Observation {
+    observed(vec![wait(WaitKind::OneDescriptor, "recvfrom", 32, 400_000.0)])
+}
+
+/// What servers cost at a point: CPU time a request of the blocking one and of the loop, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Costs {
+    blocking: f64,
+    looped: f64,
+    /// Voluntary switches of the loop for each request.
+    sleeps: f64,
+}
+
+fn lap(dispatch: Dispatch, cpu: f64, switches: f64, round: usize, rate: f64) -> CalibrationLap {
+    let requests = 10_000.0;
+    // Both sides of a round are disturbed alike, by up to 1 %.
+    let disturbed = 1.0 + 0.01 * ((round * 7 % 5) as f64 / 4.0 - 0.5);
+    let more = 1.0 + 0.002 * ((round * 3 % 5) as f64 / 4.0 - 0.5);
+    let cost = if dispatch == Dispatch::Blocking { cpu * disturbed } else { cpu * disturbed * more };
+    CalibrationLap {
+        dispatch,
+        model: dispatch.name().into(),
+        wall: Nanos((requests / rate * 1e9) as u64),
+        requests: requests as u64,
+        cpu: Nanos((requests * cost) as u64),
+        voluntary: (requests * switches) as u64,
+        involuntary: 5,
+        wakes: (requests * switches.max(0.01)) as u64,
+        events: requests as u64,
+        client_cpu: Nanos((requests * if dispatch == Dispatch::Blocking { 5000.0 } else { 4000.0 }) as u64),
+        in_flight: 3.0,
+        memory_per_connection: Some(if dispatch == Dispatch::Blocking { 30_000.0 } else { 1000.0 }),
+    }
+}
+
+fn point(role: PointRole, costs: Costs) -> CalibrationPoint {
+    let factor = if let PointRole::Load(factor) = role { factor } else { 1.0 };
+    let rate = 40_000.0 * factor;
+    let laps = (0..5).flat_map(|round| {
+        let looped = Dispatch::TARGETS.iter().map(move |target| {
+            let dearer = if *target == Dispatch::Tokio { 500.0 } else { 0.0 };
+            lap(*target, costs.looped + dearer, costs.sleeps, round, rate)
+        });
+        std::iter::once(lap(Dispatch::Blocking, costs.blocking, 1.0, round, rate)).chain(looped)
+    });
+    CalibrationPoint {
+        role,
+        connections: 32,
+        idle_connections: 0,
+        rate: matches!(role, PointRole::Load(_)).then_some(rate),
+        work: Nanos(0),
+        laps: laps.collect(),
+    }
+}
+
+fn calibration(time: CalibrationTime, points: Vec<CalibrationPoint>) -> ServerCalibration {
+    ServerCalibration {
+        time,
+        started_ms: 1_790_000_000_000,
+        wall: Nanos(10 * SECOND),
+        server_cpus: vec![CpuId(0)],
+        client_cpus: vec![CpuId(1)],
+        beside_program: false,
+        points,
+        lacking: Vec::new(),
+    }
+}
+
+const REFERENCE: Costs = Costs { blocking: 9000.0, looped: 7000.0, sleeps: 0.3 };
+
+/// Calibrations in which a loop costs `looped` a request at the observed load where threads cost 10 µs.
+fn calibrations(looped: f64) -> Vec<ServerCalibration> {
+    let at = |blocking, looped, sleeps| Costs { blocking, looped, sleeps };
+    let after = vec![
+        point(PointRole::Reference, REFERENCE),
+        point(PointRole::Load(0.25), at(10_500.0, 10_900.0, 0.9)),
+        point(PointRole::Load(0.5), at(10_200.0, 9900.0, 0.7)),
+        point(PointRole::Load(1.0), at(10_000.0, looped, 0.4)),
+        point(PointRole::Load(2.0), at(9800.0, looped - 500.0, 0.1)),
+        point(PointRole::Alone, at(11_000.0, 11_500.0, 1.0)),
+        point(PointRole::Full, at(9500.0, looped - 1000.0, 0.05)),
+    ];
+    let before = vec![point(PointRole::Reference, REFERENCE)];
+    vec![calibration(CalibrationTime::Before, before), calibration(CalibrationTime::After, after)]
+}
+
+fn advice_on(observation: &Observation) -> Advice {
+    advise(observation, &calibrations(7000.0), Dispatch::TARGETS)
+}
+
+#[test]
+fn threads_that_wait_for_a_socket_each_are_told_yes_where_a_loop_is_cheaper_and_no_where_it_is_not() {
+    let yes = advise(&blocking_server(), &calibrations(7000.0), Dispatch::TARGETS);
+    assert_eq!((yes.verdict, yes.reason), (AdviceVerdict::Yes, AdviceReason::Saves), "{}", yes.sentence);
+    // 40,000 switches a second, 3 µs each, of 0.5 CPUs.
+    let best = yes.targets.iter().find(|prediction| prediction.target == Dispatch::Epoll).unwrap();
+    assert!((best.saving.estimate - 0.12).abs() < 0.002 && (best.share.estimate - 0.24).abs() < 0.004, "{best:?}");
+    assert!((best.predicted.estimate - 0.38).abs() < 0.002);
+    assert!(best.share.low > 0.15 && best.share.high < 0.33, "{:?}", best.share);
+    assert!(yes.instead.is_empty(), "{:?}", yes.instead);
+    let no = advise(&blocking_server(), &calibrations(10_300.0), Dispatch::TARGETS);
+    assert_eq!((no.verdict, no.reason), (AdviceVerdict::No, AdviceReason::SavesLittle), "{}", no.sentence);
+    assert!(no.sentence.contains("would cost") && !no.instead.is_empty(), "{}", no.sentence);
+    let close = advise(&blocking_server(), &calibrations(9300.0), Dispatch::TARGETS);
+    assert_eq!((close.verdict, close.reason), (AdviceVerdict::TooClose, AdviceReason::Unsure), "{}", close.sentence);
+}
+
+#[test]
+fn each_kind_of_program_that_a_loop_does_not_help_is_told_why() {
+    let of = |kind, call: &str| observed(vec![wait(kind, call, 32, 400_000.0)]);
+    let hardly = |mut observation: Observation| {
+        observation.voluntary = 300;
+        observation.waits.iter_mut().for_each(|wait| wait.switches = 300.0);
+        observation
+    };
+    let mut spinning = hardly(of(WaitKind::OneDescriptor, "read"));
+    spinning.calls = Some([("sched_yield".to_string(), 900_000.0), ("write".to_string(), 10.0)].into());
+    let mut idle = blocking_server();
+    (idle.user, idle.system, idle.voluntary) = (Nanos(SECOND / 100), Nanos(0), 100);
+    let mut short = blocking_server();
+    short.wall = Nanos(SECOND / 10);
+    let cases = [
+        (of(WaitKind::ManyDescriptors, "epoll_wait"), AdviceReason::EventLoop),
+        (of(WaitKind::Lock, "futex"), AdviceReason::Locks),
+        (of(WaitKind::Disk, "pread64"), AdviceReason::Disk),
+        (of(WaitKind::Sleep, "clock_nanosleep"), AdviceReason::Sleeps),
+        (of(WaitKind::Child, "wait4"), AdviceReason::Children),
+        (hardly(of(WaitKind::OneDescriptor, "read")), AdviceReason::Computes),
+        (hardly(of(WaitKind::ManyDescriptors, "epoll_wait")), AdviceReason::EventLoop),
+        (spinning, AdviceReason::Spins),
+        (idle, AdviceReason::Idle),
+    ];
+    for (observation, reason) in cases {
+        // None of them needs a calibration, and none is helped by one.
+        for advice in [advise(&observation, &[], Dispatch::TARGETS), advice_on(&observation)] {
+            assert_eq!((advice.verdict, advice.reason), (AdviceVerdict::No, reason), "{}", advice.sentence);
+            assert!(!advice.instead.is_empty(), "{reason:?}");
+            assert_eq!(advice.evidence.len(), 3, "{:?}", advice.evidence);
+        }
+        let before = calibrations(7000.0).remove(0);
+        assert_eq!(operating_point(&observation, &before), None, "{reason:?}");
+    }
+    assert_eq!(advice_on(&short).reason, AdviceReason::TooShort);
+}
+
+#[test]
+fn switches_to_an_idle_cpu_save_less_than_those_to_another_thread() {
+    let with = |direct: f64| {
+        let mut observation = blocking_server();
+        observation.switches = Some(SwitchDetail {
+            source: WatchTier::SwitchRecords,
+            wall: Nanos(10 * SECOND),
+            out_voluntary: 400_000,
+            out_preempted: 0,
+            lost: 0,
+            direct: Some(direct),
+            to_idle: None,
+            to_others: None,
+            run_queue_delay: None,
+            woken_remotely: None,
+            migrated: None,
+        });
+        advise(&observation, &calibrations(8800.0), &[Dispatch::Epoll])
+    };
+    // The loop of the calibration sleeps 0.4 times a request: six of ten switches went to another thread.
+    let (idle, same, direct) = (with(0.0), with(0.6), with(1.0));
+    let share = |advice: &Advice| advice.targets[0].share.estimate;
+    let unseen = advise(&blocking_server(), &calibrations(8800.0), &[Dispatch::Epoll]);
+    assert!((share(&same) - share(&unseen)).abs() < 1e-6);
+    assert!(share(&idle) < share(&same) && share(&same) < share(&direct), "{}", share(&idle));
+    assert_eq!((idle.verdict, direct.verdict), (AdviceVerdict::No, AdviceVerdict::Yes), "{}", share(&idle));
+}
+
+#[test]
+fn a_machine_that_changed_its_state_gets_no_verdict() {
+    let mut calibrations = calibrations(7000.0);
+    let slow = Costs { blocking: REFERENCE.blocking * 1.36, looped: REFERENCE.looped * 1.36, ..REFERENCE };
+    calibrations[1].points[0] = point(PointRole::Reference, slow);
+    let advice = advise(&blocking_server(), &calibrations, Dispatch::TARGETS);
+    assert_eq!((advice.verdict, advice.reason), (AdviceVerdict::Refused, AdviceReason::MachineChanged));
+    assert!(advice.sentence.contains("1.35 times"), "{}", advice.sentence);
+    // Faster is a change too.
+    calibrations.swap(0, 1);
+    (calibrations[0].time, calibrations[1].time) = (CalibrationTime::Before, CalibrationTime::After);
+    assert_eq!(advise(&blocking_server(), &calibrations, Dispatch::TARGETS).reason, AdviceReason::MachineChanged);
+    // An event loop stays one in either state.
+    let looped = observed(vec![wait(WaitKind::ManyDescriptors, "epoll_wait", 1, 400_000.0)]);
+    assert_eq!(advise(&looped, &calibrations, Dispatch::TARGETS).reason, AdviceReason::EventLoop);
+    let advice = advise(&blocking_server(), &[], Dispatch::TARGETS);
+    assert_eq!((advice.verdict, advice.reason), (AdviceVerdict::Refused, AdviceReason::Uncalibrated));
+}
+
+#[test]
+fn what_threads_wait_for_must_be_seen_before_the_answer_is_yes() {
+    let unseen = advice_on(&observed(Vec::new()));
+    assert_eq!((unseen.verdict, unseen.reason), (AdviceVerdict::TooClose, AdviceReason::WaitsUnseen));
+    let half = observed(vec![
+        wait(WaitKind::OneDescriptor, "recvfrom", 16, 200_000.0),
+        wait(WaitKind::Unknown, "unknown", 16, 200_000.0),
+    ]);
+    let whole = advice_on(&blocking_server()).targets[0].saving;
+    let half = advice_on(&half).targets[0].saving;
+    assert!(half.low < whole.low && half.high - half.low > whole.high - whole.low, "{half:?} {whole:?}");
+    let locks = observed(vec![
+        wait(WaitKind::OneDescriptor, "recvfrom", 16, 40_000.0),
+        wait(WaitKind::Lock, "futex", 16, 360_000.0),
+    ]);
+    let advice = advice_on(&locks);
+    assert!((advice.convertible.estimate - 4000.0).abs() < 1.0, "{:?}", advice.convertible);
+    assert_eq!((advice.verdict, advice.reason), (AdviceVerdict::No, AdviceReason::Locks));
+    assert_eq!(advice.staying[0].switches, 36_000.0);
+}
+
+#[test]
+fn preemptions_are_evidence_and_change_no_figure() {
+    let mut preempted = blocking_server();
+    preempted.involuntary = 4_000_000;
+    let (many, few) = (advice_on(&preempted), advice_on(&blocking_server()));
+    assert_eq!(many.targets, few.targets);
+    assert!(many.preemptions > few.preemptions);
+}
+
+#[test]
+fn the_load_below_which_a_loop_costs_more_lies_between_those_measured() {
+    let advice = advice_on(&blocking_server());
+    let epoll = &advice.targets[0];
+    // −0.4 µs at a quarter, +0.3 µs at a half: four sevenths of the way, by the logarithm.
+    let expected = 0.25 * 2f64.powf(4.0 / 7.0);
+    assert!((epoll.crossover.unwrap() - expected).abs() < 0.01, "{:?}", epoll.crossover);
+    let holds = epoll.holds.unwrap();
+    assert_eq!((holds.from, holds.to), (1.0, 2.0));
+    let factors: Vec<f64> = epoll.curve.iter().map(|point| point.factor).collect();
+    assert_eq!(factors, [0.25, 0.5, 1.0, 2.0]);
+    assert!(epoll.curve.iter().all(|point| point.reached));
+    // As observed at the observed load, and dearer for each request below it.
+    assert!((epoll.curve[2].blocking - 0.5).abs() < 1e-9 && epoll.curve[0].blocking > 0.125);
+    let events: Vec<f64> = epoll.curve.iter().filter_map(|point| point.events_per_wake).collect();
+    assert!(events.is_sorted(), "{events:?}");
+    let mut cheaper = calibrations(7000.0);
+    cheaper[1].points.retain(|point| !matches!(point.role, PointRole::Load(factor) if factor < 1.0));
+    assert_eq!(advise(&blocking_server(), &cheaper, &[Dispatch::Epoll]).targets[0].crossover, None);
+}
+
+#[test]
+fn figures_for_each_request_memory_and_the_cpus_that_wake() {
+    let mut observation = blocking_server();
+    observation.requests = Some(ObservedRequests { count: 200_000.0, source: "counter".into() });
+    let advice = advice_on(&observation);
+    let request = advice.targets[0].per_request.unwrap();
+    assert!(
+        (request.now - 25_000.0).abs() < 1.0 && (request.predicted.estimate - 19_000.0).abs() < 100.0,
+        "{request:?}"
+    );
+    let memory = advice.memory.unwrap();
+    assert_eq!((memory.threads, memory.held, memory.tasks), (32, 32.0 * (12288.0 + 16384.0), Some(32_000.0)));
+    let elsewhere = advice.targets[0].elsewhere.unwrap();
+    assert!((elsewhere.estimate - 0.04).abs() < 1e-6, "{elsewhere:?}");
+    let blocking = advice.causes.blocking.unwrap();
+    // 10 µs less the 6 µs of a loop that hardly waits, 40,000 times.
+    assert!((blocking.estimate - 0.16).abs() < 0.01, "{blocking:?}");
+}
+
+#[test]
+fn the_load_to_calibrate_under_is_the_observed_one() {
+    let before = calibrations(7000.0).remove(0);
+    let own = operating_point(&blocking_server(), &before).unwrap();
+    assert_eq!((own.connections, own.idle_connections, own.workers), (32, 0, 1));
+    assert!((own.rate - 40_000.0).abs() < 1.0);
+    // 12.5 µs a wait, of which our server uses 9 without work.
+    assert!(own.work.0.abs_diff(3500) < 60, "{:?}", own.work);
+    let mut many = blocking_server();
+    many.waits[0].threads = 2000;
+    let own = operating_point(&many, &before).unwrap();
+    assert_eq!((own.connections, own.idle_connections), (32, 1968));
+}
+
+#[test]
+fn an_advice_survives_its_way_through_json() {
+    let advice = advice_on(&blocking_server());
+    let text = serde_json::to_string(&advice).unwrap();
+    assert_eq!(serde_json::from_str::<Advice>(&text).unwrap(), advice);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for field in ["verdict", "reason", "sentence", "evidence", "instead", "unseen", "target", "causes", "targets"] {
+        assert!(!value[field].is_null(), "{field}");
+    }
+    assert_eq!(value["verdict"], "yes");
+    assert!(value["targets"][0]["share"]["low"].is_number());
+}
+
+#[test]
+fn an_interval_on_one_side_of_five_percent_decides() {
+    let of = |low: f64, high: f64| {
+        verdict::by_interval(&Interval { low, estimate: (low + high) / 2.0, high, confidence: 0.95 })
+    };
+    assert_eq!(of(0.05, 0.3), AdviceVerdict::Yes);
+    assert_eq!(of(0.0499, 0.3), AdviceVerdict::TooClose);
+    assert_eq!(of(-0.2, 0.0499), AdviceVerdict::No);
+    assert_eq!(of(-0.2, 0.05), AdviceVerdict::TooClose);
+}
