@@ -10,7 +10,7 @@
 //! report     ->  compare, record, stats, terms, units
 //! compare    ->  record, stats, terms, units
 //! advise     ->  stats, terms, units
-//! harness    ->  mechanism, crew, host, pmu, record, stats, sys, terms, units
+//! harness    ->  mechanism, server, load, crew, host, pmu, record, stats, sys, terms, units
 //! mechanism  ->  server, crew, sys, terms, units
 //! server     ->  crew, sys, terms, units
 //! load       ->  stats, sys, terms, units

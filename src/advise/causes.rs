@@ -16,8 +16,8 @@ pub struct CpuCauses {
     pub user: f64,
     /// In the kernel.
     pub system: f64,
-    /// Of `system`: giving the CPU up and being woken, where an event loop would have had the next event at hand. `None`
-    /// without a calibration.
+    /// Of `system`: giving the CPU up and being woken, where an event loop would have had the next event at hand.
+    /// `None` without a calibration.
     pub blocking: Option<Interval>,
 }
 

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::AdviceVerdict;
+use super::advice::AdviceVerdict;
+use super::decision::by_interval;
 use super::prediction::LoadPrediction;
-use super::verdict::by_interval;
 
 /// A range of loads, as multiples of the observed one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -8,29 +8,29 @@
 //! voluntary switches in waits for one descriptor  ×  (CPU of a blocking server − CPU of an event loop) per switch
 //! ```
 //!
-//! where both servers are this suite's own, under the load that the program was seen under: as many connections, as many
-//! arrivals a second, as much work for each, on the same CPUs. Both do the same receiving, sending and computing, which
-//! drops out of the difference. `docs/method/advice.md` says why, and what is left out.
+//! where both servers are this suite's own, under the load that the program was seen under: as many connections, as
+//! many arrivals a second, as much work for each, on the same CPUs. Both do the same receiving, sending and computing,
+//! which drops out of the difference. `docs/method/advice.md` says why, and what is left out.
 
+mod advice;
 mod causes;
 mod crossover;
+mod decision;
 mod dispatch_cost;
 mod machine_state;
 mod operating_point;
-mod outcome;
 mod prediction;
 mod saying;
 #[cfg(test)]
 mod tests;
-mod verdict;
 mod waits;
 
+pub use advice::{Advice, AdviceReason, AdviceVerdict, ThreadMemory};
 pub use causes::CpuCauses;
 pub use crossover::LoadRange;
+pub use decision::advise;
 pub use operating_point::operating_point;
-pub use outcome::{Advice, AdviceReason, AdviceVerdict, ThreadMemory};
 pub use prediction::{LoadPrediction, RequestPrediction, TargetPrediction};
-pub use verdict::advise;
 pub use waits::{StayingWait, WaitCounts};
 
 /// A saving below this share of the program's CPU time is not worth another design: the verdict is NO while the upper

@@ -1,7 +1,7 @@
 //! The load that servers are to be calibrated under.
 
 use super::waits::{WaitCounts, cpu};
-use super::{WORTHWHILE, verdict};
+use super::{WORTHWHILE, decision};
 use crate::terms::{Dispatch, Observation, OperatingPoint, PointRole, ServerCalibration, WaitKind};
 use crate::units::Nanos;
 
@@ -24,7 +24,7 @@ const OF_ONE_LOOP: f64 = 0.7;
 pub fn operating_point(observation: &Observation, before: &ServerCalibration) -> Option<OperatingPoint> {
     let rate = WaitCounts::of(observation).convertible();
     let cpu = cpu(observation);
-    if rate.estimate < 1.0 || cpu < verdict::IDLE || most_saved(observation) < WORTHWHILE {
+    if rate.estimate < 1.0 || cpu < decision::IDLE || most_saved(observation) < WORTHWHILE {
         return None;
     }
     let reference = before.point(PointRole::Reference)?;

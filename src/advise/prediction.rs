@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::crossover::{LoadRange, crossover, holds};
+use super::decision::by_interval;
 use super::dispatch_cost::DispatchCost;
-use super::verdict::by_interval;
 use super::waits::{cpu, seconds};
 use crate::stats::Interval;
 use crate::terms::{Dispatch, Observation, PointRole, ServerCalibration};

@@ -1,7 +1,7 @@
 //! The advice in words.
 
+use super::advice::{Advice, AdviceReason, AdviceVerdict};
 use super::machine_state::MachineState;
-use super::outcome::{Advice, AdviceReason, AdviceVerdict};
 use super::prediction::TargetPrediction;
 use crate::stats::Interval;
 use crate::terms::{Observation, PointRole, ServerCalibration, WaitKind};
@@ -123,8 +123,8 @@ pub(super) fn evidence(advice: &Advice, observation: &Observation, after: Option
             let cost = &best.per_switch;
             let range = format!("({} to {} µs, {} laps each)", micros(cost.low), micros(cost.high), best.laps);
             format!(
-                "under the same load ({} connections, {} requests/s) one of our threads that block costs {} µs more CPU \
-                 a wait than {} {range}",
+                "under the same load ({} connections, {} requests/s) a blocking thread of ours costs {} µs more CPU a \
+                 wait than {} {range}",
                 point.connections,
                 count(point.rate.unwrap_or_default()),
                 micros(cost.estimate),

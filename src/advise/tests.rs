@@ -361,7 +361,7 @@ fn an_advice_survives_its_way_through_json() {
 #[test]
 fn an_interval_on_one_side_of_five_percent_decides() {
     let of = |low: f64, high: f64| {
-        verdict::by_interval(&Interval { low, estimate: (low + high) / 2.0, high, confidence: 0.95 })
+        decision::by_interval(&Interval { low, estimate: (low + high) / 2.0, high, confidence: 0.95 })
     };
     assert_eq!(of(0.05, 0.3), AdviceVerdict::Yes);
     assert_eq!(of(0.0499, 0.3), AdviceVerdict::TooClose);

@@ -3,6 +3,7 @@
 mod audit;
 mod bare_sample;
 mod benchmark;
+mod calibration;
 mod criterion_adapter;
 mod criterion_id;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod unsupported;
 pub use audit::{Auditor, MOST_ATTEMPTS, answer_audit_request};
 pub use bare_sample::BareSample;
 pub use benchmark::{Benchmark, BenchmarkSpec};
+pub use calibration::{CalibrationError, CalibrationRequest, calibrate};
 pub use criterion_adapter::{BenchmarkObserver, measure, now_ms};
 pub use host_cpus::{UnusableCpus, usable_cpus};
 pub use id_pattern::IdPattern;

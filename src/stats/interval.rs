@@ -47,7 +47,7 @@ impl Interval {
         Self { low: a.min(b), estimate: self.estimate * factor, high: a.max(b), confidence: self.confidence }
     }
 
-    /// `value` less it.
+    /// What is left of `value` when it is taken away.
     #[must_use]
     pub fn taken_from(self, value: f64) -> Self {
         let Self { low, estimate, high, confidence } = self;

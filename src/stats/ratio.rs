@@ -58,7 +58,7 @@ pub fn ratio_interval(a: &[Vec<f64>], b: &[Vec<f64>], paired: bool, confidence: 
 
 /// By how much the values of `a` lie above those of `b`; one value of each round, in one unit, of either sign.
 ///
-/// `paired` says that round i of `a` ran next to round i of `b`; lists that then differ in length are taken as unpaired.
+/// `paired` says that round i of `a` ran next to round i of `b`; lists that differ in length are taken as unpaired.
 /// Estimates and intervals are made as in [`ratio_interval`], without its logarithms. `None` with fewer than two values
 /// on a side, for values that are not finite, and for a confidence outside (0, 1).
 #[must_use]

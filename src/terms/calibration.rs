@@ -1,4 +1,4 @@
-//! What this suite's own servers cost a request, blocking and asynchronous, at the load that a watched program is under.
+//! What a request costs this suite's own servers, blocking and asynchronous, at the load of a watched program.
 //!
 //! `src/harness/calibration/` takes it, and the advice is computed from it and an
 //! [`Observation`](super::Observation).

@@ -1,9 +1,9 @@
 //! The answer, and what it rests on.
 
+use super::advice::{Advice, AdviceReason, AdviceVerdict, ThreadMemory};
 use super::causes::CpuCauses;
 use super::machine_state::{MachineState, machine_state};
 use super::operating_point::{DEAREST_SWITCH, most_saved};
-use super::outcome::{Advice, AdviceReason, AdviceVerdict, ThreadMemory};
 use super::prediction::TargetPrediction;
 use super::waits::{WaitCounts, cpu, seconds, staying};
 use super::{WORTHWHILE, saying};
@@ -182,7 +182,7 @@ fn not_modelled(observation: &Observation, calibrations: &[ServerCalibration], s
         left.push(Shortfall::new(
             "a calibration undisturbed by the program",
             "the program went on using CPUs on which the servers were calibrated",
-            "calibrate on others of the same kind by --calibrate-cpus LIST, or later by `advise --from RECORD --calibrate`",
+            "--calibrate-cpus LIST with others of the same kind, or later `advise --from RECORD --calibrate`",
         ));
     }
     if !calibrations.is_empty() && *state == MachineState::Unchecked {

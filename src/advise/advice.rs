@@ -50,7 +50,7 @@ pub struct Advice {
     pub burden: Option<Interval>,
 }
 
-/// The answer.
+/// The answer to whether a program would do better with an event loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceVerdict {
