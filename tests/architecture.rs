@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compare", &["record", "stats", "terms", "units"]),
     ("advise", &["stats", "terms", "units"]),
     ("harness", &["mechanism", "server", "load", "crew", "host", "pmu", "record", "stats", "sys", "terms", "units"]),
-    ("mechanism", &["server", "crew", "sys", "terms", "units"]),
+    ("mechanism", &["server", "load", "crew", "sys", "terms", "units"]),
     ("server", &["crew", "sys", "terms", "units"]),
     ("load", &["stats", "sys", "terms", "units"]),
     ("crew", &["sys", "terms", "units"]),

@@ -254,7 +254,12 @@ fn benchmarks() -> Vec<Benchmark> {
         if another && benchmark.mechanism.probe().is_ok() {
             // The set-up of all servers is that of one; what fails in the server's process fails in the program.
             let descriptor = benchmark.descriptor();
-            let few = if descriptor.group() != "server" { usize::MAX } else { usize::from(is_baseline(descriptor)) };
+            let few = match descriptor.group() {
+                "server" => usize::from(is_baseline(descriptor)),
+                // A protocol changes nothing in a client's set-up.
+                "client" => 1,
+                _ => usize::MAX,
+            };
             let each = settings(descriptor).into_iter().take(few);
             benchmarks.extend(each.map(|parameters| benchmark.with_parameters(parameters)));
         }

@@ -126,7 +126,8 @@ impl ClientConnection {
     fn source(&self) -> Option<SocketAddr> {
         let IpAddr::V4(server) = self.plan.address.ip() else { return None };
         let each_time = self.plan.protocol.connects_each_time();
-        if !server.is_loopback() || !(each_time || self.plan.connections > CONNECTIONS_PER_ADDRESS) {
+        let open = self.plan.connections + self.plan.idle_connections;
+        if !server.is_loopback() || !(each_time || open > CONNECTIONS_PER_ADDRESS) {
             return None;
         }
         let turn = if each_time { self.opened as usize % ADDRESSES } else { 0 };

@@ -70,8 +70,12 @@ impl RequestFeed {
         }
     }
 
-    /// Makes it ready for so many more requests, when all that there were are done.
-    pub(super) fn again(&self, requests: u64) {
+    /// Makes it ready for so many more requests, when all that there were are done; an open loop has other times then,
+    /// which follow from `seed`.
+    pub(super) fn again(&self, requests: u64, seed: u64) {
+        if let Supply::Open(schedule) = &self.supply {
+            schedule.lock().unwrap_or_else(PoisonError::into_inner).restart(seed);
+        }
         self.most.store(requests, Ordering::Relaxed);
         self.taken.store(0, Ordering::Relaxed);
         self.exhausted.store(false, Ordering::Relaxed);

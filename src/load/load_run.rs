@@ -1,27 +1,25 @@
-//! One load run: what its threads share, and the thread that watches them.
+//! One load run: what its threads share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::{Builder, Scope};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::client_connection::{ClientConnection, RequestFailure};
+use super::client_connection::RequestFailure;
 use super::engine::LoadWorker;
 use super::feed::{Due, RequestFeed};
 use super::ledger::{LoadInterval, RequestEnd, RequestLedger};
 use super::load_plan::{LoadDriver, LoadPlan, LoadPlanError};
-use super::outcome::{ClientUsage, LoadEnd, LoadOutcome};
+use super::outcome::{ClientUsage, LoadEnd, LoadFigures, LoadOutcome};
 use super::precision::half_width;
 use super::validity;
 use crate::sys::SysError;
-use crate::sys::affinity::{AffinityError, allowed_cpus, confine_current_thread};
+use crate::sys::affinity::{AffinityError, allowed_cpus};
 use crate::sys::net_counters::NetCounters;
-use crate::sys::process::name_current_thread;
 use crate::sys::timer::{monotonic, set_slack};
 use crate::terms::Unsupported;
-use crate::units::{CpuId, Nanos};
+use crate::units::Nanos;
 
 /// What keeps a load run from beginning, or from ending as it should.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +68,7 @@ pub struct LoadProgress {
     pub p99: u64,
 }
 
-/// Looks on while a run goes on, in the thread that called [`run_load`].
+/// Looks on while a run goes on, in the thread that called [`run_load`](super::run_load).
 pub trait LoadObserver {
     /// Some ten times a second. Returning false ends the run early.
     fn progress(&mut self, progress: &LoadProgress) -> bool;
@@ -108,6 +106,8 @@ pub struct LoadRun {
     ledger: Mutex<RequestLedger>,
     usage: Mutex<ClientUsage>,
     threads: AtomicUsize,
+    /// How often it was begun again.
+    turns: AtomicU64,
     stage: Mutex<RunStage>,
     changed: Condvar,
     ended: Mutex<Option<LoadEnd>>,
@@ -138,6 +138,7 @@ impl LoadRun {
             plan: Arc::clone(plan),
             usage: Mutex::default(),
             threads: AtomicUsize::new(0),
+            turns: AtomicU64::new(0),
             stage: Mutex::new(RunStage::Waiting),
             changed: Condvar::new(),
             ended: Mutex::new(None),
@@ -160,7 +161,7 @@ impl LoadRun {
         self.begin_with(start, false);
     }
 
-    fn begin_with(&self, start: Nanos, intervals: bool) {
+    pub(super) fn begin_with(&self, start: Nanos, intervals: bool) {
         self.feed.begin(start);
         let from = Nanos(start.0 + self.plan.warm_up.as_nanos() as u64);
         lock(&self.ledger).begin(from, self.feed.end(), intervals);
@@ -169,7 +170,7 @@ impl LoadRun {
     }
 
     /// Tells workers that wait for the beginning to return at once.
-    fn abandon(&self) {
+    pub(super) fn abandon(&self) {
         *lock(&self.stage) = RunStage::Abandoned;
         self.changed.notify_all();
     }
@@ -253,9 +254,29 @@ impl LoadRun {
         }
     }
 
-    /// Makes the run ready to begin again with so many requests, by the same workers. What came of those before stays.
+    /// Makes the run ready to begin again with so many requests, by the same workers. What came of those before stays;
+    /// an open loop has other arrivals each time.
     pub fn again(&self, requests: u64) {
-        self.feed.again(requests);
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed) + 1;
+        self.feed.again(requests, self.plan.seed.wrapping_add(turn));
+    }
+
+    /// Takes what was counted and timed since the last call, for those who run it again and again.
+    pub fn take_figures(&self) -> LoadFigures {
+        let mut ledger = lock(&self.ledger);
+        LoadFigures {
+            counts: std::mem::take(&mut ledger.counts),
+            response: std::mem::take(&mut ledger.response),
+            service: std::mem::take(&mut ledger.service),
+            lateness: std::mem::take(&mut ledger.lateness),
+            outstanding: Nanos(u64::try_from(std::mem::take(&mut ledger.outstanding)).unwrap_or(u64::MAX)),
+            client: std::mem::take(&mut *lock(&self.usage)),
+        }
+    }
+
+    /// The first message of each kind of failure so far.
+    pub fn failures(&self) -> Vec<String> {
+        lock(&self.ledger).told.iter().map(|(kind, told)| format!("{}: {told}", kind.name())).collect()
     }
 
     /// CPU time that the workers have used so far.
@@ -274,7 +295,7 @@ impl LoadRun {
         }
     }
 
-    fn is_precise(&self) -> bool {
+    pub(super) fn is_precise(&self) -> bool {
         let Some(asked) = self.plan.precision else { return false };
         let ledger = lock(&self.ledger);
         ledger.blocks.p99(&ledger.response).is_some_and(|interval| half_width(&interval) <= asked)
@@ -282,7 +303,7 @@ impl LoadRun {
 
     /// What came of the run. To be called when every worker is done.
     pub fn outcome(&self) -> LoadOutcome {
-        let now = monotonic();
+        let (now, told) = (monotonic(), self.failures());
         let mut ledger = lock(&self.ledger);
         let left = self.feed.leftover();
         left.iter().for_each(|due| ledger.enter_unsent(*due, now));
@@ -318,13 +339,18 @@ impl LoadRun {
             client,
             network,
             ended: ended.unwrap_or(if all_sent { LoadEnd::Requests } else { LoadEnd::Duration }),
-            told: ledger.told.iter().map(|(kind, told)| format!("{}: {told}", kind.name())).collect(),
+            told,
             void: Vec::new(),
             backlog: None,
         };
         outcome.void = validity::void_reasons(&outcome);
         outcome.backlog = validity::backlog(&outcome);
         outcome
+    }
+
+    /// What happened since the last cut, where intervals are kept.
+    pub(super) fn cut(&self, now: Nanos) -> Option<LoadInterval> {
+        lock(&self.ledger).cut(self.feed.start(), now)
     }
 
     fn cpus(&self) -> usize {
@@ -341,150 +367,4 @@ fn thread_cpu() -> Result<Nanos, SysError> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
         .map_err(|errno| SysError::new("clock_gettime CLOCK_THREAD_CPUTIME_ID", errno))?;
     Ok(Nanos(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64))
-}
-
-/// Stacks of client threads: a loop over system calls, and a runtime in one of the engines.
-const STACK: usize = 256 << 10;
-
-/// From the moment at which all are connected to that from which times count.
-const LEAD: u64 = 2_000_000;
-
-/// Carries out a plan in threads of its own and returns when it has ended.
-///
-/// # Errors
-/// What kept it from beginning, or ended one of its threads. Requests that fail are results, also when all do.
-pub fn run_load(plan: &Arc<LoadPlan>, observer: &mut dyn LoadObserver) -> Result<LoadOutcome, LoadError> {
-    plan.engine.supports()?;
-    let run = Arc::new(LoadRun::new(plan));
-    let idle = open_idle(plan)?;
-    let outcome = std::thread::scope(|scope| conduct(scope, &run, observer));
-    drop(idle);
-    outcome?;
-    Ok(run.outcome())
-}
-
-/// Connections that carry nothing.
-pub(super) fn open_idle(plan: &Arc<LoadPlan>) -> Result<Vec<ClientConnection>, LoadError> {
-    let mut idle = ClientConnection::several(plan, plan.connections, plan.idle_connections);
-    for (opened, connection) in idle.iter_mut().enumerate() {
-        connection.open_blocking().map_err(|failure| connect_error(plan, failure, opened))?;
-    }
-    Ok(idle)
-}
-
-pub(super) fn connect_error(plan: &LoadPlan, failure: RequestFailure, opened: usize) -> LoadError {
-    LoadError::Connect { address: plan.address, told: failure.told, opened }
-}
-
-/// What a client thread tells the one that watches.
-enum News {
-    Connected,
-    Ended(Result<(), LoadError>),
-}
-
-fn conduct<'s>(
-    scope: &'s Scope<'s, '_>,
-    run: &'s Arc<LoadRun>,
-    observer: &mut dyn LoadObserver,
-) -> Result<(), LoadError> {
-    let plan = run.plan();
-    let (tell, news) = mpsc::channel();
-    let workers = plan.engine.workers(plan);
-    let all = workers.len();
-    let mut first_error = None;
-    for (index, worker) in workers.into_iter().enumerate() {
-        let cpus = plan.cpus.get(index % plan.cpus.len().max(1)).copied();
-        let tell = tell.clone();
-        let life = move || {
-            let outcome = live(run, worker, index, cpus, &tell);
-            // The one that watches has left only when it has all it waits for.
-            let _ = tell.send(News::Ended(outcome));
-        };
-        if let Err(error) = Builder::new().stack_size(STACK).spawn_scoped(scope, life) {
-            first_error = Some(LoadError::Thread(format!("number {index} of {all} could not be created: {error}")));
-            break;
-        }
-    }
-    drop(tell);
-    let mut connected = 0;
-    while connected < all && first_error.is_none() {
-        match news.recv() {
-            Ok(News::Connected) => connected += 1,
-            Ok(News::Ended(outcome)) => first_error = Some(outcome.err().unwrap_or_else(early)),
-            Err(_) => first_error = Some(early()),
-        }
-    }
-    if let Some(error) = first_error {
-        run.abandon();
-        return Err(error);
-    }
-    run.begin_with(Nanos(monotonic().0 + LEAD), observer.interval_length().is_some());
-    watch(run, observer, &news, all)
-}
-
-fn early() -> LoadError {
-    LoadError::Thread("it ended before it had begun".into())
-}
-
-/// The life of a client thread.
-fn live(
-    run: &Arc<LoadRun>,
-    mut worker: Box<dyn LoadWorker>,
-    index: usize,
-    cpu: Option<CpuId>,
-    tell: &mpsc::Sender<News>,
-) -> Result<(), LoadError> {
-    name_current_thread(&format!("load{index}"));
-    if let Some(cpu) = cpu {
-        confine_current_thread(&[cpu])?;
-    }
-    worker.connect()?;
-    let _ = tell.send(News::Connected);
-    run.work(&mut *worker)
-}
-
-/// Looks on until all threads have ended.
-fn watch(
-    run: &LoadRun,
-    observer: &mut dyn LoadObserver,
-    news: &mpsc::Receiver<News>,
-    all: usize,
-) -> Result<(), LoadError> {
-    const LOOK: Duration = Duration::from_millis(100);
-    let length = observer.interval_length();
-    let (mut next_cut, mut next_check) = (length.unwrap_or_default(), Duration::from_secs(1));
-    let (mut ended, mut outcome) = (0, Ok(()));
-    let start = run.feed.start();
-    while ended < all {
-        match news.recv_timeout(LOOK) {
-            Ok(News::Ended(Err(error))) => {
-                ended += 1;
-                run.end(LoadEnd::Interrupted);
-                outcome = outcome.and(Err(error));
-            }
-            Ok(News::Ended(Ok(()))) => ended += 1,
-            Ok(News::Connected) | Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-        }
-        let progress = run.progress();
-        if !observer.progress(&progress) {
-            run.end(LoadEnd::Interrupted);
-        }
-        let over = ended == all;
-        if let Some(length) = length
-            && (over || progress.elapsed >= next_cut)
-        {
-            next_cut = progress.elapsed + length;
-            if let Some(interval) = lock(&run.ledger).cut(start, monotonic()) {
-                observer.interval(interval);
-            }
-        }
-        if progress.elapsed >= next_check {
-            next_check = progress.elapsed + Duration::from_millis(250);
-            if run.is_precise() {
-                run.end(LoadEnd::Precise);
-            }
-        }
-    }
-    outcome
 }

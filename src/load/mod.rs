@@ -9,6 +9,7 @@
 //! latency*, 2013). Nothing is corrected afterwards: histograms hold what happened.
 
 mod client_connection;
+mod client_threads;
 mod dispatcher;
 mod engine;
 mod exchange;
@@ -27,13 +28,14 @@ mod validity;
 #[cfg(test)]
 mod tests;
 
+pub use client_threads::{IdleConnections, run_load};
 pub use engine::{ENGINES, LoadEngine, LoadWorker, engine};
 pub use exchange::LoadProtocol;
 pub use hdr_log::{hdr_log, now as hdr_now};
 pub use http_exchange::HttpRequest;
 pub use ledger::{LoadFailure, LoadInterval, RequestCounts};
 pub use load_plan::{LONGEST_RUN, LoadDriver, LoadPlan, LoadPlanError};
-pub use load_run::{LoadError, LoadObserver, LoadProgress, LoadRun, run_load};
-pub use outcome::{Backlog, ClientUsage, LoadEnd, LoadOutcome, VoidReason};
+pub use load_run::{LoadError, LoadObserver, LoadProgress, LoadRun};
+pub use outcome::{Backlog, ClientUsage, LoadEnd, LoadFigures, LoadOutcome, VoidReason};
 pub use schedule::ArrivalPattern;
 pub use search::{RateGrowth, RateProbe, RateSearch};

@@ -55,6 +55,23 @@ pub struct LoadOutcome {
     pub backlog: Option<Backlog>,
 }
 
+/// What several turns of a run came to, for those who put figures of their own together.
+#[derive(Debug, Clone)]
+pub struct LoadFigures {
+    /// How many requests came to what.
+    pub counts: RequestCounts,
+    /// As [`LoadOutcome::response`].
+    pub response: ValueHistogram,
+    /// As [`LoadOutcome::service`].
+    pub service: ValueHistogram,
+    /// As [`LoadOutcome::lateness`]; empty in a closed loop.
+    pub lateness: ValueHistogram,
+    /// The sum of the times for which requests were outstanding.
+    pub outstanding: Nanos,
+    /// What the client's threads used.
+    pub client: ClientUsage,
+}
+
 /// What the client's threads used from the start of the run, its warm-up included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

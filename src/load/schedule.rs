@@ -118,6 +118,11 @@ impl Schedule {
         Self { arrivals, prng, number: 0, at }
     }
 
+    /// Begins from the start, with times that follow from `seed`.
+    pub(super) fn restart(&mut self, seed: u64) {
+        *self = Self::new(self.arrivals.clone(), seed);
+    }
+
     /// Exponential, with the mean 1.
     fn gap(&mut self) -> f64 {
         -(1.0 - self.prng.unit()).ln()

@@ -90,6 +90,17 @@ impl fmt::Display for Bound {
     }
 }
 
+/// Whose calls an expectation is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallsOf {
+    /// All tasks, threads and processes.
+    AllTasks,
+    /// Child processes alone: the instance's own threads measure them.
+    ChildProcesses,
+    /// The instance's own process alone: its child processes are what it works with.
+    OwnProcess,
+}
+
 /// What a mechanism is expected to do per operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
@@ -110,8 +121,8 @@ pub struct Expectation {
     pub switches: Bound,
     /// Wakeups of one of the mechanism's tasks.
     pub wakeups: Bound,
-    /// Whether calls are those of child processes alone: the instance's own threads measure them.
-    pub of_child_processes: bool,
+    /// Whose calls these are.
+    pub calls_of: CallsOf,
 }
 
 impl Expectation {
@@ -131,14 +142,21 @@ impl Expectation {
             voluntary: none,
             switches: Bound::Depends,
             wakeups: none,
-            of_child_processes: false,
+            calls_of: CallsOf::AllTasks,
         }
     }
 
     /// The same expectation, of what the processes call that the instance's own has started, and not of its own calls.
     #[must_use]
     pub fn of_child_processes(mut self) -> Self {
-        self.of_child_processes = true;
+        self.calls_of = CallsOf::ChildProcesses;
+        self
+    }
+
+    /// The same expectation, of what the instance's own process calls, and not of the processes that it has started.
+    #[must_use]
+    pub fn of_own_process(mut self) -> Self {
+        self.calls_of = CallsOf::OwnProcess;
         self
     }
 

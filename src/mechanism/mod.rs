@@ -6,14 +6,17 @@
 
 mod background_load;
 mod batch_gate;
+mod batched_load;
 mod descriptor;
 mod open_loop;
 mod reactor;
 mod scheduler;
+mod server_beside;
 mod workers;
 
 pub mod after_syscall;
 pub mod brigade;
+pub mod client;
 pub mod creation;
 pub mod fairness;
 pub mod file;
@@ -28,7 +31,7 @@ pub mod wakeup;
 
 use std::sync::OnceLock;
 
-pub use descriptor::{Bound, Descriptor, Expectation, Resources, Tasks};
+pub use descriptor::{Bound, CallsOf, Descriptor, Expectation, Resources, Tasks};
 
 // What a mechanism's file names, under one roof; other rooms name each word where it lives.
 pub use crate::crew::{Batch, CpuAssignment, Crew, Failure, Operation, Spawner};
@@ -128,6 +131,7 @@ pub static GROUPS: &[Group] = &[
     wakeup::GROUP,
     fairness::GROUP,
     server::GROUP,
+    client::GROUP,
 ];
 
 /// What [`register`] collects at link time.

@@ -44,10 +44,14 @@ metric_keys! {
     ServiceTime = "service time",
     /// How late requests were sent: the 99th percentile, in nanoseconds.
     ScheduleSlip = "schedule slip, p99",
-    /// The share of requests that were sent later than one mean gap after their time.
+    /// The share of requests that were sent later than one mean gap after their time; in `server`, after they could be
+    /// sent.
     SentLate = "sent late",
     /// The same share, reported only where the generator's lateness makes the round void.
     GeneratorBottleneck = "generator was the bottleneck",
+
+    /// The share of requests for which no connection was free at their time, in `server`.
+    HeldForConnection = "held for a free connection",
 
     // `wakeup/timer_*`.
     /// Nanoseconds from the intended end of a sleep to the task's reading of the clock.
@@ -89,7 +93,8 @@ metric_keys! {
     Throughput = "requests per second",
     /// Requests that were in flight at the same time, on average.
     RequestsInFlight = "requests in flight",
-    /// Events that a wait of the server brought, where it has an event loop or a ring.
+    /// Events that a wait of the server brought, where it has an event loop or a ring; in `client`, a wait of the
+    /// client.
     EventsPerWake = "events per wake",
     /// Context switches of the server's threads and processes, for each request.
     SwitchesPerRequest = "context switches per request",
@@ -97,6 +102,8 @@ metric_keys! {
     ConnectionsPerRequest = "connections per request",
     /// Nanoseconds of CPU time that the client used, for each request.
     ClientCpu = "CPU time of the client per request",
+    /// Nanoseconds of CPU time of the server, for each request, in `client`.
+    ServerCpu = "CPU time of the server per request",
     /// Bytes that the server's processes hold for each connection: user memory, page tables and kernel stacks.
     MemoryPerConnection = "memory per connection",
     /// The share of all connections that the worker with most of them has accepted.

@@ -21,8 +21,6 @@ use serde::{Deserialize, Serialize};
 
 pub use child::answer_audit_request;
 
-use tracer::CallsOf;
-
 use super::benchmark::BenchmarkSpec;
 use super::{Benchmark, unsupported};
 use crate::crew::{Failure, TIMEOUT};
@@ -203,8 +201,7 @@ impl Auditor {
         // for up to 40 ms.
         let first = benchmark.whole_laps(if benchmark.measures().is_time() { 64 } else { 16 });
         let request = self.request(benchmark, AuditPass::Calls, [first, 3 * first]);
-        let children = expected(benchmark).of_child_processes;
-        let whose = if children { CallsOf::ChildProcesses } else { CallsOf::Everything };
+        let whose = expected(benchmark).calls_of;
         Ok((tracer::watch(self.command(&request), request.batches, whose)?, 2 * first))
     }
 

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::child::{BATCHES, SET_UP};
 use super::{AuditFailure, CallRates, names, read_answer};
+use crate::mechanism::CallsOf;
 use crate::sys::mark;
 use crate::sys::ptrace::{TraceEvent, Tracee};
 
@@ -34,15 +35,6 @@ pub(super) fn watch(command: Command, batches: [u64; 2], whose: CallsOf) -> Resu
     let [_, judged] = batches;
     let per_op = first.keys().chain(second.keys()).map(|name| (name.clone(), rate(name))).collect();
     Ok(CallRates { per_op, batch: second.clone(), ops: judged, set_up: at(SET_UP)?.clone() })
-}
-
-/// Whose calls are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallsOf {
-    /// Those of the audited process but its main thread, and of its children.
-    Everything,
-    /// Those of its children.
-    ChildProcesses,
 }
 
 /// The threads of the audited process itself.
@@ -102,6 +94,7 @@ fn follow(child: &mut Child, whose: CallsOf) -> Result<BTreeMap<u64, CallCounts>
                 Some(mark) => drop(marks.insert(mark, counts.clone())),
                 None if entry.thread == leader || Some(entry.thread) == idle_driver => {}
                 None if whose == CallsOf::ChildProcesses && own.has(entry.thread) => {}
+                None if whose == CallsOf::OwnProcess && !own.has(entry.thread) => {}
                 None => {
                     *counts.entry(names::name(&entry)).or_insert(0) += 1;
                 }

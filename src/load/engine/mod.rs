@@ -10,8 +10,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::client_connection::ClientConnection;
+use super::client_threads::connect_error;
 use super::load_plan::{LoadDriver, LoadPlan};
-use super::load_run::{LoadError, LoadRun, connect_error};
+use super::load_run::{LoadError, LoadRun};
 use super::outcome::ClientUsage;
 use crate::terms::Unsupported;
 

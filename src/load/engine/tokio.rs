@@ -45,7 +45,7 @@ impl LoadEngine for TokioClient {
     fn workers(&self, plan: &Arc<LoadPlan>) -> Vec<Box<dyn LoadWorker>> {
         let worker = |share: WorkerShare| -> Box<dyn LoadWorker> {
             Box::new(TokioTasks {
-                connections: ClientConnection::several(plan, share.first, share.connections),
+                connections: TaskConnection::several(ClientConnection::several(plan, share.first, share.connections)),
                 share,
                 runtime: None,
             })
@@ -54,9 +54,28 @@ impl LoadEngine for TokioClient {
     }
 }
 
+/// A connection, and what its task keeps from one run to the next.
+struct TaskConnection {
+    client: ClientConnection,
+    /// Its socket, as the runtime watches it; none before the first request on it.
+    watched: Option<AsyncFd<OwnedFd>>,
+    buffer: Box<[u8]>,
+}
+
+impl TaskConnection {
+    fn several(clients: Vec<ClientConnection>) -> Vec<Self> {
+        let with = |client| Self { client, watched: None, buffer: vec![0; BUFFER].into() };
+        clients.into_iter().map(with).collect()
+    }
+}
+
+/// Bytes that a read takes at most.
+const BUFFER: usize = 16 << 10;
+
 struct TokioTasks {
     share: WorkerShare,
-    connections: Vec<ClientConnection>,
+    // Before the runtime, which watches their sockets.
+    connections: Vec<TaskConnection>,
     runtime: Option<Runtime>,
 }
 
@@ -112,14 +131,15 @@ impl TaskTable {
 
 impl LoadWorker for TokioTasks {
     fn connect(&mut self) -> Result<(), LoadError> {
-        let Some(plan) = self.connections.first().map(ClientConnection::plan) else { return Ok(()) };
+        let Some(plan) = self.connections.first().map(|connection| connection.client.plan()) else { return Ok(()) };
         let built = Builder::new_current_thread().enable_io().build();
         self.runtime = Some(built.map_err(|error| SysError::from_io("tokio: build a runtime", &error))?);
-        open_all(&plan, &mut self.connections, ClientConnection::open_at_once)
+        let clients = self.connections.iter_mut().map(|connection| &mut connection.client);
+        open_all(&plan, clients, ClientConnection::open_at_once)
     }
 
     fn run(&mut self, run: &Arc<LoadRun>, usage: &mut ClientUsage) -> Result<(), LoadError> {
-        let before = opened(&self.connections);
+        let before = opened(self.connections.iter().map(|connection| &connection.client));
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let count = self.connections.len();
         let dispatcher = RequestDispatcher::new(run, self.share.worker, count, self.share.most_busy, monotonic());
@@ -154,7 +174,7 @@ impl LoadWorker for TokioTasks {
         let table = table.into_inner();
         usage.add(&table.usage);
         table.dispatcher.finish(monotonic());
-        usage.connects += opened(&self.connections) - before;
+        usage.connects += opened(self.connections.iter().map(|connection| &connection.client)) - before;
         Ok(())
     }
 }
@@ -213,33 +233,30 @@ async fn keep_schedule(table: &RefCell<TaskTable>, spin: u64) -> Result<(), Load
 }
 
 /// The life of a connection's task: it sends what it is assigned, until the run is over, and returns the connection.
-async fn serve(table: Rc<RefCell<TaskTable>>, number: usize, mut connection: ClientConnection) -> ClientConnection {
-    let mut buffer = vec![0; 16 << 10];
-    let mut watched = None;
+async fn serve(table: Rc<RefCell<TaskTable>>, number: usize, mut connection: TaskConnection) -> TaskConnection {
     while let Some(request) = assigned(&table, number).await {
-        connection.begin(request);
-        let answered = ask(&table, number, &mut connection, &mut watched, &mut buffer).await;
+        connection.client.begin(request);
+        let answered = ask(&table, number, &mut connection).await;
         let mut table = table.borrow_mut();
         let now = monotonic();
         table.usage.wakes += 1;
         table.usage.events += 1;
         match answered {
             Ok(answered) => {
-                if !answered.reusable || connection.plan().protocol.connects_each_time() {
-                    watched = None;
+                if !answered.reusable || connection.client.plan().protocol.connects_each_time() {
+                    connection.watched = None;
                 }
-                connection.note_answered(answered);
+                connection.client.note_answered(answered);
                 table.dispatcher.answered(number, answered, now);
             }
             Err(failure) => {
-                watched = None;
-                let rest = connection.note_failed();
+                connection.watched = None;
+                let rest = connection.client.note_failed();
                 table.dispatcher.failed(number, &failure, rest, now);
             }
         }
         table.pump(Some(number), now);
     }
-    drop(watched);
     connection
 }
 
@@ -289,10 +306,9 @@ async fn ready(
 async fn ask(
     table: &RefCell<TaskTable>,
     number: usize,
-    connection: &mut ClientConnection,
-    watched: &mut Option<AsyncFd<OwnedFd>>,
-    buffer: &mut [u8],
+    connection: &mut TaskConnection,
 ) -> Result<Answered, RequestFailure> {
+    let TaskConnection { client: connection, watched, buffer } = connection;
     let opening = if connection.is_open() { Opening::Connected } else { connection.open()? };
     let watched = match watched {
         Some(watched) => watched,

@@ -150,7 +150,13 @@ struct AtWork<'w> {
     connections: &'w mut [RingConnection],
     dispatcher: RequestDispatcher,
     received: u64,
+    /// Sends in flight that need not wait for room.
+    small_sends: usize,
 }
+
+/// A send of so many bytes at most finds room in the socket's buffer, which has 16 KiB to begin with (tcp(7), tcp_wmem)
+/// and holds nothing any more, since what was sent before has been answered: it is done when the kernel has it.
+const SMALL_SEND: usize = 4 << 10;
 
 impl LoadWorker for UringLoop {
     fn connect(&mut self) -> Result<(), LoadError> {
@@ -173,7 +179,7 @@ impl LoadWorker for UringLoop {
         let Self { share, connections, ring: Some(ring) } = self else { return Ok(()) };
         let spin = run.plan().spin.0;
         let dispatcher = RequestDispatcher::new(run, share.worker, connections.len(), share.most_busy, monotonic());
-        let mut work = AtWork { ring, connections, dispatcher, received: 0 };
+        let mut work = AtWork { ring, connections, dispatcher, received: 0, small_sends: 0 };
         loop {
             let now = monotonic();
             let DispatchStep::Wait { until, due } = work.pump(now)? else { break };
@@ -181,7 +187,8 @@ impl LoadWorker for UringLoop {
             let left = until.0.saturating_sub(now.0);
             let looking = due && left <= spin;
             let timeout = if looking { 0 } else { left - if due { spin.min(left) } else { 0 } };
-            work.ring.wait(Some(Nanos(timeout)))?;
+            // That these sends are done ends no wait: without an answer there is nothing to do.
+            work.ring.wait_for(1 + work.small_sends, Some(Nanos(timeout)))?;
             let mut count = 0;
             while let Some(done) = work.ring.completion() {
                 // That a send is done is no event to a request that waits for its answer.
@@ -276,6 +283,7 @@ impl AtWork<'_> {
                 connection.request.extend_from_slice(request);
             }
         }
+        self.small_sends += usize::from(connection.request.len() <= SMALL_SEND);
         let owner = CallOf { connection: number, call: SocketCall::Send };
         let pushed = self.ring.send(socket, std::mem::take(&mut connection.request), from, owner)?;
         connection.calls[SocketCall::Send as usize] = Some(pushed);
@@ -288,7 +296,11 @@ impl AtWork<'_> {
         let connection = &mut self.connections[number];
         connection.calls[call as usize] = None;
         match (call, done.memory) {
-            (SocketCall::Send, Some(memory)) => connection.request = memory,
+            (SocketCall::Send, Some(memory)) => {
+                // Those of the run before were not counted in this.
+                self.small_sends = self.small_sends.saturating_sub(usize::from(memory.len() <= SMALL_SEND));
+                connection.request = memory;
+            }
             (SocketCall::Receive, Some(memory)) => connection.answer = memory,
             _ => {}
         }

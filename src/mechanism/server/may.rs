@@ -5,14 +5,15 @@
 //! Distortions: the scheduler has a thread for timers beside its workers.
 
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PROTOCOL, WORK, WORKERS, awaited, connections,
+    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS, awaited,
+    connections,
 };
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/may",
     isolates: "stackful coroutines over an epoll loop: switching stacks in user space in place of polling futures",
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS],
     baseline: "server/tokio_current_thread",
     source: "docs.rs/may",
     expects: |parameters, _| {

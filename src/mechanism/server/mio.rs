@@ -5,13 +5,15 @@
 //! Distortions: mio's timeouts are whole milliseconds, rounded up, so that a delay takes up to one longer than it
 //! should.
 
-use super::{CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PROTOCOL, WORK, connections, over_sockets};
+use super::{
+    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections, over_sockets,
+};
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/mio",
     isolates: "what a portable layer over epoll adds to an event loop",
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
     source: "docs.rs/mio",
     expects: |parameters, _| {
         let connection = connections(parameters);

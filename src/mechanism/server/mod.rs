@@ -1,18 +1,23 @@
 //! Servers: what a request costs the server, by its way to wait for clients.
 //!
 //! The server is a process of its own, which runs one of the models of `src/server/`; the driver is its only client,
-//! with `connections` that each have a request outstanding, and idle ones that ask nothing. An operation is a
-//! request. Its figure is **CPU time** of the server's processes, children included, as getrusage(2) has it, and not
-//! the time that the request took: that is among the metrics, as the client saw it.
+//! the epoll engine of `src/load/`, with `connections` that carry requests, and idle ones that ask nothing. An
+//! operation is a request. Its figure is **CPU time** of the server's processes, children included, as getrusage(2) has
+//! it, and not the time that the request took: that is among the metrics, as the client saw it.
 //!
 //! On loopback, and with nothing to do for a request, all models cost the same: two system calls and the protocol
 //! stack. They part where many connections are idle (`idle`), where a request waits for something else (`delay_us`)
 //! and where it computes (`work_us`), so that the defaults have the first two.
 //!
 //! CPU for each request falls as more of them wait at the same time, since one wakeup then serves several. A figure
-//! is therefore one of a number of requests in flight, which stands beside it with the events of a wakeup. The sender
-//! of a packet on loopback is charged for its way up to the receiver's socket: the CPU that the client used stands
-//! beside the server's.
+//! is therefore one of a number of requests in flight, which stands beside it with the events of a wakeup. Without
+//! `period_us` each connection has a request outstanding, so that a model that answers sooner is asked more often. With
+//! it requests come at the same rate to each model, at times that are fixed before and independent of each other, as
+//! those of many clients are that know nothing of one another: a clock that sends several at a time would make a server
+//! look cheaper. The response time then counts from the intended time.
+//!
+//! The sender of a packet on loopback is charged for its way up to the receiver's socket: the CPU that the client used
+//! stands beside the server's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,15 +28,15 @@ use super::{
     Parameter, Parameters, Resources, Tasks, Unit, Unsupported, Value,
 };
 use crate::crew::UsageMeter;
-use crate::server::{Protocol, ServerConfig, ServerError, ServerProcess, ServerState, Shots, Trigger};
+use crate::load::{ArrivalPattern, HttpRequest, LONGEST_RUN, LoadDriver, LoadPlan, LoadProtocol, engine};
+use crate::server::{Protocol, ServerConfig, ServerProcess, ServerState, Shots, Trigger};
 use crate::sys::SysError;
-use crate::sys::usage::thread_cpu;
 use crate::terms::{Placement, ResourceUsage};
-use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
+use crate::units::{Amount, Nanos, Ops, Quantity};
 
-use client::{ClientRequest, ClientTotals, ClosedLoop};
+use super::batched_load::{BatchFigures, BatchedLoad};
+use super::server_beside::{is_apart, start_beside, told};
 
-mod client;
 mod compio;
 mod epoll;
 mod forking;
@@ -59,7 +64,7 @@ pub const GROUP: Group = Group {
 
 const CONNECTIONS: Parameter = Parameter {
     name: "connections",
-    meaning: "connections that each have a request outstanding",
+    meaning: "connections that carry requests, one at a time",
     domain: Domain::Number { default: 32, min: 1, max: 100_000 },
 };
 
@@ -67,6 +72,13 @@ const IDLE: Parameter = Parameter {
     name: "idle_connections",
     meaning: "connections that ask nothing, beside the others",
     domain: Domain::Number { default: 256, min: 0, max: 1_000_000 },
+};
+
+const PERIOD: Parameter = Parameter {
+    name: "period_us",
+    meaning: "mean time between two requests that come whatever the server does, in microseconds; 0 sends the next one \
+              when an answer is there",
+    domain: Domain::Number { default: 0, min: 0, max: 10_000_000 },
 };
 
 const DELAY: Parameter = Parameter {
@@ -115,7 +127,7 @@ const OF_A_SERVER: Descriptor = Descriptor {
     unit: Unit::Request,
     // The client, and the server's processes and threads.
     tasks: Tasks::Several,
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
     baseline: "server/epoll",
     requirements: &[],
     source: "",
@@ -309,50 +321,58 @@ impl Mechanism for MeasuredModel {
     }
 
     fn chosen_by_default(&self, placement: Placement, offered: &[Placement]) -> bool {
-        // The client beside the server, and pinned apart from it where that can be.
-        let apart = offered.iter().find(|placement| ![Placement::Unpinned, Placement::SameCpu].contains(placement));
-        placement == *apart.unwrap_or(&Placement::Unpinned)
+        is_apart(placement, offered)
     }
 
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let name = self.0.name();
-        let failed = |error| told(name, error);
-        let process = ServerProcess::start(name, &self.config(parameters), &server_cpus(crew)).map_err(failed)?;
+        let process = start_beside(name, &self.config(parameters), crew)?;
+        let address = process.address();
         let meter = SharedProcess(Arc::new(Mutex::new(process)));
         let before = meter.state()?;
-        let http = protocol(parameters).is_http();
-        let bytes = if http { REQUEST.to_vec() } else { vec![b'x'; parameters.size(PAYLOAD.name)] };
-        let numbers = (parameters.size(CONNECTIONS.name), optional(parameters, &IDLE) as usize);
-        let address = meter.lock().address();
-        let mut client = ClosedLoop::open(address, ClientRequest { bytes, http }, numbers)?;
+        let (connections, idle_connections) = (parameters.size(CONNECTIONS.name), optional(parameters, &IDLE) as usize);
+        let plan = LoadPlan {
+            connections,
+            idle_connections,
+            driver: driver(parameters),
+            duration: LONGEST_RUN,
+            timeout: crew.timeout(),
+            ..LoadPlan::new(address, spoken(parameters), engine(ENGINE).expect("it is one of those of src/load"))
+        };
+        let mut client = BatchedLoad::start(plan, crew)?;
         // Each connection has been served once, so that what it takes is there.
-        client.request(numbers.0 as u64)?;
+        client.run(connections as u64)?;
         let state = meter.state()?;
-        let memory = state.memory.saturating_sub(before.memory) as f64 / (numbers.0 + numbers.1) as f64;
-        client.totals = ClientTotals::default();
-        Ok(Box::new(MeasuredServer { meter, client, state, memory, client_cpu: Nanos(0) }))
+        let memory = state.memory.saturating_sub(before.memory) as f64 / (connections + idle_connections) as f64;
+        drop(client.take_figures());
+        Ok(Box::new(MeasuredServer { meter, client, state, memory, is_open: period(parameters) > 0 }))
     }
 }
 
-/// What is asked over HTTP, as browsers and load generators ask it.
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: switchcost\r\nAccept: */*\r\n\r\n";
+/// What asks: one thread for all connections.
+const ENGINE: &str = "epoll";
 
-/// The server's CPUs: those of all tasks behind the driver.
-fn server_cpus(crew: &Crew) -> Vec<CpuId> {
-    let assignment = crew.assignment();
-    let tasks = 1..assignment.masks().max(2);
-    let mut cpus: Vec<CpuId> = tasks.flat_map(|task| assignment.cpu_mask(task).cpus.clone()).collect();
-    cpus.sort_unstable();
-    cpus.dedup();
-    cpus
+fn period(parameters: &Parameters) -> u64 {
+    parameters.number(PERIOD.name)
 }
 
-fn told(model: &'static str, error: ServerError) -> Failure {
-    match error {
-        ServerError::Unsupported(reason) => reason.into(),
-        ServerError::Sys(error) => error.into(),
-        ServerError::Affinity(error) => error.into(),
-        other => Failure::library(model, other),
+/// When requests are sent. The superposition of many independent streams of requests is nearly a Poisson process
+/// whatever each of them is (C. Palm, 1943; A. Khintchine, 1955).
+fn driver(parameters: &Parameters) -> LoadDriver {
+    match period(parameters) {
+        0 => LoadDriver::Closed { outstanding: parameters.size(CONNECTIONS.name), ramp: std::time::Duration::ZERO },
+        period => LoadDriver::Open(ArrivalPattern::Poisson { rate: 1e6 / period as f64 }),
+    }
+}
+
+/// What the client speaks, as browsers and load generators do.
+fn spoken(parameters: &Parameters) -> LoadProtocol {
+    let request = HttpRequest::get("localhost", "/");
+    match protocol(parameters) {
+        Protocol::Http => LoadProtocol::Http(request),
+        Protocol::HttpClose => LoadProtocol::Http(HttpRequest { keep_alive: false, ..request }),
+        Protocol::TcpEcho => LoadProtocol::TcpEcho { payload: parameters.size(PAYLOAD.name) },
+        Protocol::UdpEcho => LoadProtocol::UdpEcho { payload: parameters.size(PAYLOAD.name) },
     }
 }
 
@@ -382,21 +402,21 @@ impl UsageMeter for SharedProcess {
 }
 
 struct MeasuredServer {
-    client: ClosedLoop,
+    client: BatchedLoad,
     // Behind the client: a server that stops waits for its connections.
     meter: SharedProcess,
     /// As it stood when metrics were last taken.
     state: ServerState,
     /// Bytes for each connection.
     memory: f64,
-    client_cpu: Nanos,
+    /// Whether requests have times of their own.
+    is_open: bool,
 }
 
 impl Operation for MeasuredServer {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        let (before, own) = (self.meter.cpu()?, thread_cpu()?);
-        self.client.request(ops)?;
-        self.client_cpu.0 += thread_cpu()?.0 - own.0;
+        let before = self.meter.cpu()?;
+        self.client.run(ops)?;
         let used = self.meter.cpu()?.0.saturating_sub(before.0);
         Ok(Batch { ops: Ops(ops), amount: Amount(used.max(1)) })
     }
@@ -408,15 +428,15 @@ impl Operation for MeasuredServer {
     fn metrics(&mut self) -> Result<Vec<Metric>, Failure> {
         let state = self.meter.state()?;
         let (done, used) = (state.activity.since(self.state.activity), state.usage.since(self.state.usage));
-        let totals = std::mem::take(&mut self.client.totals);
-        let answers = totals.answers.max(1) as f64;
+        let BatchFigures { load, elapsed } = self.client.take_figures();
+        let (answers, elapsed) = (load.counts.answered.max(1) as f64, elapsed.0.max(1) as f64);
         let number = |of, value: f64| Metric::scalar(of, Quantity::Number, value);
         let mut metrics = vec![
-            number(MetricKey::Throughput, answers * 1e9 / totals.elapsed.0.max(1) as f64),
-            number(MetricKey::RequestsInFlight, totals.waited.0 as f64 / totals.elapsed.0.max(1) as f64),
+            number(MetricKey::Throughput, answers * 1e9 / elapsed),
+            number(MetricKey::RequestsInFlight, load.outstanding.0 as f64 / elapsed),
             number(MetricKey::SwitchesPerRequest, (used.voluntary + used.involuntary) as f64 / answers),
             number(MetricKey::ConnectionsPerRequest, done.accepted as f64 / answers),
-            Metric::scalar(MetricKey::ClientCpu, Quantity::Nanoseconds, self.client_cpu.0 as f64 / answers),
+            Metric::scalar(MetricKey::ClientCpu, Quantity::Nanoseconds, load.client.cpu.0 as f64 / answers),
             Metric::scalar(MetricKey::MemoryPerConnection, Quantity::Bytes, self.memory),
         ];
         if done.wakes > 0 {
@@ -426,8 +446,15 @@ impl Operation for MeasuredServer {
             let share = state.activity.most_accepted as f64 / state.activity.accepted.max(1) as f64;
             metrics.push(Metric::scalar(MetricKey::BusiestWorker, Quantity::Share, share));
         }
-        metrics.push(Metric::latencies(MetricKey::ResponseTime, totals.latency));
-        (self.state, self.client_cpu) = (state, Nanos(0));
+        if self.is_open {
+            let share = |of, count: u64| Metric::scalar(of, Quantity::Share, count as f64 / answers);
+            let slip = load.lateness.quantile(0.99) as f64;
+            metrics.push(Metric::scalar(MetricKey::ScheduleSlip, Quantity::Nanoseconds, slip));
+            metrics.push(share(MetricKey::SentLate, load.counts.late));
+            metrics.push(share(MetricKey::HeldForConnection, load.counts.held));
+        }
+        metrics.push(Metric::latencies(MetricKey::ResponseTime, load.response));
+        self.state = state;
         Ok(metrics)
     }
 }

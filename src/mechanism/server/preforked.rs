@@ -6,7 +6,7 @@
 //! its answer while all processes have one.
 
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, POOL, PROTOCOL, WORK, in_processes, pool,
+    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, POOL, PROTOCOL, WORK, in_processes, pool,
     resources_of_processes,
 };
 use crate::mechanism::{Descriptor, register};
@@ -14,7 +14,7 @@ use crate::mechanism::{Descriptor, register};
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/preforked",
     isolates: "processes that are there from the start, one for each connection: switches between address spaces",
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL, POOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, POOL],
     source: "Apache HTTP Server, \"prefork\"; accept(2)",
     resources: resources_of_processes,
     expects: |parameters, _| in_processes(parameters, pool(parameters)),

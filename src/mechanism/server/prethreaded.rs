@@ -6,7 +6,7 @@
 //! its answer while all threads have one.
 
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, POOL, PROTOCOL, WORK, in_waiting_calls,
+    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, POOL, PROTOCOL, WORK, in_waiting_calls,
     resources_of_threads,
 };
 use crate::mechanism::{Bound, Descriptor, register};
@@ -14,7 +14,7 @@ use crate::mechanism::{Bound, Descriptor, register};
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/prethreaded",
     isolates: "threads that are there from the start, one for each connection: a switch for each wait",
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL, POOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, POOL],
     source: "accept(2)",
     resources: resources_of_threads,
     expects: |parameters, _| {

@@ -6,14 +6,14 @@
 //! while the server's thread is busy.
 
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PROTOCOL, WORK, connections, of_the_server,
+    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections, of_the_server,
 };
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/smol",
     isolates: "the other well-known async stack: a reactor that arms sockets one by one",
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
     baseline: "server/tokio_current_thread",
     source: "docs.rs/async-io, \"Implementation\"",
     expects: |parameters, _| {

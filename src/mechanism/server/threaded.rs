@@ -5,15 +5,15 @@
 //! Distortions: none that the others have not.
 
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PROTOCOL, WORK, connections, in_waiting_calls,
-    resources_of_threads,
+    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections,
+    in_waiting_calls, resources_of_threads,
 };
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/threaded",
     isolates: "a thread for each connection: a switch for each wait",
-    parameters: &[CONNECTIONS, IDLE, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
     source: "pthread_create(3)",
     resources: resources_of_threads,
     expects: |parameters, _| {

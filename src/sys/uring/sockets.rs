@@ -253,12 +253,20 @@ impl<T: Copy> SocketRing<T> {
     /// # Errors
     /// What io_uring_enter(2) gives but `EINTR`, `ETIME` and `EBUSY`.
     pub fn wait(&mut self, timeout: Option<Nanos>) -> Result<(), SysError> {
+        self.wait_for(1, timeout)
+    }
+
+    /// The same, until there are so many completions.
+    ///
+    /// # Errors
+    /// As [`SocketRing::wait`].
+    pub fn wait_for(&mut self, completions: usize, timeout: Option<Nanos>) -> Result<(), SysError> {
         const SECOND: u64 = 1_000_000_000;
         let entered = match timeout {
-            None => self.ring.submit_and_wait(1),
+            None => self.ring.submit_and_wait(completions),
             Some(timeout) => {
                 let timeout = Timespec::new().sec(timeout.0 / SECOND).nsec((timeout.0 % SECOND) as u32);
-                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
+                self.ring.submitter().submit_with_args(completions, &SubmitArgs::new().timespec(&timeout))
             }
         };
         match entered {
