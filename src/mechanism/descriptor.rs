@@ -121,6 +121,8 @@ pub struct Expectation {
     pub switches: Bound,
     /// Wakeups of one of the mechanism's tasks.
     pub wakeups: Bound,
+    /// Operations that may be under way as a batch ends, at least 1: their calls may fall into the batch beside.
+    pub under_way: u64,
     /// Whose calls these are.
     pub calls_of: CallsOf,
 }
@@ -142,6 +144,7 @@ impl Expectation {
             voluntary: none,
             switches: Bound::Depends,
             wakeups: none,
+            under_way: 1,
             calls_of: CallsOf::AllTasks,
         }
     }
@@ -178,6 +181,13 @@ impl Expectation {
     #[must_use]
     pub fn per_batch(mut self, name: &str, calls: f64) -> Self {
         self.per_batch.push((name.into(), calls));
+        self
+    }
+
+    /// Allows for so many operations under way, at least 1, as a batch ends: a connection that is made ahead.
+    #[must_use]
+    pub fn under_way(mut self, operations: u64) -> Self {
+        self.under_way = operations.max(1);
         self
     }
 

@@ -1,7 +1,9 @@
 //! Whether the intervals keep what they promise, by experiments with a known truth.
 //!
 //! A nominal 95 % must be at least 92 % of 1,000 experiments each (their own error is 0.7 points), and two lists from
-//! one distribution may be called different in at most 7 %. Run with `--nocapture` to see the figures.
+//! one distribution may be called different in at most 7 %. Code that is not optimised makes 300 of each, whose own error
+//! is 1.3 points, and allows for 1.3 points more; `cargo test --release --lib coverage` makes them all. Every draw is
+//! seeded: a second run gives the same figures. Run with `--nocapture` to see them.
 
 use super::prng::Prng;
 use super::quantile::{median_of_sorted, quantile_of_sorted, sorted};
@@ -13,7 +15,9 @@ use super::{
 
 const MODELS: [RoundModel; 4] =
     [RoundModel::Normal, RoundModel::Lognormal, RoundModel::Skewed, RoundModel::Bimodal(0.3)];
-const EXPERIMENTS: u64 = 1_000;
+const EXPERIMENTS: u64 = if cfg!(debug_assertions) { 300 } else { 1_000 };
+/// What the error of fewer experiments is allowed for.
+const ERROR: f64 = if cfg!(debug_assertions) { 0.013 } else { 0.0 };
 
 fn share(experiments: u64, mut holds: impl FnMut(u64) -> bool) -> f64 {
     (0..experiments).filter(|&seed| holds(seed)).count() as f64 / experiments as f64
@@ -30,7 +34,7 @@ fn figures_keep_their_coverage_with_few_rounds() {
                 estimate.interval.contains(truth)
             });
             println!("{model:?}, {rounds} rounds: coverage {coverage:.3}");
-            assert!(coverage >= 0.92, "{model:?} with {rounds} rounds: {coverage}");
+            assert!(coverage >= 0.92 - ERROR, "{model:?} with {rounds} rounds: {coverage}");
         }
     }
 }
@@ -61,9 +65,9 @@ fn screened_figures_keep_their_coverage() {
             interleaved_ratio(&a, &b, 0.95, seed).is_some_and(|ratio| ratio.interval.excludes(1.0))
         });
         println!("in turns, {rounds} rounds: alarms {interleaved:.3}");
-        assert!(interleaved <= 0.07, "{rounds} rounds in turns: {interleaved}");
+        assert!(interleaved <= 0.07 + ERROR, "{rounds} rounds in turns: {interleaved}");
         println!("screened, {rounds} rounds: coverage {coverage:.3} ({unscreened:.3} without), alarms {alarms:.3}");
-        assert!(coverage >= 0.92 && alarms <= 0.07, "{rounds} rounds: {coverage}, {alarms}");
+        assert!(coverage >= 0.92 - ERROR && alarms <= 0.07 + ERROR, "{rounds} rounds: {coverage}, {alarms}");
     }
 }
 
@@ -79,7 +83,7 @@ fn a_mode_that_no_round_has_shown_costs_coverage() {
             estimate.interval.contains(truth)
         });
         println!("{model:?}, {rounds} rounds: coverage {coverage:.3}");
-        assert!(coverage >= least, "{rounds} rounds: {coverage}");
+        assert!(coverage >= least - ERROR, "{rounds} rounds: {coverage}");
     }
 }
 
@@ -136,7 +140,7 @@ fn a_benchmark_does_not_differ_from_itself() {
             });
             let paired_alarms = paired_alarms as f64 / EXPERIMENTS as f64;
             println!("{model:?}, {first} against {second}: alarms {alarms:.3}, paired {paired_alarms:.3}");
-            assert!(alarms <= 0.07 && paired_alarms <= 0.07, "{model:?}, {first} against {second}");
+            assert!(alarms <= 0.07 + ERROR && paired_alarms <= 0.07 + ERROR, "{model:?}, {first} against {second}");
         }
     }
 }
@@ -157,7 +161,7 @@ fn ratios_keep_their_coverage() {
                 ratio.interval.contains(TRUE_RATIO)
             });
             println!("{model:?}, ratio of {first} to {second}: coverage {coverage:.3}");
-            assert!(coverage >= 0.92, "{model:?} with {first} and {second}: {coverage}");
+            assert!(coverage >= 0.92 - ERROR, "{model:?} with {first} and {second}: {coverage}");
         }
     }
 }
@@ -175,7 +179,7 @@ fn unequal_scatter_raises_no_alarm() {
             ratio.interval.excludes(1.0)
         });
         println!("8 % scatter against 1 %, {first} against {second}: alarms {alarms:.3}");
-        assert!(alarms <= 0.07, "{first} against {second}: {alarms}");
+        assert!(alarms <= 0.07 + ERROR, "{first} against {second}: {alarms}");
     }
 }
 
@@ -200,7 +204,7 @@ fn five_percent_is_found_with_ten_pinned_rounds() {
 fn one_round_keeps_its_coverage_in_spite_of_correlation() {
     for (rho, least) in [(0.0, 0.92), (0.3, 0.89), (0.6, 0.88)] {
         let mut prng = Prng::seeded(100);
-        let coverage = share(EXPERIMENTS / 5, |seed| {
+        let coverage = share(200, |seed| {
             let samples = autocorrelated(100, rho, &mut prng);
             samples_interval(&samples, 0.95, seed).unwrap().contains(0.0)
         });

@@ -18,6 +18,10 @@ pub(crate) const SMALL: u64 = 8;
 /// Another small number, for parameters whose default is smaller than [`SMALL`]: how many are alive at once.
 const OTHER: u64 = 3;
 
+/// The shorter the time from request to request, the more requests has a lap, which lasts as long as before: these keep
+/// their defaults.
+const MORE_WHEN_SMALL: [&str; 2] = ["pause_us", "period_us"];
+
 /// What asks tokio for worker threads, which tokio names, pins and fails to create by itself.
 #[allow(dead_code)] // Of the tests that share this file, some have no use for it.
 pub(crate) const TOKIO_WORKERS: [&str; 5] = [
@@ -33,7 +37,7 @@ pub(crate) const TOKIO_WORKERS: [&str; 5] = [
 /// number.
 pub(crate) fn settings(descriptor: &Descriptor) -> Vec<Parameters> {
     let mut small = descriptor.defaults();
-    for parameter in descriptor.parameters {
+    for parameter in descriptor.parameters.iter().filter(|parameter| !MORE_WHEN_SMALL.contains(&parameter.name)) {
         if let Domain::Number { default, min, .. } = parameter.domain {
             small = small.with(parameter, Value::Number(default.min(SMALL).max(min)));
         }

@@ -252,7 +252,9 @@ const EXACT: f64 = 1e-9;
 fn edges(benchmark: &Benchmark, ops: u64) -> f64 {
     match benchmark.descriptor().tasks {
         Tasks::OneThread => EXACT,
-        Tasks::Several | Tasks::Simultaneous | Tasks::TakingTurns => 2.0 / ops as f64,
+        Tasks::Several | Tasks::Simultaneous | Tasks::TakingTurns => {
+            2.0 * expected(benchmark).under_way as f64 / ops as f64
+        }
     }
 }
 
@@ -313,7 +315,7 @@ fn judge_totals(expected: &Expectation, calls: &CallRates, tasks: Tasks, record:
         let Some((least, most)) = bound.range() else { return };
         let late = match tasks {
             Tasks::OneThread => 0.0,
-            Tasks::Several | Tasks::Simultaneous | Tasks::TakingTurns => late(bound),
+            Tasks::Several | Tasks::Simultaneous | Tasks::TakingTurns => late(bound) * expected.under_way as f64,
         };
         let once = expected.per_batch.iter().find(|(once, _)| once == name).map_or(0.0, |(_, calls)| *calls);
         let (least, most) = ((least * ops - late).max(0.0), most * ops + late + once);
@@ -339,7 +341,7 @@ fn judge_totals(expected: &Expectation, calls: &CallRates, tasks: Tasks, record:
     check(Expectation::OTHER_CALLS, others, expected.others);
 }
 
-/// How many calls of one kind may fall into the batch beside.
+/// How many calls of one kind may fall into the batch beside, for each operation that may be under way.
 fn late(bound: Bound) -> f64 {
     match bound {
         // None of a call that must not happen.

@@ -11,7 +11,9 @@ use smol::future::block_on;
 
 use super::progress::BatchProgress;
 use super::stage::{SinkStage, SourceStage, transform};
-use super::{BatchTotals, DOCUMENT, PIPELINES, PipelineShape, PipelineWork, SINK_US, WORK, messages_per_lap};
+use super::{
+    BatchTotals, DOCUMENT, PIPELINES, PipelineShape, PipelineWork, SINK_US, WORK, channel::Capacity, messages_through,
+};
 use crate::mechanism::{
     Batch, Bound, Crew, Descriptor, Expectation, Failure, Mechanism, Metric, Operation, Parameters, Resources, Tasks,
     Unit, register,
@@ -28,7 +30,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "pipeline/inline",
     requirements: &[],
     source: "docs.rs/serde_json, docs.rs/simd-json",
-    lap: messages_per_lap,
+    lap: |parameters| messages_through(Capacity::Unbounded, parameters),
     resources: |_| Resources { descriptors: 8, threads: 1, processes: 0 },
     // Nothing, but for an allocator that asks for memory once for many documents.
     expects: |_, _| Expectation::nothing().others(Bound::AtMost(0.01)),

@@ -307,10 +307,20 @@ impl BatchTotals {
 }
 
 /// So many messages of each pipeline that a lap of the default number fills channels of the default capacity, and an
-/// audit sees what happens then. Documents are worked on for longer than channels are waited for.
+/// audit sees what happens then. Channels of a few messages are full at once, and documents are worked on for longer
+/// than channels are waited for.
 fn messages_per_lap(parameters: &Parameters) -> u64 {
+    messages_through(Capacity::of(parameters), parameters)
+}
+
+fn messages_through(capacity: Capacity, parameters: &Parameters) -> u64 {
+    const FEW: usize = 16;
     let pipelines = parameters.number(PIPELINES.name);
-    let messages: u64 = if PipelineWork::of(parameters) == PipelineWork::None { 1024 } else { 64 };
+    let messages: u64 = match (PipelineWork::of(parameters), capacity) {
+        (PipelineWork::None, Capacity::Bounded(capacity)) if capacity <= FEW => 128,
+        (PipelineWork::None, _) => 1024,
+        (PipelineWork::Json | PipelineWork::SimdJson, _) => 64,
+    };
     pipelines * messages.div_ceil(pipelines)
 }
 
@@ -358,7 +368,8 @@ fn met(parameters: &Parameters, placement: Placement) -> Expectation {
     if !meets || PipelineWork::of(parameters) != PipelineWork::None {
         return woken(parameters, placement);
     }
-    let once_each = Bound::AtMost(2.0);
+    // A stage that is preempted while it holds the channel's lock makes the other one wait for that too.
+    let once_each = Bound::AtMost(2.1);
     moved(parameters)
         .call("futex:wait", once_each)
         .call("futex:wake", once_each)

@@ -18,7 +18,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     source: "docs.rs/compio",
     expects: |parameters, _| {
         let connection = connections(parameters);
-        of_the_server()
+        of_the_server(parameters)
             .call("io_uring_enter", Bound::AtMost(4.0)) // It wakes itself up by an eventfd.
             .call("read", Bound::AtMost(1.0))
             .call("write", Bound::AtMost(1.0))

@@ -191,11 +191,18 @@ fn connects(parameters: &Parameters) -> bool {
 
 /// What is counted is the server's, and none of its client's. The server is asked for its CPU time before and behind a
 /// batch: two questions, each with a wait for it, an answer and three readings of what was used.
-fn of_the_server() -> Expectation {
+fn of_the_server(parameters: &Parameters) -> Expectation {
     let expects = Expectation::nothing().of_child_processes().per_batch(Expectation::OTHER_CALLS, QUESTIONS);
+    let expects = expects.under_way(connected_ahead(parameters));
     // Where the standard library is checked (debug_assertions), it asks whether a descriptor is open before it closes
     // it.
     expects.call("fcntl", Bound::AtMost(1.0)).voluntary(Bound::Depends).wakeups(Bound::Depends)
+}
+
+/// The client connects again as soon as it has an answer: where each request needs a connection, as many as it has may
+/// already be accepted, and served by a task of their own, as a batch ends.
+fn connected_ahead(parameters: &Parameters) -> u64 {
+    if connects(parameters) { optional(parameters, &CONNECTIONS) } else { 1 }
 }
 
 /// Calls of the server's main thread in a batch, but for the reading of child processes.
@@ -211,7 +218,7 @@ fn connections(parameters: &Parameters) -> f64 {
 fn over_sockets(parameters: &Parameters) -> Expectation {
     let connection = connections(parameters);
     let receives = if connects(parameters) { Bound::Between(1.0, 2.0) } else { Bound::Exactly(1.0) };
-    of_the_server()
+    of_the_server(parameters)
         .call("recvfrom", receives)
         .call("sendto", Bound::Exactly(1.0))
         .call("accept4", Bound::Between(connection, 2.0 * connection))
@@ -234,7 +241,7 @@ fn in_processes(parameters: &Parameters, processes: usize) -> Expectation {
 /// The same where a task receives before it waits: up to `receives` a request.
 fn awaited(parameters: &Parameters, receives: f64) -> Expectation {
     let connection = connections(parameters);
-    of_the_server()
+    of_the_server(parameters)
         .call("recvfrom", Bound::Between(1.0, receives))
         .call("sendto", Bound::Exactly(1.0))
         .call("accept4", Bound::Between(connection, 3.0 * connection))
@@ -255,7 +262,7 @@ fn on_tokio(parameters: &Parameters) -> Expectation {
 /// a wait of its own.
 fn on_a_ring(parameters: &Parameters) -> Expectation {
     let connection = connections(parameters);
-    of_the_server()
+    of_the_server(parameters)
         .call("io_uring_enter", Bound::AtMost(2.0 + 3.0 * connection))
         // Before it is closed, what it still receives is ended.
         .call("shutdown", Bound::AtMost(connection))

@@ -20,7 +20,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
         let connection = connections(parameters);
         // The ones that find nothing, and the one after the socket was armed and has become ready. The executor polls
         // the task that accepts with the others.
-        of_the_server()
+        of_the_server(parameters)
             .call("recvfrom", Bound::Between(1.0, 4.0))
             .call("sendto", Bound::Exactly(1.0))
             .call("accept4", Bound::AtMost(1.0 + 3.0 * connection))

@@ -35,7 +35,11 @@ static DESCRIPTOR: Descriptor = Descriptor {
     baseline: "wakeup/timer_nanosleep",
     requirements: &["epoll_pwait2 (Linux 5.11), or call=epoll_wait"],
     source: "epoll_wait(2); Linux fs/select.c, select_estimate_accuracy",
-    lap: |parameters| requests_in_20_ms(parameters.number(PAUSE.name)),
+    lap: |parameters| match parameters.word(CALL.name) {
+        // It rounds up to a millisecond.
+        MILLISECONDS => requests_in_20_ms(parameters.number(PAUSE.name).next_multiple_of(1000)),
+        _ => requests_in_20_ms(parameters.number(PAUSE.name)),
+    },
     resources,
     expects: |parameters, _| one_sleep(parameters).call("epoll_wait", Bound::Exactly(1.0)),
 };
