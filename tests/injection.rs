@@ -181,8 +181,8 @@ struct Injector {
     /// What is still to fail for this benchmark; nothing before its first set-up was seen.
     left: Option<VecDeque<Step>>,
     armed: Option<Step>,
-    /// The calls of each set-up of this mechanism that was made to fail. A setting by which it makes the very same calls
-    /// (a payload, the time of some work) is set up by the same code, which has failed at each of them already.
+    /// The calls of each set-up of this mechanism that was made to fail. A setting by which it makes the very same
+    /// calls (a payload, the time of some work) is set up by the same code, which has failed at each of them already.
     failed: Vec<BTreeMap<u64, (u64, u64)>>,
     injected: usize,
 }

@@ -110,11 +110,7 @@ impl TaskTable {
                 }
                 step => {
                     match step {
-                        DispatchStep::Finished if !self.finished => {
-                            self.finished = true;
-                            self.keeper.iter().for_each(Waker::wake_by_ref);
-                            self.wakers.iter().flatten().for_each(Waker::wake_by_ref);
-                        }
+                        DispatchStep::Finished if !self.finished => self.finish(),
                         // A connection has become free, and the next request is due before the keeper wakes.
                         DispatchStep::Wait { until, due: true } if until < self.asleep_until => {
                             self.asleep_until = Nanos(0);
@@ -126,6 +122,15 @@ impl TaskTable {
                 }
             }
         }
+    }
+}
+
+impl TaskTable {
+    /// Lets every task end.
+    fn finish(&mut self) {
+        self.finished = true;
+        self.keeper.iter().for_each(Waker::wake_by_ref);
+        self.wakers.iter().flatten().for_each(Waker::wake_by_ref);
     }
 }
 
@@ -160,6 +165,10 @@ impl LoadWorker for TokioTasks {
             let serve = |(number, connection)| tokio::task::spawn_local(serve(Rc::clone(&table), number, connection));
             let tasks: Vec<_> = connections.into_iter().enumerate().map(serve).collect();
             let kept = keep_schedule(&table, spin).await;
+            if kept.is_err() {
+                // No request will be handed out any more.
+                table.borrow_mut().finish();
+            }
             let mut connections = Vec::with_capacity(count);
             for task in tasks {
                 let ended = task.await;
