@@ -2,8 +2,8 @@
 //!
 //! A nominal 95 % must be at least 92 % of 1,000 experiments each (their own error is 0.7 points), and two lists from
 //! one distribution may be called different in at most 7 %. Code that is not optimised makes 300 of each, whose own
-//! error is 1.3 points, and allows for 1.3 points more; `cargo test --release --lib coverage` makes them all. Every draw
-//! is seeded: a second run gives the same figures. Run with `--nocapture` to see them.
+//! error is 1.3 points, and allows for 1.3 points more; `cargo test --release --lib coverage` makes them all. Every
+//! draw is seeded: a second run gives the same figures. Run with `--nocapture` to see them.
 
 use super::prng::Prng;
 use super::quantile::{median_of_sorted, quantile_of_sorted, sorted};
