@@ -191,7 +191,8 @@ fn lines_fit_in_120_columns() {
         let mut code = false;
         for (index, line) in text.lines().enumerate() {
             code ^= line.starts_with("```");
-            let free = code || line.starts_with('|') || line.starts_with("<!--") || line.contains("](");
+            // No reader sees a lesson's marks, and what stands between them changes with the record.
+            let free = code || line.starts_with('|') || line.contains("<!--") || line.contains("](");
             if !free && line.chars().count() > COLUMNS {
                 complaints.push(format!("{}:{}: {} columns", path.display(), index + 1, line.chars().count()));
             }

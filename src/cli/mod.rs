@@ -9,6 +9,7 @@ mod confirm;
 mod filter;
 mod folder;
 mod host;
+mod lessons;
 mod limits;
 mod list;
 mod load;
@@ -27,6 +28,7 @@ mod scatter_files;
 mod serve;
 mod show;
 mod splice;
+mod splice_lessons;
 mod sweep;
 mod terminal;
 #[cfg(test)]
@@ -74,6 +76,8 @@ enum Verb {
     Show(show::ShowArgs),
     Serve(Box<serve::ServeArgs>),
     Report(report::ReportArgs),
+    Lessons(lessons::LessonsArgs),
+    Lesson(lessons::LessonArgs),
     #[command(hide = true)]
     Splice(splice::SpliceArgs),
 }
@@ -109,6 +113,8 @@ pub fn main() -> ExitCode {
         Verb::Show(show) => show.run(),
         Verb::Serve(serve) => serve.run(),
         Verb::Report(report) => report.run(),
+        Verb::Lessons(lessons) => lessons.run(),
+        Verb::Lesson(lesson) => lesson.run(),
         Verb::Splice(splice) => splice.run(),
     })
 }

@@ -55,7 +55,8 @@ pub(super) fn write_beside(run: &Run) -> anyhow::Result<PathBuf> {
     Ok(folder.join(PAGE))
 }
 
-fn write_all(folder: &Path, files: Vec<ReportFile>) -> anyhow::Result<()> {
+/// Writes `files` into `folder`.
+pub(super) fn write_all(folder: &Path, files: Vec<ReportFile>) -> anyhow::Result<()> {
     files.into_iter().try_for_each(|file| write(&folder.join(&file.path), &file.text))
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::terminal::errln;
-use super::{FAILED, show};
+use super::{FAILED, show, splice_lessons};
 use crate::harness::rounds::{BenchmarkSelection, DEFAULT, Profile};
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
@@ -19,7 +19,7 @@ use crate::report::{NUMBERS, answers, answers_text, compact_table, worked_exampl
 #[derive(Debug, Args)]
 pub(super) struct SpliceArgs {
     /// The page with markers: `<!-- switchcost:numbers -->` … `<!-- /switchcost:numbers -->`, `mechanisms`,
-    /// `screen`, `answers` and `example`
+    /// `screen`, `answers` and `example`. The folder of the lessons is taken as a whole
     #[arg(default_value = "README.md")]
     page: PathBuf,
     /// The folder of dated reports
@@ -32,6 +32,9 @@ pub(super) struct SpliceArgs {
 
 impl SpliceArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if let Some(root) = splice_lessons::root_of(&self.page) {
+            return splice_lessons::splice_lessons(&root, self.check);
+        }
         let failed = |verb: &str| format!("{verb} {}", self.page.display());
         let old = fs::read_to_string(&self.page).with_context(|| failed("reading"))?;
         let mut new = old.clone();

@@ -10,7 +10,7 @@ mod schema;
 mod store;
 mod version1;
 
-pub use read::{Run, Salvage, read, read_answer, salvage, salvage_from};
+pub use read::{Run, Salvage, read, read_answer, read_only, salvage, salvage_from};
 pub use sample::Sample;
 pub use schema::{
     AuditCheck, AuditRecord, BenchmarkLine, Build, CountedSamples, HostLine, Line, Measured, Noise, Outcome,

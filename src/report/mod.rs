@@ -13,6 +13,7 @@ mod counters;
 mod csv;
 mod events_table;
 mod host;
+pub mod lessons;
 #[cfg(test)]
 mod made_up;
 mod markdown;

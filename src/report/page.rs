@@ -12,7 +12,8 @@ use super::run_view::{BenchmarkView, RunView};
 use super::sections::{Report, Section};
 use super::text;
 
-const PAGE: &str = include_str!("page.css");
+/// The look of a page around its figures.
+pub(super) const PAGE: &str = include_str!("page.css");
 
 /// The page.
 pub(super) fn page(report: &Report) -> String {

@@ -198,6 +198,26 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             let super::serve::ServePlan { model, config, cpus } = serve.plan()?;
             json!({ "model": model.name(), "config": config, "cpus": cpus })
         }
+        Verb::Lessons(lessons) => {
+            let mut out = Vec::new();
+            lessons.print(&mut out)?;
+            let pages = lessons.folder().map(|_| lessons.site()).transpose()?;
+            json!({
+                "text": String::from_utf8(out)?,
+                "folder": lessons.folder(),
+                "pages": pages.map(|pages| pages.len()),
+            })
+        }
+        Verb::Lesson(lesson) => {
+            let (plan, folder, record) = lesson.asked()?;
+            json!({
+                "ids": plan.entries.iter().map(|entry| &entry.id).collect::<Vec<_>>(),
+                "rounds": plan.rounds,
+                "budget": plan.budget.map(|budget| budget.as_secs()),
+                "folder": folder,
+                "record": record,
+            })
+        }
         Verb::Splice(splice) => {
             let status = splice.run()?;
             json!({ "failed": status != std::process::ExitCode::SUCCESS })

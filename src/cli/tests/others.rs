@@ -12,7 +12,7 @@ fn fixture(name: &str) -> String {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [matrix(), audit(), limits(), readers(), serve(), splice("page.md", "reports", "newer")]
+    [matrix(), audit(), limits(), readers(), serve(), lessons(), splice("page.md", "reports", "newer")]
         .into_iter()
         .flatten()
         .collect()
@@ -152,6 +152,34 @@ fn readers() -> Vec<Row> {
     ]
 }
 
+/// The lessons are those of this clone.
+fn lessons() -> Vec<Row> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (list, quiz) = (format!("lessons --root {root}"), format!("lessons --root {root} --quiz 1"));
+    let lesson = format!("lesson 1 --root {root}");
+    let row = |option, given: &str| Row::added("lesson", option, &lesson, given);
+    vec![
+        Row::differing("lessons", "root", &format!("lessons --root {root}/docs"), &list)
+            .changes("/refused")
+            .changes("/text"),
+        Row::added("lessons", "quiz", &list, "--quiz 1").changes("/text"),
+        Row::added("lessons", "seed", &quiz, "--seed 7").changes("/text"),
+        Row::added("lessons", "answers", &quiz, "--answers").changes("/text"),
+        Row::added("lessons", "out", &list, "--out there").gives("/folder", json!("there")).changes("/pages"),
+        Row::differing("lesson", "lesson", &lesson, &format!("lesson 8 --root {root}"))
+            .gives("/ids/0", json!("brigade/epoll/same-cpu"))
+            .changes("/ids*")
+            .changes("/rounds"),
+        row("record", "--record there").gives("/record", json!("there")),
+        row("out", "--out there").gives("/folder", json!("there")),
+        Row::differing("lesson", "root", &format!("lesson 1 --root {root}/docs"), &lesson)
+            .changes("/refused")
+            .changes("/budget*")
+            .changes("/rounds")
+            .changes("/ids*"),
+    ]
+}
+
 /// `splice` has no plan: `page` is in step with `reports` and not with `other`.
 fn splice(page: &str, reports: &str, other: &str) -> Vec<Row> {
     let base = format!("splice {page} --reports {reports} --check");
@@ -194,6 +222,11 @@ fn the_demand_holds_every_option_of_limits() {
 #[test]
 fn what_is_printed_holds_every_option_of_the_readers() {
     readers().iter().for_each(|row| row.check(comes_to));
+}
+
+#[test]
+fn the_lessons_hold_every_option_of_theirs() {
+    lessons().iter().for_each(|row| row.check(comes_to));
 }
 
 #[test]

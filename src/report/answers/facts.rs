@@ -16,7 +16,7 @@ use crate::terms::{Idle, Metric, MetricKey, Placement, ValueHistogram};
 const APART_BY_ONE_PROCESS: f64 = 1.25;
 
 /// Placements on two CPUs, the nearest to what most services meet first: two cores that share a cache.
-const ACROSS: [Placement; 5] =
+pub(in crate::report) const ACROSS: [Placement; 5] =
     [Placement::SameLlc, Placement::CrossLlc, Placement::CrossNode, Placement::SmtSibling, Placement::OnePerCpu];
 
 /// Why a rule says nothing.
@@ -134,7 +134,7 @@ fn lacks(benchmark: &BenchmarkView, key: &MetricKey) -> Silence {
 
 /// What the data say of a benchmark beside another one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Beside {
+pub(in crate::report) enum Beside {
     /// It takes more: how many times as much, at least and at most.
     More(f64, f64, f64),
     /// It takes less: how many times as much the other takes, at least and at most.
@@ -144,7 +144,7 @@ pub(super) enum Beside {
 }
 
 /// `benchmark` beside `other`, by the same ratio as everywhere.
-pub(super) fn beside(benchmark: &BenchmarkView, other: &BenchmarkView) -> Beside {
+pub(in crate::report) fn beside(benchmark: &BenchmarkView, other: &BenchmarkView) -> Beside {
     let counting = |of: &BenchmarkView| -> Vec<Vec<f64>> {
         of.counting().iter().filter(|round| !round.is_empty()).cloned().collect()
     };
@@ -169,7 +169,7 @@ fn judged(ratio: &Ratio) -> Beside {
 
 impl Beside {
     /// `8.5 times as much (6.1 to 12)`, `0.12 times as much …`, or that the two are not told apart.
-    pub(super) fn times(self) -> String {
+    pub(in crate::report) fn times(self) -> String {
         match self {
             Self::More(times, low, high) => times_as_much(times, low, high),
             Self::Less(times, low, high) => times_as_much(1.0 / times, 1.0 / high, 1.0 / low),

@@ -12,7 +12,8 @@ use super::run_view::{BenchmarkView, RunView};
 use super::text;
 use crate::record::Run;
 use crate::terms::{MetricKey, Placement};
-use facts::{Beside, Facts, Silence, beside, distribution, scalar, told};
+pub(super) use facts::{ACROSS, Beside, beside};
+use facts::{Facts, Silence, distribution, scalar, told};
 
 /// What a run answers, and what it does not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

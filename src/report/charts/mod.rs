@@ -131,7 +131,7 @@ fn left_out(what: &str, count: usize) -> String {
 }
 
 /// What the figures of `benchmarks` are, and over how many rounds.
-fn basis<'a>(benchmarks: impl IntoIterator<Item = &'a BenchmarkView<'a>>) -> String {
+pub(super) fn basis<'a>(benchmarks: impl IntoIterator<Item = &'a BenchmarkView<'a>>) -> String {
     let rounds = benchmarks.into_iter().map(|benchmark| benchmark.summary.per_op.rounds);
     let (least, most) = rounds.fold((usize::MAX, 0), |(least, most), rounds| (least.min(rounds), most.max(rounds)));
     match (least, most) {
