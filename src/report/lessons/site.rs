@@ -51,8 +51,12 @@ pub(super) fn lesson_page(lesson: &Lesson, figure: Option<Figure>, all: &[&Lesso
         article.lesson { (PreEscaped(rendered(&marks::unmarked(&page)))) }
         @if at.is_some() {
             nav.lessons aria-label="Next" {
-                @if let Some(before) = before { a href=(format!("{}.html", before.name)) { "← " (before.title()) } }
-                @if let Some(behind) = behind { a.next href=(format!("{}.html", behind.name)) { (behind.title()) " →" } }
+                @if let Some(before) = before {
+                    a href=(format!("{}.html", before.name)) { "← " (before.title()) }
+                }
+                @if let Some(behind) = behind {
+                    a.next href=(format!("{}.html", behind.name)) { (behind.title()) " →" }
+                }
             }
         }
     };
