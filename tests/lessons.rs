@@ -165,7 +165,7 @@ fn template() -> &'static BenchmarkLine {
     lines.find(|line| matches!(line.outcome, Outcome::Measured(_))).unwrap()
 }
 
-/// A record in which the effect is reversed is noticed on each page: by its claims, or by the sentences that it chooses.
+/// A record in which the effect is reversed is noticed on each page, by its claims or the sentences that it chooses.
 #[test]
 fn a_reversed_effect_is_noticed_in_each_lesson() {
     for material in ALL.iter().filter(|material| !material.runs.is_empty()) {
