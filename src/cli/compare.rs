@@ -12,6 +12,7 @@ use super::filter::{ExcludeArgs, Filter};
 use super::options::{SettingArgs, UsageError};
 use super::paired::{ComparisonInput, PairedRun, SideArgs};
 use super::paired_record::PairedRecord;
+use super::reading;
 use super::regression;
 use super::run::{MeasureArgs, profiles};
 use super::run_session::{Start, share};
@@ -39,7 +40,7 @@ enum OutputFormat {
                         switchcost compare --paired --b idle=poll handoff/      two settings, measured now\n\
                         switchcost compare --paired --b-program ./switchcost-new handoff/pipe")]
 pub(super) struct CompareArgs {
-    /// The runs' folders or records; with --paired filters, of which an id has to match one
+    /// The runs' folders, records or bundles; with --paired filters, of which an id has to match one
     #[arg(value_name = "RUN|FILTER")]
     runs: Vec<PathBuf>,
     #[command(flatten)]
@@ -208,7 +209,8 @@ impl CompareArgs {
             run.benchmarks.retain(|line| filter.matches(&line.id));
             Ok((path.display().to_string(), run))
         };
-        let runs = self.runs.iter().map(read).collect::<anyhow::Result<_>>()?;
+        let runs: Vec<(String, Run)> = self.runs.iter().map(read).collect::<anyhow::Result<_>>()?;
+        reading::check(&runs)?;
         filter.check_exclusions()?;
         Ok(runs)
     }

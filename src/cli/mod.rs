@@ -4,8 +4,10 @@ mod audit;
 mod bench;
 mod bench_options;
 mod bench_output;
+mod bundle;
 mod compare;
 mod confirm;
+mod export;
 mod filter;
 mod folder;
 mod host;
@@ -20,6 +22,7 @@ mod options;
 mod paired;
 mod paired_record;
 mod progress;
+mod reading;
 mod regression;
 mod report;
 mod run;
@@ -73,6 +76,8 @@ enum Verb {
     Sweep(Box<sweep::SweepArgs>),
     Load(Box<load::LoadArgs>),
     Compare(Box<compare::CompareArgs>),
+    Bundle(bundle::BundleArgs),
+    Export(export::ExportArgs),
     Show(show::ShowArgs),
     Serve(Box<serve::ServeArgs>),
     Report(report::ReportArgs),
@@ -110,6 +115,8 @@ pub fn main() -> ExitCode {
         Verb::Sweep(sweep) => sweep.run(),
         Verb::Load(load) => load.run(),
         Verb::Compare(compare) => compare.run(),
+        Verb::Bundle(bundle) => bundle.run(),
+        Verb::Export(export) => export.run(),
         Verb::Show(show) => show.run(),
         Verb::Serve(serve) => serve.run(),
         Verb::Report(report) => report.run(),
@@ -184,7 +191,13 @@ fn is_bad_record(error: &anyhow::Error) -> bool {
     use crate::record::RecordError;
     matches!(
         error.downcast_ref::<RecordError>(),
-        Some(RecordError::Broken { .. } | RecordError::OtherSchema { .. } | RecordError::Empty { .. })
+        Some(
+            RecordError::Broken { .. }
+                | RecordError::OtherSchema { .. }
+                | RecordError::Empty { .. }
+                | RecordError::Bundle { .. }
+                | RecordError::OneId { .. }
+        )
     ) || matches!(error.downcast_ref::<RecordError>(),
         Some(RecordError::Io { source, .. }) if is_of_the_path(source.kind()))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::harness::rounds::{PLAN_FILE, PlanEntry, RunPlan};
-use crate::record::{FILE, Run, read};
+use crate::record::{FILE, Run, is_bundle, open_bundle, read, whole};
 
 /// A paired comparison that was measured.
 pub(super) struct PairedRecord {
@@ -21,6 +21,9 @@ pub(super) struct PairedRecord {
 impl PairedRecord {
     /// The comparison in `folder`; `None` where there is a run, or nothing.
     pub(super) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
+        if is_bundle(folder) {
+            return Self::of_bundle(folder);
+        }
         let path = folder.join(PLAN_FILE);
         if folder.join(FILE).exists() || !path.exists() {
             return Ok(None);
@@ -33,6 +36,17 @@ impl PairedRecord {
         }
         let of = |side: PathBuf| -> anyhow::Result<_> { Ok((side.display().to_string(), read(&side)?)) };
         let runs = plan.folders(folder).into_iter().map(of).collect::<anyhow::Result<_>>()?;
+        Ok(Some(Self { runs, pairs: pairs(&plan), settings: settings(&plan) }))
+    }
+
+    /// The comparison in the bundle `file`; `None` where it holds a run.
+    fn of_bundle(file: &Path) -> anyhow::Result<Option<Self>> {
+        let bundle = open_bundle(file)?;
+        let Some(text) = bundle.plan.filter(|_| bundle.records.len() == 2) else { return Ok(None) };
+        let plan = RunPlan::parse(&text, &file.join(PLAN_FILE))?;
+        let names = ["a", "b"].map(|side| file.join(side).display().to_string());
+        let read = |(name, salvage)| -> anyhow::Result<_> { Ok((name, whole(salvage)?)) };
+        let runs = names.into_iter().zip(bundle.records).map(read).collect::<anyhow::Result<_>>()?;
         Ok(Some(Self { runs, pairs: pairs(&plan), settings: settings(&plan) }))
     }
 }

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::paired_record::PairedRecord;
+use super::reading::runs_of;
 use crate::mechanism::{GROUPS, registry};
-use crate::record::{Run, read};
+use crate::record::Run;
 use crate::report::{Catalogue, PAGE, ReportFile, files};
 
 /// Write a page with charts, tables and data from the records of one run, or of several side by side
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The runs: folders, or their records.jsonl
+    /// The runs: folders, their records.jsonl, or bundles
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The folder for the report (default: `report` in the first run's folder)
@@ -32,16 +32,9 @@ impl ReportArgs {
 
     /// The folder, and what is written there.
     pub(super) fn files(&self) -> anyhow::Result<(PathBuf, Vec<ReportFile>)> {
-        let (mut runs, mut pair): (Vec<Run>, Option<&Path>) = (Vec::new(), None);
-        for path in &self.runs {
-            match PairedRecord::read(path)? {
-                Some(record) => {
-                    pair = pair.or(Some(path));
-                    runs.extend(record.runs.into_iter().map(|(_, run)| run));
-                }
-                None => runs.push(read(path)?),
-            }
-        }
+        let named = runs_of(&self.runs)?;
+        let pair = self.runs.iter().find(|path| named.iter().all(|(name, _)| Path::new(name) != path.as_path()));
+        let runs: Vec<Run> = named.into_iter().map(|(_, run)| run).collect();
         let beside = || pair.map_or_else(|| beside(&runs[0]), |folder| folder.join("report"));
         let folder = self.out.clone().unwrap_or_else(beside);
         Ok((folder, files(&runs, &catalogue())))

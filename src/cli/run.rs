@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::bundle::BundleOption;
 use super::filter::FilterArgs;
 use super::options::{CountingArgs, SettingArgs, UsageError, event_set};
 use super::run_session::{RunSession, Start, positive_share};
@@ -34,6 +35,8 @@ pub(super) struct RunArgs {
     /// The folder for the run (default target/switchcost/<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    bundle: BundleOption,
     /// Continue a run: this one, or the newest
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "exclude", "out", "profile"])]
     resume: Option<Option<PathBuf>>,
@@ -114,6 +117,7 @@ impl MeasureArgs {
 
 impl RunArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        self.bundle.refuse_existing()?;
         let mut session = RunSession::start(self.start()?)?;
         if session.plan.sides() > 1 {
             let folder = session.folder.display();
@@ -134,8 +138,15 @@ impl RunArgs {
             writeln!(out, "stopped; to continue: switchcost run --resume {folder}")?;
         }
         print_paths(&runs[0], &mut out)?;
+        self.bundle.write(&session.folder, &mut out)?;
         let failed = runs.iter().any(has_failures) || runs.iter().any(|run| run.benchmarks.is_empty());
         Ok(if failed || outcome.stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    /// Where the bundle goes, if one is asked for.
+    #[cfg(test)]
+    pub(super) fn bundle_file(&self) -> Option<(&std::path::Path, bool)> {
+        self.bundle.file()
     }
 
     /// What these options come to.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::paired_record::PairedRecord;
+use super::reading;
 use crate::compare::{Matching, compare, table};
 use crate::mechanism::{GROUPS, registry};
 use crate::record::{BenchmarkLine, Run, read};
@@ -18,7 +19,7 @@ use crate::report::{
 /// Print the tables of a run again, from its record
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The run's folder, or its records.jsonl
+    /// The run's folder, its records.jsonl, or a bundle
     run: PathBuf,
     /// Print counters, percentiles, rounds and findings too
     #[arg(long)]
@@ -33,7 +34,11 @@ impl ShowArgs {
 
     pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let print: fn(&Run, &mut _) -> _ = if self.details { print_details } else { print };
-        let Some(record) = PairedRecord::read(&self.run)? else { return Ok(print(&read(&self.run)?, out)?) };
+        let Some(record) = PairedRecord::read(&self.run)? else {
+            let run = (self.run.display().to_string(), read(&self.run)?);
+            reading::check(std::slice::from_ref(&run))?;
+            return Ok(print(&run.1, out)?);
+        };
         for ((name, run), settings) in record.runs.iter().zip(&record.settings) {
             writeln!(out, "{name} ({settings})\n")?;
             print(run, out)?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::bundle::{is_bundle, open_bundle};
 use super::schema::{BenchmarkLine, HostLine, Line, SCHEMA};
 use super::store::{FILE, LONGEST_LINE, RecordError};
 use super::version1;
@@ -44,14 +45,22 @@ pub struct Salvage {
     pub damage: Vec<RecordError>,
 }
 
-/// Reads a run: its folder, or the file itself. Where lines of one id were measured on other CPUs, their ids say on
+/// Reads a run: its folder, the file itself, or a bundle of it. Where lines of one id were measured on other CPUs, their ids say on
 /// which.
 ///
 /// # Errors
 /// When it cannot be opened, holds no record, or a line but the last is none of a version that is read; file and line
 /// are named.
 pub fn read(path: &Path) -> Result<Run, RecordError> {
-    let Salvage { run, damage } = salvage(path)?;
+    whole(salvage(path)?)
+}
+
+/// The run of `salvage`, where nothing of it is broken.
+///
+/// # Errors
+/// As [`read`].
+pub fn whole(salvage: Salvage) -> Result<Run, RecordError> {
+    let Salvage { run, damage } = salvage;
     let whole = run.hosts.len() + run.benchmarks.len();
     let mut damage = damage.into_iter();
     match damage.next() {
@@ -75,6 +84,9 @@ pub fn read(path: &Path) -> Result<Run, RecordError> {
 /// # Errors
 /// As [`read`].
 pub fn read_only(path: &Path, ids: &[&str]) -> Result<Run, RecordError> {
+    if is_bundle(path) {
+        return read(path);
+    }
     let path = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
     let text = std::fs::read_to_string(&path).map_err(RecordError::io(&path))?;
     let quoted: Vec<String> = ids.iter().map(|id| format!("\"id\":\"{id}\"")).collect();
@@ -84,6 +96,9 @@ pub fn read_only(path: &Path, ids: &[&str]) -> Result<Run, RecordError> {
     let Salvage { run, mut damage } = salvage_from(kept.as_bytes(), &path)?;
     damage.drain(..).next().map_or(Ok(run), Err)
 }
+
+/// Broken lines after which reading stops: a file that consists of them would fill the memory with messages.
+const MOST_DAMAGE: usize = 100_000;
 
 /// How many broken lines are named by number.
 const NAMED: usize = 8;
@@ -123,6 +138,16 @@ fn rest(others: &[usize], whole: usize) -> String {
 /// # Errors
 /// When the file cannot be opened or read, or is a device, which may never end.
 pub fn salvage(path: &Path) -> Result<Salvage, RecordError> {
+    if is_bundle(path) {
+        let mut bundle = open_bundle(path)?;
+        return match (bundle.records.pop(), bundle.records.is_empty()) {
+            (Some(salvage), true) => Ok(salvage),
+            _ => {
+                let reason = "a bundle of a paired comparison, which is no run: compare and show read it".into();
+                Err(RecordError::Bundle { path: path.into(), reason })
+            }
+        };
+    }
     let path = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
     let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with(FILE) => {
@@ -167,6 +192,9 @@ pub fn salvage_from(mut file: impl BufRead, path: &Path) -> Result<Salvage, Reco
                 salvage.run.torn = true;
             }
             Err(error) => salvage.damage.push(error),
+        }
+        if salvage.damage.len() >= MOST_DAMAGE {
+            break;
         }
     }
     Ok(salvage)

@@ -46,6 +46,29 @@ pub enum RecordError {
         /// Its version.
         found: String,
     },
+    /// A bundle that cannot be read.
+    #[error("{path}: {reason}")]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what would help.
+        reason: String,
+    },
+    /// Two machines whose records have one id.
+    #[error(
+        "{first} and {second} are of two machines with one host id, {id}: {differing}; one of the records was edited, \
+         so leave it out"
+    )]
+    OneId {
+        /// One run.
+        first: String,
+        /// The other one, or the same.
+        second: String,
+        /// The id.
+        id: String,
+        /// What differs: `processor`.
+        differing: String,
+    },
     /// Nothing in it.
     #[error("{path}: no records in it; `cargo bench` or `switchcost run` make some")]
     Empty {
@@ -67,7 +90,7 @@ impl RecordError {
     pub fn line(&self) -> Option<usize> {
         match self {
             Self::Broken { line, .. } | Self::OtherSchema { line, .. } => Some(*line),
-            Self::Io { .. } | Self::Empty { .. } => None,
+            Self::Io { .. } | Self::Empty { .. } | Self::Bundle { .. } | Self::OneId { .. } => None,
         }
     }
 }

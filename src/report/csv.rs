@@ -44,7 +44,7 @@ pub(super) fn optional(value: Option<f64>) -> String {
 
 /// A text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, "CSV Injection"); a negative
 /// number is none.
-fn quoted(field: &str) -> String {
+pub(super) fn quoted(field: &str) -> String {
     let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']) && field.parse::<f64>().is_err();
     let field = &if formula { format!("'{field}") } else { field.to_string() };
     if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.clone() }

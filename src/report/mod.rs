@@ -4,6 +4,7 @@
 //! [`notes`]. For everything else there is [`files`]: a page, pictures,
 //! a Markdown version and the data, from any number of runs. [`figure`] draws; it knows labels and numbers only.
 
+pub mod export;
 pub mod figure;
 
 mod answers;

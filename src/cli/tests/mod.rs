@@ -124,7 +124,13 @@ fn comes_to(line: &str) -> Value {
 
 fn of_verb(verb: Verb) -> anyhow::Result<Value> {
     Ok(match verb {
-        Verb::Run(run) => of_start(run.start()?),
+        Verb::Run(run) => {
+            let mut value = of_start(run.start()?);
+            if let Some(bundle) = run.bundle_file() {
+                value["bundle"] = json!(bundle);
+            }
+            value
+        }
         Verb::Sweep(sweep) => sweep.start()?.map_or_else(|| json!({ "measures": false }), of_start),
         Verb::Compare(compare) if compare.paired || compare.resume.is_some() => of_start(compare.start()?),
         Verb::Compare(compare) => {
@@ -193,6 +199,15 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             let (folder, files) = report.files()?;
             let page = files.iter().find(|file| file.path.ends_with(crate::report::PAGE));
             json!({ "folder": folder, "page": page.map(|page| page.text.len()) })
+        }
+        Verb::Bundle(bundle) => {
+            let content = bundle.content()?;
+            let booted = &content.runs[0].hosts[0].host.kernel.command_line;
+            json!({ "file": bundle.file(), "booted": booted, "left_out": content.left_out })
+        }
+        Verb::Export(export) => {
+            let runs: Vec<String> = export.read()?.into_iter().map(|(name, _)| name).collect();
+            json!({ "target": format!("{:?}", export.target()), "runs": runs })
         }
         Verb::Serve(serve) => {
             let super::serve::ServePlan { model, config, cpus } = serve.plan()?;

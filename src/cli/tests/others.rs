@@ -136,6 +136,11 @@ fn limits() -> Vec<Row> {
 
 fn readers() -> Vec<Row> {
     let (run, other) = (fixture("report/three-rounds"), fixture("record/schema-1"));
+    let long = fixture("record/schema-2");
+    let target = |option, given: &str, value: &str| {
+        let (base, with) = (format!("export --sql - {run}"), format!("export {given} {run}"));
+        Row::differing("export", option, &base, &with).gives("/target", json!(value))
+    };
     vec![
         Row::differing("list", "filter", "list", "list ^brigade/one_thread$").changes("/lines"),
         Row::added("list", "exclude", "list", "--exclude ^brigade/").changes("/lines"),
@@ -149,6 +154,27 @@ fn readers() -> Vec<Row> {
         Row::differing("report", "runs", &format!("report {run} --out there"), &format!("report {other} --out there"))
             .changes("/page"),
         Row::added("report", "out", &format!("report {run}"), "--out there").gives("/folder", json!("there")),
+        Row::differing("export", "runs", &format!("export --sql - {run}"), &format!("export --sql - {other}"))
+            .gives("/runs/0", json!(other)),
+        Row::differing("bundle", "run", &format!("bundle {run} --out x"), &format!("bundle {long} --out x"))
+            .changes("/booted*")
+            .changes("/left_out*"),
+        Row::added("bundle", "out", &format!("bundle {run}"), "--out there").gives("/file", json!("there")),
+        Row::added("bundle", "no_private", &format!("bundle {long}"), "--no-private")
+            .changes("/booted*")
+            .changes("/left_out*"),
+        Row::differing(
+            "bundle",
+            "private",
+            &format!("bundle {long} --no-private"),
+            &format!("bundle {long} --no-private --private"),
+        )
+        .changes("/booted*")
+        .changes("/left_out*"),
+        target("sqlite", "--sqlite all.db", "Sqlite(\"all.db\")"),
+        target("csv", "--csv tables", "Tables(\"tables\")"),
+        target("csv", "--csv rounds.csv", "OneTable(\"rounds.csv\")"),
+        target("sql", "--sql there", "Sql(Some(\"there\"))"),
     ]
 }
 

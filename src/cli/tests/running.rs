@@ -101,6 +101,12 @@ fn of_run() -> Vec<Row> {
             .gives("/begin/timing/samples", json!(20))
             .changes("/begin/timing*")
             .changes("/begin/timeout*"),
+        Row::added("run", "bundle", RUN, "--bundle x.tar.zst")
+            .gives("/bundle/0", json!("x.tar.zst"))
+            .gives("/bundle/1", json!(true)),
+        Row::added("run", "no_private", &format!("{RUN} --bundle x"), "--no-private").gives("/bundle/1", json!(false)),
+        Row::added("run", "private", &format!("{RUN} --bundle x --no-private"), "--private")
+            .gives("/bundle/1", json!(true)),
         resume("run", RUN),
     ]);
     rows
