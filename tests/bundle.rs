@@ -1,5 +1,5 @@
-//! Bundles, end to end: what is packed is read as the run itself, names nobody, and what is no bundle or a hostile one is
-//! refused in one line.
+//! Bundles, end to end: what is packed is read as the run itself and names no person, and what is no bundle or a
+//! hostile one is refused in one line.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write;

@@ -69,7 +69,7 @@ impl BundleArgs {
 }
 
 impl BundleOption {
-    /// Where it goes, and whether what names anyone is left out.
+    /// Where it goes, and whether names are left out.
     #[cfg(test)]
     pub(super) fn file(&self) -> Option<(&Path, bool)> {
         Some((self.bundle.as_deref()?, !self.private.no_private))
@@ -107,7 +107,8 @@ fn told(content: &BundleContent, private: bool) -> String {
             .into();
     }
     let left: Vec<String> = content.left_out.iter().map(|left| format!("{} {}", left.count, left.what)).collect();
-    let left = if left.is_empty() { "nothing was there that names anyone".into() } else { left.join(", ") };
+    let left =
+        if left.is_empty() { "nothing, for nothing in it names a person or place".into() } else { left.join(", ") };
     format!("left out: {left} (--no-private keeps it); no record holds the host's name")
 }
 
@@ -168,12 +169,12 @@ fn names() -> Vec<String> {
     // The longest first: an expression takes the first that fits.
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     names.dedup();
-    // These name nobody, and kernels are called after the last two.
+    // These name no person, and kernels are called after the last two.
     names.retain(|name| !["root", "localhost", "debian", "ubuntu"].contains(&name.as_str()));
     names
 }
 
-/// Words of command lines that name nobody: verbs, and profiles that come with the program.
+/// Words of command lines that name no person: verbs, and profiles that come with the program.
 fn known() -> Vec<String> {
     let command = super::Arguments::command();
     let verbs = command.get_subcommands().map(|verb| verb.get_name().to_string());

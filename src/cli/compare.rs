@@ -111,7 +111,8 @@ impl CompareArgs {
         {
             let filter = Filter::new(&[], false, &self.excluded)?;
             let pairs = record.pairs.into_iter().filter(|(a, _)| filter.matches(a)).collect();
-            let (runs, settings) = (record.runs, record.settings);
+            let (mut runs, settings) = (record.runs, record.settings);
+            reading::check(&mut runs)?;
             return Ok(ComparisonInput { runs, matching: Matching::Pairs(pairs), settings, complete: true });
         }
         Ok(ComparisonInput { runs: self.read()?, matching: Matching::Ids, settings: Vec::new(), complete: true })
@@ -209,8 +210,8 @@ impl CompareArgs {
             run.benchmarks.retain(|line| filter.matches(&line.id));
             Ok((path.display().to_string(), run))
         };
-        let runs: Vec<(String, Run)> = self.runs.iter().map(read).collect::<anyhow::Result<_>>()?;
-        reading::check(&runs)?;
+        let mut runs: Vec<(String, Run)> = self.runs.iter().map(read).collect::<anyhow::Result<_>>()?;
+        reading::check(&mut runs)?;
         filter.check_exclusions()?;
         Ok(runs)
     }

@@ -10,9 +10,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::options::UsageError;
-use super::reading::runs_of;
+use super::reading::recorded;
 use crate::record::Run;
-use crate::report::export::{Cell, RowSink, SqlScript, TABLES, Table, csv_header, csv_line, rows};
+use crate::report::export::{Cell, ExportTable, RowSink, SqlScript, TABLES, csv_header, csv_line, rows};
 
 /// The table that a single CSV file holds.
 const ONE_TABLE: &str = "rounds";
@@ -23,7 +23,7 @@ const SQLITE: &str = "sqlite3";
 /// Write the records of runs as tables: a SQLite database, CSV files, or statements of SQL
 #[derive(Debug, Args)]
 #[command(
-    after_help = "switchcost export --sqlite all.db A B      a database with a table each for hosts, rounds, samples …\n\
+    after_help = "switchcost export --sqlite all.db A B      a database with tables of hosts, rounds, samples …\n\
                         switchcost export --csv tables A B         the same as CSV files in the folder `tables`\n\
                         switchcost export --csv rounds.csv A B     a line for each benchmark of each round\n\
                         switchcost export --sql - A | duckdb a.db  the statements, for another database\n\
@@ -93,7 +93,7 @@ impl ExportArgs {
 
     /// The runs with their names: their paths as given.
     pub(super) fn read(&self) -> anyhow::Result<Vec<(String, Run)>> {
-        runs_of(&self.runs)
+        recorded(&self.runs)
     }
 }
 
@@ -187,7 +187,7 @@ fn csv_files(folder: &Path, runs: &[(String, Run)]) -> anyhow::Result<()> {
 struct CsvFiles(BTreeMap<&'static str, BufWriter<File>>);
 
 impl CsvFiles {
-    fn begin(&mut self, table: &'static Table, file: File) -> io::Result<()> {
+    fn begin(&mut self, table: &'static ExportTable, file: File) -> io::Result<()> {
         let mut file = BufWriter::new(file);
         file.write_all(csv_header(table).as_bytes())?;
         self.0.insert(table.name, file);
@@ -201,7 +201,7 @@ impl CsvFiles {
 }
 
 impl RowSink for CsvFiles {
-    fn row(&mut self, table: &'static Table, cells: &[Cell]) -> io::Result<()> {
+    fn row(&mut self, table: &'static ExportTable, cells: &[Cell]) -> io::Result<()> {
         match self.0.get_mut(table.name) {
             Some(file) => file.write_all(csv_line(cells).as_bytes()),
             None => Ok(()),

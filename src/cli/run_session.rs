@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::folder;
 use super::options::UsageError;
 use super::progress::ProgressDisplay;
-use crate::compare::{Difference, differences};
+use crate::compare::{Difference, differences, void_the_impossible};
 use crate::harness::rounds::{
     Job, PlanLock, ProcessRunner, Programs, RunObserver, RunOutcome, RunPlan, RunProgress, RunState, Signals, identify,
     run_rounds, shortest_budgets, supports_interleaving,
@@ -117,9 +117,14 @@ impl RunSession {
         Ok(outcome?)
     }
 
-    /// The records, by side.
+    /// The records, by side, without figures that cannot be.
     pub(super) fn runs(&self) -> Result<Vec<Run>, RecordError> {
-        self.plan.folders(&self.folder).iter().map(|folder| read(folder)).collect()
+        let read = |folder: &PathBuf| -> Result<Run, RecordError> {
+            let mut run = read(folder)?;
+            void_the_impossible(&mut run);
+            Ok(run)
+        };
+        self.plan.folders(&self.folder).iter().map(read).collect()
     }
 }
 

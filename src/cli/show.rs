@@ -34,11 +34,12 @@ impl ShowArgs {
 
     pub(super) fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let print: fn(&Run, &mut _) -> _ = if self.details { print_details } else { print };
-        let Some(record) = PairedRecord::read(&self.run)? else {
-            let run = (self.run.display().to_string(), read(&self.run)?);
-            reading::check(std::slice::from_ref(&run))?;
+        let Some(mut record) = PairedRecord::read(&self.run)? else {
+            let mut run = (self.run.display().to_string(), read(&self.run)?);
+            reading::check(std::slice::from_mut(&mut run))?;
             return Ok(print(&run.1, out)?);
         };
+        reading::check(&mut record.runs)?;
         for ((name, run), settings) in record.runs.iter().zip(&record.settings) {
             writeln!(out, "{name} ({settings})\n")?;
             print(run, out)?;

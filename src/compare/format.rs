@@ -24,6 +24,9 @@ pub(super) fn letter(run: usize) -> String {
 
 /// For a terminal of 120 columns.
 pub fn table(comparison: &Comparison) -> String {
+    if comparison.runs.len() > super::many::FEW {
+        return super::many::table(comparison);
+    }
     let mut text = String::new();
     for (run, name) in comparison.runs.iter().enumerate() {
         text.push_str(&format!("{}: {name}{}\n", letter(run), set_to(comparison, run)));
@@ -187,7 +190,7 @@ fn differing(comparison: &Comparison) -> String {
 }
 
 /// Long values differ at their ends as well as at their beginnings.
-fn shortened(text: &str, most: usize) -> String {
+pub(super) fn shortened(text: &str, most: usize) -> String {
     let all: Vec<char> = text.chars().collect();
     let most = most.max(8);
     if all.len() <= most {
@@ -199,7 +202,7 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// A line of the overview, folded at the width of the terminal, its further lines indented.
-fn folded(line: &str) -> String {
+pub(super) fn folded(line: &str) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in line.split(' ') {

@@ -6,8 +6,10 @@ mod difference;
 mod format;
 mod gate;
 mod host_scatter;
+mod many;
 mod note;
 mod overview;
+mod plausibility;
 mod row;
 mod side;
 #[cfg(test)]
@@ -29,6 +31,7 @@ pub use gate::{Gate, GateRow};
 pub use host_scatter::{ScatterKnowledge, ScatterSource, StoredScatter};
 pub use note::{Note, NoteKind};
 pub use overview::{Inconclusive, Overview, RunOverview};
+pub use plausibility::{VOID, void_the_impossible};
 use row::Draft;
 
 /// The seed for resampling single rounds. Any value would do; a constant one makes results repeat.

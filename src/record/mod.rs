@@ -2,9 +2,10 @@
 //!
 //! A run is a folder with one file, [`FILE`]: JSON Lines, each line whole or absent. The first line of a round tells
 //! the machine and the build; each further line is one benchmark with its raw samples, counters and audit.
-//! A [`Bundle`] is such a folder as one file, for sending it elsewhere. `src/record/SCHEMA.md` writes the schema down for readers that are not this program.
+//! A [`Bundle`] is such a folder as one file, for sending it elsewhere.
+//! `src/record/SCHEMA.md` writes the schema down for readers that are not this program.
 
-mod bundle;
+mod archive;
 mod private;
 mod read;
 mod sample;
@@ -13,7 +14,7 @@ mod store;
 mod trust;
 mod version1;
 
-pub use bundle::{Bundle, BundleContent, is_bundle, open_bundle, write_bundle};
+pub use archive::{Bundle, BundleContent, is_bundle, open_bundle, write_bundle};
 pub use private::{LeftOut, Redaction};
 pub use read::{Run, Salvage, read, read_answer, read_only, salvage, salvage_from, whole};
 pub use sample::Sample;

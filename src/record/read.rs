@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::bundle::{is_bundle, open_bundle};
+use super::archive::{is_bundle, open_bundle};
 use super::schema::{BenchmarkLine, HostLine, Line, SCHEMA};
 use super::store::{FILE, LONGEST_LINE, RecordError};
 use super::version1;
@@ -45,8 +45,8 @@ pub struct Salvage {
     pub damage: Vec<RecordError>,
 }
 
-/// Reads a run: its folder, the file itself, or a bundle of it. Where lines of one id were measured on other CPUs, their ids say on
-/// which.
+/// Reads a run: its folder, the file itself, or a bundle of it. Where lines of one id were measured on other CPUs,
+/// their ids say on which.
 ///
 /// # Errors
 /// When it cannot be opened, holds no record, or a line but the last is none of a version that is read; file and line

@@ -48,7 +48,7 @@ fn difference(a: &Host, b: &Host) -> Option<String> {
     facts.into_iter().find(|(_, differs)| *differs).map(|(what, _)| format!("another {what}"))
 }
 
-/// A clock that is a day off is one that nobody sets.
+/// A clock that is a day off is not being set.
 const DAY_MS: u64 = 86_400_000;
 
 /// What is wrong with the clock of the machine of `run`, which is read at `now_ms` (milliseconds since 1970, UTC): it

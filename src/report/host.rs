@@ -43,6 +43,14 @@ fn toolchain(build: &Build) -> String {
     format!("{}, {}{allocator}", build.rustc, build.target)
 }
 
+/// What a host is in a few words: its processor, and whether it is a virtual machine.
+pub(super) fn kind(host: &Host) -> String {
+    match virtualization(host) {
+        seen if host.virtualization.is_virtual() => format!("{}, {seen}", processor(host)),
+        _ => processor(host),
+    }
+}
+
 /// Processor and kernel: what a machine is called in a sentence.
 pub(super) fn short(host: &Host) -> String {
     let kernel = host.kernel.release.as_deref().map(|release| format!(", Linux {release}")).unwrap_or_default();

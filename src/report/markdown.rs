@@ -4,6 +4,7 @@ use super::answers::of_view;
 use super::counters;
 use super::figure::Figure;
 use super::host;
+use super::hosts_table;
 use super::metrics_table;
 use super::page::overview;
 use super::run_view::{BenchmarkView, RunView};
@@ -14,7 +15,10 @@ use super::text;
 pub(super) fn markdown(report: &Report) -> String {
     let mut out = Paragraphs::default();
     out.line(format!("# switchcost: {}", prose(&report.title())));
-    for view in &report.views {
+    if report.has_many() {
+        out.line(hosts_lines(report));
+    }
+    for view in report.views.iter().filter(|_| !report.has_many()) {
         let name = if view.name.is_empty() {
             String::new()
         } else {
@@ -48,6 +52,16 @@ pub(super) fn markdown(report: &Report) -> String {
     hosts(report, &mut out);
     origin(report, &mut out);
     out.text
+}
+
+/// A line for each host.
+fn hosts_lines(report: &Report) -> String {
+    let row =
+        |cells: &[String]| format!("| {} |", cells.iter().map(|cell| prose(cell)).collect::<Vec<_>>().join(" | "));
+    let head = format!("| {} |", hosts_table::COLUMNS.join(" | "));
+    let rule = format!("|{}", " --- |".repeat(hosts_table::COLUMNS.len()));
+    let rows = hosts_table::rows(&report.views);
+    [head, rule].into_iter().chain(rows.iter().map(|cells| row(cells))).collect::<Vec<_>>().join("\n")
 }
 
 /// A figure, where its data are, and what made it.

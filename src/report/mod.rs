@@ -14,6 +14,7 @@ mod counters;
 mod csv;
 mod events_table;
 mod host;
+mod hosts_table;
 pub mod lessons;
 #[cfg(test)]
 mod made_up;

@@ -6,6 +6,7 @@ use super::answers::{Answers, of_view};
 use super::counters::{self, CounterRow};
 use super::figure::{Figure, MARKS, TOKENS};
 use super::host;
+use super::hosts_table;
 use super::metrics_table;
 use super::missing::Problem;
 use super::run_view::{BenchmarkView, RunView};
@@ -32,14 +33,14 @@ pub(super) fn page(report: &Report) -> String {
             body {
                 main {
                     (header(report))
-                    (said(report))
+                    (folded(report, "What each machine says", said(report)))
                     (alerts(report))
                     (reading(report))
                     @if let Some(figure) = &report.pace { section { (show(figure, &[])) } }
                     @for section in &report.sections { (group(section, report)) }
-                    (missing(report))
-                    (hosts(report))
-                    (origin(report))
+                    (folded(report, "What each machine cannot tell", missing(report)))
+                    (folded(report, "The machines in every fact", hosts(report)))
+                    (folded(report, "How each run was made", origin(report)))
                 }
             }
         }
@@ -52,7 +53,8 @@ fn header(report: &Report) -> Markup {
         header {
             p.kicker { "switchcost report" }
             h1 { (text::unbroken(&report.title())) }
-            @for view in &report.views {
+            @if report.has_many() { (hosts_table::markup(&report.views)) }
+            @for view in report.views.iter().filter(|_| !report.has_many()) {
                 @if view.name.is_empty() {
                     p.lead { (overview(view)) }
                 } @else {
@@ -70,6 +72,13 @@ fn header(report: &Report) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// As it is, or of many runs behind a fold.
+fn folded(report: &Report, summary: &str, content: Markup) -> Markup {
+    html! {
+        @if report.has_many() { details { summary { (summary) } (content) } } @else { (content) }
     }
 }
 
@@ -231,10 +240,12 @@ fn group(section: &Section, report: &Report) -> Markup {
                 p { "Nothing of this group could be measured; " a href="#missing" { "why" } "." }
             }
             @for (figure, commands) in &section.figures { (show(figure, commands)) }
-            @for view in &report.views {
-                @let benchmarks = view.of_group(&section.group);
-                @if !benchmarks.is_empty() { (tables(&section.group, view, &benchmarks)) }
-            }
+            (folded(report, "Times and counts of each run", html! {
+                @for view in &report.views {
+                    @let benchmarks = view.of_group(&section.group);
+                    @if !benchmarks.is_empty() { (tables(&section.group, view, &benchmarks)) }
+                }
+            }))
             (glossary(section, report))
         }
     }

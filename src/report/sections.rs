@@ -1,8 +1,8 @@
 //! The contents of a report and their order, the same for the page and for Markdown.
 
 use super::charts::{
-    ChartInput, added_up, costs, decomposition, latencies, p99_curves, pace, pairs, pipelines, ratios, recovery,
-    scaling, scatter, side_by_side, submission, switches, threads_and_async,
+    ChartInput, added_up, costs, decomposition, latencies, over_time, p99_curves, pace, pairs, pipelines, ratios,
+    recovery, scaling, scatter, side_by_side, submission, switches, threads_and_async,
 };
 use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
@@ -29,6 +29,10 @@ pub(super) struct Report<'a> {
 /// Differences that do not matter, as `switchcost compare` takes them unless told otherwise: 1 %.
 const SMALLEST_EFFECT: f64 = 0.01;
 
+/// Runs up to which each has figures, ratios and tables of its own on the page: those of more would bury what is asked
+/// of many, how the hosts compare.
+const FEW: usize = 3;
+
 /// A group.
 #[derive(Debug)]
 pub(super) struct Section {
@@ -46,15 +50,20 @@ impl<'a> Report<'a> {
         let several = runs.len() > 1;
         let name = |index: usize| if several { letter(index) } else { String::new() };
         let views: Vec<RunView> = runs.iter().enumerate().map(|(index, run)| RunView::new(name(index), run)).collect();
-        let comparison = several.then(|| compared(&views));
+        let comparison = (several && views.len() <= FEW).then(|| compared(&views));
         let section = |group: String| Section {
             question: catalogue.question(&group).into(),
             figures: figures(&group, &views, comparison.as_ref()),
             group,
         };
         let sections = groups(&views, catalogue).into_iter().map(section).collect();
-        let pace = if several { pace(&views) } else { None };
+        let pace = if several && views.len() <= FEW { pace(&views) } else { None };
         Self { sections, pace, views, catalogue }
+    }
+
+    /// Whether there are so many runs that each is a line of a table, and its own tables are folded.
+    pub(super) fn has_many(&self) -> bool {
+        self.views.len() > FEW
     }
 
     /// What the report is about, in a line.
@@ -214,11 +223,15 @@ fn figures(group: &str, views: &[RunView], comparison: Option<&Comparison>) -> V
     if several {
         let mut commands: Vec<String> = views.iter().flat_map(|view| view.commands_of(group)).collect();
         commands.dedup();
-        if let Some(comparison) = comparison {
+        if let Some(comparison) = comparison.filter(|_| views.len() <= FEW) {
             let ratios = (1..views.len()).filter_map(|index| ratios(group, views, index, comparison));
             figures.extend(ratios.map(|figure| (figure, commands.clone())));
         }
-        figures.extend(side_by_side(group, views).map(|figure| (figure, commands)));
+        figures.extend(side_by_side(group, views).map(|figure| (figure, commands.clone())));
+        figures.extend(over_time(group, views).into_iter().map(|figure| (figure, commands.clone())));
+    }
+    if views.len() > FEW {
+        return figures;
     }
     for view in views {
         let benchmarks: Vec<&BenchmarkView> = view.of_group(group);

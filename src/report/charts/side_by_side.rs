@@ -19,7 +19,7 @@ pub(in crate::report) fn side_by_side(group: &str, views: &[RunView]) -> Option<
     Some(Figure {
         id: format!("runs-{}", text::slug(group)),
         title: format!("{} per {unit}, the runs side by side", text::capitalised(noun)),
-        subtitle: format!("{}.", text::list(&views.iter().map(|view| measured(view, group)).collect::<Vec<_>>())),
+        subtitle: subtitle_of(group, views),
         key: key(&benchmarks, views.len()),
         basis: basis(benchmarks.iter().copied()),
         picture: Box::new(Dots {
@@ -29,6 +29,26 @@ pub(in crate::report) fn side_by_side(group: &str, views: &[RunView]) -> Option<
         }),
         csv: csv(group, views),
     })
+}
+
+/// How many benchmarks each run has; of many runs, how far the hosts lie apart.
+fn subtitle_of(group: &str, views: &[RunView]) -> String {
+    if views.len() <= 3 {
+        return format!("{}.", text::list(&views.iter().map(|view| measured(view, group)).collect::<Vec<_>>()));
+    }
+    let mut widest: Option<(f64, String)> = None;
+    for band in bands(group, views) {
+        let values = || band.rows.iter().map(|row| (row.interval.estimate, row.label.as_str()));
+        let least = values().filter(|(value, _)| *value > 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
+        let most = values().max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some(((low, fast), (high, slow))) = least.zip(most) else { continue };
+        if widest.as_ref().is_none_or(|(ratio, _)| high / low > *ratio) {
+            let name = format!("{}, {}", band.label, band.detail.as_deref().unwrap_or_default());
+            widest = Some((high / low, format!("{name}: {slow} takes {} as long as {fast}", text::times(high / low))));
+        }
+    }
+    let widest = widest.map(|(_, told)| format!(" Furthest apart in {told}.")).unwrap_or_default();
+    format!("{} with benchmarks of this group.{widest}", text::count(views.len(), "run"))
 }
 
 /// `A has 12 benchmarks of it`.

@@ -25,9 +25,9 @@ pub enum ColumnType {
     Text,
 }
 
-/// One table.
+/// A table of an export, without its rows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct ExportTable {
     /// Its name, and that of its CSV file without `.csv`.
     pub name: &'static str,
     /// Its columns, in their order.
@@ -90,7 +90,7 @@ impl<'a, T: Into<Cell<'a>>> From<Option<T>> for Cell<'a> {
 }
 
 /// The first line of a table's CSV file.
-pub fn csv_header(table: &Table) -> String {
+pub fn csv_header(table: &ExportTable) -> String {
     let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
     names.join(",") + "\n"
 }
@@ -112,5 +112,5 @@ pub trait RowSink {
     ///
     /// # Errors
     /// When it cannot be written.
-    fn row(&mut self, table: &'static Table, cells: &[Cell]) -> io::Result<()>;
+    fn row(&mut self, table: &'static ExportTable, cells: &[Cell]) -> io::Result<()>;
 }

@@ -5,16 +5,16 @@ use std::io;
 use serde::Serialize;
 
 use super::ColumnType::{Real, Text, Whole};
-use super::{Cell, RowSink, Table};
+use super::{Cell, ExportTable, RowSink};
 use crate::record::{BenchmarkLine, HostLine, Measured, Outcome, Run, Sample};
 use crate::stats::median;
 use crate::terms::{Metric, Shortfall};
 use crate::units::cpu_list;
 
 /// Every table, in the order in which they are made.
-pub const TABLES: [&Table; 8] = [&HOSTS, &ROUNDS, &SAMPLES, &COUNTERS, &METRICS, &CHECKS, &CALLS, &SHORTFALLS];
+pub const TABLES: [&ExportTable; 8] = [&HOSTS, &ROUNDS, &SAMPLES, &COUNTERS, &METRICS, &CHECKS, &CALLS, &SHORTFALLS];
 
-const HOSTS: Table = Table {
+const HOSTS: ExportTable = ExportTable {
     name: "hosts",
     columns: &[
         ("run", Text),
@@ -42,7 +42,7 @@ const HOSTS: Table = Table {
     ],
 };
 
-const ROUNDS: Table = Table {
+const ROUNDS: ExportTable = ExportTable {
     name: "rounds",
     columns: &[
         ("run", Text),
@@ -79,7 +79,7 @@ const ROUNDS: Table = Table {
     ],
 };
 
-const SAMPLES: Table = Table {
+const SAMPLES: ExportTable = ExportTable {
     name: "samples",
     columns: &[
         ("run", Text),
@@ -93,7 +93,7 @@ const SAMPLES: Table = Table {
     ],
 };
 
-const COUNTERS: Table = Table {
+const COUNTERS: ExportTable = ExportTable {
     name: "counters",
     columns: &[
         ("run", Text),
@@ -109,7 +109,7 @@ const COUNTERS: Table = Table {
     ],
 };
 
-const METRICS: Table = Table {
+const METRICS: ExportTable = ExportTable {
     name: "metrics",
     columns: &[
         ("run", Text),
@@ -130,7 +130,7 @@ const METRICS: Table = Table {
     ],
 };
 
-const CHECKS: Table = Table {
+const CHECKS: ExportTable = ExportTable {
     name: "checks",
     columns: &[
         ("run", Text),
@@ -142,10 +142,10 @@ const CHECKS: Table = Table {
     ],
 };
 
-const CALLS: Table =
-    Table { name: "calls", columns: &[("run", Text), ("line", Whole), ("call", Text), ("per_op", Real)] };
+const CALLS: ExportTable =
+    ExportTable { name: "calls", columns: &[("run", Text), ("line", Whole), ("call", Text), ("per_op", Real)] };
 
-const SHORTFALLS: Table = Table {
+const SHORTFALLS: ExportTable = ExportTable {
     name: "shortfalls",
     columns: &[("run", Text), ("line", Whole), ("of", Text), ("what", Text), ("why", Text), ("remedy", Text)],
 };
@@ -381,7 +381,7 @@ mod tests {
     struct Counted(std::collections::BTreeMap<&'static str, usize>);
 
     impl RowSink for Counted {
-        fn row(&mut self, table: &'static Table, cells: &[Cell]) -> io::Result<()> {
+        fn row(&mut self, table: &'static ExportTable, cells: &[Cell]) -> io::Result<()> {
             assert_eq!(cells.len(), table.columns.len(), "{}", table.name);
             for (cell, (column, kind)) in cells.iter().zip(table.columns) {
                 let fits = match cell {

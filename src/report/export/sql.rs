@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::{Cell, ColumnType, RowSink, TABLES, Table};
+use super::{Cell, ColumnType, ExportTable, RowSink, TABLES};
 
 /// The view that joins each sample with its benchmark, and divides.
 const VIEW: &str = "CREATE VIEW sample_values AS SELECT s.run, r.host_id, r.id, r.mechanism, r.placement, r.round, \
@@ -17,7 +17,7 @@ const ROWS: usize = 200;
 #[derive(Debug)]
 pub struct SqlScript<W: Write> {
     out: W,
-    open: Option<(&'static Table, usize)>,
+    open: Option<(&'static ExportTable, usize)>,
 }
 
 impl<W: Write> SqlScript<W> {
@@ -52,7 +52,7 @@ impl<W: Write> SqlScript<W> {
 }
 
 impl<W: Write> RowSink for SqlScript<W> {
-    fn row(&mut self, table: &'static Table, cells: &[Cell]) -> io::Result<()> {
+    fn row(&mut self, table: &'static ExportTable, cells: &[Cell]) -> io::Result<()> {
         let goes_on = self.open.filter(|(open, rows)| open.name == table.name && *rows < ROWS);
         if let Some((_, rows)) = goes_on {
             self.out.write_all(b",\n")?;
@@ -82,8 +82,8 @@ fn sql_type(kind: ColumnType) -> &'static str {
     }
 }
 
-/// A value in SQL. Control characters are spelled `char(10)`: within a literal a line break could be taken for the end of
-/// a command by a shell that reads line by line, and a NUL ends the text of a statement.
+/// A value in SQL. Control characters are spelled `char(10)`: within a literal a line break could be taken for the end
+/// of a command by a shell that reads line by line, and a NUL ends the text of a statement.
 fn literal(cell: &Cell, text: &mut String) {
     // Writing to a String cannot fail.
     let _ = match cell {
