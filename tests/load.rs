@@ -170,55 +170,194 @@ fn serves_in_a_process_of_its_own() {
     }
 }
 
-/// The p99 of 10 s at 1,000 requests/s in which the server stood still: in seconds, seen and expected.
-fn stopped(stretches: &'static [(u64, u64)]) -> (f64, f64) {
-    let server = StoppedServer::start();
-    let url = format!("http://{}/", server.1);
-    let arguments = ["-c", "64", "-R", "1000", "-d", "10s", "--json", "-", &url];
-    let (stood, out) = std::thread::scope(|scope| {
-        let standing = scope.spawn(|| server.stand_still(stretches));
-        let (_, out, _) = load(&arguments);
-        (standing.join().unwrap(), out)
-    });
-    let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+/// How late a thread wakes that asks to every millisecond: for so long others kept the CPUs.
+fn latest_wake<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let ended = || over.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let probe = scope.spawn(|| {
+            let mut latest = Duration::ZERO;
+            while !ended() {
+                let start = std::time::Instant::now();
+                std::thread::sleep(Duration::from_millis(1));
+                latest = latest.max(start.elapsed().saturating_sub(Duration::from_millis(1)));
+            }
+            latest.as_secs_f64()
+        });
+        let done = work();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        (done, probe.join().unwrap())
+    })
+}
+
+/// A server in a process of its own stands still by SIGSTOP at each of `at`, in milliseconds from the start, for
+/// `length`, while it is asked 1,000 times a second. The p99 must be that of the schedule within 1 %; where other
+/// programs kept a CPU for longer than that in each try, it must not be less, and the rest is not checked.
+fn check_stopped(at: &[u64], length: u64, seconds: u64) {
+    let stretches: Vec<(u64, u64)> = at.iter().map(|at| (*at, length)).collect();
     let count = stretches.len() as f64;
-    // 100 of 10,000 requests are longer, each stretch having its part of them at its beginning, one a millisecond.
-    let expected = stood / count - 0.1 / count;
-    (read["outcome"]["response"]["p99"].as_f64().unwrap() / 1e9, expected)
+    // Each stretch has its part, at its beginning, of the hundredth of the requests that take longer: one a ms.
+    let longer = seconds as f64 * 1000.0 * 0.01 / 1000.0 / count;
+    let (mut told, mut judged) = (String::new(), false);
+    let right = (0..3).any(|_| {
+        let server = StoppedServer::start();
+        let (url, duration) = (format!("http://{}/", server.1), format!("{seconds}s"));
+        let arguments = ["-c", "64", "-R", "1000", "-d", &duration, "--json", "-", &url];
+        let asked = || {
+            std::thread::scope(|scope| {
+                let standing = scope.spawn(|| server.stand_still(&stretches));
+                let (_, out, _) = load(&arguments);
+                (standing.join().unwrap(), out)
+            })
+        };
+        let ((stood, out), latest) = latest_wake(asked);
+        let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let seen = |of: &str| read["outcome"][of]["p99"].as_f64().unwrap() / 1e9;
+        let expected = stood / count - longer;
+        let (response, service) = (seen("response"), seen("service"));
+        told += &format!("p99 {response} s, expected {expected} s; uncorrected {service} s; others {latest} s\n");
+        assert_eq!(read["outcome"]["counts"]["failed"], serde_json::json!({}), "{told}");
+        assert!(response >= 0.98 * expected, "{told}");
+        judged |= latest <= 0.01 * expected;
+        (response - expected).abs() <= 0.01 * expected
+    });
+    assert!(right || !judged, "{told}");
+    println!("{}{told}", if right { "" } else { "not checked to 1 %: other programs kept the CPUs for longer\n" });
 }
 
 #[test]
-#[ignore = "takes ten seconds and a machine that is otherwise idle"]
-fn a_server_stopped_for_two_seconds_of_ten_has_the_p99_of_the_schedule() {
-    let (seen, expected) = stopped(&[(3000, 2000)]);
-    assert!((seen - expected).abs() <= 0.01 * expected, "{seen} s, expected {expected} s");
+fn a_server_stopped_once_has_the_p99_of_the_schedule() {
+    check_stopped(&[500], 500, 2);
 }
 
 #[test]
-#[ignore = "takes ten seconds and a machine that is otherwise idle"]
+fn a_server_stopped_several_times_has_the_p99_of_the_schedule() {
+    check_stopped(&[300, 650, 1000, 1350], 100, 2);
+}
+
+#[test]
+#[ignore = "the same at full length: ten seconds for each try"]
+fn a_server_stopped_for_two_of_ten_seconds_has_the_p99_of_the_schedule() {
+    check_stopped(&[3000], 2000, 10);
+}
+
+#[test]
+#[ignore = "the same at full length: ten seconds for each try"]
 fn a_server_stopped_twenty_times_has_the_p99_of_the_schedule() {
-    const STRETCHES: &[(u64, u64)] = &[
-        (300, 100),
-        (750, 100),
-        (1200, 100),
-        (1650, 100),
-        (2100, 100),
-        (2550, 100),
-        (3000, 100),
-        (3450, 100),
-        (3900, 100),
-        (4350, 100),
-        (4800, 100),
-        (5250, 100),
-        (5700, 100),
-        (6150, 100),
-        (6600, 100),
-        (7050, 100),
-        (7500, 100),
-        (7950, 100),
-        (8400, 100),
-        (8850, 100),
-    ];
-    let (seen, expected) = stopped(STRETCHES);
-    assert!((seen - expected).abs() <= 0.01 * expected, "{seen} s, expected {expected} s");
+    let at: Vec<u64> = (0..20).map(|stretch| 300 + 450 * stretch).collect();
+    check_stopped(&at, 100, 10);
+}
+
+fn switchcost(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::cargo_bin("switchcost").unwrap();
+    let output = command.args(arguments).timeout(Duration::from_secs(120)).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_record_of_loads_is_shown_compared_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (a, b, page) = (path("a"), path("b"), path("page"));
+    let url = format!("http://{}/", server());
+    for record in [&a, &a, &b] {
+        let (_, out, told) = load(&["-c", "4", "-d", "600ms", "--record", record, &url]);
+        assert!(out.contains(&format!("switchcost show {record}")), "{out}{told}");
+    }
+    let lines = std::fs::read_to_string(folder.path().join("a/records.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rounds: Vec<_> = lines.iter().filter_map(|line| line["benchmark"]["round"].as_u64()).collect();
+    assert_eq!(rounds, [0, 1], "each load is a round");
+    let measured = &lines[1]["benchmark"]["outcome"]["measured"];
+    let samples = measured["samples"].as_array().unwrap();
+    assert!(samples.len() > 1 && samples.iter().all(|sample| sample[0].as_u64() > Some(0)), "{measured}");
+    let (_, shown, told) = switchcost(&["show", "--details", &a]);
+    for part in ["How long does a server take", "epoll", "response time", "requests per second", "connections=4"] {
+        assert!(shown.contains(part), "{part}: {shown}{told}");
+    }
+    let (status, compared, told) = switchcost(&["compare", &a, &b]);
+    assert!(status == Some(0) && compared.contains("load/epoll/unpinned/connections=4"), "{compared}{told}");
+    assert_eq!(switchcost(&["report", &a, "--out", &page]).0, Some(0));
+    assert!(std::fs::read_to_string(folder.path().join("page/report.md")).unwrap().contains("response time"));
+    let (status, _, told) = load(&["-n", "4", "--record", &a, &format!("http://{}/", server())]);
+    assert!(status == Some(2) && told.contains("take a folder for each URL") && told.lines().count() == 1, "{told}");
+}
+
+/// A server of this program's in a process of its own.
+struct ServedModel(std::process::Child, String);
+
+impl ServedModel {
+    /// Its process, and what it told; `None` where it ended.
+    fn start(arguments: &[&str]) -> Option<Self> {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_switchcost"));
+        let piped = std::process::Stdio::piped;
+        let mut child = command.arg("serve").args(arguments).stdout(piped()).stderr(piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        if std::io::BufRead::read_line(&mut out, &mut line).unwrap() == 0 {
+            let mut told = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            println!("not checked: {told}");
+            let _ = child.wait();
+            return None;
+        }
+        let url = line.split_whitespace().find(|word| word.contains("://")).unwrap().to_string();
+        // What else it tells.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        Some(Self(child, url))
+    }
+}
+
+impl Drop for ServedModel {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_in_a_namespace_of_its_own_is_asked_over_a_pair_of_devices() {
+    let Some(server) = ServedModel::start(&["epoll", "--netns", "--listen", "8080"]) else { return };
+    let process = server.0.id().to_string();
+    let (status, out, told) = load(&["-c", "2", "-n", "100", "--netns", &process, "--json", "-", &server.1]);
+    if told.contains("Operation not permitted") {
+        return println!("not checked: {told}");
+    }
+    let read: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{status:?} {out}{told}"));
+    assert_eq!(read["outcome"]["counts"]["answered"], 100);
+    for figure in ["veth", "loopback", "veth_client_cpu", "loopback_client_cpu"] {
+        assert!(read["network"][figure].as_f64().unwrap() > 0.0, "{figure}: {}", read["network"]);
+    }
+    // Nothing is heard of it here.
+    let (status, _, told) = load(&["-c", "1", "-n", "1", "--timeout", "300ms", &server.1]);
+    assert_eq!(status, Some(1), "{told}");
+    let (status, _, told) = load(&["--netns", &process, "http://127.0.0.1:8080/"]);
+    assert!(status == Some(2) && told.contains("with --netns the server is at"), "{told}");
+    let me = std::process::id().to_string();
+    let (status, _, told) = load(&["--netns", &me, &server.1]);
+    assert!(status == Some(2) && told.contains("serve MODEL --netns") && told.lines().count() == 1, "{told}");
+}
+
+#[test]
+fn a_port_that_is_taken_and_one_that_cannot_be_reached_are_told_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, status, told) in [
+        (&["serve", "epoll", "--listen", &address][..], 1, "another program listens there"),
+        (&["serve", "epoll", "--netns", "--listen", "127.0.0.1:80"], 2, "listen on 0.0.0.0:PORT"),
+    ] {
+        let (seen, out, error) = switchcost(arguments);
+        assert_eq!((seen, out.as_str()), (Some(status), ""), "{arguments:?}: {error}");
+        assert!(error.contains(told) && error.lines().count() == 1, "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_search_for_cpu_time_that_a_server_never_uses_ends_at_its_ceiling() {
+    let Some(server) = ServedModel::start(&["threaded", "--delay", "20ms", "--listen", "0"]) else { return };
+    let process = server.0.id().to_string();
+    let search = ["--target-cpu", "60%", "--server-pid", &process, "--probe", "500ms"];
+    let (status, out, told) = load(&[&["-c", "4"], &search[..], &[&server.1]].concat());
+    assert!(status == Some(1) && out.contains("it answers no more than"), "{status:?} {out}{told}");
 }

@@ -11,6 +11,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::FAILED;
+use super::load_netns::{self, NetworkCost};
+use super::load_record::LoadRecord;
 use super::load_search::SearchArgs;
 use super::load_view::{LoadWatch, outcome_table, search_table};
 use super::options::{UsageError, cpus};
@@ -108,6 +110,14 @@ pub(super) struct LoadArgs {
     /// Write response and service times, second by second, as an interval log of HdrHistogram
     #[arg(long, value_name = "FILE")]
     pub(super) hdr: Option<PathBuf>,
+    /// Append the outcome to the record in this folder, which `show`, `report` and `compare` read; one folder for each
+    /// URL
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) record: Option<PathBuf>,
+    /// The server is this process, started by `switchcost serve MODEL --netns`: ask it from a network namespace of the
+    /// client's own, over a pair of virtual Ethernet devices
+    #[arg(long, value_name = "PID")]
+    pub(super) netns: Option<i32>,
     /// Show no progress
     #[arg(long)]
     pub(super) quiet: bool,
@@ -118,13 +128,22 @@ impl LoadArgs {
         // Before anything is sent: a file that cannot be written would cost the run.
         let hdr = self.hdr.as_ref().map(|path| create(path)).transpose()?;
         let json = self.json.as_ref().filter(|path| path.as_os_str() != "-").map(|path| create(path)).transpose()?;
+        let record = self.record.as_ref().map(|folder| LoadRecord::open(folder, &self.url)).transpose()?;
         let plan = self.plan()?;
+        let search = self.search.search(plan.driver.rate())?;
+        // Before there is a second thread, with which no user namespace can be joined.
+        let network = self.netns.map(|server| load_netns::connect(server, &plan)).transpose()?;
         // Those of 5,000 connections.
         raise_descriptors();
         let mut signals = Signals::take_over()?;
-        let mut watch = LoadWatch::new(&plan, self.quiet || !std::io::stderr().is_terminal(), hdr.is_some());
+        let least = match (&record, &hdr) {
+            (Some(_), _) => Some(Duration::from_millis(100)),
+            (None, Some(_)) => Some(Duration::from_secs(1)),
+            (None, None) => None,
+        };
+        let mut watch = LoadWatch::new(&plan, self.quiet || !std::io::stderr().is_terminal(), least);
         let began = hdr_now();
-        let (outcome, probes) = match self.search.search(plan.driver.rate())? {
+        let (outcome, probes) = match search {
             None => {
                 let mut interrupted = || signals.wait(Duration::ZERO).is_err() || signals.count() > 0;
                 (run_load(&plan, &mut watch.until(&mut interrupted))?, None)
@@ -140,7 +159,13 @@ impl LoadArgs {
             let log = hdr_log(began, watch.intervals()).map_err(anyhow::Error::msg)?;
             file.write_all(log.as_bytes()).with_context(|| format!("write {}", path.display()))?;
         }
-        let whole = self.as_json(&plan, &outcome, probes.as_ref())?;
+        let recorded = record.as_ref().map(|record| record.folder().to_path_buf());
+        if let Some(record) = record {
+            // Of a search only the last load is kept, and intervals are those of all.
+            let intervals = if probes.is_some() { &[] } else { watch.intervals() };
+            record.append(&plan, &outcome, intervals)?;
+        }
+        let whole = self.as_json(&plan, &outcome, probes.as_ref(), network.as_ref())?;
         if let (Some(mut file), Some(path)) = (json, &self.json) {
             writeln!(file, "{whole}").with_context(|| format!("write {}", path.display()))?;
         }
@@ -149,6 +174,12 @@ impl LoadArgs {
             writeln!(out, "{whole}")?;
         } else {
             write!(out, "{}", outcome_table(&plan, &outcome))?;
+            if let Some(network) = &network {
+                writeln!(out, "{}", network.told())?;
+            }
+            if let Some(folder) = &recorded {
+                writeln!(out, "recorded: `switchcost show {}` has it", folder.display())?;
+            }
             if let Some(found) = &probes {
                 write!(out, "{}", search_table(found))?;
             }
@@ -170,6 +201,7 @@ impl LoadArgs {
         plan: &LoadPlan,
         outcome: &LoadOutcome,
         found: Option<&super::load_search::SearchOutcome>,
+        network: Option<&NetworkCost>,
     ) -> anyhow::Result<String> {
         let mut whole = serde_json::json!({
             "url": self.url,
@@ -180,6 +212,9 @@ impl LoadArgs {
         });
         if let Some(found) = found {
             whole["search"] = serde_json::to_value(found)?;
+        }
+        if let Some(network) = network {
+            whole["network"] = serde_json::to_value(network)?;
         }
         Ok(format!("{whole:#}"))
     }

@@ -57,6 +57,9 @@ pub(super) struct SearchOutcome {
     pub(super) probes: Vec<RateProbe>,
     /// The probe that met the target.
     pub(super) met: Option<RateProbe>,
+    /// Requests a second that the server answered when it was asked for more, below the target: it will not reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ceiling: Option<f64>,
     /// The load at the rate that was found, or at the last one that was tried.
     #[serde(skip)]
     pub(super) outcome: LoadOutcome,
@@ -115,7 +118,7 @@ impl LoadSearch {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> anyhow::Result<SearchOutcome> {
         let warm_up = self.probe / 5;
-        let mut last = None;
+        let (mut last, mut ceiling) = (None, None);
         while let Some(rate) = self.search.next_rate() {
             let driver = match &plan.driver {
                 LoadDriver::Open(arrivals) => LoadDriver::Open(arrivals.at_rate(rate)),
@@ -144,7 +147,10 @@ impl LoadSearch {
             };
             self.search.enter(rate, value);
             watch.say(&format!("\r\x1b[K{rate:.0} requests/s: {}", self.told(value)));
-            let over = matches!(outcome.ended, LoadEnd::Interrupted | LoadEnd::GaveUp(_));
+            // A server that has a backlog and is not as busy as that waits for something else than this CPU time.
+            let saturated = outcome.backlog.filter(|_| self.scope.is_some() && value < self.target);
+            ceiling = saturated.map(|backlog| backlog.answered);
+            let over = ceiling.is_some() || matches!(outcome.ended, LoadEnd::Interrupted | LoadEnd::GaveUp(_));
             last = Some((rate, outcome));
             if over {
                 break;
@@ -158,6 +164,7 @@ impl LoadSearch {
             is_share: self.scope.is_some(),
             probes: self.search.probes().to_vec(),
             met,
+            ceiling,
             outcome,
         })
     }

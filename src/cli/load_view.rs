@@ -17,10 +17,10 @@ pub(super) struct LoadWatch {
 }
 
 impl LoadWatch {
-    pub(super) fn new(plan: &LoadPlan, quiet: bool, intervals: bool) -> Self {
+    /// With intervals of `least` or longer, if they are wanted.
+    pub(super) fn new(plan: &LoadPlan, quiet: bool, least: Option<Duration>) -> Self {
         // At most some sixty, whose histograms are held until the end.
-        let length = Duration::from_secs((plan.duration.as_secs() / 60).max(1));
-        let length = intervals.then_some(length);
+        let length = least.map(|least| (plan.duration / 60).max(least));
         Self { quiet, whole: plan.duration, next: Duration::from_secs(1), length, intervals: Vec::new() }
     }
 
@@ -224,7 +224,11 @@ pub(super) fn search_table(found: &SearchOutcome) -> String {
             let _ = writeln!(text, "{target} of {} is reached at {:.0} requests/s ({at})", found.figure, met.rate);
         }
         None => {
-            let _ = writeln!(text, "{} of {} was not met", value(found.target), found.figure);
+            let _ = write!(text, "{} of {} was not met", value(found.target), found.figure);
+            if let Some(ceiling) = found.ceiling {
+                let _ = write!(text, ": it answers no more than {ceiling:.0} requests/s, and waits for something else");
+            }
+            text.push('\n');
         }
     }
     text

@@ -15,6 +15,8 @@ mod lessons;
 mod limits;
 mod list;
 mod load;
+mod load_netns;
+mod load_record;
 mod load_search;
 mod load_view;
 mod matrix;

@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use super::load_record;
 use super::reading::runs_of;
-use crate::mechanism::{GROUPS, registry};
+use super::show::groups;
+use crate::load::{ENGINES, LoadEngine};
+use crate::mechanism::registry;
 use crate::record::Run;
 use crate::report::{Catalogue, PAGE, ReportFile, files};
 
@@ -66,9 +69,12 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 fn catalogue() -> Catalogue {
+    let engine =
+        |engine: &&dyn LoadEngine| (format!("{}/{}", load_record::GROUP, engine.name()), engine.describe().into());
+    let engines = ENGINES.iter().map(engine);
     let mechanisms = registry().iter().map(|mechanism| mechanism.descriptor());
     Catalogue {
-        groups: GROUPS.iter().map(|group| (group.name.into(), group.question.into())).collect(),
-        mechanisms: mechanisms.map(|d| (d.id.into(), d.isolates.into())).collect(),
+        groups: groups().map(|(name, question)| (name.into(), question.into())).collect(),
+        mechanisms: mechanisms.map(|d| (d.id.into(), d.isolates.into())).chain(engines).collect(),
     }
 }

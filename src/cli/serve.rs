@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::load_netns::refused;
 use super::options::{UsageError, cpus, nearest};
 use crate::server::{
     ActivityCounts, FileWay, MODELS, Protocol, Server, ServerConfig, ServerError, ServerModel, Shots, Trigger,
@@ -23,6 +24,7 @@ use crate::server::{
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::limits::raise_descriptors;
+use crate::sys::net_namespace::{SERVER_END, enter_own_namespace};
 use crate::units::{CpuId, Nanos};
 
 /// Run one of the server models, for `switchcost load`, wrk or any other client, until Ctrl-C or SIGTERM
@@ -33,8 +35,13 @@ pub(super) struct ServeArgs {
     #[arg(value_name = "MODEL")]
     model: String,
     /// Where to listen: 127.0.0.1:8080, [::1]:8080, localhost:8080, or a port alone; port 0 lets the kernel choose one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: String,
+    /// (default: 127.0.0.1:8080, and with --netns 0.0.0.0:8080)
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Serve in a network namespace of its own, which `switchcost load --netns PID` connects to its own by a pair of
+    /// virtual Ethernet devices
+    #[arg(long)]
+    pub(super) netns: bool,
     /// What to speak
     #[arg(long, value_name = "NAME", default_value = Protocol::NAMES[0])]
     #[arg(value_parser = word(Protocol::NAMES, Protocol::named))]
@@ -138,7 +145,7 @@ impl ServeArgs {
             return Err(UsageError::Unknown("--timeout 0s would give no client the time to ask".into()));
         }
         Ok(ServerConfig {
-            address: address(&self.listen)?,
+            address: self.address()?,
             protocol: self.protocol,
             backlog: self.backlog,
             pool: self.pool as usize,
@@ -154,6 +161,22 @@ impl ServeArgs {
             receive: self.receive,
             buffers: self.buffers,
         })
+    }
+
+    fn address(&self) -> Result<SocketAddr, UsageError> {
+        let default = if self.netns { "0.0.0.0:8080" } else { "127.0.0.1:8080" };
+        // A port alone is one of loopback, unless that cannot be reached.
+        let listen = self.listen.as_deref().unwrap_or(default);
+        let listen = match listen.parse::<u16>() {
+            Ok(port) if self.netns => format!("0.0.0.0:{port}"),
+            _ => listen.to_string(),
+        };
+        let address = address(&listen)?;
+        if self.netns && (address.ip().is_loopback() || address.is_ipv6()) {
+            let told = format!("--netns: no client reaches {address} from its own namespace; listen on 0.0.0.0:PORT");
+            return Err(UsageError::Unknown(told));
+        }
+        Ok(address)
     }
 
     fn model(&self) -> Result<&'static dyn ServerModel, UsageError> {
@@ -176,17 +199,27 @@ impl ServeArgs {
             confine_current_thread(cpus)?;
         }
         raise_descriptors();
+        if self.netns {
+            enter_own_namespace().map_err(|error| refused(&error))?;
+        }
         // Before there is a second thread, to which the signals would be delivered.
         let signals = block_signals()?;
         let server = Server::start(model, config).map_err(explained)?;
-        let address = server.address();
+        let mut address = server.address();
+        if self.netns {
+            address.set_ip(SERVER_END.into());
+        }
         let shown = match self.protocol {
             Protocol::Http | Protocol::HttpClose => format!("http://{address}/"),
             Protocol::TcpEcho => format!("tcp://{address}"),
             Protocol::UdpEcho => format!("udp://{address}"),
         };
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{} listens on {shown} (process {})", model.name(), std::process::id())?;
+        let process = std::process::id();
+        writeln!(out, "{} listens on {shown} (process {process})", model.name())?;
+        if self.netns {
+            writeln!(out, "in a network namespace of its own; ask by `switchcost load --netns {process} {shown}`")?;
+        }
         out.flush()?;
         await_end(&signals, &server)?;
         let activity = server.stop_and_count().map_err(explained)?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::load_record;
 use super::paired_record::PairedRecord;
 use super::reading;
 use crate::compare::{Matching, compare, table};
@@ -58,6 +59,11 @@ fn position(line: &BenchmarkLine) -> usize {
     all.iter().position(|mechanism| mechanism.descriptor().id == line.mechanism).unwrap_or(all.len())
 }
 
+/// The groups of the catalogue, and that of `switchcost load`: each name with its question.
+pub(super) fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
+    GROUPS.iter().map(|group| (group.name, group.question)).chain([(load_record::GROUP, load_record::QUESTION)])
+}
+
 /// The lines of the group called `group`.
 fn of_group(run: &Run, group: &str) -> Vec<BenchmarkLine> {
     let wanted = |line: &&BenchmarkLine| line.mechanism.split('/').next() == Some(group);
@@ -76,8 +82,8 @@ pub(super) fn sorted(mut lines: Vec<BenchmarkLine>) -> Vec<BenchmarkLine> {
 
 /// Prints a table for each group of `run`, what a reader of them must know, and what the machine says.
 pub(super) fn print(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
-    for group in GROUPS {
-        let mut lines = of_group(run, group.name);
+    for (group, _) in groups() {
+        let mut lines = of_group(run, group);
         let maps = pairs_tables(&lines);
         lines.retain(|line| line.pair().is_none());
         for table in [compact_table(&lines), maps].iter().filter(|table| !table.is_empty()) {
@@ -106,14 +112,14 @@ fn print_torn(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
 
 /// As [`print`], with every table that there is.
 pub(super) fn print_details(run: &Run, out: &mut impl Write) -> std::io::Result<()> {
-    for group in GROUPS {
-        let mut lines = of_group(run, group.name);
+    for (group, question) in groups() {
+        let mut lines = of_group(run, group);
         if lines.is_empty() {
             continue;
         }
         let maps = pairs_tables(&lines);
         lines.retain(|line| line.pair().is_none());
-        writeln!(out, "{}: {}\n{}", group.name, group.question, group_table(&lines))?;
+        writeln!(out, "{group}: {question}\n{}", group_table(&lines))?;
         let further = [counter_tables(&lines), metrics_tables(&lines), rounds_table(&lines), maps];
         for table in further.iter().filter(|table| !table.is_empty()) {
             writeln!(out, "\n{table}")?;

@@ -220,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn a_feed_that_begins_again_has_the_arrivals_of_its_seed() {
+        let driver = LoadDriver::Open(ArrivalPattern::Poisson { rate: 1000.0 });
+        let feed = RequestFeed::new(&LoadPlan { driver, duration: Duration::from_secs(60), ..plan() });
+        let times = |seed, requests| {
+            feed.again(requests, seed);
+            feed.begin(Nanos(0));
+            std::iter::from_fn(|| feed.take(Nanos(0))).map(|due| due.at.0).collect::<Vec<_>>()
+        };
+        let (first, other, same) = (times(1, 20), times(2, 20), times(1, 15));
+        assert_eq!((first.len(), other.len()), (20, 20));
+        assert!(first.iter().zip(&other).all(|(a, b)| a != b), "another seed has other arrivals");
+        assert_eq!(first[..15], same);
+    }
+
+    #[test]
     fn a_closed_loop_starts_at_random_moments_and_goes_on_at_once() {
         let driver = LoadDriver::Closed { outstanding: 16, ramp: Duration::from_millis(10) };
         let feed = RequestFeed::new(&LoadPlan { connections: 16, driver, requests: Some(20), ..plan() });

@@ -314,7 +314,13 @@ impl LoadRun {
         let finite = self.plan.requests.is_some() || self.plan.driver.is_a_list();
         let all_sent = finite && (exhausted || !self.is_open) && now < end;
         // Without a last moment that was fixed beforehand, sending ended with the last request.
-        let sending = if all_sent { lasted } else { Nanos(end.0.saturating_sub(from.0).min(lasted.0.max(1))) };
+        let whole = end.0.saturating_sub(from.0);
+        let sending = match lasted.0 {
+            _ if all_sent => lasted,
+            // Nothing has ended: it was sent all the time.
+            0 => Nanos(whole),
+            until => Nanos(whole.min(until)),
+        };
         if all_sent {
             ledger.counts.answered_in_time = ledger.counts.answered;
         }

@@ -2,7 +2,7 @@
 
 use super::charts::{
     ChartInput, added_up, costs, decomposition, latencies, over_time, p99_curves, pace, pairs, pipelines, ratios,
-    recovery, scaling, scatter, side_by_side, submission, switches, threads_and_async,
+    recovery, requests, scaling, scatter, side_by_side, submission, switches, threads_and_async,
 };
 use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
@@ -262,6 +262,7 @@ fn figures(group: &str, views: &[RunView], comparison: Option<&Comparison>) -> V
             .chain(switches)
             .chain(submission(input))
             .chain(scaling)
+            .chain(requests(input))
             .chain(unless_own(p99_curves))
             .chain(recovery(input))
             .chain(scatter(input));

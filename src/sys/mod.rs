@@ -30,6 +30,7 @@ pub mod membarrier;
 pub mod memory;
 pub mod memory_usage;
 pub mod net_counters;
+pub mod net_namespace;
 pub mod peak_memory;
 pub mod perf;
 pub mod poll;

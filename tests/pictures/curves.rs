@@ -156,3 +156,51 @@ fn a_recovery_has_the_colour_of_its_call_and_a_cell_the_loss_of_its_set() {
         assert!(same(&cell.title, lost), "{name} {set}: {cell:?}");
     }
 }
+
+/// A model with so many connections, or so many idle ones: CPU time, requests a second, and memory.
+fn served(model: &str, parameter: &str, (amount, nanos, rate): (u64, u64, f64)) -> Made {
+    let metrics = vec![
+        Metric::scalar(MetricKey::Throughput, Quantity::Number, rate),
+        Metric::scalar(MetricKey::MemoryPerConnection, Quantity::Bytes, 1024.0 * amount as f64),
+    ];
+    Made { metrics, ..Made::new(&format!("server/{model}"), SameCpu, nanos).with(parameter, &amount.to_string()) }
+}
+
+#[test]
+fn the_old_chart_of_servers_stands_beside_what_a_request_costs() {
+    let models = [
+        ("threaded", [(8, 9_000, 21_000.0), (64, 9_500, 40_000.0)]),
+        ("epoll", [(8, 8_000, 20_000.0), (64, 5_000, 39_000.0)]),
+    ];
+    let made = models.iter().flat_map(|(model, points)| points.map(|point| served(model, "connections", point)));
+    let files = report(made.collect());
+    let svg = picture(&files, "requests-connections-same-cpu-server");
+    let told = svg.written().replace(['\n', '\u{a0}'], " ");
+    let expected =
+        "At 64, threaded answers most, 40 k a second at 9.50 µs each; epoll costs least, 5.00 µs, and answers 39 k";
+    assert!(told.contains(expected), "{told}");
+    for (model, points) in models {
+        let marks: Vec<&str> =
+            svg.all("circle", &svg.colour_of(model)).iter().map(|mark| mark.title.as_str()).collect();
+        let figures: Vec<f64> = marks
+            .iter()
+            .filter_map(|title| title.strip_prefix(&format!("{model}: "))?.split(" at ").next().map(amount))
+            .collect();
+        let expected: Vec<f64> =
+            points.iter().map(|point| point.2).chain(points.iter().map(|point| point.1 as f64)).collect();
+        assert_eq!(figures, expected, "{model}: requests a second, then CPU time: {marks:?}");
+    }
+    let memory = picture(&files, "memory-connections-same-cpu-server").written().replace(['\n', '\u{a0}'], " ");
+    assert!(memory.contains("holds most, 64.0 KiB a connection"), "{memory}");
+}
+
+#[test]
+fn what_an_idle_connection_costs_is_the_slope_over_their_number() {
+    let idle = [0, 300, 1000, 3300, 9900];
+    let poll = idle.map(|idle| served("poll", "idle_connections", (idle, 20_000 + 150 * idle, 1.0)));
+    let epoll = idle.map(|idle| served("epoll", "idle_connections", (idle, 9_000, 1.0)));
+    let files = report(poll.into_iter().chain(epoll).collect());
+    let told = picture(&files, "scaling-idle-connections-same-cpu-server").written().replace(['\n', '\u{a0}'], " ");
+    assert!(told.contains("Each idle connection costs a request beside it, in CPU time:"), "{told}");
+    assert!(told.contains("with poll 150 ns (150 ns to 150 ns)") && told.contains("with epoll 0 ns"), "{told}");
+}

@@ -25,7 +25,8 @@ pub(super) fn of_load(load: &LoadArgs) -> anyhow::Result<Value> {
         "spin": plan.spin.0,
         "seed": plan.seed,
         "search": search,
-        "files": [&load.json, &load.hdr],
+        "files": [&load.json, &load.hdr, &load.record],
+        "netns": load.netns,
         "quiet": load.quiet,
     }))
 }
@@ -55,6 +56,8 @@ pub(super) fn rows() -> Vec<Row> {
         row("outstanding", "--outstanding 3").changes("/driver"),
         row("engine", "-e threads").gives("/engine", json!("threads")),
         row("cpus", "--cpus 0-1").gives("/cpus/0", json!(0)).gives("/cpus/1", json!(1)),
+        row("record", "--record r").changes("/files"),
+        row("netns", "--netns 7").gives("/netns", json!(7)),
         row("timeout", "--timeout 3s").gives("/times_ms/2", json!(3000)),
         row("warm_up", "--warm-up 500ms").gives("/times_ms/1", json!(500)),
         Row::differing("load", "spin_us", BASE, "load http://127.0.0.1:1/ -d 1s --spin-us 7")

@@ -26,6 +26,7 @@ fn serve() -> Vec<Row> {
     vec![
         Row::differing("serve", "model", base, "serve forking").gives("/model", json!("forking")),
         row("listen", "--listen 127.0.0.9:81", "/config/address", json!("127.0.0.9:81")),
+        row("netns", "--netns", "/config/address", json!("0.0.0.0:8080")),
         row("protocol", "--protocol udp-echo", "/config/protocol", json!("udp-echo")),
         row("delay", "--delay 5ms", "/config/delay", json!(5_000_000)),
         row("work", "--work 50us", "/config/work", json!(50_000)),

@@ -127,3 +127,29 @@ fn what_a_server_sheds_and_refuses_is_counted_apart() {
         assert!(outcome.told[0].contains("status 500"), "{:?}", outcome.told);
     });
 }
+
+#[test]
+fn a_run_that_is_begun_again_gives_its_figures_once() {
+    let server = TestServer::http(HELLO, |_| ());
+    for engine in ENGINES.iter().filter(|engine| engine.supports().is_ok() && engine.name() != "threads") {
+        let name = engine.name();
+        let driver = LoadDriver::Open(ArrivalPattern::Poisson { rate: 5000.0 });
+        let plan = LoadPlan { engine: *engine, driver, duration: LONGEST_RUN, ..plan_for(server.address) };
+        let plan = plan.checked().unwrap();
+        let run = std::sync::Arc::new(LoadRun::new(&plan));
+        let mut workers = engine.workers(&plan);
+        let worker = &mut *workers[0];
+        worker.connect().unwrap();
+        for requests in [50, 20] {
+            run.again(requests);
+            run.begin(crate::sys::timer::monotonic());
+            run.work(worker).unwrap();
+            let figures = run.take_figures();
+            assert_eq!((figures.counts.answered, figures.counts.failures()), (requests, 0), "{name}");
+            let counts = [&figures.response, &figures.service, &figures.lateness].map(ValueHistogram::count);
+            assert_eq!(counts, [requests; 3], "{name}");
+            assert!(figures.client.cpu.0 > 0 && figures.outstanding.0 > 0, "{name}: {figures:?}");
+            assert_eq!(figures.client.connects, 0, "{name}: connections are kept");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! run lacks says nothing, and why stands under [`Answers::unsaid`]. Nothing is said without its data.
 
 mod facts;
+mod serving;
 #[cfg(test)]
 mod tests;
 
@@ -63,7 +64,7 @@ struct Rule {
 }
 
 /// What people come with, in the order in which they ask.
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 16] = [
     Rule { question: "a system call", answer: system_call },
     Rule { question: "another task on the same CPU", answer: same_cpu },
     Rule { question: "another task on another CPU", answer: another_cpu },
@@ -78,6 +79,8 @@ const RULES: [Rule; 14] = [
     Rule { question: "after a call has returned", answer: after_call },
     Rule { question: "regular files in an event loop", answer: files },
     Rule { question: "how late a timer is", answer: timers },
+    Rule { question: "a request to a server", answer: serving::server },
+    Rule { question: "a request to its client", answer: serving::client },
 ];
 
 /// The sentences that follow from the record of `run`, and the questions that it leaves open.

@@ -373,3 +373,47 @@ fn pages_begin_with_what_the_machine_says() {
         holds(text, &["Not said: threads against async, pinned to one CPU."]);
     }
 }
+
+/// A server or a client with so many requests in flight, and with so many events per wake.
+fn serving(id: &str, nanos: u64) -> Vec<BenchmarkLine> {
+    let with = |lines, key, value| with_metric(lines, &number(key, Quantity::Number, value, None));
+    let lines = with(scattered(id, nanos, 0.01), MetricKey::RequestsInFlight, 31.4);
+    with(lines, MetricKey::EventsPerWake, 7.2)
+}
+
+#[test]
+fn a_request_to_a_server_says_which_way_to_wait_is_dearer_and_at_what_load() {
+    let question = "a request to a server";
+    let at = |threads, tasks| {
+        let lines = vec![
+            serving("server/threaded/same-llc", threads),
+            serving("server/epoll/same-llc", 10_000),
+            serving("server/tokio_current_thread/same-llc", tasks),
+        ];
+        sentence(&asked(lines), question)
+    };
+    let load = ["with 31.4 requests in flight", "takes 7.20 at once"];
+    holds(&at(30_000, 12_000), &["30.0 µs", "threads take 3.00 times as much", "(tokio) 12.0 µs", "1.20 times"]);
+    holds(&at(5_000, 12_000), &["threads take 0.500 times as much"]);
+    holds(&at(10_001, 9_999), &["threads and the event loop are not told apart"]);
+    holds(&at(30_000, 12_000), &load);
+    assert!(!at(30_000, 12_000).contains("io_uring"), "it was not measured");
+    let unpinned = vec![serving("server/threaded/unpinned", 9_000), serving("server/epoll/unpinned", 3_000)];
+    holds(&sentence(&asked(unpinned), question), &["threads take 3.00 times as much"]);
+    let without = vec![taking("server/threaded/same-llc", 9_000), taking("server/epoll/same-llc", 9_000)];
+    holds(&why(&asked(without), question), &["its record has no requests in flight"]);
+}
+
+#[test]
+fn a_request_to_its_client_says_which_way_to_wait_is_dearer() {
+    let question = "a request to its client";
+    let at = |threads, events| {
+        sentence(
+            &asked(vec![serving("client/threads/same-llc", threads), serving("client/epoll/same-llc", events)]),
+            question,
+        )
+    };
+    holds(&at(20_000, 5_000), &["With 31.4 requests under way", "20.0 µs", "threads take 4.00 times as much"]);
+    holds(&at(5_000, 20_000), &["threads take 0.250 times as much"]);
+    holds(&at(5_000, 5_001), &["threads and the event loop are not told apart"]);
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::requests::cost_of_idle;
 use super::{ChartInput, basis, marks};
 use crate::report::csv::{Csv, number};
 use crate::report::figure::{Figure, LineSeries, Lines, Panels, Picture, Point};
@@ -138,12 +139,17 @@ fn figure(input: ChartInput, parameter: &str, placement: &str, lines: &[AmountSe
     Figure {
         id: input.anchor(&format!("scaling-{}-{}", text::slug(parameter), text::slug(placement))),
         title: input.title(&format!("{what} over {parameter}, {placement}")),
-        subtitle: [subtitle(parameter, unit, lines), memory_per_task(lines)].join(" ").trim_end().into(),
+        subtitle: subtitles(parameter, unit, lines),
         key: marks(&benchmarks(lines).collect::<Vec<_>>()),
         basis: basis(benchmarks(lines)),
         picture,
         csv: csv(parameter, lines),
     }
+}
+
+fn subtitles(parameter: &str, unit: &str, lines: &[AmountSeries]) -> String {
+    let told = [subtitle(parameter, unit, lines), memory_per_task(lines), cost_of_idle(parameter, lines)];
+    told.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The benchmarks of all curves.
