@@ -16,6 +16,7 @@
 //! load       ->  stats, sys, terms, units
 //! crew       ->  sys, terms, units
 //! host       ->  terms, units
+//! watch      ->  sys, terms, units
 //! pmu        ->  sys, terms, units
 //! sys        ->  terms, units
 //! record     ->  terms, units
@@ -41,3 +42,4 @@ pub mod stats;
 pub mod sys;
 pub mod terms;
 pub mod units;
+pub mod watch;

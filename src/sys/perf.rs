@@ -65,3 +65,16 @@ pub fn set_filter(counter: &impl AsRawFd, filter: &CStr) -> Result<(), SysError>
     let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_FILTER as _, filter.as_ptr()) };
     Errno::result(outcome).map(drop).map_err(|errno| SysError::new("ioctl PERF_EVENT_IOC_SET_FILTER", errno))
 }
+
+/// `PERF_EVENT_IOC_SET_OUTPUT`, include/uapi/linux/perf_event.h: `_IO('$', 5)`. Its argument is a descriptor.
+const SET_OUTPUT: libc::c_ulong = nix::request_code_none!(b'$', 5);
+
+/// Has the event `counter` write its records into the buffer of `owner`, an event of the same CPU and clock.
+///
+/// # Errors
+/// `EINVAL` for events of different CPUs or clocks.
+pub fn set_output(counter: &impl AsRawFd, owner: &impl AsRawFd) -> Result<(), SysError> {
+    // SAFETY: both descriptors are open while they are borrowed, and the kernel counts its reference to the buffer.
+    let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_OUTPUT as _, owner.as_raw_fd()) };
+    Errno::result(outcome).map(drop).map_err(|errno| SysError::new("ioctl PERF_EVENT_IOC_SET_OUTPUT", errno))
+}

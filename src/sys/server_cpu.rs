@@ -7,6 +7,7 @@ use nix::time::clock_getcpuclockid;
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use super::SysError;
+use super::task_files::TaskStat;
 use crate::units::Nanos;
 
 /// The processes whose CPU time is read.
@@ -55,7 +56,8 @@ fn cpu_of_tree(root: Pid) -> Result<Nanos, SysError> {
     let mut waited = HashMap::new();
     for process in numbers {
         // One that ended meanwhile is counted where it was waited for.
-        let Some(stat) = Stat::of(process) else { continue };
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
+        let Some(stat) = TaskStat::parse(&text) else { continue };
         children.entry(stat.parent).or_default().push(process);
         waited.insert(process, stat.waited_ticks);
     }
@@ -72,37 +74,9 @@ fn cpu_of_tree(root: Pid) -> Result<Nanos, SysError> {
     Ok(Nanos(sum))
 }
 
-/// What proc_pid_stat(5) tells of a process.
-struct Stat {
-    parent: i32,
-    /// CPU time of children that were waited for, in ticks.
-    waited_ticks: u64,
-}
-
-impl Stat {
-    fn of(process: i32) -> Option<Self> {
-        Self::parse(&std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
-    }
-
-    fn parse(stat: &str) -> Option<Self> {
-        // Behind the name, which may hold anything, the fields begin with the third.
-        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse::<i64>().ok());
-        let waited = u64::try_from(field(16)? + field(17)?).ok()?;
-        Some(Self { parent: i32::try_from(field(4)?).ok()?, waited_ticks: waited })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_has_the_children_that_it_waited_for() {
-        let stat = Stat::parse("7 (a) b) S 3 7 7 0 -1 4194560 101 0 3 0 30 10 5 6 20 0 1 0 5").unwrap();
-        assert_eq!((stat.parent, stat.waited_ticks), (3, 11));
-        assert!(Stat::parse("nothing").is_none());
-    }
 
     #[test]
     fn work_of_a_child_is_work_of_the_tree_and_not_of_the_process() {

@@ -1,0 +1,325 @@
+//! Which waits the voluntary switches of threads belong to.
+//!
+//! A burst looks at threads at regular times, so that it meets long waits more often than short ones. Where switches
+//! are recorded, the wait that a look met is known from its begin to its end, and each look counts by the inverse of
+//! the chance that it had to meet that wait: gap over length (Horvitz and Thompson, "A generalization of sampling
+//! without replacement from a finite universe", 1952). Without records, looks count alike, and a thread's switches are
+//! divided by time.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::burst::ThreadSample;
+use super::switch_tally::SwitchTally;
+use super::wait_site::WaitSite;
+use super::watched_thread::ThreadDelta;
+use crate::terms::{ThreadRole, Wait};
+use crate::units::Nanos;
+
+/// Looks of a thread of which so many must have met a recorded wait for lengths to be used.
+const RECORDED_SHARE: f64 = 0.8;
+
+/// A thread, and what it did.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ThreadAccount {
+    /// Its number.
+    pub(super) thread: i32,
+    /// Its name.
+    pub(super) name: String,
+    /// What it did.
+    pub(super) total: ThreadDelta,
+}
+
+/// Looks at one thread, or at all threads of a name.
+#[derive(Debug, Clone, Default)]
+struct Looks {
+    all: u64,
+    /// By site.
+    waits: BTreeMap<usize, SiteLooks>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct SiteLooks {
+    count: u64,
+    /// In proportion to the number of waits.
+    weight: f64,
+    descriptors: u64,
+    descriptors_known: u64,
+}
+
+impl Looks {
+    fn add(&mut self, other: &Self) {
+        self.all += other.all;
+        for (&site, looks) in &other.waits {
+            let own = self.waits.entry(site).or_default();
+            own.count += looks.count;
+            own.weight += looks.weight;
+            own.descriptors += looks.descriptors;
+            own.descriptors_known += looks.descriptors_known;
+        }
+    }
+
+    fn weight(&self) -> f64 {
+        self.waits.values().map(|looks| looks.weight).sum()
+    }
+}
+
+/// The waits and the roles of the observation. `sites` are those of the samples; each round of looks stands for `round`
+/// of the time.
+pub(super) fn attribute(
+    accounts: &[ThreadAccount],
+    samples: &[ThreadSample],
+    sites: &[WaitSite],
+    tally: Option<&SwitchTally>,
+    round: Nanos,
+) -> (Vec<Wait>, Vec<ThreadRole>) {
+    let threads = looks_by_thread(samples, tally);
+    let mut roles: BTreeMap<String, Vec<&ThreadAccount>> = BTreeMap::new();
+    for account in accounts {
+        roles.entry(role_name(&account.name)).or_default().push(account);
+    }
+    let mut everything = Looks::default();
+    threads.values().for_each(|looks| everything.add(looks));
+    // One more than there are sites: what is attributed to none.
+    let mut sums = vec![SiteSum::default(); sites.len() + 1];
+    let mut named = Vec::new();
+    for (name, accounts) in roles {
+        let mut together = Looks::default();
+        accounts.iter().filter_map(|account| threads.get(&account.thread)).for_each(|looks| together.add(looks));
+        for account in &accounts {
+            let direct = direct_share(tally, account.thread);
+            let own = threads.get(&account.thread);
+            // A thread that was never seen waiting does as others of its name do, or as all do.
+            let model = [own, Some(&together), Some(&everything)].into_iter().flatten();
+            let model = model.into_iter().find(|looks| looks.weight() > 0.0);
+            divide(account.total.voluntary, model, direct, &mut sums);
+            if let Some(own) = own {
+                spend_time(own, round, &mut sums);
+            }
+        }
+        named.push((name, accounts, together));
+    }
+    let (waits, places) = waits(sums, sites);
+    let mut roles: Vec<ThreadRole> =
+        named.into_iter().map(|(name, accounts, looks)| role(name, &accounts, &looks, &places)).collect();
+    roles.sort_by(|one, other| other.cpu.cmp(&one.cpu).then_with(|| one.name.cmp(&other.name)));
+    (waits, roles)
+}
+
+/// What belongs to a site.
+#[derive(Debug, Clone, Copy, Default)]
+struct SiteSum {
+    switches: f64,
+    direct: f64,
+    direct_known: f64,
+    blocked: f64,
+    threads: u64,
+    looks: SiteLooks,
+}
+
+fn looks_by_thread(samples: &[ThreadSample], tally: Option<&SwitchTally>) -> HashMap<i32, Looks> {
+    let mut threads: HashMap<i32, (Looks, Vec<(usize, f64)>)> = HashMap::new();
+    for sample in samples {
+        let (looks, lengths) = threads.entry(sample.thread).or_default();
+        looks.all += 1;
+        let Some((site, descriptors)) = sample.wait else { continue };
+        let own = looks.waits.entry(site).or_default();
+        own.count += 1;
+        own.descriptors += descriptors.unwrap_or(0);
+        own.descriptors_known += u64::from(descriptors.is_some());
+        if let Some(wait) = tally.and_then(|tally| tally.wait_at(sample.thread, sample.at)) {
+            let length = wait.to.0.saturating_sub(wait.from.0).max(1);
+            lengths.push((site, sample.gap.0 as f64 / length as f64));
+        }
+    }
+    let weigh = |(thread, (mut looks, lengths)): (i32, (Looks, Vec<(usize, f64)>))| {
+        let waiting: u64 = looks.waits.values().map(|looks| looks.count).sum();
+        let recorded = lengths.len() as f64 >= RECORDED_SHARE * waiting as f64;
+        for (&site, own) in &mut looks.waits {
+            own.weight = match recorded {
+                true => lengths.iter().filter(|(other, _)| *other == site).map(|(_, weight)| weight).sum(),
+                false => own.count as f64,
+            };
+        }
+        (thread, looks)
+    };
+    threads.into_iter().map(weigh).collect()
+}
+
+fn direct_share(tally: Option<&SwitchTally>, thread: i32) -> Option<f64> {
+    let counts = tally?.threads().get(&thread)?;
+    (counts.waiting > 0).then(|| counts.direct as f64 / counts.waiting as f64)
+}
+
+fn divide(switches: u64, model: Option<&Looks>, direct: Option<f64>, sums: &mut [SiteSum]) {
+    let (switches, unknown) = (switches as f64, sums.len() - 1);
+    let mut give = |site: usize, share: f64| {
+        let sum = &mut sums[site];
+        sum.switches += switches * share;
+        if let Some(direct) = direct {
+            sum.direct += switches * share * direct;
+            sum.direct_known += switches * share;
+        }
+    };
+    match model {
+        Some(looks) => {
+            let all = looks.weight();
+            looks.waits.iter().for_each(|(&site, own)| give(site, own.weight / all));
+        }
+        None => give(unknown, 1.0),
+    }
+}
+
+fn spend_time(looks: &Looks, round: Nanos, sums: &mut [SiteSum]) {
+    for (&site, own) in &looks.waits {
+        let sum = &mut sums[site];
+        sum.blocked += round.0 as f64 * own.count as f64;
+        sum.threads += 1;
+        sum.looks.count += own.count;
+        sum.looks.descriptors += own.descriptors;
+        sum.looks.descriptors_known += own.descriptors_known;
+    }
+}
+
+/// The waits with most switches first, and the place among them of each site.
+fn waits(sums: Vec<SiteSum>, sites: &[WaitSite]) -> (Vec<Wait>, HashMap<usize, usize>) {
+    let unknown = WaitSite::unknown();
+    let used = |(_, sum): &(usize, SiteSum)| sum.switches > 0.0 || sum.threads > 0;
+    let mut found: Vec<(usize, SiteSum)> = sums.into_iter().enumerate().filter(used).collect();
+    found.sort_by(|(_, one), (_, other)| {
+        other.switches.total_cmp(&one.switches).then_with(|| other.blocked.total_cmp(&one.blocked))
+    });
+    let places = found.iter().enumerate().map(|(place, (site, _))| (*site, place)).collect();
+    let wait = |(site, sum): (usize, SiteSum)| {
+        let site = sites.get(site).unwrap_or(&unknown);
+        let known = sum.looks.descriptors_known;
+        Wait {
+            call: site.call.clone(),
+            kind: site.kind,
+            descriptors: (known > 0).then(|| sum.looks.descriptors as f64 / known as f64),
+            descriptor_type: site.descriptor_type,
+            threads: sum.threads,
+            switches: sum.switches,
+            blocked: Nanos(sum.blocked as u64),
+            woken_remotely: None,
+            direct: (sum.direct_known > 0.0).then(|| sum.direct / sum.direct_known),
+            events_per_wake: None,
+        }
+    };
+    (found.into_iter().map(wait).collect(), places)
+}
+
+fn role(name: String, accounts: &[&ThreadAccount], looks: &Looks, places: &HashMap<usize, usize>) -> ThreadRole {
+    let mut total = ThreadDelta::default();
+    accounts.iter().for_each(|account| total.add(account.total));
+    let share = |(site, own): (&usize, &SiteLooks)| Some((*places.get(site)?, own.count as f64 / looks.all as f64));
+    let mut waits: Vec<(usize, f64)> = looks.waits.iter().filter_map(share).collect();
+    waits.sort_by(|one, other| other.1.total_cmp(&one.1));
+    ThreadRole {
+        name,
+        threads: accounts.len() as u64,
+        cpu: Nanos(total.ran),
+        voluntary: total.voluntary,
+        involuntary: total.involuntary,
+        waits,
+    }
+}
+
+/// The name with each run of digits replaced by `N`.
+fn role_name(name: &str) -> String {
+    let mut role = String::new();
+    let mut in_number = false;
+    for letter in name.chars() {
+        if !letter.is_ascii_digit() {
+            role.push(letter);
+        } else if !in_number {
+            role.push('N');
+        }
+        in_number = letter.is_ascii_digit();
+    }
+    role
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::switch_records::{SwitchDirection, SwitchRecord};
+    use crate::terms::WaitKind;
+    use crate::units::CpuId;
+
+    fn account(thread: i32, name: &str, voluntary: u64) -> ThreadAccount {
+        let total = ThreadDelta { ran: 1000 * voluntary, waited: 0, voluntary, involuntary: 1 };
+        ThreadAccount { thread, name: name.into(), total }
+    }
+
+    fn site(call: &str, kind: WaitKind) -> WaitSite {
+        WaitSite { call: call.into(), kind, ..WaitSite::unknown() }
+    }
+
+    fn sites() -> [WaitSite; 2] {
+        [site("read", WaitKind::OneDescriptor), site("futex", WaitKind::Lock)]
+    }
+
+    fn sample(thread: i32, at: u64, wait: Option<usize>) -> ThreadSample {
+        ThreadSample { thread, at: Nanos(at), gap: Nanos(100), wait: wait.map(|site| (site, Some(1))) }
+    }
+
+    fn switches(waits: &[Wait]) -> Vec<(&str, f64)> {
+        waits.iter().map(|wait| (wait.call.as_str(), wait.switches)).collect()
+    }
+
+    #[test]
+    fn without_records_switches_are_divided_by_time() {
+        let samples = [(0, Some(0)), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None)];
+        let samples = samples.map(|(at, wait)| sample(1, at, wait));
+        let (waits, roles) = attribute(&[account(1, "web-12", 400)], &samples, &sites(), None, Nanos(200));
+        assert_eq!(switches(&waits), [("read", 300.0), ("futex", 100.0)]);
+        assert_eq!((waits[0].blocked, waits[0].descriptors, waits[0].direct), (Nanos(600), Some(1.0), None));
+        assert_eq!((roles[0].name.as_str(), roles[0].voluntary), ("web-N", 400));
+        assert_eq!(roles[0].waits, [(0, 0.6), (1, 0.2)]);
+    }
+
+    #[test]
+    fn with_records_a_short_wait_counts_as_often_as_a_long_one() {
+        // Nine waits of 100 in `read` for each of 900 in `futex`, and as many looks at either: the number of waits is
+        // nine to one although the time is the same.
+        let mut tally = SwitchTally::default();
+        tally.keep_waits(Nanos(0), Nanos(10_000));
+        let mut samples = Vec::new();
+        let mut record = |at, direction| {
+            tally.push(SwitchRecord { at: Nanos(at), cpu: CpuId(0), process: 1, thread: 1, direction });
+        };
+        for wait in 0..9 {
+            record(wait * 100, SwitchDirection::OutWaiting);
+            record(wait * 100 + 99, SwitchDirection::In);
+            samples.push(sample(1, wait * 100 + 50, Some(0)));
+        }
+        record(1_000, SwitchDirection::OutWaiting);
+        record(1_891, SwitchDirection::In);
+        samples.extend((0..9).map(|look| sample(1, 1_000 + look * 99, Some(1))));
+        tally.finish(Nanos(2_000));
+        let (waits, _) = attribute(&[account(1, "a", 1000)], &samples, &sites(), Some(&tally), Nanos(2000));
+        let (read, futex) = (waits[0].switches, waits[1].switches);
+        assert!((read - 900.0).abs() < 1.0 && (futex - 100.0).abs() < 1.0, "{read} {futex}");
+    }
+
+    #[test]
+    fn a_thread_that_was_not_seen_does_as_those_of_its_name() {
+        let accounts = [account(1, "web-1", 10), account(2, "web-2", 30), account(3, "log", 100)];
+        let samples = [sample(1, 0, Some(1)), sample(3, 0, Some(0))];
+        let (waits, _) = attribute(&accounts, &samples, &sites(), None, Nanos(1000));
+        assert_eq!(switches(&waits), [("read", 100.0), ("futex", 40.0)]);
+    }
+
+    #[test]
+    fn what_was_not_seen_waiting_at_all_is_unknown() {
+        let (waits, _) = attribute(&[account(1, "a", 7)], &[], &[], None, Nanos(1000));
+        assert_eq!((switches(&waits), waits[0].kind), (vec![("unknown", 7.0)], WaitKind::Unknown));
+    }
+
+    #[test]
+    fn names_differ_in_more_than_numbers() {
+        assert_eq!(role_name("worker-12"), "worker-N");
+        assert_eq!(role_name("7z"), "Nz");
+        assert_eq!(role_name("redis"), "redis");
+    }
+}
