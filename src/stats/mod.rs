@@ -27,6 +27,8 @@ mod contrast;
 mod coverage;
 mod gamma;
 mod holm;
+#[cfg(test)]
+mod hosts_simulated;
 mod interleaved;
 mod interval;
 mod modes;
