@@ -7,7 +7,7 @@
 //! main       ->  cli
 //! cli        ->  every room below
 //!
-//! report     ->  compare, record, stats, terms, units
+//! report     ->  advise, compare, record, stats, terms, units
 //! compare    ->  record, stats, terms, units
 //! advise     ->  stats, terms, units
 //! harness    ->  mechanism, server, load, crew, host, pmu, record, stats, sys, terms, units

@@ -11,7 +11,7 @@ use switchcost::mechanism::{GROUPS, registry};
 /// The rooms, and which others each may name: whole rooms, without exceptions. ARCHITECTURE.md and `src/lib.rs` show
 /// the same arrows.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("report", &["compare", "record", "stats", "terms", "units"]),
+    ("report", &["advise", "compare", "record", "stats", "terms", "units"]),
     ("compare", &["record", "stats", "terms", "units"]),
     ("advise", &["stats", "terms", "units"]),
     ("harness", &["mechanism", "server", "load", "crew", "host", "pmu", "record", "stats", "sys", "terms", "units"]),

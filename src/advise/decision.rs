@@ -42,7 +42,8 @@ pub fn advise(observation: &Observation, calibrations: &[ServerCalibration], tar
     let predictions: Vec<TargetPrediction> = targets.iter().filter_map(of_target).collect();
     let state = machine_state(calibrations);
     // The one that is surest to save.
-    let best = predictions.iter().max_by(|a, b| a.share.low.total_cmp(&b.share.low));
+    let surer = |a, b| if TargetPrediction::low(b) > TargetPrediction::low(a) { b } else { a };
+    let best = predictions.iter().reduce(surer);
     let (verdict, reason) = decide(observation, &waits, best, &state);
     let seconds = seconds(observation);
     let mut unseen = observation.unseen.clone();
@@ -84,7 +85,10 @@ fn decide(
     if seconds(observation) < SHORTEST {
         return (AdviceVerdict::Refused, AdviceReason::TooShort);
     }
-    if cpu(observation) < IDLE {
+    // One that waits for a CPU would use it.
+    let wanted =
+        cpu(observation) + observation.run_queue_wait.map_or(0.0, |wait| wait.0 as f64 / 1e9 / seconds(observation));
+    if wanted < IDLE {
         return (AdviceVerdict::No, AdviceReason::Idle);
     }
     // Whatever the machine's state: no switch costs as much as would be needed.

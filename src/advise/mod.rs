@@ -18,6 +18,8 @@ mod crossover;
 mod decision;
 mod dispatch_cost;
 mod machine_state;
+#[cfg(test)]
+pub(crate) mod made_up_program;
 mod operating_point;
 mod prediction;
 mod saying;

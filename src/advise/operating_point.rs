@@ -19,6 +19,9 @@ const MOST_IDLE: u64 = 4096;
 /// The share of a CPU that a single event loop is trusted with.
 const OF_ONE_LOOP: f64 = 0.7;
 
+/// The share of its CPUs that a program uses which could do with more.
+const SATURATED: f64 = 0.95;
+
 /// The load under which servers are to be calibrated for `observation`, from what they cost `before`. `None` where no
 /// calibration is needed, because even the dearest switches would save too little, or because the program did nothing.
 pub fn operating_point(observation: &Observation, before: &ServerCalibration) -> Option<OperatingPoint> {
@@ -41,6 +44,7 @@ pub fn operating_point(observation: &Observation, before: &ServerCalibration) ->
         connections: connections.max(1),
         idle_connections: waiting.saturating_sub(connections).min(MOST_IDLE),
         rate: rate.estimate,
+        saturated: cpu >= SATURATED * observation.cpus_allowed.len().max(1) as f64,
         // Below half a microsecond it is a matter of how the two handlers differ.
         work: Nanos(if work < 500.0 { 0 } else { work as u64 }),
         workers: ((cpu / OF_ONE_LOOP).ceil() as u64).clamp(1, observation.cpus_allowed.len().max(1) as u64),

@@ -72,6 +72,11 @@ pub struct LoadPrediction {
 const REACHED: f64 = 0.9;
 
 impl TargetPrediction {
+    /// The least share that is saved, as far as the data tell.
+    pub(super) fn low(&self) -> f64 {
+        self.share.low
+    }
+
     /// From calibrated servers; `None` where those of this kind, or the blocking ones, could not be measured at the
     /// observed load.
     pub(super) fn of(

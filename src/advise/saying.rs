@@ -121,13 +121,15 @@ pub(super) fn evidence(advice: &Advice, observation: &Observation, after: Option
     lines.push(match (best(advice), point) {
         (Some(best), Some(point)) => {
             let cost = &best.per_switch;
+            let (size, more) = (micros(cost.estimate.abs()), if cost.estimate < 0.0 { "less" } else { "more" });
             let range = format!("({} to {} µs, {} laps each)", micros(cost.low), micros(cost.high), best.laps);
+            let load = match point.rate {
+                Some(rate) => format!("{} connections, {} requests/s", point.connections, count(rate)),
+                None => format!("{} connections that always ask", point.connections),
+            };
             format!(
-                "under the same load ({} connections, {} requests/s) a blocking thread of ours costs {} µs more CPU a \
-                 wait than {} {range}",
-                point.connections,
-                count(point.rate.unwrap_or_default()),
-                micros(cost.estimate),
+                "under the same load ({load}) a blocking thread of ours costs {size} µs {more} CPU a wait than {} \
+                 {range}",
                 best.target.in_words()
             )
         }

@@ -43,6 +43,9 @@ pub struct StayingWait {
 /// in each, in some hundred looks.
 const DIVISION: f64 = 0.1;
 
+/// Waits that end less often in a second are not worth a line.
+const SELDOM: f64 = 0.1;
+
 impl WaitCounts {
     /// From what was seen.
     pub fn of(observation: &Observation) -> Self {
@@ -131,6 +134,8 @@ pub(super) fn staying(observation: &Observation) -> Vec<StayingWait> {
             None => {}
         }
     }
+    // A main thread that waits for its end all the time is none of the program's waits.
+    staying.retain(|wait| wait.switches >= SELDOM);
     staying.sort_by(|a, b| b.switches.total_cmp(&a.switches));
     staying
 }

@@ -1,5 +1,9 @@
 //! The bench targets and the command line, one file per verb. This room wires the others together.
 
+mod advise;
+mod advise_requests;
+mod advise_stages;
+mod advise_watching;
 mod audit;
 mod bench;
 mod bench_options;
@@ -77,6 +81,7 @@ enum Verb {
     Run(Box<run::RunArgs>),
     Sweep(Box<sweep::SweepArgs>),
     Load(Box<load::LoadArgs>),
+    Advise(Box<advise::AdviseArgs>),
     Compare(Box<compare::CompareArgs>),
     Bundle(bundle::BundleArgs),
     Export(export::ExportArgs),
@@ -116,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Sweep(sweep) => sweep.run(),
         Verb::Load(load) => load.run(),
+        Verb::Advise(advise) => advise.run(),
         Verb::Compare(compare) => compare.run(),
         Verb::Bundle(bundle) => bundle.run(),
         Verb::Export(export) => export.run(),

@@ -7,17 +7,18 @@ use anyhow::Context;
 use clap::Args;
 
 use super::load_record;
+use super::options::UsageError;
 use super::reading::runs_of;
 use super::show::groups;
 use crate::load::{ENGINES, LoadEngine};
 use crate::mechanism::registry;
-use crate::record::Run;
-use crate::report::{Catalogue, PAGE, ReportFile, files};
+use crate::record::{AdviceRecord, Run};
+use crate::report::{Catalogue, PAGE, ReportFile, advice_files, files};
 
 /// Write a page with charts, tables and data from the records of one run, or of several side by side
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The runs: folders, their records.jsonl, or bundles
+    /// The runs: folders, their records.jsonl, or bundles; or the record of one advice
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The folder for the report (default: `report` in the first run's folder)
@@ -27,10 +28,25 @@ pub(super) struct ReportArgs {
 
 impl ReportArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let (folder, files) = self.files()?;
+        let (folder, files) = match self.runs.iter().find(|path| AdviceRecord::file(path).is_some()) {
+            Some(advice) => self.advice(advice)?,
+            None => self.files()?,
+        };
         write_all(&folder, files)?;
         super::terminal::line_of_stdout(folder.join(PAGE).display())?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The same of an advice.
+    fn advice(&self, path: &Path) -> anyhow::Result<(PathBuf, Vec<ReportFile>)> {
+        if self.runs.len() > 1 {
+            let told = format!("{} is the record of an advice: report it alone", path.display());
+            return Err(UsageError::Unknown(told).into());
+        }
+        let record = AdviceRecord::read(path)?;
+        let file = AdviceRecord::file(path).unwrap_or_else(|| path.into());
+        let beside = || file.parent().unwrap_or(Path::new(".")).join("report");
+        Ok((self.out.clone().unwrap_or_else(beside), advice_files(&record)))
     }
 
     /// The folder, and what is written there.

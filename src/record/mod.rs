@@ -5,6 +5,7 @@
 //! A [`Bundle`] is such a folder as one file, for sending it elsewhere.
 //! `src/record/SCHEMA.md` writes the schema down for readers that are not this program.
 
+mod advice_record;
 mod archive;
 mod private;
 mod read;
@@ -14,6 +15,7 @@ mod store;
 mod trust;
 mod version1;
 
+pub use advice_record::{ADVICE_FILE, AdviceRecord};
 pub use archive::{Bundle, BundleContent, is_bundle, open_bundle, write_bundle};
 pub use private::{LeftOut, Redaction};
 pub use read::{Run, Salvage, read, read_answer, read_only, salvage, salvage_from, whole};

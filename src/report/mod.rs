@@ -7,6 +7,7 @@
 pub mod export;
 pub mod figure;
 
+mod advice;
 mod answers;
 mod charts;
 mod compact;
@@ -32,6 +33,7 @@ mod summary;
 mod table;
 mod text;
 
+pub use advice::{advice_files, advice_of, advice_text};
 pub use answers::{Answer, Answers, Unsaid, answers, answers_text, worked_example};
 pub use compact::{compact_notes, compact_table};
 pub use events_table::counter_tables;

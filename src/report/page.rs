@@ -251,7 +251,7 @@ fn group(section: &Section, report: &Report) -> Markup {
     }
 }
 
-fn show(figure: &Figure, commands: &[String]) -> Markup {
+pub(super) fn show(figure: &Figure, commands: &[String]) -> Markup {
     html! {
         figure #(figure.id) {
             h3 { a href=(format!("#{}", figure.id)) { (figure.title) } }

@@ -63,6 +63,9 @@ pub struct OperatingPoint {
     pub idle_connections: u64,
     /// Requests per second, above 0.
     pub rate: f64,
+    /// Whether the program used all of its CPUs: clients then wait for its answers, so that each connection of the
+    /// servers has a request outstanding at any time, whatever the rate.
+    pub saturated: bool,
     /// What a request computes, beside being received and answered.
     pub work: Nanos,
     /// Threads of an asynchronous server.

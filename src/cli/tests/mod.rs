@@ -3,6 +3,7 @@
 //!
 //! The list of options is clap's own, and of `cargo bench` that of its help: an option without a row is a red test.
 
+mod advising;
 mod asking;
 mod bench;
 mod filters;
@@ -162,6 +163,7 @@ fn of_verb(verb: Verb) -> anyhow::Result<Value> {
             })
         }
         Verb::Load(load) => asking::of_load(&load)?,
+        Verb::Advise(advise) => advising::of_advise(&advise)?,
         Verb::Audit(audit) => {
             let planned = audit.planned()?;
             let unsupported = Unsupported::new("a", "b", "c");
@@ -271,7 +273,7 @@ fn every_option_of_every_verb_has_a_row() {
         let ids = verb.get_arguments().map(|argument| argument.get_id().as_str());
         options.extend(ids.filter(|id| !CLAPS.contains(id)).map(|id| format!("{} {id}", verb.get_name())));
     }
-    let rows = running::rows().into_iter().chain(others::rows()).chain(asking::rows());
+    let rows = running::rows().into_iter().chain(others::rows()).chain(asking::rows()).chain(advising::rows());
     let rows: BTreeSet<String> = rows.map(|row| format!("{} {}", row.verb, row.option)).collect();
     let without: Vec<&String> = options.difference(&rows).collect();
     assert!(without.is_empty(), "options whose effect nobody asserts; src/cli/tests wants a row of each: {without:?}");
