@@ -32,7 +32,7 @@ fn text(path: &Path) -> String {
 }
 
 /// What quotations are taken from.
-fn file(path: &str) -> std::io::Result<String> {
+fn file_of_clone(path: &str) -> std::io::Result<String> {
     std::fs::read_to_string(root().join(path))
 }
 
@@ -94,7 +94,7 @@ fn there_are_ten_lessons_and_the_index_lists_them() {
 fn every_page_and_picture_is_in_step_with_its_record_and_the_code() {
     for material in ALL.iter() {
         let (lesson, evidence) = (&material.lesson, material.evidence());
-        let filled = spliced(&evidence, &file);
+        let filled = spliced(&evidence, &file_of_clone);
         assert_eq!(filled.complaints, Vec::<String>::new(), "{}", lesson.name);
         assert!(filled.page == lesson.page, "{}.md is out of step: run scripts/splice", lesson.name);
         let drawn = picture(&evidence);
@@ -218,7 +218,7 @@ fn sentences_that_the_record_chooses_follow_it() {
             let run = made_up(&material.lesson, template(), costs);
             let names = material.lesson.records().map(|(name, _)| (name.to_string(), run.clone()));
             let runs: BTreeMap<String, Run> = names.collect();
-            let page = spliced(&Evidence::committed(&material.lesson, &runs), &file).page;
+            let page = spliced(&Evidence::committed(&material.lesson, &runs), &file_of_clone).page;
             page.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         let as_it_is = page(&[(dear, 9000), (cheap, 3000)]);
@@ -229,13 +229,36 @@ fn sentences_that_the_record_chooses_follow_it() {
     }
 }
 
+/// A number that lies in a file beside the record, with its interval.
+#[test]
+fn a_prediction_in_a_file_is_held_against_what_was_measured() {
+    let material = ALL.iter().find(|material| material.lesson.number == 5).unwrap();
+    let run = made_up(&material.lesson, template(), &[("server/epoll/same-llc/connections=256", 3000)]);
+    let runs: BTreeMap<String, Run> = material.lesson.records().map(|(name, _)| (name.into(), run.clone())).collect();
+    let page = |file: Option<[f64; 3]>| {
+        let json = file.map(|[low, estimate, high]| {
+            let interval = serde_json::json!({ "low": low, "estimate": estimate, "high": high, "confidence": 0.95 });
+            let advice = serde_json::json!({ "targets": [{ "per_request": { "predicted": interval } }] });
+            (String::from("pairs/advice.json"), advice)
+        });
+        let evidence = Evidence::committed(&material.lesson, &runs).with_files(json.into_iter().collect());
+        let filled = spliced(&evidence, &file_of_clone);
+        assert_eq!(filled.complaints, Vec::<String>::new());
+        filled.page.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(page(Some([2500.0, 2900.0, 3300.0])).contains("2.90 µs (±14 %) of CPU time a request"));
+    assert!(page(Some([2500.0, 2900.0, 3300.0])).contains("within what was predicted"));
+    assert!(page(Some([5000.0, 6000.0, 7000.0])).contains("the prediction missed"));
+    assert!(page(None).contains("*Not measured yet: whether the CPU time that `switchcost advise` predicts"));
+}
+
 /// A page whose record is not there says so itself, and claims nothing.
 #[test]
 fn a_lesson_without_its_record_says_so() {
     for material in ALL.iter() {
         let nothing = BTreeMap::new();
         let evidence = Evidence::committed(&material.lesson, &nothing);
-        let filled = spliced(&evidence, &file);
+        let filled = spliced(&evidence, &file_of_clone);
         assert!(filled.page.contains("**Not measured yet.**"), "{}", material.lesson.name);
         assert_eq!(filled.complaints, Vec::<String>::new(), "{}", material.lesson.name);
         assert!(picture(&evidence).text.contains("not measured yet"), "{}", material.lesson.name);

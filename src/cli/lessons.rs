@@ -71,11 +71,13 @@ pub(super) struct LessonArgs {
 pub(super) struct Material {
     pub(super) lesson: Lesson,
     pub(super) runs: BTreeMap<String, Run>,
+    /// Files beside the records, by the names of both.
+    files: BTreeMap<String, serde_json::Value>,
 }
 
 impl Material {
     pub(super) fn evidence(&self) -> Evidence<'_> {
-        Evidence::committed(&self.lesson, &self.runs)
+        Evidence::committed(&self.lesson, &self.runs).with_files(self.files.clone())
     }
 }
 
@@ -122,13 +124,20 @@ fn numbered(root: &Path, number: usize) -> anyhow::Result<Lesson> {
 /// # Errors
 /// A record that is broken.
 pub(super) fn with_records(root: &Path, lesson: Lesson) -> anyhow::Result<Material> {
-    let mut runs = BTreeMap::new();
+    let (mut runs, mut files) = (BTreeMap::new(), BTreeMap::new());
     for (name, source) in lesson.records() {
-        if let Some(folder) = committed(root, source) {
-            runs.insert(name.to_string(), read_only(&folder, &lesson.ids(name))?);
+        let Some(folder) = committed(root, source) else { continue };
+        runs.insert(name.to_string(), read_only(&folder, &lesson.ids(name))?);
+        for file in lesson.files(name) {
+            let path = folder.join(file);
+            if path.exists() {
+                let failed = || path.display().to_string();
+                let text = std::fs::read_to_string(&path).with_context(failed)?;
+                files.insert(format!("{name}/{file}"), serde_json::from_str(&text).with_context(failed)?);
+            }
         }
     }
-    Ok(Material { lesson, runs })
+    Ok(Material { lesson, runs, files })
 }
 
 /// The newest folder of a record that is there.

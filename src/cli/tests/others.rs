@@ -188,7 +188,9 @@ fn lessons() -> Vec<Row> {
     vec![
         Row::differing("lessons", "root", &format!("lessons --root {root}/docs"), &list)
             .changes("/refused")
-            .changes("/text"),
+            .changes("/text")
+            .changes("/folder*")
+            .changes("/pages*"),
         Row::added("lessons", "quiz", &list, "--quiz 1").changes("/text"),
         Row::added("lessons", "seed", &quiz, "--seed 7").changes("/text"),
         Row::added("lessons", "answers", &quiz, "--answers").changes("/text"),
@@ -203,7 +205,9 @@ fn lessons() -> Vec<Row> {
             .changes("/refused")
             .changes("/budget*")
             .changes("/rounds")
-            .changes("/ids*"),
+            .changes("/ids*")
+            .changes("/folder*")
+            .changes("/record*"),
     ]
 }
 

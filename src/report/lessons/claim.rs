@@ -42,14 +42,15 @@ static CLAIM: LazyLock<Regex> =
 
 /// The claims of a page, each judged by `evidence`.
 pub fn claims(evidence: &Evidence) -> Vec<JudgedClaim> {
-    let page = &evidence.lesson.page;
+    // A reader's sentence has the reader's figures.
+    let page = marks::with_figures(evidence);
     let judged = |found: regex::Captures| {
         let (whole, condition) = (found.get(0).expect("a match"), found[1].split_whitespace().collect::<Vec<_>>());
         let condition = condition.join(" ");
         let verdict = verdict(evidence, &condition);
         JudgedClaim { sentence: sentence_before(&page[..whole.start()]), verdict, condition }
     };
-    CLAIM.captures_iter(page).map(judged).collect()
+    CLAIM.captures_iter(&page).map(judged).collect()
 }
 
 /// The sentence called `name`, as it follows from `evidence`.
@@ -70,9 +71,9 @@ pub(super) fn said(evidence: &Evidence, name: &str) -> Result<String, String> {
 fn sentence_before(text: &str) -> String {
     let paragraph = text.rsplit("\n\n").next().unwrap_or_default();
     let plain = marks::without(paragraph).split_whitespace().collect::<Vec<_>>().join(" ");
-    let body = plain.trim_end_matches(['.', ':', '!', '?']);
-    let begins = [". ", "? ", "! ", ": "].iter().filter_map(|end| body.rfind(end).map(|at| at + end.len())).max();
-    plain[begins.unwrap_or(0)..].trim().trim_matches('*').into()
+    let body = plain.trim_end_matches(['.', '!', '?']);
+    let begins = [". ", "? ", "! "].iter().filter_map(|end| body.rfind(end).map(|at| at + end.len())).max();
+    plain[begins.unwrap_or(0)..].trim().into()
 }
 
 /// What follows from `condition`: figures in an order, `a > b > c`, `a < 2`, or two that are not told apart, `a ~ b`.
@@ -101,7 +102,13 @@ fn compared(evidence: &Evidence, (a, b): (&Expression, &Expression), sign: char)
     let (is_more, is_less, told) = match evidence.pair(a, b)? {
         Some((first, second)) => {
             let found = beside(first, second);
-            (matches!(found, Beside::More(..)), matches!(found, Beside::Less(..)), found.times())
+            let told = match found {
+                Beside::NotApart(low, high) => {
+                    format!("{} to {} times as much", text::significant(low), text::significant(high))
+                }
+                apart => apart.times(),
+            };
+            (matches!(found, Beside::More(..)), matches!(found, Beside::Less(..)), told)
         }
         None => {
             let (first, second) = (a.value(evidence)?, b.value(evidence)?);

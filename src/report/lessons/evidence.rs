@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::expression::{Expression, FigureSource};
+use serde_json::Value as Json;
+
+use super::expression::{Expression, FigureSource, FileSource};
 use super::source::Lesson;
 use crate::record::{Outcome, Run};
 use crate::report::answers::{ACROSS, Beside, beside};
@@ -110,6 +112,7 @@ impl FigureValue {
 pub struct Evidence<'a> {
     pub(super) lesson: &'a Lesson,
     views: BTreeMap<&'a str, RunView<'a>>,
+    files: BTreeMap<String, Json>,
     is_readers: bool,
 }
 
@@ -117,14 +120,20 @@ impl<'a> Evidence<'a> {
     /// The committed records that are there, by the names that the lesson gives them.
     pub fn committed(lesson: &'a Lesson, runs: &'a BTreeMap<String, Run>) -> Self {
         let views = runs.iter().map(|(name, run)| (name.as_str(), RunView::new(String::new(), run))).collect();
-        Self { lesson, views, is_readers: false }
+        Self { lesson, views, files: BTreeMap::new(), is_readers: false }
     }
 
     /// One run of a reader's, which stands for all records of the lesson.
     pub fn readers(lesson: &'a Lesson, run: &'a Run) -> Self {
         let names = lesson.source.records.keys();
         let views = names.map(|name| (name.as_str(), RunView::new(String::new(), run))).collect();
-        Self { lesson, views, is_readers: true }
+        Self { lesson, views, files: BTreeMap::new(), is_readers: true }
+    }
+
+    /// The same with files that lie beside the records, by the names of both: `pairs/advice.json`.
+    #[must_use]
+    pub fn with_files(self, files: BTreeMap<String, Json>) -> Self {
+        Self { files, ..self }
     }
 
     /// The records that are not there, by name.
@@ -152,6 +161,24 @@ impl<'a> Evidence<'a> {
     fn defined(&self, name: &str) -> Result<&'a FigureSource, Lack> {
         let defined = self.lesson.source.defined.get(name);
         defined.ok_or_else(|| Lack::Wrong(format!("there is no figure `{name}` in {}.toml", self.lesson.name)))
+    }
+
+    /// The number in a file.
+    fn in_file(&self, record: &str, file: &FileSource) -> Result<FigureValue, Lack> {
+        let name = format!("{record}/{}", file.name);
+        let Some(json) = self.files.get(&name) else {
+            return Err(Lack::NotMeasured(format!("there is no {} beside the record", file.name)));
+        };
+        let found = json.pointer(&file.pointer);
+        let found = found.ok_or_else(|| Lack::Wrong(format!("{name} has nothing at {}", file.pointer)))?;
+        let number = |at: &str| found.get(at).and_then(Json::as_f64);
+        let ends = number("low").zip(number("estimate")).zip(number("high"));
+        let value = found.as_f64().map(|value| (value, value, value));
+        let (low, estimate, high) = ends
+            .map(|((low, estimate), high)| (low, estimate, high))
+            .or(value)
+            .ok_or_else(|| Lack::Wrong(format!("{name}: {} is no number", file.pointer)))?;
+        Ok(FigureValue::between(low, estimate, high, file.quantity))
     }
 
     /// The benchmark of a figure.
@@ -195,7 +222,7 @@ impl<'a> Evidence<'a> {
     ) -> Result<Option<(&BenchmarkView<'a>, &BenchmarkView<'a>)>, Lack> {
         let plain = |of: &Expression| -> Result<Option<&BenchmarkView<'a>>, Lack> {
             match of.figure() {
-                Some(name) if self.defined(name)?.metric.is_none() => self.benchmark(name).map(Some),
+                Some(name) if self.defined(name)?.is_per_op() => self.benchmark(name).map(Some),
                 _ => Ok(None),
             }
         };
@@ -204,6 +231,9 @@ impl<'a> Evidence<'a> {
 
     /// The figure called `name`, or one of its other numbers.
     pub(super) fn value(&self, name: &str, part: Option<&str>) -> Result<FigureValue, Lack> {
+        if let FigureSource { record, file: Some(file), .. } = self.defined(name)? {
+            return self.in_file(record, file);
+        }
         let benchmark = self.benchmark(name)?;
         let lacks = |what: &str| Lack::NotMeasured(format!("{}: {what}", benchmark.line().id));
         let exactly = |value: f64, quantity| Ok(FigureValue::between(value, value, value, quantity));

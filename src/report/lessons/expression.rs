@@ -1,6 +1,7 @@
 //! What stands between a mark and its figure: sums, ratios and comparisons of named figures.
 
 use super::evidence::{Evidence, FigureValue, Lack};
+use crate::units::Quantity;
 
 /// What the name of a figure stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,19 @@ pub(super) struct FigureSource {
     pub(super) id: String,
     /// What it found out, where not its figure per operation is meant.
     pub(super) metric: Option<MetricSource>,
+    /// A file beside the record where the number is in no benchmark.
+    pub(super) file: Option<FileSource>,
+}
+
+/// A number in a file of JSON beside a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileSource {
+    /// The file's name.
+    pub(super) name: String,
+    /// Where in it a number lies, or an object with `low`, `estimate` and `high` (RFC 6901).
+    pub(super) pointer: String,
+    /// What kind of number it is.
+    pub(super) quantity: Quantity,
 }
 
 /// One of the numbers that a benchmark found out.
@@ -23,10 +37,26 @@ pub(super) struct MetricSource {
 }
 
 impl FigureSource {
-    /// Reads `main brigade/thread/unpinned`, `main file/poll/unpinned: called ready at once`, or
-    /// `main fairness/tokio/same-llc: response time p99`.
+    /// Whether it is what a benchmark measures per operation, whose samples can be compared.
+    pub(super) fn is_per_op(&self) -> bool {
+        self.metric.is_none() && self.file.is_none()
+    }
+
+    /// Reads `main brigade/thread/unpinned`, `main file/poll/unpinned: called ready at once`,
+    /// `main fairness/tokio/same-llc: response time p99`, or `main advice.json#/targets/0/share: share`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (record, rest) = text.split_once(' ').ok_or("write the record's name and a benchmark's id")?;
+        if let Some((name, at)) = rest.split_once('#') {
+            let (pointer, quantity) = at.split_once(": ").unwrap_or((at, "number"));
+            let quantity = match quantity {
+                "ns" => Quantity::Nanoseconds,
+                "share" => Quantity::Share,
+                "number" => Quantity::Number,
+                other => return Err(format!("`{other}`: a number in a file is in ns, a share or a number")),
+            };
+            let file = Some(FileSource { name: name.into(), pointer: pointer.into(), quantity });
+            return Ok(Self { record: record.into(), id: String::new(), metric: None, file });
+        }
         let (id, metric) = rest.split_once(": ").map_or((rest, None), |(id, of)| (id, Some(of)));
         let quantile = |word: &str| match word {
             "median" => Some(500),
@@ -41,7 +71,7 @@ impl FigureSource {
                 None => MetricSource { key: of.into(), thousandth: None },
             }
         });
-        Ok(Self { record: record.into(), id: id.into(), metric })
+        Ok(Self { record: record.into(), id: id.into(), metric, file: None })
     }
 }
 
@@ -178,5 +208,8 @@ mod tests {
         assert_eq!(of("main a/b/c: lost after the call"), found("lost after the call", None));
         assert_eq!(of("main a/b/c: response time p99"), found("response time", Some(990)));
         assert!(FigureSource::parse("main").is_err());
+        let of_file = FigureSource::parse("main advice.json#/targets/0/share: share").unwrap().file.unwrap();
+        assert_eq!((of_file.name.as_str(), of_file.pointer.as_str()), ("advice.json", "/targets/0/share"));
+        assert!(FigureSource::parse("main advice.json#/x: litres").is_err());
     }
 }

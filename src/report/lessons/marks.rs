@@ -34,6 +34,15 @@ pub(super) fn without(text: &str) -> String {
     COMMENT.replace_all(text, "").into_owned()
 }
 
+/// The page with its figures as they are in `evidence`, without their marks; other marks stay.
+pub(super) fn with_figures(evidence: &Evidence) -> String {
+    let figures = FIGURE.replace_all(&evidence.lesson.page, |found: &Captures| {
+        let asked = found[1].split_whitespace().collect::<Vec<_>>().join(" ");
+        figure(evidence, &asked).unwrap_or_else(|_| NOT_MEASURED.into())
+    });
+    figures.into_owned()
+}
+
 /// A page as readers see it: without marks, and with each number of a figure on one line with its unit.
 pub(super) fn unmarked(page: &str) -> String {
     without(&FIGURE.replace_all(page, |found: &Captures| text::unbroken(&found[2])))

@@ -1,6 +1,6 @@
 //! What a lesson asks of its records, as the file beside its page says it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -151,11 +151,17 @@ impl Lesson {
 
     /// The ids of the benchmarks that it needs of the record `name`.
     pub fn ids(&self, name: &str) -> Vec<&str> {
-        let defined = self.source.defined.values().filter(|figure| figure.record == name);
+        let defined = self.source.defined.values().filter(|figure| figure.record == name && figure.file.is_none());
         let mut ids: Vec<&str> = defined.map(|figure| figure.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    /// The files of JSON that it needs beside the record `name`.
+    pub fn files(&self, name: &str) -> BTreeSet<&str> {
+        let defined = self.source.defined.values().filter(|figure| figure.record == name);
+        defined.filter_map(|figure| figure.file.as_ref()).map(|file| file.name.as_str()).collect()
     }
 
     /// The command that makes its figures again.

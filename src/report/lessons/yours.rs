@@ -35,8 +35,15 @@ fn verdict(claim: &JudgedClaim) -> String {
 pub fn beside(committed: &Evidence, yours: &Evidence) -> ReportFile {
     let page = &committed.lesson.page;
     let heading = page.find("\n\n").unwrap_or(page.len());
+    // Behind the picture, so that the page still asks for a guess first.
+    let behind = page.find("\n## Why").unwrap_or(heading);
     let section = section(committed, yours).into_string();
-    let page = format!("{}\n\n{section}\n{}", &page[..heading], &page[heading..]);
+    let page = format!(
+        "{}\n\n**This page has your own figures**: [on your machine](#yours).{}\n{section}\n{}",
+        &page[..heading],
+        &page[heading..behind],
+        &page[behind..]
+    );
     let lesson = super::Lesson { page, ..committed.lesson.clone() };
     ReportFile {
         path: "lesson.html".into(),
@@ -57,7 +64,7 @@ fn section(committed: &Evidence, yours: &Evidence) -> Markup {
         marks::in_words(evidence, how, what).unwrap_or_else(|_| "–".into())
     };
     html! {
-        section.yours {
+        section.yours #yours {
             h2 { "On your machine" }
             p {
                 (yours.source()) ". "
