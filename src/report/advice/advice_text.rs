@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::advise::{Advice, TargetPrediction};
+use crate::advise::{Advice, AdviceVerdict, TargetPrediction};
 use crate::report::text;
 use crate::stats::Interval;
 use crate::units::Quantity;
@@ -17,7 +17,9 @@ pub fn advice_text(advice: &Advice) -> String {
     let best = advice.targets.iter().find(|prediction| Some(prediction.target) == advice.target);
     if let Some(best) = best {
         lines(&mut out, "saving", &advice.targets.iter().map(saving).collect::<Vec<_>>());
-        lines(&mut out, "load", &[load(best)]);
+        if advice.verdict != AdviceVerdict::Refused {
+            lines(&mut out, "load", &[load(best)]);
+        }
         if let Some(request) = &best.per_request {
             let predicted = times(&request.predicted);
             let now = text::nanos(request.now);
