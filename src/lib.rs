@@ -16,7 +16,7 @@
 //! load       ->  stats, sys, terms, units
 //! crew       ->  sys, terms, units
 //! host       ->  terms, units
-//! watch      ->  sys, terms, units
+//! watch      ->  pmu, sys, terms, units
 //! pmu        ->  sys, terms, units
 //! sys        ->  terms, units
 //! record     ->  terms, units

@@ -96,6 +96,13 @@ fn waits_are_told_apart_by_their_descriptors_and_not_by_their_calls() {
         assert!(wait.switches > 0.0, "{role}: {wait:?}");
     }
     assert!(main_wait(&observation, "one-epoll").call.starts_with("epoll"), "the call's name alone would mislead");
+    // Who may use tracepoints learns how many events a wait brought: each loop is sent some at a time.
+    if observation.tiers.contains(&WatchTier::CallTracepoints) {
+        let calls = observation.calls.as_ref().unwrap();
+        assert!(calls.keys().any(|call| call == "futex") && calls.values().all(|&rate| rate > 0.0), "{calls:?}");
+        let events = main_wait(&observation, "many-select").events_per_wake;
+        assert!(events.is_some_and(|events| (1.0..=3.0).contains(&events)), "{events:?}");
+    }
     // Each switch belongs to a wait, and to a moment.
     let attributed: f64 = observation.waits.iter().map(|wait| wait.switches).sum();
     let in_moments: u64 = observation.moments.iter().map(|moment| moment.voluntary).sum();

@@ -35,7 +35,7 @@ pub use energy::{Energy, EnergyReading};
 pub use event::{Event, EventScale};
 pub use event_set::{EventSet, HARDWARE_EVENTS_PER_SET};
 pub use tally::{EventCost, Tally};
-pub use tracepoint::Wakeups;
+pub use tracepoint::{Wakeups, tracepoint_id};
 
 use crate::sys::SysError;
 

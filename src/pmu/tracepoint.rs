@@ -22,6 +22,14 @@ const LONGEST_GLOB: usize = 254;
 
 const WAKING: &str = "sched:sched_waking";
 
+/// The number by which perf knows the tracepoint `system:name` of this machine.
+///
+/// # Errors
+/// Why it cannot be had: tracefs is closed to this user, the kernel has no tracepoints or not this one.
+pub fn tracepoint_id(system: &str, name: &str) -> Result<u64, Shortfall> {
+    id(&SysRoot::default(), system, name)
+}
+
 /// The number perf knows a tracepoint by, from tracefs. Where tracefs is not mounted and the caller may mount, it is
 /// mounted for as long as reading takes, in a mount namespace that no other process is in.
 pub(super) fn id(root: &SysRoot, system: &str, name: &str) -> Result<u64, Shortfall> {

@@ -3,12 +3,14 @@
 //! A burst looks at threads at regular times, so that it meets long waits more often than short ones. Where switches
 //! are recorded, the wait that a look met is known from its begin to its end, and each look counts by the inverse of
 //! the chance that it had to meet that wait: gap over length (Horvitz and Thompson, "A generalization of sampling
-//! without replacement from a finite universe", 1952). Without records, looks count alike, and a thread's switches are
+//! without replacement from a finite universe", 1952). Where calls are recorded too, which needs privileges, the waits
+//! of each thread in each call are counted. Without records, looks count alike, and a thread's switches are
 //! divided by time.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::burst::ThreadSample;
+use super::call_watch::CallSummary;
 use super::switch_tally::SwitchTally;
 use super::wait_site::WaitSite;
 use super::watched_thread::ThreadDelta;
@@ -63,16 +65,32 @@ impl Looks {
     }
 }
 
-/// The waits and the roles of the observation. `sites` are those of the samples; each round of looks stands for `round`
-/// of the time.
+/// What bursts have seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BurstEvidence<'a> {
+    /// Looks at threads.
+    pub(super) samples: &'a [ThreadSample],
+    /// The sites that they name.
+    pub(super) sites: &'a [WaitSite],
+    /// Switches, where they were recorded.
+    pub(super) tally: Option<&'a SwitchTally>,
+    /// Calls, where they were recorded.
+    pub(super) calls: Option<&'a CallSummary>,
+}
+
+/// The waits and the roles of the observation; each round of looks stands for `round` of the time.
 pub(super) fn attribute(
     accounts: &[ThreadAccount],
-    samples: &[ThreadSample],
-    sites: &[WaitSite],
-    tally: Option<&SwitchTally>,
+    seen: BurstEvidence<'_>,
     round: Nanos,
 ) -> (Vec<Wait>, Vec<ThreadRole>) {
-    let threads = looks_by_thread(samples, tally);
+    let BurstEvidence { samples, sites, tally, calls } = seen;
+    let mut threads = looks_by_thread(samples, tally);
+    for (thread, waits) in calls.iter().flat_map(|calls| &calls.waits) {
+        if let Some(looks) = threads.get_mut(thread) {
+            weigh_by_calls(looks, waits, sites);
+        }
+    }
     let mut roles: BTreeMap<String, Vec<&ThreadAccount>> = BTreeMap::new();
     for account in accounts {
         roles.entry(role_name(&account.name)).or_default().push(account);
@@ -98,7 +116,10 @@ pub(super) fn attribute(
         }
         named.push((name, accounts, together));
     }
-    let (waits, places) = waits(sums, sites);
+    let (mut waits, places) = waits(sums, sites);
+    for wait in &mut waits {
+        wait.events_per_wake = calls.and_then(|calls| calls.events.get(&wait.call).copied());
+    }
     let mut roles: Vec<ThreadRole> =
         named.into_iter().map(|(name, accounts, looks)| role(name, &accounts, &looks, &places)).collect();
     roles.sort_by(|one, other| other.cpu.cmp(&one.cpu).then_with(|| one.name.cmp(&other.name)));
@@ -143,6 +164,23 @@ fn looks_by_thread(samples: &[ThreadSample], tally: Option<&SwitchTally>) -> Has
         (thread, looks)
     };
     threads.into_iter().map(weigh).collect()
+}
+
+/// How often a thread waited in each call was counted: the sites of a call share its count as they share its looks.
+fn weigh_by_calls(looks: &mut Looks, counts: &BTreeMap<String, f64>, sites: &[WaitSite]) {
+    let mut by_call: BTreeMap<&str, f64> = BTreeMap::new();
+    for (&site, own) in &looks.waits {
+        *by_call.entry(sites[site].call.as_str()).or_default() += own.count as f64;
+    }
+    // Only where a call that was counted was met: otherwise looks say more.
+    if !by_call.keys().any(|call| counts.contains_key(*call)) {
+        return;
+    }
+    for (&site, own) in &mut looks.waits {
+        let call = sites[site].call.as_str();
+        let all = by_call.get(call).copied().unwrap_or(0.0);
+        own.weight = counts.get(call).map_or(0.0, |count| count * own.count as f64 / all);
+    }
 }
 
 fn direct_share(tally: Option<&SwitchTally>, thread: i32) -> Option<f64> {
@@ -263,6 +301,27 @@ mod tests {
         ThreadSample { thread, at: Nanos(at), gap: Nanos(100), wait: wait.map(|site| (site, Some(1))) }
     }
 
+    fn seen<'a>(
+        samples: &'a [ThreadSample],
+        sites: &'a [WaitSite],
+        tally: Option<&'a SwitchTally>,
+    ) -> BurstEvidence<'a> {
+        BurstEvidence { samples, sites, tally, calls: None }
+    }
+
+    #[test]
+    fn calls_that_were_counted_count_more_than_looks() {
+        let counts = BTreeMap::from([("read".to_string(), 90.0), ("futex".to_string(), 10.0)]);
+        let events = BTreeMap::from([("read".to_string(), 2.5)]);
+        let calls = CallSummary { waits: HashMap::from([(1, counts)]), events, ..CallSummary::default() };
+        let samples = [(0, Some(0)), (1, Some(1)), (2, Some(1))].map(|(at, wait)| sample(1, at, wait));
+        let sites = sites();
+        let seen = BurstEvidence { calls: Some(&calls), ..seen(&samples, &sites, None) };
+        let (waits, _) = attribute(&[account(1, "a", 1000)], seen, Nanos(1));
+        assert_eq!(switches(&waits), [("read", 900.0), ("futex", 100.0)]);
+        assert_eq!((waits[0].events_per_wake, waits[1].events_per_wake), (Some(2.5), None));
+    }
+
     fn switches(waits: &[Wait]) -> Vec<(&str, f64)> {
         waits.iter().map(|wait| (wait.call.as_str(), wait.switches)).collect()
     }
@@ -271,7 +330,7 @@ mod tests {
     fn without_records_switches_are_divided_by_time() {
         let samples = [(0, Some(0)), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None)];
         let samples = samples.map(|(at, wait)| sample(1, at, wait));
-        let (waits, roles) = attribute(&[account(1, "web-12", 400)], &samples, &sites(), None, Nanos(200));
+        let (waits, roles) = attribute(&[account(1, "web-12", 400)], seen(&samples, &sites(), None), Nanos(200));
         assert_eq!(switches(&waits), [("read", 300.0), ("futex", 100.0)]);
         assert_eq!((waits[0].blocked, waits[0].descriptors, waits[0].direct), (Nanos(600), Some(1.0), None));
         assert_eq!((roles[0].name.as_str(), roles[0].voluntary), ("web-N", 400));
@@ -297,7 +356,7 @@ mod tests {
         record(1_891, SwitchDirection::In);
         samples.extend((0..9).map(|look| sample(1, 1_000 + look * 99, Some(1))));
         tally.finish(Nanos(2_000));
-        let (waits, _) = attribute(&[account(1, "a", 1000)], &samples, &sites(), Some(&tally), Nanos(2000));
+        let (waits, _) = attribute(&[account(1, "a", 1000)], seen(&samples, &sites(), Some(&tally)), Nanos(2000));
         let (read, futex) = (waits[0].switches, waits[1].switches);
         assert!((read - 900.0).abs() < 1.0 && (futex - 100.0).abs() < 1.0, "{read} {futex}");
     }
@@ -306,13 +365,13 @@ mod tests {
     fn a_thread_that_was_not_seen_does_as_those_of_its_name() {
         let accounts = [account(1, "web-1", 10), account(2, "web-2", 30), account(3, "log", 100)];
         let samples = [sample(1, 0, Some(1)), sample(3, 0, Some(0))];
-        let (waits, _) = attribute(&accounts, &samples, &sites(), None, Nanos(1000));
+        let (waits, _) = attribute(&accounts, seen(&samples, &sites(), None), Nanos(1000));
         assert_eq!(switches(&waits), [("read", 100.0), ("futex", 40.0)]);
     }
 
     #[test]
     fn what_was_not_seen_waiting_at_all_is_unknown() {
-        let (waits, _) = attribute(&[account(1, "a", 7)], &[], &[], None, Nanos(1000));
+        let (waits, _) = attribute(&[account(1, "a", 7)], seen(&[], &[], None), Nanos(1000));
         assert_eq!((switches(&waits), waits[0].kind), (vec![("unknown", 7.0)], WaitKind::Unknown));
     }
 

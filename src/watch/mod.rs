@@ -7,6 +7,7 @@
 
 mod attribution;
 mod burst;
+mod call_watch;
 mod slots;
 mod surroundings;
 mod switch_tally;

@@ -158,6 +158,13 @@ impl SwitchTally {
         waits[..after].last().copied().filter(|wait| at <= wait.to)
     }
 
+    /// Whether `thread` was in a wait, of those that were kept, at a time from `from` to `to`.
+    pub(super) fn waited_within(&self, thread: i32, from: Nanos, to: Nanos) -> bool {
+        let Some(waits) = self.waits.get(&thread) else { return false };
+        let after = waits.partition_point(|wait| wait.from <= to);
+        waits[..after].last().is_some_and(|wait| wait.to >= from)
+    }
+
     /// What was recorded of each thread.
     pub(super) fn threads(&self) -> &HashMap<i32, ThreadSwitches> {
         &self.threads
@@ -253,6 +260,8 @@ mod tests {
         assert_eq!(tally.wait_at(1, Nanos(950)), None);
         assert_eq!(tally.wait_at(1, Nanos(1_200)), None, "it was ready to run");
         assert_eq!(tally.wait_at(2, Nanos(500)), None);
+        let within = |from, to| tally.waited_within(1, Nanos(from), Nanos(to));
+        assert!(within(50, 150) && within(200, 300) && !within(0, 90) && !within(950, 1_400));
     }
 
     #[test]

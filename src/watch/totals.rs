@@ -5,7 +5,8 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use super::attribution::{ThreadAccount, attribute};
+use super::attribution::{BurstEvidence, ThreadAccount, attribute};
+use super::call_watch::CallSummary;
 use super::surroundings::{allowed_cpus, stacks, throttled};
 use super::switch_tally::ThreadSwitches;
 use super::watched_thread::ThreadDelta;
@@ -22,11 +23,14 @@ impl Watcher<'_> {
         let end = monotonic();
         let wall = Nanos(end.0.saturating_sub(self.begin.0));
         let switches = self.finish_switches(end);
+        let calls = self.finish_calls(end);
         self.note_surroundings(wall);
         let accounts = self.accounts();
         let tally = self.switches.as_ref().map(|switches| &switches.tally);
         let round = Nanos(wall.0.checked_div(self.burst.rounds).unwrap_or(0));
-        let (waits, roles) = attribute(&accounts, &self.burst.samples, &self.burst.sites, tally, round);
+        let seen =
+            BurstEvidence { samples: &self.burst.samples, sites: &self.burst.sites, tally, calls: calls.as_ref() };
+        let (waits, roles) = attribute(&accounts, seen, round);
         let mut total = ThreadDelta::default();
         accounts.iter().for_each(|account| total.add(account.total));
         let (user, system) = self.cpu();
@@ -54,7 +58,7 @@ impl Watcher<'_> {
             roles,
             waits,
             switches,
-            calls: None,
+            calls: calls.map(|calls| calls.per_second),
             requests: self.requests(),
             overhead: WatchOverhead::default(),
             unseen: std::mem::take(&mut self.unseen),
@@ -77,10 +81,18 @@ impl Watcher<'_> {
         Some(detail)
     }
 
+    fn finish_calls(&mut self, end: Nanos) -> Option<CallSummary> {
+        let tally = self.switches.as_ref().map(|switches| &switches.tally);
+        let (summary, lacking) = self.calls.as_mut()?.finish(tally, end);
+        self.unseen.extend(lacking);
+        Some(summary)
+    }
+
     fn tiers(&self) -> Vec<WatchTier> {
         let records = self.switches.as_ref().map(|_| WatchTier::SwitchRecords);
         let burst = (!self.burst.samples.is_empty()).then_some(WatchTier::Burst);
-        [Some(WatchTier::Proc), records, burst].into_iter().flatten().collect()
+        let calls = self.calls.as_ref().and(burst).map(|_| WatchTier::CallTracepoints);
+        [Some(WatchTier::Proc), records, burst, calls].into_iter().flatten().collect()
     }
 
     /// All threads that were seen, by `/proc` or in records. Of a thread that ended, `/proc` knows what it did up to

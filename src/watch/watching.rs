@@ -10,6 +10,7 @@ use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use super::burst::BurstSampler;
+use super::call_watch::CallWatch;
 use super::slots::{SLOT, Slot, SlotPlan};
 use super::surroundings::{allowed_cpus, resident, throttled};
 use super::switch_watch::SwitchWatch;
@@ -46,6 +47,7 @@ pub struct Watcher<'a> {
     pub(super) options: &'a WatchOptions<'a>,
     pub(super) tree: ProcessTree,
     pub(super) switches: Option<SwitchWatch>,
+    pub(super) calls: Option<CallWatch>,
     pub(super) burst: BurstSampler,
     pub(super) burst_wall: Nanos,
     pub(super) started_ms: u64,
@@ -112,11 +114,16 @@ impl<'a> Watcher<'a> {
                 SwitchWatch::attach(&tree, &online_cpus(), monotonic()).map_err(|shortfall| unseen.push(shortfall)).ok()
             }
         };
+        let calls = match options.without.contains(&WatchTier::CallTracepoints) {
+            true => None,
+            false => CallWatch::attach(&tree, &online_cpus()).map_err(|shortfall| unseen.push(shortfall)).ok(),
+        };
         let attached = monotonic();
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let mut watcher = Self {
             tree,
             switches,
+            calls,
             burst: BurstSampler::new(&target.root),
             burst_wall: Nanos(0),
             started_ms: since_epoch.map_or(0, |since| since.as_millis() as u64),
@@ -173,6 +180,9 @@ impl<'a> Watcher<'a> {
         let slot_end = Nanos(begin.0 + SLOT.as_nanos() as u64);
         if let Some(switches) = self.switches.as_mut().filter(|_| bursts) {
             switches.tally.keep_waits(begin, slot_end);
+        }
+        if let Some(calls) = &mut self.calls {
+            calls.set_enabled(bursts, monotonic());
         }
         for tick in 1..=TICKS {
             if let Some(switches) = &mut self.switches {
@@ -250,6 +260,9 @@ impl<'a> Watcher<'a> {
 
     fn drain(&mut self) {
         let cpu = thread_cpu().unwrap_or_default();
+        if let Some(calls) = &mut self.calls {
+            calls.drain();
+        }
         if let Some(switches) = &mut self.switches {
             switches.drain(monotonic());
             self.add_cost(WatchTier::SwitchRecords, Nanos(0), cpu);
