@@ -294,3 +294,17 @@ impl ClientConnection {
 }
 
 const REST: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plan;
+    use super::*;
+
+    #[test]
+    fn a_connection_rests_from_its_second_failure_in_a_row_on() {
+        let mut connection = ClientConnection::new(&plan().checked().unwrap(), 0);
+        assert_eq!([0; 4].map(|_| connection.note_failed()), [0, REST, REST, REST]);
+        connection.note_answered(Answered::FINE);
+        assert_eq!([0; 2].map(|_| connection.note_failed()), [0, REST]);
+    }
+}

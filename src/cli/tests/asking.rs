@@ -56,7 +56,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("outstanding", "--outstanding 3").changes("/driver"),
         row("engine", "-e threads").gives("/engine", json!("threads")),
         row("cpus", "--cpus 0-1").gives("/cpus/0", json!(0)).gives("/cpus/1", json!(1)),
-        row("record", "--record r").changes("/files"),
+        row("record", "--record r").changes("/files/2"),
         row("netns", "--netns 7").gives("/netns", json!(7)),
         row("timeout", "--timeout 3s").gives("/times_ms/2", json!(3000)),
         row("warm_up", "--warm-up 500ms").gives("/times_ms/1", json!(500)),

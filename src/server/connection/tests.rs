@@ -165,3 +165,21 @@ fn a_worker_that_others_wait_for_keeps_no_connection_open() {
     drop(second);
     assert_eq!((activity.counts().accepted, activity.counts().closed, activity.counts().answered), (2, 1, 2));
 }
+
+#[test]
+fn what_comes_during_the_delay_of_an_echo_is_sent_back_behind_it() {
+    let mut connection = connection(|handling| {
+        handling.delay = Nanos(7);
+        handling.protocol = Protocol::TcpEcho;
+    });
+    connection.deliver(b"ab");
+    for (late, expected) in [(&b"cde"[..], "ab"), (b"", "cde")] {
+        assert_eq!(connection.step(), NextStep::Delay(Nanos(7)));
+        connection.deliver(late);
+        connection.delayed();
+        assert_eq!(connection.step(), NextStep::Send);
+        assert_eq!(connection.output(), expected.as_bytes());
+        connection.sent(expected.len());
+    }
+    assert_eq!(connection.step(), NextStep::Receive, "nothing is sent back twice");
+}
