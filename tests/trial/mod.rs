@@ -18,9 +18,9 @@ pub(crate) const SMALL: u64 = 8;
 /// Another small number, for parameters whose default is smaller than [`SMALL`]: how many are alive at once.
 const OTHER: u64 = 3;
 
-/// The shorter the time from request to request, the more requests has a lap, which lasts as long as before: these keep
-/// their defaults.
-const MORE_WHEN_SMALL: [&str; 2] = ["pause_us", "period_us"];
+/// The shorter the time from request to request, the more requests has a lap, which lasts as long as before, and the
+/// shorter a job, the more of them make up a share of a CPU: these keep their defaults.
+const MORE_WHEN_SMALL: [&str; 3] = ["pause_us", "period_us", "work_us"];
 
 /// What asks tokio for worker threads, which tokio names, pins and fails to create by itself.
 #[allow(dead_code)] // Of the tests that share this file, some have no use for it.

@@ -253,10 +253,8 @@ impl<'a> Evidence<'a> {
             (None, Some(_)) => {}
         }
         let Some(asked) = &self.defined(name)?.metric else { return Err(lacks("no figure")) };
-        let key = MetricKey::from(asked.key.as_str());
-        if matches!(key, MetricKey::Other(_)) {
-            return Err(Lack::Wrong(format!("{name}: nothing reports `{}`", asked.key)));
-        }
+        let known = MetricKey::ALL.iter().find(|key| key.as_str() == asked.key).cloned();
+        let key = known.ok_or_else(|| Lack::Wrong(format!("{name}: nothing reports `{}`", asked.key)))?;
         let found = benchmark.metrics().iter().find_map(|metric| match (metric, asked.thousandth) {
             (Metric::Scalar(scalar), None) if scalar.of == key => {
                 let (low, high) = scalar.interval.unwrap_or((scalar.value, scalar.value));

@@ -63,6 +63,9 @@ pub(super) fn lesson_page(lesson: &Lesson, figure: Option<Figure>, all: &[&Lesso
     document(lesson.title(), &body)
 }
 
+/// What a forge shows for a folder is the site's first page.
+const INDEX: &str = "README";
+
 fn shown(figure: &Figure) -> Markup {
     html! {
         figure #(figure.id) {
@@ -169,7 +172,7 @@ fn beside(target: &str) -> Option<CowStr<'static>> {
     }
     let (page, anchor) = target.split_once('#').map_or((target, String::new()), |(page, at)| (page, format!("#{at}")));
     let name = page.strip_suffix(".md").filter(|name| !name.contains('/'))?;
-    let name = if name == "README" { "index" } else { name };
+    let name = if name == INDEX { "index" } else { name };
     Some(format!("{name}.html{anchor}").into())
 }
 
