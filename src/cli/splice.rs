@@ -108,13 +108,17 @@ impl SpliceArgs {
         Ok(read(&self.newest(RECORD)?)?)
     }
 
-    /// The file called `name` of the newest report that has one. A folder's name begins with a date, so that names sort
-    /// by age.
+    /// The file called `name` of the newest whole report: one with a table of numbers, which a folder that only adds a
+    /// record to it has not. A folder's name begins with a date, so that names sort by age.
     fn newest(&self, name: &str) -> anyhow::Result<PathBuf> {
         let entries = fs::read_dir(&self.reports).with_context(|| format!("reading {}", self.reports.display()))?;
         let dated = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
         let folders = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(dated);
-        let newest = folders.map(|folder| folder.join(name)).filter(|file| file.is_file()).max();
+        let newest = folders
+            .filter(|folder| folder.join(NUMBERS).is_file())
+            .map(|folder| folder.join(name))
+            .filter(|file| file.is_file())
+            .max();
         newest.with_context(|| format!("no report in {}: {}", self.reports.display(), HOW))
     }
 
