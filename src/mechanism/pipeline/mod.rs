@@ -328,6 +328,13 @@ fn messages_through(capacity: Capacity, parameters: &Parameters) -> u64 {
 /// closed, before and after.
 const PEAK_CALLS: f64 = 40.0;
 
+/// Source, transform and sink: as many threads has a pipeline at most.
+const STAGES: f64 = 3.0;
+
+/// Calls by which a thread that allocates for the first time makes a heap of its own: it maps twice as much as it needs,
+/// cuts off both ends to align it, and makes the first pages writable (`new_heap` in malloc/arena.c of glibc).
+const HEAP_CALLS: f64 = 4.0;
+
 /// What messages do wherever they go: nothing, but for an allocator that asks the kernel for memory. Documents and
 /// unbounded queues make it do so page by page (mprotect(2) in the heaps of threads, malloc(3)), until channels are
 /// full and freed memory is used again.
@@ -339,8 +346,8 @@ fn moved(parameters: &Parameters) -> Expectation {
         PipelineWork::Json | PipelineWork::SimdJson => Bound::AtMost(1.0),
     };
     let per_batch = if unbounded { PEAK_CALLS } else { 0.0 };
-    // A thread that allocates for the first time makes a heap of its own.
-    Expectation::nothing().others(others).per_batch(Expectation::OTHER_CALLS, per_batch + 8.0)
+    let heaps = HEAP_CALLS * STAGES * parameters.number(PIPELINES.name) as f64;
+    Expectation::nothing().others(others).per_batch(Expectation::OTHER_CALLS, per_batch + heaps)
 }
 
 /// What a message does where stages wait in the kernel: how often they do is up to the capacity, to which of them runs
