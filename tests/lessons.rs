@@ -172,6 +172,10 @@ fn a_reversed_effect_is_noticed_in_each_lesson() {
         let runs: BTreeMap<String, Run> =
             material.runs.iter().map(|(name, run)| (name.clone(), reversed(run))).collect();
         let judged = claims(&Evidence::committed(&material.lesson, &runs));
+        // The record chooses all its sentences: `sentences_that_the_record_chooses_follow_it` reverses it.
+        if judged.is_empty() && material.lesson.name == "07-servers" {
+            continue;
+        }
         let opposite = judged.iter().filter(|claim| matches!(claim.verdict, ClaimVerdict::Opposite(_))).count();
         assert!(opposite > 0, "{}: every claim survives the opposite record: {judged:#?}", material.lesson.name);
     }
