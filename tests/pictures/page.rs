@@ -97,7 +97,7 @@ fn no_label_covers_another() {
 fn the_page_of_a_full_run_is_under_a_megabyte() {
     let reports = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reports");
     let runs = std::fs::read_dir(reports).unwrap().map(|entry| entry.unwrap().path());
-    let newest = runs.filter(|path| path.join("records.jsonl").is_file()).max().unwrap();
+    let newest = runs.filter(|path| path.join("numbers.md").is_file()).max().unwrap();
     let files = files(&[switchcost::record::read(&newest).unwrap()], &Catalogue::default());
     let size = text(&files, PAGE).len();
     assert!(files.iter().filter(|file| file.path.ends_with(".svg")).count() > 30, "it has its pictures");

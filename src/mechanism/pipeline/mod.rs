@@ -331,8 +331,8 @@ const PEAK_CALLS: f64 = 40.0;
 /// Source, transform and sink: as many threads has a pipeline at most.
 const STAGES: f64 = 3.0;
 
-/// Calls by which a thread that allocates for the first time makes a heap of its own: it maps twice as much as it needs,
-/// cuts off both ends to align it, and makes the first pages writable (`new_heap` in malloc/arena.c of glibc).
+/// Calls by which a thread that allocates for the first time makes a heap of its own: it maps twice as much as it
+/// needs, cuts off both ends to align it, and makes the first pages writable (`new_heap` in malloc/arena.c of glibc).
 const HEAP_CALLS: f64 = 4.0;
 
 /// What messages do wherever they go: nothing, but for an allocator that asks the kernel for memory. Documents and
