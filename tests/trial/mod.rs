@@ -72,7 +72,7 @@ fn shares_its_set_up(descriptor: &Descriptor) -> bool {
 }
 
 /// What this process has.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Belongings {
     descriptors: Vec<i32>,
     threads: usize,
@@ -112,7 +112,9 @@ impl Belongings {
         let mut now = Self::now();
         let as_before = await_until(timeout(), || {
             now = Self::now();
-            (now == *before).then_some(())
+            // A thread of an earlier instance may not have been gone from /proc when `before` was taken.
+            let threads = now.threads.min(before.threads);
+            (Self { threads, ..before.clone() } == now).then_some(())
         });
         if as_before.is_some() {
             return Ok(());
