@@ -4,19 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::process_runner::predicted;
-use super::run_plan::{by_importance, by_pair, can_interleave, shuffled};
+use super::run_plan::{by_pair, can_interleave, shuffled};
 use super::{PlanEntry, RunPlan, RunState};
 use crate::harness::interference::interference;
 use crate::record::{BenchmarkLine, Noise, Outcome, RecordError};
 use crate::stats::{Basis, Budget, Precision, further_rounds};
 
+mod run_budget;
+
+pub use run_budget::shortest_budgets;
+
 /// `--until` ends here without a budget. Ranks of a hundred rounds are known to a tenth of the rounds' scatter; who
 /// needs more needs a quieter machine.
 const MOST_ROUNDS: u32 = 100;
-
-/// Fewer rounds than these tell little of how rounds scatter: a budget leaves out benchmarks before it goes below.
-const FEWEST_ROUNDS: u32 = 3;
 
 /// Samples taken at a slower CPU speed are set aside; a round of which more than this share was has few left for its
 /// median.
@@ -144,6 +144,7 @@ pub fn run_rounds(
         let wanted = run_loop.kept.clone();
         run_loop.round(round, &wanted, runner, observer)?;
     }
+    run_loop.make_use_of_what_is_left(runner, observer)?;
     if let Some(target) = plan.until {
         for round in plan.rounds..MOST_ROUNDS.max(plan.rounds) {
             let wanted = run_loop.too_wide(target).into_iter().flatten().collect::<BTreeSet<_>>();
@@ -169,16 +170,6 @@ fn known_apart(plan: &RunPlan, state: &RunState) -> BTreeSet<usize> {
     if plan.interleaved { by_pair(&plan.entries).iter().filter_map(apart).collect() } else { BTreeSet::new() }
 }
 
-/// The shortest budget in which something is measured, and the shortest that leaves nothing out, both as foretold
-/// before anything is known; `None` where there is nothing to measure.
-pub fn shortest_budgets(plan: &RunPlan) -> Option<(Duration, Duration)> {
-    let each = predicted(&plan.timing) * plan.rounds.min(FEWEST_ROUNDS);
-    let pairs = by_pair(&plan.entries);
-    let smallest = pairs.iter().map(Vec::len).min()?;
-    let times = |many: usize| each.saturating_mul(u32::try_from(many).unwrap_or(u32::MAX));
-    Some((times(smallest), times(plan.entries.len())))
-}
-
 struct RunLoop<'a> {
     plan: &'a RunPlan,
     state: &'a mut RunState,
@@ -195,34 +186,6 @@ struct RunLoop<'a> {
 impl RunLoop<'_> {
     fn entries(&self) -> &[PlanEntry] {
         &self.plan.entries
-    }
-
-    fn takes(&self, entry: &PlanEntry) -> Duration {
-        self.state.takes(entry).unwrap_or_else(|| predicted(&self.plan.timing))
-    }
-
-    fn left(&self) -> Option<Duration> {
-        self.plan.budget.map(|budget| budget.saturating_sub(self.state.spent() + self.lost))
-    }
-
-    /// Keeps as many pairs, the more important ones first, as have time for the fewest rounds that tell something.
-    fn keep_what_fits(&mut self, round: u32) {
-        let Some(mut left) = self.left() else { return };
-        let rounds = self.plan.rounds.min(FEWEST_ROUNDS).max(round + 1);
-        let mut kept = BTreeSet::new();
-        for pair in by_importance(self.entries()) {
-            let missing = |&index: &usize| {
-                let entry = &self.entries()[index];
-                let missing = (0..rounds).filter(|&round| !self.state.has(entry, round)).count();
-                if self.state.is_given_up(entry) { 0 } else { u32::try_from(missing).unwrap_or(u32::MAX) }
-            };
-            let takes: Duration = pair.iter().map(|index| self.takes(&self.entries()[*index]) * missing(index)).sum();
-            if takes <= left {
-                left -= takes;
-                kept.extend(pair);
-            }
-        }
-        self.kept = kept;
     }
 
     /// Those that are not known well enough yet and can still be measured, by pairs.
