@@ -14,10 +14,10 @@ use super::sections::{Report, Section};
 use super::text;
 
 /// The look of a page around its figures.
-pub(super) const PAGE: &str = include_str!("page.css");
+const PAGE: &str = include_str!("page.css");
 
-/// The page.
-pub(super) fn page(report: &Report) -> String {
+/// A document in the look of all pages: `styles` come behind those that every page has.
+pub(super) fn document(title: &str, styles: &str, body: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -27,25 +27,29 @@ pub(super) fn page(report: &Report) -> String {
                 meta name="color-scheme" content="light dark";
                 // Browsers ask the network for an icon unless the page has one.
                 link rel="icon" href="data:,";
-                title { "switchcost: " (report.title()) }
-                style { (PreEscaped(TOKENS)) (PreEscaped(MARKS)) (PreEscaped(PAGE)) }
+                title { "switchcost: " (title) }
+                style { (PreEscaped(TOKENS)) (PreEscaped(MARKS)) (PreEscaped(PAGE)) (PreEscaped(styles)) }
             }
-            body {
-                main {
-                    (header(report))
-                    (folded(report, "What each machine says", said(report)))
-                    (alerts(report))
-                    (reading(report))
-                    @if let Some(figure) = &report.pace { section { (show(figure, &[])) } }
-                    @for section in &report.sections { (group(section, report)) }
-                    (folded(report, "What each machine cannot tell", missing(report)))
-                    (folded(report, "The machines in every fact", hosts(report)))
-                    (folded(report, "How each run was made", origin(report)))
-                }
-            }
+            body { main { (body) } }
         }
     }
     .into_string()
+}
+
+/// The page.
+pub(super) fn page(report: &Report) -> String {
+    let body = html! {
+        (header(report))
+        (folded(report, "What each machine says", said(report)))
+        (alerts(report))
+        (reading(report))
+        @if let Some(figure) = &report.pace { section { (show(figure, &[])) } }
+        @for section in &report.sections { (group(section, report)) }
+        (folded(report, "What each machine cannot tell", missing(report)))
+        (folded(report, "The machines in every fact", hosts(report)))
+        (folded(report, "How each run was made", origin(report)))
+    };
+    document(&report.title(), "", &body)
 }
 
 fn header(report: &Report) -> Markup {

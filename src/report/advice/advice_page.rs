@@ -1,54 +1,38 @@
 //! The advice as one HTML page, in the look of a run's report.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::advice_text::{load, share};
 use crate::advise::{Advice, AdviceVerdict, TargetPrediction};
 use crate::record::AdviceRecord;
-use crate::report::figure::{Figure, MARKS, TOKENS};
+use crate::report::figure::Figure;
 use crate::report::{host, page, text};
 use crate::units::Quantity;
 
 /// The page.
 pub(super) fn page(record: &AdviceRecord, advice: &Advice, figures: &[Figure]) -> String {
     let title = format!("should {} switch to async?", record.observation.command);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                // Browsers ask the network for an icon unless the page has one.
-                link rel="icon" href="data:,";
-                title { "switchcost: " (title) }
-                style { (PreEscaped(TOKENS)) (PreEscaped(MARKS)) (PreEscaped(page::PAGE)) }
-            }
-            body {
-                main {
-                    header {
-                        p.kicker { "switchcost advise" }
-                        h1 { (text::unbroken(&text::capitalised(&title))) }
-                        p.lead {
-                            b { (advice.verdict.in_words()) } ": " (text::unbroken(&advice.sentence)) ". "
-                            (watched(record)) "."
-                        }
-                    }
-                    section.answers {
-                        h2 { "Why" }
-                        ul { @for line in &advice.evidence { li { (text::unbroken(&text::capitalised(line))) "." } } }
-                    }
-                    (instead(advice))
-                    (predictions(advice))
-                    @for figure in figures { section { (page::show(figure, &[])) } }
-                    (staying(advice))
-                    (unseen(advice))
-                    (origin(record))
-                }
+    let body = html! {
+        header {
+            p.kicker { "switchcost advise" }
+            h1 { (text::unbroken(&text::capitalised(&title))) }
+            p.lead {
+                b { (advice.verdict.in_words()) } ": " (text::unbroken(&advice.sentence)) ". "
+                (watched(record)) "."
             }
         }
-    }
-    .into_string()
+        section.answers {
+            h2 { "Why" }
+            ul { @for line in &advice.evidence { li { (text::unbroken(&text::capitalised(line))) "." } } }
+        }
+        (instead(advice))
+        (predictions(advice))
+        @for figure in figures { section { (page::show(figure, &[])) } }
+        (staying(advice))
+        (unseen(advice))
+        (origin(record))
+    };
+    page::document(&title, "", &body)
 }
 
 fn watched(record: &AdviceRecord) -> String {

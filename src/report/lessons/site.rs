@@ -1,14 +1,14 @@
 //! The lessons as pages of HTML: nothing to load, no script, light and dark, for a phone, a screen and paper.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 
 use super::evidence::Evidence;
 use super::source::Lesson;
 use super::{NOT_MEASURED, PICTURES, marks, picture};
 use crate::report::ReportFile;
-use crate::report::figure::{Figure, MARKS, TOKENS};
-use crate::report::page::PAGE;
+use crate::report::figure::Figure;
+use crate::report::page::document;
 use crate::report::text;
 
 const LESSONS: &str = include_str!("lessons.css");
@@ -23,9 +23,9 @@ pub fn site(lessons: &[Evidence], index: &str) -> Vec<ReportFile> {
     let mut files = vec![
         file(
             "index",
-            document("Lessons", &html! { article.lesson { (PreEscaped(rendered(&marks::without(index)))) } }),
+            document("Lessons", LESSONS, &html! { article.lesson { (PreEscaped(rendered(&marks::without(index)))) } }),
         ),
-        file(SPEAKERS, document("For speakers", &slides(lessons))),
+        file(SPEAKERS, document("For speakers", LESSONS, &slides(lessons))),
     ];
     for evidence in lessons {
         let figure = picture::figure(evidence, None);
@@ -60,7 +60,7 @@ pub(super) fn lesson_page(lesson: &Lesson, figure: Option<Figure>, all: &[&Lesso
             }
         }
     };
-    document(lesson.title(), &body)
+    document(lesson.title(), LESSONS, &body)
 }
 
 /// What a forge shows for a folder is the site's first page.
@@ -120,25 +120,6 @@ pub fn speakers(lessons: &[Evidence]) -> String {
         out.push(format!("[The lesson]({}.md): `{}`", lesson.name, lesson.command()));
     }
     out.join("\n\n") + "\n"
-}
-
-fn document(title: &str, body: &Markup) -> String {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                // Browsers ask the network for an icon unless the page has one.
-                link rel="icon" href="data:,";
-                title { "switchcost: " (title) }
-                style { (PreEscaped(TOKENS)) (PreEscaped(MARKS)) (PreEscaped(PAGE)) (PreEscaped(LESSONS)) }
-            }
-            body { main { (body) } }
-        }
-    }
-    .into_string()
 }
 
 /// Markdown as HTML. A link to a lesson leads to its page; one to another file of the repository, which the site does
