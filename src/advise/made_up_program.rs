@@ -19,7 +19,6 @@ pub(crate) fn wait(kind: WaitKind, call: &str, threads: u64, switches: f64) -> W
         threads,
         switches,
         blocked: Nanos(threads * 8 * SECOND),
-        woken_remotely: None,
         direct: None,
         events_per_wake: None,
     }

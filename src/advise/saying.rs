@@ -155,13 +155,8 @@ fn waiting(advice: &Advice, observation: &Observation) -> String {
 
 fn queueing(advice: &Advice, observation: &Observation) -> String {
     let mut parts = Vec::new();
-    if let Some(seen) = &observation.switches {
-        if let Some(direct) = seen.direct {
-            parts.push(format!("{} of its switches went straight to another of its threads", percent(direct)));
-        }
-        if let Some(idle) = seen.to_idle {
-            parts.push(format!("{} left the CPU idle, where a loop would sleep too", percent(idle)));
-        }
+    if let Some(direct) = observation.switches.as_ref().and_then(|seen| seen.direct) {
+        parts.push(format!("{} of its switches went straight to another of its threads", percent(direct)));
     }
     if let Some(events) = best(advice).and_then(|best| best.events_per_wake) {
         parts.push(format!("a loop would take {} events at a wake", decimals(events, 1)));

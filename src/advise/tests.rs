@@ -3,9 +3,7 @@
 use super::made_up_program::{Costs, REFERENCE, SECOND, blocking_server, calibrations, observed, point, wait};
 use super::*;
 use crate::stats::Interval;
-use crate::terms::{
-    CalibrationTime, Dispatch, Observation, ObservedRequests, PointRole, SwitchDetail, WaitKind, WatchTier,
-};
+use crate::terms::{CalibrationTime, Dispatch, Observation, ObservedRequests, PointRole, SwitchDetail, WaitKind};
 use crate::units::Nanos;
 
 fn advice_on(observation: &Observation) -> Advice {
@@ -73,16 +71,11 @@ fn switches_to_an_idle_cpu_save_less_than_those_to_another_thread() {
     let with = |direct: f64| {
         let mut observation = blocking_server();
         observation.switches = Some(SwitchDetail {
-            source: WatchTier::SwitchRecords,
             wall: Nanos(10 * SECOND),
             out_voluntary: 400_000,
             out_preempted: 0,
             lost: 0,
             direct: Some(direct),
-            to_idle: None,
-            to_others: None,
-            run_queue_delay: None,
-            woken_remotely: None,
             migrated: None,
         });
         advise(&observation, &calibrations(8800.0), &[Dispatch::Epoll])
@@ -94,6 +87,21 @@ fn switches_to_an_idle_cpu_save_less_than_those_to_another_thread() {
     assert!((share(&same) - share(&unseen)).abs() < 1e-6);
     assert!(share(&idle) < share(&same) && share(&same) < share(&direct), "{}", share(&idle));
     assert_eq!((idle.verdict, direct.verdict), (AdviceVerdict::No, AdviceVerdict::Yes), "{}", share(&idle));
+}
+
+#[test]
+fn sleeps_beside_waits_for_a_socket_make_the_saving_a_lower_bound() {
+    let is_told = |sleeps: f64| {
+        let waits = vec![
+            wait(WaitKind::OneDescriptor, "recvfrom", 32, 200_000.0),
+            wait(WaitKind::Sleep, "clock_nanosleep", 32, sleeps),
+        ];
+        let advice = advise(&observed(waits), &calibrations(8800.0), &[Dispatch::Epoll]);
+        advice.unseen.iter().any(|told| told.what == "sleeps that a loop would keep as timers")
+    };
+    assert!(is_told(200_000.0));
+    // A thread that wakes now and then to tidy up serves no connection.
+    assert!(!is_told(1000.0) && !is_told(0.0));
 }
 
 #[test]

@@ -80,9 +80,8 @@ pub(super) struct AdviseArgs {
 }
 
 /// Words for what can be left out.
-pub(super) const TIERS: [(&str, WatchTier); 4] = [
+pub(super) const TIERS: [(&str, WatchTier); 3] = [
     ("switch-records", WatchTier::SwitchRecords),
-    ("bpf", WatchTier::Bpf),
     ("burst", WatchTier::Burst),
     ("call-tracepoints", WatchTier::CallTracepoints),
 ];

@@ -83,8 +83,6 @@ pub enum WatchTier {
     Proc,
     /// Records of each switch by perf_event_open(2), as an ordinary user, for the whole time.
     SwitchRecords,
-    /// A BPF program on sched_switch and sched_wakeup, which needs privileges, for the whole time.
-    Bpf,
     /// What threads are blocked in, by sampling `/proc`, for at most a second.
     Burst,
     /// Entries of system calls, by tracepoints, which need privileges, for at most a second.
@@ -168,8 +166,6 @@ pub struct Wait {
     pub switches: f64,
     /// Time that threads spent in it: the sum over threads, from samples.
     pub blocked: Nanos,
-    /// The share of its ends at which the waker ran on another CPU than the one that the thread slept on, 0 to 1.
-    pub woken_remotely: Option<f64>,
     /// The share of its switches at which the CPU went straight to another thread of the tree, 0 to 1.
     pub direct: Option<f64>,
     /// How many events a return from it brought, in the mean.
@@ -222,8 +218,6 @@ pub enum DescriptorType {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchDetail {
-    /// What recorded them: [`WatchTier::SwitchRecords`] or [`WatchTier::Bpf`].
-    pub source: WatchTier,
     /// For how long, in all; the counts are of this time alone.
     pub wall: Nanos,
     /// Switches away from a thread that waited.
@@ -232,17 +226,9 @@ pub struct SwitchDetail {
     pub out_preempted: u64,
     /// Records that the kernel had to drop; they are in neither count.
     pub lost: u64,
-    /// The share of `out_voluntary` after which the CPU went straight to another thread of the tree, 0 to 1.
+    /// The share of `out_voluntary` after which the CPU went straight to another thread of the tree, 0 to 1. After the
+    /// others it was idle or ran another program: records of the tree's own threads do not tell which.
     pub direct: Option<f64>,
-    /// The share after which the CPU had nothing to do. `None` without privileges: what a CPU does besides the watched
-    /// threads cannot be seen then, so the rest of `direct` is either this or `to_others`.
-    pub to_idle: Option<f64>,
-    /// The share after which another program ran.
-    pub to_others: Option<f64>,
-    /// The mean time from a wake-up until the thread runs.
-    pub run_queue_delay: Option<Nanos>,
-    /// The share of wake-ups whose waker ran on another CPU than the thread had slept on, 0 to 1.
-    pub woken_remotely: Option<f64>,
     /// The share of switches in at which the thread ran on another CPU than before, 0 to 1.
     pub migrated: Option<f64>,
 }

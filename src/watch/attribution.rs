@@ -238,7 +238,6 @@ fn waits(sums: Vec<SiteSum>, sites: &[WaitSite]) -> (Vec<Wait>, HashMap<usize, u
             threads: sum.threads,
             switches: sum.switches,
             blocked: Nanos(sum.blocked as u64),
-            woken_remotely: None,
             direct: (sum.direct_known > 0.0).then(|| sum.direct / sum.direct_known),
             events_per_wake: None,
         }

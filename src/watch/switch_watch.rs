@@ -10,7 +10,7 @@ use super::tree::ProcessTree;
 use crate::sys::SysError;
 use crate::sys::switch_records::SwitchRecorder;
 use crate::sys::usage::thread_cpu;
-use crate::terms::{Shortfall, SwitchDetail, WatchTier};
+use crate::terms::{Shortfall, SwitchDetail};
 use crate::units::{CpuId, Nanos};
 
 /// Events are opened for no more CPU time than this: attaching shall take less than a tenth of a second.
@@ -24,6 +24,9 @@ const MOST_RECORDS: u64 = 10_000;
 const MOST_PAUSES: u64 = 80;
 
 const WHAT: &str = "records of single switches";
+
+/// What helps where there are too many threads.
+const MORE_DESCRIPTORS: &str = "raise the limit of descriptors (ulimit -Hn)";
 
 /// A recorder and what it has recorded.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub(super) struct SwitchWatch {
     known: HashSet<i32>,
     /// Threads that are not recorded.
     left_out: u64,
-    why_left_out: Option<String>,
+    why_left_out: Option<Shortfall>,
 }
 
 impl SwitchWatch {
@@ -72,25 +75,27 @@ impl SwitchWatch {
         for (place, (_, thread)) in threads.into_iter().enumerate() {
             watch.known.insert(thread);
             if place >= fitting {
-                watch.leave_out(format!(
+                let why = format!(
                     "an event for each thread and CPU does not fit below the limit of descriptors; {fitting} threads do"
-                ));
+                );
+                watch.leave_out(why, MORE_DESCRIPTORS);
             } else if is_late() {
-                watch.leave_out(format!("opening an event for each thread takes too long; {place} threads have one"));
+                let why = format!("opening an event for each thread takes too long; {place} threads have one");
+                watch.leave_out(why, "none is needed: the busiest threads are recorded");
             } else {
                 match watch.recorder.add(Pid::from_raw(thread), true) {
                     Ok(()) | Err(SysError { errno: Errno::ESRCH, .. }) => {}
                     Err(error) if place == 0 => return Err(refusal(&error)),
-                    Err(error) => watch.leave_out(error.to_string()),
+                    Err(error) => watch.leave_out(error.to_string(), MORE_DESCRIPTORS),
                 }
             }
         }
         Ok(watch)
     }
 
-    fn leave_out(&mut self, why: String) {
+    fn leave_out(&mut self, why: String, remedy: &str) {
         self.left_out += 1;
-        self.why_left_out.get_or_insert(why);
+        self.why_left_out.get_or_insert_with(|| Shortfall::new(WHAT, why, remedy));
     }
 
     /// Says for the next part of a slot whether switches are `wanted`, at `now`; where they are `needed`, they are
@@ -136,16 +141,11 @@ impl SwitchWatch {
         let total = self.tally.total();
         let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
         let detail = SwitchDetail {
-            source: WatchTier::SwitchRecords,
             wall: self.recorded,
             out_voluntary: total.waiting,
             out_preempted: total.preempted,
             lost: self.tally.lost,
             direct: share(total.direct, total.waiting),
-            to_idle: None,
-            to_others: None,
-            run_queue_delay: None,
-            woken_remotely: None,
             migrated: share(total.migrated, total.arrivals),
         };
         (detail, self.shortfalls())
@@ -154,12 +154,12 @@ impl SwitchWatch {
     fn shortfalls(&self) -> Vec<Shortfall> {
         let mut lacking = vec![Shortfall::new(
             "whether a CPU went idle or to another program, and from where threads were woken",
-            "records of one's own threads tell nothing of other programs",
-            "run as root",
+            "records of the program's own threads tell nothing of other programs, and nothing of who woke a thread",
+            "`perf sched record`, then `perf sched timehist`, as root, beside switchcost",
         )];
-        if let Some(why) = &self.why_left_out {
+        if let Some(first) = &self.why_left_out {
             let what = format!("{WHAT} of {} of {} threads", self.left_out, self.known.len());
-            lacking.push(Shortfall::new(what, why, "raise the limit of descriptors (ulimit -Hn), or run as root"));
+            lacking.push(Shortfall { what, ..first.clone() });
         }
         if self.tally.lost > 0 {
             let why = format!("buffers of {} KiB were full", self.recorder.buffer_size() >> 10);
