@@ -24,9 +24,6 @@ const SPINNING: f64 = 50.0;
 /// Bytes of a thread's stack in the kernel (THREAD_SIZE of x86-64 and arm64).
 const KERNEL_STACK: f64 = 16384.0;
 
-/// Sleeps for each wait for a connection beyond which they may be a part of serving it.
-const OFTEN: f64 = 0.1;
-
 /// What an interval of the saved share says.
 pub(super) fn by_interval(share: &Interval) -> AdviceVerdict {
     match share {
@@ -185,13 +182,11 @@ fn not_modelled(observation: &Observation, calibrations: &[ServerCalibration], s
             "read the saving as a lower bound",
         ));
     }
-    let waits = WaitCounts::of(observation);
-    if waits.sleep > OFTEN * waits.one_descriptor && waits.one_descriptor > 0.0 {
+    if WaitCounts::of(observation).timers > 0.0 {
         left.push(Shortfall::new(
-            "sleeps that a loop would keep as timers",
-            "threads that serve connections also sleep, and it was not seen whether they do so for a request; the \
-             model leaves all sleeps where they are",
-            "read the saving as a lower bound",
+            "what the sleeps of serving threads are for",
+            "they are taken as a part of each request, which a loop keeps as a timer",
+            "count on less of the saving where they are not: a thread that polls, or that backs off from a lock",
         ));
     }
     if calibrations.iter().any(|calibration| calibration.beside_program) {

@@ -21,6 +21,7 @@ pub(crate) fn wait(kind: WaitKind, call: &str, threads: u64, switches: f64) -> W
         blocked: Nanos(threads * 8 * SECOND),
         direct: None,
         events_per_wake: None,
+        serving: None,
     }
 }
 
@@ -118,6 +119,7 @@ pub(crate) fn point(role: PointRole, costs: Costs) -> CalibrationPoint {
         idle_connections: 0,
         rate: matches!(role, PointRole::Load(_)).then_some(rate),
         work: Nanos(0),
+        delay: Nanos(0),
         laps: laps.collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! The load that servers are to be calibrated under.
 
-use super::waits::{WaitCounts, cpu};
+use super::waits::{WaitCounts, cpu, delay};
 use super::{WORTHWHILE, decision};
 use crate::terms::{Dispatch, Observation, OperatingPoint, PointRole, ServerCalibration, WaitKind};
 use crate::units::Nanos;
@@ -25,14 +25,17 @@ const SATURATED: f64 = 0.95;
 /// The load under which servers are to be calibrated for `observation`, from what they cost `before`. `None` where no
 /// calibration is needed, because even the dearest switches would save too little, or because the program did nothing.
 pub fn operating_point(observation: &Observation, before: &ServerCalibration) -> Option<OperatingPoint> {
-    let rate = WaitCounts::of(observation).convertible();
+    let waits = WaitCounts::of(observation);
+    let rate = waits.convertible().scaled(waits.requests_per_switch());
     let cpu = cpu(observation);
     if rate.estimate < 1.0 || cpu < decision::IDLE || most_saved(observation) < WORTHWHILE {
         return None;
     }
     let reference = before.point(PointRole::Reference)?;
     let blocking = reference.figures(Dispatch::Blocking, |lap| lap.cpu_per_request());
-    let handled = crate::stats::median(&blocking)?;
+    // A sleep has the switch of a request, and neither its receiving nor its sending.
+    let sleeps = 1.0 / waits.requests_per_switch() - 1.0;
+    let handled = crate::stats::median(&blocking)? * (1.0 + sleeps / 2.0);
     let work = (cpu * 1e9 / rate.estimate - handled).clamp(0.0, MOST_WORK);
     let waiting: u64 = observation.waits.iter().filter(|w| w.kind == WaitKind::OneDescriptor).map(|w| w.threads).sum();
     let connections = match active_threads(observation) {
@@ -46,6 +49,7 @@ pub fn operating_point(observation: &Observation, before: &ServerCalibration) ->
         rate: rate.estimate,
         saturated: cpu >= SATURATED * observation.cpus_allowed.len().max(1) as f64,
         // Below half a microsecond it is a matter of how the two handlers differ.
+        delay: delay(observation),
         work: Nanos(if work < 500.0 { 0 } else { work as u64 }),
         workers: ((cpu / OF_ONE_LOOP).ceil() as u64).clamp(1, observation.cpus_allowed.len().max(1) as u64),
         cpus: observation.cpus_allowed.clone(),

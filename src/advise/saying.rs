@@ -150,7 +150,11 @@ fn waiting(advice: &Advice, observation: &Observation) -> String {
     let mut calls: Vec<&str> = of_kind.map(|wait| wait.call.as_str()).collect();
     calls.dedup();
     calls.truncate(3);
-    format!("{uses}, {} of that for {} ({})", percent(share), waited_for(kind), calls.join(", "))
+    let timers = match waits.timers {
+        timers if timers > 0.0 => format!(", and {} in sleeps of the same threads", percent(timers / waits.voluntary)),
+        _ => String::new(),
+    };
+    format!("{uses}, {} of that for {} ({}){timers}", percent(share), waited_for(kind), calls.join(", "))
 }
 
 fn queueing(advice: &Advice, observation: &Observation) -> String {

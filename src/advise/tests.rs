@@ -3,7 +3,9 @@
 use super::made_up_program::{Costs, REFERENCE, SECOND, blocking_server, calibrations, observed, point, wait};
 use super::*;
 use crate::stats::Interval;
-use crate::terms::{CalibrationTime, Dispatch, Observation, ObservedRequests, PointRole, SwitchDetail, WaitKind};
+use crate::terms::{
+    CalibrationTime, Dispatch, Observation, ObservedRequests, PointRole, ServingSleeps, SwitchDetail, WaitKind,
+};
 use crate::units::Nanos;
 
 fn advice_on(observation: &Observation) -> Advice {
@@ -90,18 +92,41 @@ fn switches_to_an_idle_cpu_save_less_than_those_to_another_thread() {
 }
 
 #[test]
-fn sleeps_beside_waits_for_a_socket_make_the_saving_a_lower_bound() {
-    let is_told = |sleeps: f64| {
-        let waits = vec![
-            wait(WaitKind::OneDescriptor, "recvfrom", 32, 200_000.0),
-            wait(WaitKind::Sleep, "clock_nanosleep", 32, sleeps),
-        ];
-        let advice = advise(&observed(waits), &calibrations(8800.0), &[Dispatch::Epoll]);
-        advice.unseen.iter().any(|told| told.what == "sleeps that a loop would keep as timers")
+fn sleeps_of_threads_that_serve_become_timers_of_a_loop() {
+    let with = |serving: f64| {
+        let mut sleep = wait(WaitKind::Sleep, "clock_nanosleep", 32, 200_000.0);
+        let blocked = Nanos((serving * 500_000.0) as u64);
+        sleep.serving = Some(ServingSleeps { switches: serving, blocked });
+        observed(vec![wait(WaitKind::OneDescriptor, "recvfrom", 32, 200_000.0), sleep])
     };
-    assert!(is_told(200_000.0));
-    // A thread that wakes now and then to tidy up serves no connection.
-    assert!(!is_told(1000.0) && !is_told(0.0));
+    let advice = |serving| advise(&with(serving), &calibrations(7000.0), &[Dispatch::Epoll]);
+    let point = |serving| operating_point(&with(serving), &calibrations(7000.0).remove(0)).unwrap();
+    // Each of 20,000 requests a second sleeps half a millisecond: a loop makes neither switch.
+    let (timers, asleep) = (advice(200_000.0), advice(0.0));
+    assert!(
+        (timers.convertible.estimate - 40_000.0).abs() < 1.0 && (asleep.convertible.estimate - 20_000.0).abs() < 1.0
+    );
+    assert!(timers.targets[0].saving.estimate > 1.9 * asleep.targets[0].saving.estimate);
+    assert_eq!((timers.staying.len(), asleep.staying.len()), (0, 1));
+    assert!(timers.evidence[0].ends_with("and 50 % in sleeps of the same threads"), "{:?}", timers.evidence);
+    let is_told = |advice: &Advice| advice.unseen.iter().any(|told| told.what.contains("sleeps of serving"));
+    assert!(is_told(&timers) && !is_told(&asleep));
+    let (own, without) = (point(200_000.0), point(0.0));
+    assert_eq!((own.delay, without.delay), (Nanos(500_000), Nanos(0)));
+    assert!((own.rate - 20_000.0).abs() < 1.0 && (without.rate - 20_000.0).abs() < 1.0);
+    // 25 µs a request, of which our server uses 9, and half as much again for the sleep.
+    assert!(own.work.0.abs_diff(11_500) < 100 && without.work.0.abs_diff(16_000) < 100, "{own:?}");
+    // Servers that answer the requests keep up, though there are twice as many switches.
+    let mut slower = calibrations(7000.0);
+    slower[1].points.iter_mut().flat_map(|point| &mut point.laps).for_each(|lap| lap.wall = Nanos(lap.wall.0 * 2));
+    let reached = |observation: &Observation| {
+        let advice = advise(observation, &slower, &[Dispatch::Epoll]);
+        advice.targets[0].curve.iter().all(|point| point.reached)
+    };
+    assert!(reached(&with(200_000.0)) && !reached(&blocking_server()));
+    // A thread that wakes now and then to tidy up.
+    let seldom = advice(10_000.0);
+    assert!(!is_told(&seldom) && seldom.convertible == asleep.convertible && point(10_000.0) == without);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{CONFIDENCE, Interval};
-use crate::terms::{Observation, WaitKind};
+use crate::terms::{Observation, ServingSleeps, WaitKind};
+use crate::units::Nanos;
 
 /// Voluntary switches per second, by what the thread waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct WaitCounts {
     pub lock: f64,
     /// For time to pass.
     pub sleep: f64,
+    /// Of `sleep`: in threads that also wait for one descriptor. An event loop would keep a timer instead.
+    #[serde(default)]
+    pub timers: f64,
     /// For a file system or a block device.
     pub disk: f64,
     /// For a child process.
@@ -43,6 +47,10 @@ pub struct StayingWait {
 /// in each, in some hundred looks.
 const DIVISION: f64 = 0.1;
 
+/// Sleeps for each wait for one descriptor, in the threads that do both, below which they are no part of serving: a
+/// thread that wakes now and then to tidy up.
+const OFTEN: f64 = 0.1;
+
 /// Waits that end less often in a second are not worth a line.
 const SELDOM: f64 = 0.1;
 
@@ -52,14 +60,18 @@ impl WaitCounts {
         let seconds = seconds(observation);
         let of = |kind| {
             let waits = observation.waits.iter().filter(|wait| wait.kind == kind);
-            waits.map(|wait| wait.switches.max(0.0)).sum::<f64>() / seconds
+            // A sum of nothing is -0.
+            (waits.map(|wait| wait.switches.max(0.0)).sum::<f64>() + 0.0) / seconds
         };
+        let one_descriptor = of(WaitKind::OneDescriptor);
+        let timers = (serving(observation).map(|part| part.switches).sum::<f64>() + 0.0) / seconds;
         Self {
             voluntary: observation.voluntary as f64 / seconds,
-            one_descriptor: of(WaitKind::OneDescriptor),
+            one_descriptor,
             many_descriptors: of(WaitKind::ManyDescriptors),
             lock: of(WaitKind::Lock),
             sleep: of(WaitKind::Sleep),
+            timers: if timers > OFTEN * one_descriptor { timers } else { 0.0 },
             disk: of(WaitKind::Disk),
             child: of(WaitKind::Child),
             unknown: of(WaitKind::Unknown),
@@ -84,11 +96,18 @@ impl WaitCounts {
         }
         // Switches outside of all waits that were seen.
         let unseen = (self.voluntary - self.told() - self.unknown).max(0.0) + self.unknown;
-        let share = if self.told() > 0.0 { self.one_descriptor / self.told() } else { 0.0 };
-        let low = self.one_descriptor * (1.0 - DIVISION);
-        let high = (self.one_descriptor * (1.0 + DIVISION) + unseen).min(self.voluntary.max(self.one_descriptor));
-        let estimate = self.one_descriptor + unseen * share;
+        let loops = self.one_descriptor + self.timers;
+        let share = if self.told() > 0.0 { loops / self.told() } else { 0.0 };
+        let low = loops * (1.0 - DIVISION);
+        let high = (loops * (1.0 + DIVISION) + unseen).min(self.voluntary.max(loops));
+        let estimate = loops + unseen * share;
         Interval { low, estimate: estimate.clamp(low, high), high, confidence: CONFIDENCE }
+    }
+
+    /// The part of the convertible switches that each stand for a request: the others are sleeps in the middle of one.
+    pub fn requests_per_switch(&self) -> f64 {
+        let loops = self.one_descriptor + self.timers;
+        if loops > 0.0 { self.one_descriptor / loops } else { 1.0 }
     }
 
     /// What most of the switches are for, with their share of all; `None` where nothing was told.
@@ -97,13 +116,28 @@ impl WaitCounts {
             (WaitKind::OneDescriptor, self.one_descriptor),
             (WaitKind::ManyDescriptors, self.many_descriptors),
             (WaitKind::Lock, self.lock),
-            (WaitKind::Sleep, self.sleep),
+            (WaitKind::Sleep, self.sleep - self.timers),
             (WaitKind::Disk, self.disk),
             (WaitKind::Child, self.child),
         ];
         let (kind, most) = kinds.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
         (most > 0.0).then(|| (kind, most / self.voluntary.max(most)))
     }
+}
+
+/// The sleeps of threads that also wait for one descriptor.
+fn serving(observation: &Observation) -> impl Iterator<Item = ServingSleeps> {
+    observation.waits.iter().filter_map(|wait| wait.serving)
+}
+
+/// How long a request sleeps, in the mean, where its thread sleeps in it.
+pub(super) fn delay(observation: &Observation) -> Nanos {
+    let waits = WaitCounts::of(observation);
+    if waits.timers == 0.0 {
+        return Nanos(0);
+    }
+    let slept: u64 = serving(observation).map(|part| part.blocked.0).sum();
+    Nanos((slept as f64 / (waits.one_descriptor * seconds(observation))) as u64)
 }
 
 /// How long it was watched, in seconds; above 0.
@@ -119,10 +153,14 @@ pub(super) fn cpu(observation: &Observation) -> f64 {
 /// The waits that would stay, those with most switches first.
 pub(super) fn staying(observation: &Observation) -> Vec<StayingWait> {
     let seconds = seconds(observation);
+    let keeps_timers = WaitCounts::of(observation).timers > 0.0;
     let mut staying: Vec<StayingWait> = Vec::new();
     // Of one kind the first has most switches, and names the call.
     for wait in &observation.waits {
-        let (switches, threads) = (wait.switches / seconds, wait.blocked.0 as f64 / 1e9 / seconds);
+        let timers = wait.serving.filter(|_| keeps_timers);
+        let (switches, blocked) = timers.map_or((0.0, 0), |timers| (timers.switches, timers.blocked.0));
+        let switches = (wait.switches - switches) / seconds;
+        let threads = wait.blocked.0.saturating_sub(blocked) as f64 / 1e9 / seconds;
         match staying.iter_mut().find(|known| known.kind == wait.kind) {
             Some(known) => {
                 known.switches += switches;

@@ -68,6 +68,9 @@ pub struct OperatingPoint {
     pub saturated: bool,
     /// What a request computes, beside being received and answered.
     pub work: Nanos,
+    /// How long a request waits before it is answered: what threads slept between two waits for a descriptor.
+    #[serde(default)]
+    pub delay: Nanos,
     /// Threads of an asynchronous server.
     pub workers: u64,
     /// The CPUs that the servers may use.
@@ -121,6 +124,9 @@ pub struct CalibrationPoint {
     pub rate: Option<f64>,
     /// What a request computed.
     pub work: Nanos,
+    /// How long a request waited before it was answered.
+    #[serde(default)]
+    pub delay: Nanos,
     /// One server process each, of all kinds in turn.
     pub laps: Vec<CalibrationLap>,
 }

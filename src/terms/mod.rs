@@ -34,8 +34,8 @@ pub use idle::{Idle, UnknownIdle};
 pub use metric::{Curve, CurveAxis, Distribution, Metric, Scalar, ValueHistogram};
 pub use metric_key::MetricKey;
 pub use observation::{
-    ChangeKind, DescriptorType, Observation, ObservedChange, ObservedMoment, ObservedRequests, OverheadPair, SpanUsage,
-    SwitchDetail, ThreadRole, TierCost, Wait, WaitKind, WatchOverhead, WatchTier,
+    ChangeKind, DescriptorType, Observation, ObservedChange, ObservedMoment, ObservedRequests, OverheadPair,
+    ServingSleeps, SpanUsage, SwitchDetail, ThreadRole, TierCost, Wait, WaitKind, WatchOverhead, WatchTier,
 };
 pub use parameter::{Domain, Parameter, ParameterError, Parameters, Value};
 pub use placement::{Placement, UnknownPlacement};

@@ -170,6 +170,20 @@ pub struct Wait {
     pub direct: Option<f64>,
     /// How many events a return from it brought, in the mean.
     pub events_per_wake: Option<f64>,
+    /// Of sleeps: the part of those threads that also wait for one descriptor, each of which may be a part of serving
+    /// it. `None` of other waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<ServingSleeps>,
+}
+
+/// Sleeps of threads that also wait for one descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServingSleeps {
+    /// Voluntary switches that are attributed to them.
+    pub switches: f64,
+    /// Time that these threads spent in them, from samples.
+    pub blocked: Nanos,
 }
 
 /// What a wait waits for: what decides whether an event loop would take its place.

@@ -14,7 +14,7 @@ use super::call_watch::CallSummary;
 use super::switch_tally::SwitchTally;
 use super::wait_site::WaitSite;
 use super::watched_thread::ThreadDelta;
-use crate::terms::{ThreadRole, Wait};
+use crate::terms::{ServingSleeps, ThreadRole, Wait, WaitKind};
 use crate::units::Nanos;
 
 /// Looks of a thread of which so many must have met a recorded wait for lengths to be used.
@@ -109,9 +109,11 @@ pub(super) fn attribute(
             // A thread that was never seen waiting does as others of its name do, or as all do.
             let model = [own, Some(&together), Some(&everything)].into_iter().flatten();
             let model = model.into_iter().find(|looks| looks.weight() > 0.0);
-            divide(account.total.voluntary, model, direct, &mut sums);
+            let serves =
+                model.is_some_and(|model| model.waits.keys().any(|&site| sites[site].kind == WaitKind::OneDescriptor));
+            divide(account.total.voluntary, model, (direct, serves), &mut sums);
             if let Some(own) = own {
-                spend_time(own, round, &mut sums);
+                spend_time(own, round, serves, &mut sums);
             }
         }
         named.push((name, accounts, together));
@@ -135,6 +137,9 @@ struct SiteSum {
     blocked: f64,
     threads: u64,
     looks: SiteLooks,
+    /// Of threads that also wait for one descriptor.
+    serving_switches: f64,
+    serving_blocked: f64,
 }
 
 fn looks_by_thread(samples: &[ThreadSample], tally: Option<&SwitchTally>) -> HashMap<i32, Looks> {
@@ -188,11 +193,14 @@ fn direct_share(tally: Option<&SwitchTally>, thread: i32) -> Option<f64> {
     (counts.waiting > 0).then(|| counts.direct as f64 / counts.waiting as f64)
 }
 
-fn divide(switches: u64, model: Option<&Looks>, direct: Option<f64>, sums: &mut [SiteSum]) {
+fn divide(switches: u64, model: Option<&Looks>, (direct, serves): (Option<f64>, bool), sums: &mut [SiteSum]) {
     let (switches, unknown) = (switches as f64, sums.len() - 1);
     let mut give = |site: usize, share: f64| {
         let sum = &mut sums[site];
         sum.switches += switches * share;
+        if serves {
+            sum.serving_switches += switches * share;
+        }
         if let Some(direct) = direct {
             sum.direct += switches * share * direct;
             sum.direct_known += switches * share;
@@ -207,10 +215,14 @@ fn divide(switches: u64, model: Option<&Looks>, direct: Option<f64>, sums: &mut 
     }
 }
 
-fn spend_time(looks: &Looks, round: Nanos, sums: &mut [SiteSum]) {
+fn spend_time(looks: &Looks, round: Nanos, serves: bool, sums: &mut [SiteSum]) {
     for (&site, own) in &looks.waits {
         let sum = &mut sums[site];
-        sum.blocked += round.0 as f64 * own.count as f64;
+        let blocked = round.0 as f64 * own.count as f64;
+        sum.blocked += blocked;
+        if serves {
+            sum.serving_blocked += blocked;
+        }
         sum.threads += 1;
         sum.looks.count += own.count;
         sum.looks.descriptors += own.descriptors;
@@ -240,6 +252,10 @@ fn waits(sums: Vec<SiteSum>, sites: &[WaitSite]) -> (Vec<Wait>, HashMap<usize, u
             blocked: Nanos(sum.blocked as u64),
             direct: (sum.direct_known > 0.0).then(|| sum.direct / sum.direct_known),
             events_per_wake: None,
+            serving: (site.kind == WaitKind::Sleep).then_some(ServingSleeps {
+                switches: sum.serving_switches,
+                blocked: Nanos(sum.serving_blocked as u64),
+            }),
         }
     };
     (found.into_iter().map(wait).collect(), places)
@@ -280,7 +296,6 @@ fn role_name(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::sys::switch_records::{SwitchDirection, SwitchRecord};
-    use crate::terms::WaitKind;
     use crate::units::CpuId;
 
     fn account(thread: i32, name: &str, voluntary: u64) -> ThreadAccount {
@@ -358,6 +373,17 @@ mod tests {
         let (waits, _) = attribute(&[account(1, "a", 1000)], seen(&samples, &sites(), Some(&tally)), Nanos(2000));
         let (read, futex) = (waits[0].switches, waits[1].switches);
         assert!((read - 900.0).abs() < 1.0 && (futex - 100.0).abs() < 1.0, "{read} {futex}");
+    }
+
+    #[test]
+    fn sleeps_of_threads_that_serve_are_told_from_those_of_others() {
+        let sites = [site("read", WaitKind::OneDescriptor), site("clock_nanosleep", WaitKind::Sleep)];
+        let accounts = [account(1, "web", 400), account(2, "tick", 50)];
+        let samples = [sample(1, 0, Some(0)), sample(1, 1, Some(1)), sample(2, 0, Some(1)), sample(2, 1, Some(1))];
+        let (waits, _) = attribute(&accounts, seen(&samples, &sites, None), Nanos(10));
+        assert_eq!(switches(&waits), [("clock_nanosleep", 250.0), ("read", 200.0)]);
+        assert_eq!(waits[0].serving, Some(ServingSleeps { switches: 200.0, blocked: Nanos(10) }));
+        assert_eq!((waits[0].blocked, waits[1].serving), (Nanos(30), None));
     }
 
     #[test]

@@ -110,6 +110,7 @@ mod tests {
             idle_connections: 0,
             rate: None,
             work: Nanos(0),
+            delay: Nanos(0),
             laps: Vec::new(),
         };
         LapOrder::new(&roles.map(point), Dispatch::TARGETS, budget)

@@ -131,26 +131,28 @@ fn beside(server_cpus: &[CpuId]) -> Vec<CpuId> {
 
 /// The points to measure, without their laps.
 fn points(request: &CalibrationRequest) -> Vec<CalibrationPoint> {
-    let of = |role, connections, idle_connections, rate, work| CalibrationPoint {
+    let of = |role, connections, idle_connections, rate, (work, delay)| CalibrationPoint {
         role,
         connections,
         idle_connections,
         rate,
         work,
+        delay,
         laps: Vec::new(),
     };
-    let mut points = vec![of(PointRole::Reference, REFERENCE_CONNECTIONS, 0, None, Nanos(0))];
+    let mut points = vec![of(PointRole::Reference, REFERENCE_CONNECTIONS, 0, None, (Nanos(0), Nanos(0)))];
     if let Some(own) = &request.point {
         let idle = own.idle_connections;
+        let request = (own.work, own.delay);
         let at = |factor: f64| {
             // Beyond what the program can do, its clients wait as well.
             let rate = Some(own.rate * factor).filter(|_| factor < 1.0 || !own.saturated);
-            of(PointRole::Load(factor), own.connections, idle, rate, own.work)
+            of(PointRole::Load(factor), own.connections, idle, rate, request)
         };
         points.push(at(1.0));
         points.extend(FACTORS.iter().map(|factor| at(*factor)));
-        points.push(of(PointRole::Alone, 1, 0, None, own.work));
-        points.push(of(PointRole::Full, own.connections.max(REFERENCE_CONNECTIONS), idle, None, own.work));
+        points.push(of(PointRole::Alone, 1, 0, None, request));
+        points.push(of(PointRole::Full, own.connections.max(REFERENCE_CONNECTIONS), idle, None, request));
     }
     points
 }
@@ -174,6 +176,7 @@ mod tests {
             rate: 100.0,
             saturated: false,
             work: Nanos(20_000),
+            delay: Nanos(500_000),
             workers: 1,
             cpus: cpus.clone(),
         };
@@ -190,6 +193,7 @@ mod tests {
         assert_eq!(roles[5..], [PointRole::Alone, PointRole::Full]);
         let own = points.iter().find(|point| point.role == PointRole::Load(1.0)).unwrap();
         assert_eq!((own.connections, own.idle_connections, own.rate, own.work), (64, 5, Some(100.0), Nanos(20_000)));
+        assert_eq!(own.delay, Nanos(500_000));
         let lap = |dispatch| {
             let length = Duration::from_millis(300);
             let (server_cpus, client_cpus) = (&cpus[..], &beside(&cpus)[..]);
@@ -201,7 +205,9 @@ mod tests {
             // On a busy machine fewer are answered. More were only with the two on each connection before the lap.
             assert!(lap.requests > 0 && lap.rate() < 250.0, "{lap:?}");
             assert!(lap.cpu_per_request().unwrap() > 15_000.0, "{lap:?}");
-            assert!(lap.voluntary > 0, "{lap:?}");
+            // The blocking server sleeps in each request, beside waiting for it.
+            let waits = if dispatch == Dispatch::Blocking { 1.5 } else { 0.0 };
+            assert!(lap.switches_per_request().unwrap() > waits, "{lap:?}");
             let per_connection = lap.memory_per_connection.unwrap();
             assert!(per_connection < 200_000.0, "{lap:?}");
             if dispatch == Dispatch::Epoll {

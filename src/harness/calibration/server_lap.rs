@@ -59,6 +59,7 @@ pub(super) fn server_lap(plan: &LapPlan) -> Result<CalibrationLap, CalibrationEr
         protocol: Protocol::TcpEcho,
         workers: Some(usize::try_from(plan.workers).unwrap_or(1)),
         work: plan.point.work,
+        delay: plan.point.delay,
         timeout: TIMEOUT,
         ..ServerConfig::new(([127, 0, 0, 1], 0).into())
     };
