@@ -195,22 +195,22 @@ const CHOSEN: [ChosenSentence; 3] = [
         lesson: 5,
         dear: "server/threaded/same-llc/connections=256",
         cheap: "server/epoll/same-llc/connections=256",
-        said: "there because they block",
-        opposite: "costs nothing that async would save",
+        said: "The threads take",
+        opposite: "async would save nothing",
     },
     ChosenSentence {
         lesson: 6,
         dear: "pipeline/thread_std/unpinned/capacity=1,pipelines=128",
         cheap: "pipeline/thread_std/unpinned/pipelines=128",
-        said: "times cheaper",
-        opposite: "makes it worse here",
+        said: "largely “narrow channels collapse”",
+        opposite: "More room in the channels makes it slower here",
     },
     ChosenSentence {
         lesson: 7,
         dear: "server/prethreaded/same-llc/connections=256",
         cheap: "server/epoll/same-llc/connections=256",
         said: "times as much",
-        opposite: "the pool spends less on a request",
+        opposite: "a request costs the pool less CPU time",
     },
 ];
 
@@ -251,7 +251,7 @@ fn a_prediction_in_a_file_is_held_against_what_was_measured() {
         assert_eq!(filled.complaints, Vec::<String>::new());
         filled.page.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert!(page(Some([2500.0, 2900.0, 3300.0])).contains("2.90 µs (±14 %) of CPU time a request"));
+    assert!(page(Some([2500.0, 2900.0, 3300.0])).contains("2.90 µs (±14 %) of CPU time per request"));
     assert!(page(Some([2500.0, 2900.0, 3300.0])).contains("within what was predicted"));
     assert!(page(Some([5000.0, 6000.0, 7000.0])).contains("the prediction missed"));
     assert!(page(None).contains("*Not measured yet: whether the CPU time that `switchcost advise` predicts"));
@@ -354,6 +354,9 @@ fn the_site_loads_nothing_and_its_links_lead_somewhere() {
         }
     }
     let of = |name: &str| &files.iter().find(|file| file.path == name).unwrap().text;
+    // A median of all reads has no interval, so the picture must not promise one.
+    assert!(of("09-files.html").contains("Medians of 5 rounds.") && !of("09-files.html").contains("95 % interval"));
+    assert!(of("06-pipelines.html").contains("rounds with 95 % intervals"));
     let slides = of("speakers.html");
     assert_eq!(slides.matches("<section class=\"slide\"").count(), ALL.len());
     for Material { lesson, runs } in ALL.iter() {

@@ -61,7 +61,13 @@ fn basis(evidence: &Evidence) -> String {
     let points = source.curves.iter().flat_map(|curve| curve.points.iter().map(|(_, expression)| expression));
     let parsed: Vec<Expression> = rows.chain(points).filter_map(|text| Expression::parse(text).ok()).collect();
     let names = parsed.iter().flat_map(Expression::names);
-    charts::basis(names.filter_map(|name| evidence.benchmark(name).ok()))
+    let basis = charts::basis(names.filter_map(|name| evidence.benchmark(name).ok()));
+    let is_interval = |value: FigureValue| value.interval.low < value.interval.high;
+    if parsed.iter().any(|expression| expression.value(evidence).is_ok_and(is_interval)) {
+        return basis;
+    }
+    // Percentiles of distributions have no interval, so the picture shows none.
+    basis.split(" with ").next().unwrap_or_default().into()
 }
 
 fn value(evidence: &Evidence, expression: &str) -> Result<FigureValue, Lack> {

@@ -30,7 +30,11 @@ fn quoted(text: &str, first: &str, last: Option<&str>) -> Result<String, String>
     let depth = indent(lines[begins]);
     let is_end = |line: &&usize| match last {
         Some(last) => lines[**line].contains(last),
-        None => indent(lines[**line]) == depth && lines[**line].trim_start().starts_with(['}', ')', ']']),
+        None => {
+            // `) -> Result<(), Failure> {` closes the arguments of a function and begins its body.
+            let line = lines[**line];
+            indent(line) == depth && line.trim_start().starts_with(['}', ')', ']']) && !line.trim_end().ends_with('{')
+        }
     };
     let rest: Vec<usize> = (begins + 1..lines.len()).collect();
     let ends = rest.iter().find(is_end).ok_or_else(|| format!("`{first}` has no end"))?;
@@ -52,6 +56,12 @@ mod tests {
     fn what_a_line_begins_is_quoted_to_its_end() {
         assert_eq!(quoted(FILE, "fn a(", None).unwrap(), "fn a() {\n    b();\n}");
         assert_eq!(quoted(FILE, "fn a(", Some("b();")).unwrap(), "fn a() {\n    b();");
+    }
+
+    #[test]
+    fn a_function_whose_arguments_take_several_lines_is_quoted_with_its_body() {
+        let file = "fn a(\n    b: u8,\n) -> u8 {\n    b\n}\n\nfn c() {}\n";
+        assert_eq!(quoted(file, "fn a(", None).unwrap(), "fn a(\n    b: u8,\n) -> u8 {\n    b\n}");
     }
 
     #[test]
