@@ -255,3 +255,63 @@ fn a_clock_a_year_off_is_one_line_and_the_rest_goes_on() {
     assert!(ended.err.contains("its clock said ") && ended.err.contains("not to be relied on"), "{}", ended.err);
     assert!(!ended.out.is_empty());
 }
+
+/// A paired comparison of two programs of one name, measured into `cmp` of a folder, and its bundle beside it.
+fn paired() -> (TempDir, PathBuf, PathBuf) {
+    let root = tempdir().unwrap();
+    let program = root.path().join("switchcost");
+    let own = env!("CARGO_BIN_EXE_switchcost");
+    std::fs::hard_link(own, &program).or_else(|_| std::fs::copy(own, &program).map(drop)).unwrap();
+    let (folder, file) = (root.path().join("cmp"), root.path().join("cmp.tar.zst"));
+    let words = "compare --paired ^syscall/getppid/same-cpu --rounds 2 --measure 20ms --samples 10 --warm-up 1ms \
+                 --no-audit --no-counters --b-program";
+    let words: Vec<&str> = words.split_whitespace().chain([program.to_str().unwrap(), "--a-program"]).collect();
+    let ended = ran(&[&words[..], &[own, "--out", folder.to_str().unwrap()]].concat());
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    let ended = ran(&["bundle", folder.to_str().unwrap(), "--out", file.to_str().unwrap()]);
+    assert_eq!((ended.status, ended.err.as_str()), (0, ""));
+    (root, folder, file)
+}
+
+#[test]
+fn a_bundle_of_a_paired_comparison_is_read_as_the_comparison() {
+    let (root, folder, file) = paired();
+    let (folder, name) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    // The paths of the programs are left out, and that there are two is not.
+    let alike = |text: &str, run: &str| -> Vec<String> {
+        let lines = text.replace(run, "RUN").replace(".tar.zst", "");
+        lines.lines().map(|line| line.split(" (program ").next().unwrap().to_string()).collect()
+    };
+    for verb in ["show", "compare"] {
+        let (of_file, of_folder) = (ran(&[verb, name]), ran(&[verb, folder]));
+        assert_eq!((of_file.status, of_file.err.as_str()), (of_folder.status, ""), "{verb}");
+        assert_eq!(alike(&of_file.out, name), alike(&of_folder.out, folder), "{verb}");
+        assert!(of_file.out.contains("(program switchcost of B)"), "{}", of_file.out);
+        assert!(!of_file.out.contains(env!("CARGO_MANIFEST_DIR")), "{}", of_file.out);
+    }
+    let out = root.path().join("report");
+    let page = ran(&["report", name, folder, "--out", out.to_str().unwrap()]);
+    assert_eq!((page.status, page.err.as_str()), (0, ""), "both sides of both are runs");
+    let rows = ran(&["export", "--csv", root.path().join("rounds.csv").to_str().unwrap(), name]);
+    assert_eq!((rows.status, rows.err.as_str()), (0, ""));
+    let rows = std::fs::read_to_string(root.path().join("rounds.csv")).unwrap();
+    assert_eq!(rows.lines().count(), 1 + 2 * 2, "two rounds of both sides: {rows}");
+    // Beside another run it is refused, packed or not, and told what it is.
+    for (path, word) in [(name, "a bundle of a paired comparison"), (folder, "a paired comparison, which is two runs")]
+    {
+        let ended = ran(&["compare", path, ROUNDS]);
+        assert_eq!((ended.status, ended.err.lines().count()), (2, 1), "{}{}", ended.out, ended.err);
+        assert!(ended.err.contains(word), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_bundle_that_is_packed_again_says_all_that_is_left_out() {
+    let (folder, file, told) = packed(NAMED, &[]);
+    let again = folder.path().join("again.tar.zst");
+    let ended = ran(&["bundle", file.to_str().unwrap(), "--out", again.to_str().unwrap()]);
+    let left_out = |text: &str| text.lines().find(|line| line.starts_with("left out: ")).map(String::from);
+    assert_eq!((ended.status, left_out(&ended.out)), (0, left_out(&told)));
+    assert!(left_out(&told).is_some_and(|line| line.contains("boot parameters")), "{told}");
+    assert_eq!(open_bundle(&again).unwrap().left_out, open_bundle(&file).unwrap().left_out);
+}

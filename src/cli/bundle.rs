@@ -117,6 +117,7 @@ fn content(path: &Path, private: bool) -> anyhow::Result<BundleContent> {
     let mut content = of(path)?;
     if private {
         let mut redaction = Redaction::new(&names(), known());
+        redaction.before(&content.left_out);
         content.runs.iter_mut().for_each(|run| redaction.run(run));
         if let Some(plan) = &mut content.plan {
             *plan = private_plan(plan, &mut redaction, &content.runs)?;
@@ -149,8 +150,15 @@ fn private_plan(text: &str, redaction: &mut Redaction, runs: &[Run]) -> anyhow::
     let mut plan: RunPlan = serde_json::from_str(text)?;
     let ids: Vec<String> = runs.iter().flat_map(|run| &run.benchmarks).map(|line| line.id.clone()).collect();
     redaction.words(&mut plan.argv, &ids);
+    let differ = plan.programs.0[0] != plan.programs.0[1];
     for program in &mut plan.programs.0 {
         *program = program.file_name().map(PathBuf::from).unwrap_or_default();
+    }
+    // Two builds of one name stay two.
+    if differ && plan.programs.0[0] == plan.programs.0[1] {
+        for (program, side) in plan.programs.0.iter_mut().zip(["A", "B"]) {
+            *program = format!("{} of {side}", program.display()).into();
+        }
     }
     let mut plan: Value = serde_json::to_value(&plan)?;
     plan["unsupported"] = Value::Array(Vec::new());

@@ -122,6 +122,15 @@ impl Redaction {
         }
     }
 
+    /// What a bundle says that was left out of it before, counted as well.
+    pub fn before(&mut self, left_out: &[LeftOut]) {
+        for left in left_out {
+            if let Some(what) = [WORDS, PARAMETERS, PATHS, NAMES].into_iter().find(|what| *what == left.what) {
+                *self.left_out.entry(what).or_default() += left.count;
+            }
+        }
+    }
+
     /// What was left out so far.
     pub fn left_out(&self) -> Vec<LeftOut> {
         let told = self.left_out.iter().filter(|(_, count)| **count > 0);
@@ -188,7 +197,7 @@ impl Redaction {
             let plain = value.trim_matches(['^', '$', '/']);
             let is_number = value.starts_with(|first: char| first.is_ascii_digit()) && !value.contains('/');
             let is_part = plain.is_empty() || ids.iter().any(|id| id.contains(plain));
-            if is_number || is_part || self.known.iter().any(|known| known == value) {
+            if is_number || is_part || value == LEFT_OUT || self.known.iter().any(|known| known == value) {
                 continue;
             }
             *word = option.map_or_else(|| LEFT_OUT.into(), |option| format!("{option}={LEFT_OUT}"));

@@ -132,6 +132,9 @@ fn rest(others: &[usize], whole: usize) -> String {
     }
 }
 
+const PAIRED: &str = "a paired comparison, which is two runs and not one: show, report, export and compare with no \
+                      other run beside it read it";
+
 /// Reads every whole line of a run, and tells of each other one what is wrong with it. A line that stands there twice,
 /// byte for byte, is one measurement, and is read once.
 ///
@@ -143,7 +146,7 @@ pub fn salvage(path: &Path) -> Result<Salvage, RecordError> {
         return match (bundle.records.pop(), bundle.records.is_empty()) {
             (Some(salvage), true) => Ok(salvage),
             _ => {
-                let reason = "a bundle of a paired comparison, which is no run: compare and show read it".into();
+                let reason = format!("a bundle of {PAIRED}");
                 Err(RecordError::Bundle { path: path.into(), reason })
             }
         };
@@ -151,6 +154,10 @@ pub fn salvage(path: &Path) -> Result<Salvage, RecordError> {
     let path = if path.is_dir() { path.join(FILE) } else { path.to_path_buf() };
     let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.ends_with(FILE) => {
+            let folder = path.parent().unwrap_or(&path);
+            if ["a", "b"].iter().all(|side| folder.join(side).join(FILE).exists()) {
+                return Err(RecordError::Bundle { path: folder.into(), reason: PAIRED.into() });
+            }
             return Err(RecordError::Empty { path });
         }
         other => other.map_err(RecordError::io(&path))?,

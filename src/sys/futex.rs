@@ -34,7 +34,7 @@ impl FutexScope {
 /// Anything but `EAGAIN`, `EINTR` and `ETIMEDOUT`.
 pub fn wait(word: &AtomicU32, value: u32, scope: FutexScope, timeout: Option<Duration>) -> Result<(), SysError> {
     let limit = timeout.map(|timeout| libc::timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::c_long::MAX),
         // Below 1e9, so it fits every c_long.
         tv_nsec: timeout.subsec_nanos() as libc::c_long,
     });

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod memory_usage;
 pub mod net_counters;
 pub mod net_namespace;
+pub mod nowhere;
 pub mod peak_memory;
 pub mod perf;
 pub mod poll;

@@ -51,7 +51,7 @@ pub fn open(builder: &Builder<'_>) -> std::io::Result<Counter> {
 
 /// `PERF_EVENT_IOC_SET_FILTER`, include/uapi/linux/perf_event.h: `_IOW('$', 6, char *)`. The size in the number
 /// is that of the pointer, although what the kernel reads is the string behind it.
-const SET_FILTER: libc::c_ulong = nix::request_code_write!(b'$', 6, size_of::<*const libc::c_char>());
+const SET_FILTER: libc::Ioctl = nix::request_code_write!(b'$', 6, size_of::<*const libc::c_char>());
 
 /// Lets the tracepoint event `counter` count only the records that `filter` accepts.
 ///
@@ -62,12 +62,12 @@ const SET_FILTER: libc::c_ulong = nix::request_code_write!(b'$', 6, size_of::<*c
 pub fn set_filter(counter: &impl AsRawFd, filter: &CStr) -> Result<(), SysError> {
     // SAFETY: the descriptor is open while `counter` is borrowed; the kernel copies the terminated string
     // (strndup_user in kernel/events/core.c) and keeps no pointer to it.
-    let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_FILTER as _, filter.as_ptr()) };
+    let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_FILTER, filter.as_ptr()) };
     Errno::result(outcome).map(drop).map_err(|errno| SysError::new("ioctl PERF_EVENT_IOC_SET_FILTER", errno))
 }
 
 /// `PERF_EVENT_IOC_SET_OUTPUT`, include/uapi/linux/perf_event.h: `_IO('$', 5)`. Its argument is a descriptor.
-const SET_OUTPUT: libc::c_ulong = nix::request_code_none!(b'$', 5);
+const SET_OUTPUT: libc::Ioctl = nix::request_code_none!(b'$', 5);
 
 /// Has the event `counter` write its records into the buffer of `owner`, an event of the same CPU and clock.
 ///
@@ -75,6 +75,6 @@ const SET_OUTPUT: libc::c_ulong = nix::request_code_none!(b'$', 5);
 /// `EINVAL` for events of different CPUs or clocks.
 pub fn set_output(counter: &impl AsRawFd, owner: &impl AsRawFd) -> Result<(), SysError> {
     // SAFETY: both descriptors are open while they are borrowed, and the kernel counts its reference to the buffer.
-    let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_OUTPUT as _, owner.as_raw_fd()) };
+    let outcome = unsafe { libc::ioctl(counter.as_raw_fd(), SET_OUTPUT, owner.as_raw_fd()) };
     Errno::result(outcome).map(drop).map_err(|errno| SysError::new("ioctl PERF_EVENT_IOC_SET_OUTPUT", errno))
 }

@@ -135,21 +135,15 @@ impl Tracee {
     /// The call that a stopped thread enters; `None` at an exit, at the second entry of one call, and for a thread that
     /// is gone.
     fn entry(&mut self, thread: Pid) -> Option<SyscallEntry> {
-        let info = ptrace::syscall_info(thread).ok()?;
-        match info.op {
-            libc::PTRACE_SYSCALL_INFO_ENTRY => {
-                // SAFETY: `op` says that the kernel filled in `entry`.
-                let entry = unsafe { info.u.entry };
-                let before =
-                    self.calls.insert(thread, TracedCall { number: entry.nr, interrupted: false, answer: None });
+        match SyscallStop::of(thread)? {
+            SyscallStop::Entry { number, arguments } => {
+                let before = self.calls.insert(thread, TracedCall { number, interrupted: false, answer: None });
                 let again = |call: TracedCall| {
-                    call.interrupted && (call.number == entry.nr || entry.nr == libc::SYS_restart_syscall as u64)
+                    call.interrupted && (call.number == number || number == libc::SYS_restart_syscall as u64)
                 };
-                (!before.is_some_and(again)).then_some(SyscallEntry { thread, number: entry.nr, arguments: entry.args })
+                (!before.is_some_and(again)).then_some(SyscallEntry { thread, number, arguments })
             }
-            libc::PTRACE_SYSCALL_INFO_EXIT => {
-                // SAFETY: `op` says that the kernel filled in `exit`.
-                let value = unsafe { info.u.exit }.sval;
+            SyscallStop::Exit { value } => {
                 if let Some(call) = self.calls.get_mut(&thread) {
                     call.interrupted = RESTARTS.contains(&value);
                     if let Some(answer) = call.answer.take() {
@@ -159,6 +153,57 @@ impl Tracee {
                 }
                 None
             }
+        }
+    }
+}
+
+/// `struct ptrace_syscall_info`, include/uapi/linux/ptrace.h, Linux 5.3. The crates libc and nix have it for glibc
+/// alone; the kernel's layout is the same under every C library.
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy)]
+struct SyscallInfo {
+    op: u8,
+    padding: [u8; 3],
+    architecture: u32,
+    instruction_pointer: u64,
+    stack_pointer: u64,
+    /// At an entry the number and the six arguments; at an exit the value in the first word.
+    words: [u64; 8],
+}
+
+const PTRACE_GET_SYSCALL_INFO: libc::c_uint = 0x420e;
+const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
+const PTRACE_SYSCALL_INFO_EXIT: u8 = 2;
+
+/// Where a thread stands that was stopped at a system call.
+#[derive(Debug)]
+enum SyscallStop {
+    Entry { number: u64, arguments: [u64; 6] },
+    Exit { value: i64 },
+}
+
+impl SyscallStop {
+    /// `None` for a thread that is gone, or is stopped elsewhere.
+    fn of(thread: Pid) -> Option<Self> {
+        let mut info = SyscallInfo::default();
+        // SAFETY: the kernel writes at most the size that is given to `info`, and any bits are valid for it. By the raw
+        // call: the C function has other types for the request under every C library.
+        let written = unsafe {
+            libc::syscall(
+                libc::SYS_ptrace,
+                PTRACE_GET_SYSCALL_INFO as libc::c_ulong,
+                thread.as_raw(),
+                size_of::<SyscallInfo>(),
+                &raw mut info,
+            )
+        };
+        if written < 0 {
+            return None;
+        }
+        let [number, arguments @ .., _] = info.words;
+        match info.op {
+            PTRACE_SYSCALL_INFO_ENTRY => Some(Self::Entry { number, arguments }),
+            PTRACE_SYSCALL_INFO_EXIT => Some(Self::Exit { value: number.cast_signed() }),
             _ => None,
         }
     }
@@ -226,24 +271,26 @@ mod registers {
     /// Makes the call that `thread` enters one that does not exist, of number -1: the kernel skips it.
     pub(super) fn skip_call(thread: Pid) -> Result<(), SysError> {
         let mut number: libc::c_int = -1;
-        transfer(libc::PTRACE_SETREGSET, thread, NT_ARM_SYSTEM_CALL, &mut number)
+        transfer(libc::PTRACE_SETREGSET.into(), thread, NT_ARM_SYSTEM_CALL, &mut number)
     }
 
     /// At the exit from a call: what it returns.
     pub(super) fn set_answer(thread: Pid, value: i64) -> Result<(), SysError> {
         // SAFETY: all zeroes are valid for a structure of integers.
         let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-        transfer(libc::PTRACE_GETREGSET, thread, libc::NT_PRSTATUS, &mut registers)?;
+        transfer(libc::PTRACE_GETREGSET.into(), thread, libc::NT_PRSTATUS, &mut registers)?;
         registers.regs[0] = value.cast_unsigned();
-        transfer(libc::PTRACE_SETREGSET, thread, libc::NT_PRSTATUS, &mut registers)
+        transfer(libc::PTRACE_SETREGSET.into(), thread, libc::NT_PRSTATUS, &mut registers)
     }
 
     /// `T` must be valid for any bits.
-    fn transfer<T>(request: libc::c_uint, thread: Pid, set: libc::c_int, value: &mut T) -> Result<(), SysError> {
+    fn transfer<T>(request: libc::c_long, thread: Pid, set: libc::c_int, value: &mut T) -> Result<(), SysError> {
         let mut local = libc::iovec { iov_base: std::ptr::from_mut(value).cast(), iov_len: size_of::<T>() };
-        let set = set as usize as *mut libc::c_void;
-        // SAFETY: `local` names `value` with its size, and the kernel reads or writes no more than that.
-        let answer = unsafe { libc::ptrace(request, thread.as_raw(), set, &raw mut local) };
+        // SAFETY: `local` names `value` with its size, and the kernel reads or writes no more than that. By the raw
+        // call: the C function has another type for the request under every C library.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_ptrace, request, thread.as_raw(), libc::c_long::from(set), &raw mut local)
+        };
         Errno::result(answer).map(drop).map_err(|errno| SysError::new("ptrace PTRACE_SETREGSET", errno))
     }
 }

@@ -1,10 +1,11 @@
 //! Standard output and standard error put away for a while, around a library that prints and cannot be told not to.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::unistd::{dup2_stderr, dup2_stdout};
+
+use super::nowhere::nowhere;
 
 /// While it lives, what this process writes to standard output and standard error is discarded. Other descriptors of
 /// the same files are not affected, and children that were started before keep theirs.
@@ -15,12 +16,12 @@ pub struct DiscardedOutput {
 }
 
 impl DiscardedOutput {
-    /// Puts both away. `None` where one of them is closed, or where no descriptor or `/dev/null` is to be had: then the
-    /// library prints.
+    /// Puts both away. `None` where one of them is closed, or where no descriptor is to be had: then the library
+    /// prints.
     pub fn begin() -> Option<Self> {
         let (out, err) = (std::io::stdout(), std::io::stderr());
         let kept = Self { out: out.as_fd().try_clone_to_owned().ok()?, err: err.as_fd().try_clone_to_owned().ok()? };
-        let nowhere = OpenOptions::new().write(true).open("/dev/null").ok()?;
+        let nowhere = nowhere().ok()?;
         flush();
         // When the second fails, dropping `kept` puts the first one back.
         dup2_stdout(&nowhere).ok()?;

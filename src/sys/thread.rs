@@ -15,12 +15,17 @@ use super::SysError;
 
 type Body = Box<dyn FnOnce() + Send>;
 
-/// The smallest stack that a thread may have: 16 KiB on x86-64, 128 KiB on arm64.
-pub const LEAST_STACK: usize = libc::PTHREAD_STACK_MIN;
+/// The smallest stack that a thread may have: 16 KiB on x86-64, 128 KiB on arm64 with glibc. What musl would allow,
+/// 2 KiB, holds no body.
+pub const LEAST_STACK: usize = if libc::PTHREAD_STACK_MIN > 16 << 10 { libc::PTHREAD_STACK_MIN } else { 16 << 10 };
 
 /// A thread that runs or has ended. Dropping it neither ends it nor waits for it.
 #[derive(Debug)]
 pub struct Pthread(libc::pthread_t);
+
+// SAFETY: a `pthread_t` names a thread to every thread of the process (pthreads(7)); musl spells it as a pointer, which
+// nothing here follows. Joining takes `self`, so that one thread alone does.
+unsafe impl Send for Pthread {}
 
 impl Pthread {
     /// Starts a thread that runs `body` on a stack of `stack` bytes, and a guard page below it. A `body` that panics

@@ -71,7 +71,7 @@ pub enum Rearm {
 
 pub(super) fn time_spec(time: Nanos) -> libc::timespec {
     const SECOND: u64 = 1_000_000_000;
-    libc::timespec { tv_sec: (time.0 / SECOND) as libc::time_t, tv_nsec: (time.0 % SECOND) as libc::c_long }
+    libc::timespec { tv_sec: (time.0 / SECOND) as _, tv_nsec: (time.0 % SECOND) as libc::c_long }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use super::{Benchmark, unsupported};
 use crate::crew::{Failure, TIMEOUT};
 use crate::mechanism::{Bound, Expectation, Tasks};
 use crate::record::{AuditCheck, AuditRecord};
+use crate::sys::nowhere::nowhere;
 use crate::terms::{Shortfall, Unsupported};
 
 /// What helps where system calls cannot be watched.
@@ -202,7 +203,7 @@ impl Auditor {
         let first = benchmark.whole_laps(if benchmark.measures().is_time() { 64 } else { 16 });
         let request = self.request(benchmark, AuditPass::Calls, [first, 3 * first]);
         let whose = expected(benchmark).calls_of;
-        Ok((tracer::watch(self.command(&request), request.batches, whose)?, 2 * first))
+        Ok((tracer::watch(self.command(&request)?, request.batches, whose)?, 2 * first))
     }
 
     fn watch_switches(&self, benchmark: &Benchmark) -> Result<(SwitchCounts, u64), AuditFailure> {
@@ -213,7 +214,7 @@ impl Auditor {
         let judged = [expected.voluntary, expected.switches, expected.wakeups].iter().any(|b| *b != Bound::Depends);
         let first = benchmark.whole_laps(if judged { 300 } else { 16 });
         let request = self.request(benchmark, AuditPass::Switches, [first, 4 * first]);
-        let output = self.command(&request).output().map_err(AuditFailure::unwatched)?;
+        let output = self.command(&request)?.output().map_err(AuditFailure::unwatched)?;
         let seen = read_answer(&output.stdout, output.status)?;
         Ok((seen.ok_or_else(|| AuditFailure::unwatched("the audited process reported no switches"))?, 3 * first))
     }
@@ -222,13 +223,14 @@ impl Auditor {
         AuditRequest { spec: benchmark.spec(), watch, batches, timeout: self.timeout, parent: std::process::id() }
     }
 
-    fn command(&self, request: &AuditRequest) -> Command {
+    fn command(&self, request: &AuditRequest) -> Result<Command, AuditFailure> {
         let mut command = Command::new(&self.program);
         let request = serde_json::to_string(request).expect("a request is plain data");
-        command.env(REQUEST, request).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let nowhere = || nowhere().map(Stdio::from).map_err(AuditFailure::unwatched);
+        command.env(REQUEST, request).stdin(nowhere()?).stdout(Stdio::piped()).stderr(nowhere()?);
         // The name that ps shows.
         command.arg0("switchcost-audit");
-        command
+        Ok(command)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::harness::{
 };
 use crate::pmu::{Event, EventSet};
 use crate::record::{BenchmarkLine, Build, Line, Outcome, line_text, read_answer};
+use crate::sys::nowhere::nowhere;
 use crate::sys::process::die_with_parent;
 use crate::terms::Unsupported;
 
@@ -76,7 +77,9 @@ impl RoundProcess {
         let mut command = Command::new(program);
         // Criterion would otherwise look for cargo's target folder, in every process by a process of cargo.
         command.arg0("switchcost-round").env(REQUEST, text).env("CRITERION_HOME", folder);
-        command.stdin(stdin.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::null()).stderr(stderr);
+        let nowhere = nowhere().map_err(|error| error.to_string())?;
+        let stdin = stdin.map_or_else(|| nowhere.try_clone().map(Stdio::from), |stdin| Ok(stdin.into()));
+        command.stdin(stdin.map_err(|error| error.to_string())?).stdout(nowhere).stderr(stderr);
         // Out of the terminal's foreground group: Ctrl-C is the run's to hear, which lets the benchmark finish.
         command.process_group(0);
         let child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
@@ -293,7 +296,7 @@ fn token(order: Option<InterleaveOrder>, samples: usize) -> std::io::Result<Inte
     let Some(order) = order else { return Ok(InterleaveToken::alone()) };
     // Not left on standard input, which every program that a mechanism or an audit starts would inherit.
     let partner = std::io::stdin().as_fd().try_clone_to_owned()?;
-    dup2_stdin(File::open("/dev/null")?)?;
+    dup2_stdin(nowhere().map_err(|error| error.errno)?)?;
     Ok(InterleaveToken::with(partner.into(), order == InterleaveOrder::First, samples))
 }
 
