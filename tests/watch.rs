@@ -83,6 +83,7 @@ fn waits_are_told_apart_by_their_descriptors_and_not_by_their_calls() {
         ("loop", WaitKind::ManyDescriptors, Some(8.0), Some(DescriptorType::Socket)),
         ("one-epoll", WaitKind::OneDescriptor, Some(1.0), Some(DescriptorType::Socket)),
         ("one-poll", WaitKind::OneDescriptor, Some(1.0), Some(DescriptorType::Socket)),
+        ("interruptible", WaitKind::OneDescriptor, Some(1.0), Some(DescriptorType::Socket)),
         ("many-select", WaitKind::ManyDescriptors, Some(3.0), Some(DescriptorType::Socket)),
         ("self-pipe", WaitKind::Lock, Some(0.0), Some(DescriptorType::Wakeup)),
         ("woken", WaitKind::Lock, None, Some(DescriptorType::Wakeup)),

@@ -10,7 +10,12 @@ static enum MHD_Result answer(void *own, struct MHD_Connection *connection, cons
                               const char *version, const char *upload, size_t *size, void **state)
 {
     static char body[] = "hello";
-    (void)own, (void)url, (void)method, (void)version, (void)upload, (void)size, (void)state;
+    (void)own, (void)url, (void)method, (void)version, (void)upload, (void)size;
+    /* It is first called with the headers alone. An answer then would end the connection, as one that came too early. */
+    if (!*state) {
+        *state = body;
+        return MHD_YES;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
     enum MHD_Result queued = MHD_queue_response(connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);

@@ -48,6 +48,7 @@ pub mod shared;
 pub mod signal;
 pub mod silence;
 pub mod socket;
+pub mod socket_peers;
 pub mod spawn;
 pub mod speed;
 pub mod spinner;

@@ -60,6 +60,15 @@ impl Looks {
         }
     }
 
+    /// The same with so much weight in all.
+    fn weighing(&self, weight: f64) -> Self {
+        let mut looks = self.clone();
+        let own = self.weight();
+        let factor = if own > 0.0 { weight / own } else { 0.0 };
+        looks.waits.values_mut().for_each(|site| site.weight *= factor);
+        looks
+    }
+
     fn weight(&self) -> f64 {
         self.waits.values().map(|looks| looks.weight).sum()
     }
@@ -96,7 +105,11 @@ pub(super) fn attribute(
         roles.entry(role_name(&account.name)).or_default().push(account);
     }
     let mut everything = Looks::default();
-    threads.values().for_each(|looks| everything.add(looks));
+    for account in accounts {
+        if let Some(looks) = threads.get(&account.thread) {
+            everything.add(&looks.weighing(account.total.voluntary as f64));
+        }
+    }
     // One more than there are sites: what is attributed to none.
     let mut sums = vec![SiteSum::default(); sites.len() + 1];
     let mut named = Vec::new();
@@ -106,7 +119,8 @@ pub(super) fn attribute(
         for account in &accounts {
             let direct = direct_share(tally, account.thread);
             let own = threads.get(&account.thread);
-            // A thread that was never seen waiting does as others of its name do, or as all do.
+            // A thread that was never seen waiting does as others of its name do, or as the switches of all do: those
+            // that wait for ever and hardly switch are no example for one that switches all the time.
             let model = [own, Some(&together), Some(&everything)].into_iter().flatten();
             let model = model.into_iter().find(|looks| looks.weight() > 0.0);
             let serves =
@@ -392,6 +406,16 @@ mod tests {
         let samples = [sample(1, 0, Some(1)), sample(3, 0, Some(0))];
         let (waits, _) = attribute(&accounts, seen(&samples, &sites(), None), Nanos(1000));
         assert_eq!(switches(&waits), [("read", 100.0), ("futex", 40.0)]);
+    }
+
+    #[test]
+    fn a_thread_that_was_not_seen_does_as_none_that_hardly_switches() {
+        let samples = [sample(2, 0, Some(1)), sample(2, 1, Some(1)), sample(3, 0, Some(0))];
+        let seen_waiting = |idle| [account(1, "new", 100), account(2, "idle", idle), account(3, "busy", 300)];
+        let (waits, _) = attribute(&seen_waiting(0), seen(&samples, &sites(), None), Nanos(1000));
+        assert_eq!(switches(&waits), [("read", 400.0), ("futex", 0.0)]);
+        let (waits, _) = attribute(&seen_waiting(100), seen(&samples, &sites(), None), Nanos(1000));
+        assert_eq!(switches(&waits), [("read", 375.0), ("futex", 125.0)]);
     }
 
     #[test]

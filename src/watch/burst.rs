@@ -65,6 +65,7 @@ impl BurstSampler {
     pub(super) fn look(&mut self, threads: &[(i32, i32)], gap: Nanos, descriptors: usize, now: impl Fn() -> Nanos) {
         self.rounds += 1;
         let keep = threads.len() <= MOST_KEPT.min(descriptors);
+        self.reader.watches(threads.iter().map(|&(process, _)| process));
         for &(process, thread) in threads {
             let Some(wait) = self.place(process, thread, keep) else { continue };
             self.samples.push(ThreadSample { thread, at: now(), gap, wait });

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syscalls::Sysno;
 
+use crate::sys::socket_peers::unix_peers;
 use crate::sys::task_descriptors::{
     TaskDescriptor, descriptors_of, epoll_targets, listening_tcp, listening_unix, polled, selected, uring_pending,
 };
@@ -44,7 +45,14 @@ pub(super) struct WaitSiteReader {
     sites: HashMap<(i32, u64, [u64; 3]), WaitSite>,
     own_pipes: HashMap<i32, HashSet<u64>>,
     listeners: HashMap<i32, HashSet<u64>>,
+    /// The processes that are watched.
+    processes: BTreeSet<i32>,
+    internal: Option<HashSet<u64>>,
 }
+
+/// A set of at most so many sockets may be that of a thread which serves one connection: the others are for new
+/// connections, or for the program's own threads and processes. Of more, few would be left to leave out.
+const FEW: usize = 4;
 
 /// Calls by what their first argument is, or what they wait for. A call that is in no list waits for the file system if
 /// it takes a path, and for what is unknown otherwise.
@@ -108,7 +116,21 @@ fn by_older_name(name: &str) -> Option<WaitKind> {
 impl WaitSiteReader {
     /// Reads below `root` (`/proc`).
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.into(), sites: HashMap::new(), own_pipes: HashMap::new(), listeners: HashMap::new() }
+        Self {
+            root: root.into(),
+            sites: HashMap::new(),
+            own_pipes: HashMap::new(),
+            listeners: HashMap::new(),
+            processes: BTreeSet::new(),
+            internal: None,
+        }
+    }
+
+    /// The processes whose threads are looked at.
+    pub(super) fn watches(&mut self, processes: impl Iterator<Item = i32>) {
+        if self.processes.is_empty() {
+            self.processes = processes.collect();
+        }
     }
 
     /// Forgets what was read: descriptors come and go.
@@ -116,6 +138,8 @@ impl WaitSiteReader {
         self.sites.clear();
         self.own_pipes.clear();
         self.listeners.clear();
+        self.processes.clear();
+        self.internal = None;
     }
 
     /// What `call` of a thread of `process` waits for.
@@ -189,16 +213,16 @@ impl WaitSiteReader {
         let descriptors: Vec<TaskDescriptor> = targets.iter().filter_map(read).collect();
         let of = |kind| descriptors.iter().filter(move |descriptor| descriptor.kind == kind);
         let mut sockets: HashSet<&str> = of(DescriptorType::Socket).map(|socket| socket.link.as_str()).collect();
-        // A thread with a few sockets may wait for new connections beside those that it serves.
-        if (2..=4).contains(&sockets.len()) {
+        // A thread with a few sockets may wait for new connections beside those that it serves, and for its program.
+        if (2..=FEW).contains(&sockets.len()) {
             let listeners = self.listeners(process);
-            let listens = |socket: &&TaskDescriptor| socket.inode().is_some_and(|inode| listeners.contains(&inode));
-            let listening: Vec<&str> =
-                of(DescriptorType::Socket).filter(listens).map(|socket| socket.link.as_str()).collect();
-            if listening.len() < sockets.len() {
-                listening.iter().for_each(|link| {
-                    sockets.remove(link);
-                });
+            let internal = self.internal();
+            let inner = |socket: &&TaskDescriptor| {
+                socket.inode().is_some_and(|inode| listeners.contains(&inode) || internal.contains(&inode))
+            };
+            let inner: HashSet<&str> = of(DescriptorType::Socket).filter(inner).map(|one| one.link.as_str()).collect();
+            if inner.len() < sockets.len() {
+                sockets.retain(|link| !inner.contains(link));
             }
         }
         let pipes: Vec<&TaskDescriptor> = of(DescriptorType::Pipe).collect();
@@ -259,6 +283,25 @@ impl WaitSiteReader {
             ends.into_iter().filter(|&(_, ends)| ends > 1).map(|(inode, _)| inode).collect()
         };
         self.own_pipes.entry(process).or_insert_with(read).clone()
+    }
+
+    /// The sockets of which both ends are the program's own: a thread wakes another by them, or a process tells one of
+    /// its siblings what it does.
+    fn internal(&mut self) -> HashSet<u64> {
+        let (root, processes) = (&self.root, &self.processes);
+        let find = || {
+            let numbers = |&process: &i32| {
+                let numbers = descriptors_of(root, process).unwrap_or_default();
+                numbers.into_iter().filter_map(move |number| TaskDescriptor::read(root, process, number).ok())
+            };
+            let is_socket = |descriptor: &TaskDescriptor| descriptor.kind == DescriptorType::Socket;
+            let own: HashSet<u64> =
+                processes.iter().flat_map(numbers).filter(is_socket).filter_map(|socket| socket.inode()).collect();
+            // Without sock_diag(7) all sockets count.
+            let peers = unix_peers().unwrap_or_default();
+            own.iter().copied().filter(|one| peers.get(one).is_some_and(|other| own.contains(other))).collect()
+        };
+        self.internal.get_or_insert_with(find).clone()
     }
 
     /// The sockets of the process's network that listen.

@@ -1,6 +1,7 @@
 //! Programs to be watched: ignored tests, each run in a process of its own. They end when their input does.
 
 use std::io::{BufRead, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex};
@@ -60,6 +61,7 @@ fn of_many_waits() {
     epoll_of("loop", 8);
     epoll_of("one-epoll", 1);
     one_poll();
+    interruptible();
     self_pipe();
     many_select();
     woken();
@@ -102,6 +104,25 @@ fn one_poll() {
         own.read_exact(&mut [0]).unwrap();
     });
     spawn("drive", move || {
+        other.write_all(b"x").unwrap();
+        nap();
+    });
+}
+
+/// Polls its connection, and an end of a pair of sockets by which its process would tell it to stop.
+fn interruptible() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut own, _) = listener.accept().unwrap();
+    let (stopped, stop) = UnixStream::pair().unwrap();
+    spawn("interruptible", move || {
+        let entries =
+            &mut [PollFd::new(own.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
+        poll(entries, PollTimeout::NONE).unwrap();
+        own.read_exact(&mut [0]).unwrap();
+    });
+    spawn("drive", move || {
+        let _ = &stop;
         other.write_all(b"x").unwrap();
         nap();
     });
