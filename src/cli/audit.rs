@@ -9,6 +9,7 @@ use super::FAILED;
 use super::filter::FilterArgs;
 use super::options::SettingArgs;
 use super::progress::Steps;
+use super::run_session::must_have_proc;
 use super::terminal::errln;
 use crate::harness::{Auditor, PlannedBenchmark, plan};
 use crate::record::AuditRecord;
@@ -29,6 +30,7 @@ pub(super) struct AuditArgs {
 
 impl AuditArgs {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        must_have_proc()?;
         let planned = self.planned()?;
         let auditor = Auditor::with_this_program();
         let mut out = std::io::stdout().lock();

@@ -51,6 +51,7 @@ impl RunSession {
 
     /// Begins a run in `folder`.
     fn begin(mut plan: RunPlan, folder: PathBuf) -> anyhow::Result<Self> {
+        must_have_proc()?;
         must_have_time(&plan)?;
         // Before the plan, so that a program that is none leaves no run behind.
         let builds = builds(&plan, &folder).inspect_err(|_| {
@@ -126,6 +127,22 @@ impl RunSession {
         };
         self.plan.folders(&self.folder).iter().map(read).collect()
     }
+}
+
+/// Fails in a root without `/proc`, where every process of the run would fail with a reason that says nothing of it.
+pub(super) fn must_have_proc() -> anyhow::Result<()> {
+    proc_at(Path::new("/proc"))
+}
+
+fn proc_at(proc: &Path) -> anyhow::Result<()> {
+    if proc.join("self/exe").symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "nothing was measured: {0} is not mounted, and it is where this program finds itself, to start the processes \
+         that measure, and what the host is; as root: mount -t proc proc {0}",
+        proc.display()
+    )
 }
 
 /// Fails when the budget has room for nothing: the command line is in order, and the time is not.
@@ -255,4 +272,16 @@ pub(super) fn positive_share(text: &str) -> Result<f64, String> {
 /// The absolute path of a program, so that a run can go on from another directory.
 pub(super) fn absolute(program: &Path) -> anyhow::Result<PathBuf> {
     std::fs::canonicalize(program).with_context(|| program.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_without_proc_is_told_before_anything_is_begun() {
+        assert!(must_have_proc().is_ok());
+        let told = proc_at(Path::new("/no/such")).unwrap_err().to_string();
+        assert!(told.contains("/no/such is not mounted") && told.contains("mount -t proc"), "{told}");
+    }
 }
