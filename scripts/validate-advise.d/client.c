@@ -1,13 +1,14 @@
-/* A client of the protocols that `switchcost load` does not speak, in one thread with epoll(7): CONNECTIONS connections,
- * each with one request at a time, for SECONDS seconds. RATE requests a second arrive independently of each other
- * (Poisson) and go to the connection that has been idle longest; one that finds none waits its turn. RATE `-` asks again
- * on each connection as soon as it has an answer. For scripts/validate-advise.
+/* A client of the protocols that `switchcost load` does not speak, in one thread with epoll(7): CONNECTIONS
+ * connections, each with one request at a time, for SECONDS seconds. RATE requests a second arrive independently of
+ * each other (Poisson) and go to the connection that has been idle longest; one that finds none waits its turn. With
+ * `-` as the RATE, each connection asks again as soon as it has an answer. For scripts/validate-advise.
  *
  * imap:   logs in on each connection, then asks NOOP.
  * framed: messages with their length before them in four bytes, as Thrift's framed transport has them: a call of `ping`
  *         without arguments in the binary protocol.
  *
- * Prints {"answered": N, "seconds": S} once all connections are ready and SECONDS are over; 1 when one is lost. */
+ * Says `ready` on standard error when all connections are, from when SECONDS count, and at the end
+ * {"answered": N, "seconds": S}; ends with 1 when a connection is lost. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -212,6 +213,7 @@ int main(int argc, char **argv)
             return 1;
         else if (now() >= most)
             return errno = ETIMEDOUT, fail("not all connections became ready");
+    fputs("ready\n", stderr);
     double start = now(), end = start + seconds, due = start;
     srand48(1);
     while (closed && idle_count)

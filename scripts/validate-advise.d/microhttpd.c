@@ -11,7 +11,7 @@ static enum MHD_Result answer(void *own, struct MHD_Connection *connection, cons
 {
     static char body[] = "hello";
     (void)own, (void)url, (void)method, (void)version, (void)upload, (void)size;
-    /* It is first called with the headers alone. An answer then would end the connection, as one that came too early. */
+    /* It is first called with the headers alone. An answer then would come too early and end the connection. */
     if (!*state) {
         *state = body;
         return MHD_YES;

