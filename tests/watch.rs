@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use switchcost::sys::bpf::SwitchCounter;
 use switchcost::sys::launch::{PassedSignals, launch, usage_of_ended};
 use switchcost::sys::seccomp::{CallRule, refuse_from_now_on};
 use switchcost::terms::{ChangeKind, DescriptorType, Observation, Wait, WaitKind, WatchTier};
@@ -135,7 +136,7 @@ fn nothing_is_lost_of_threads_and_children_that_live_shorter_than_a_scan() {
     // Children that were never seen are counted in ticks, one or two for each scan.
     assert!(seen > used / 10 * 9 - 30_000_000 && seen < used / 10 * 11 + 30_000_000, "{seen} of {used} ns");
     assert!(observation.changed.iter().any(|change| change.kind == ChangeKind::Exit), "{:?}", observation.changed);
-    if observation.tiers.contains(&WatchTier::SwitchRecords) {
+    if observation.switches.is_some() {
         // Each of two hundred threads sleeps once, whether or not a scan met it.
         assert!(observation.voluntary >= 200, "{}", observation.voluntary);
     }
@@ -154,11 +155,12 @@ fn five_thousand_threads_are_watched() {
 
 #[test]
 fn without_records_of_switches_it_goes_on_and_says_what_is_lacking() {
+    ask_for_bpf();
     let program = Program::start("of_many_waits");
     let target = program.target();
     let watching = std::thread::spawn(move || {
-        let rules = [CallRule::errno(libc::SYS_perf_event_open, Errno::EACCES)];
-        refuse_from_now_on(&rules).map(|_| watched(&target, 300))
+        let refused = [libc::SYS_perf_event_open, libc::SYS_bpf].map(|call| CallRule::errno(call, Errno::EACCES));
+        refuse_from_now_on(&refused).map(|_| watched(&target, 300))
     });
     let observation = match watching.join().unwrap() {
         Ok(observation) => observation,
@@ -168,6 +170,54 @@ fn without_records_of_switches_it_goes_on_and_says_what_is_lacking() {
     let lacking: Vec<&str> = observation.unseen.iter().map(|lacking| lacking.what.as_str()).collect();
     assert!(lacking.contains(&"records of single switches"), "{lacking:?}");
     assert!(observation.voluntary > 0);
+}
+
+/// What the kernel's bpf(2) can do is asked once for the process: before a thread refuses itself the call.
+fn ask_for_bpf() {
+    let _ = SwitchCounter::load(1);
+}
+
+#[test]
+fn without_bpf_switches_are_recorded_and_it_says_what_is_lacking() {
+    ask_for_bpf();
+    let program = Program::start("of_many_waits");
+    let target = program.target();
+    let watching = std::thread::spawn(move || {
+        refuse_from_now_on(&[CallRule::errno(libc::SYS_bpf, Errno::EPERM)]).map(|_| watched(&target, 700))
+    });
+    let observation = match watching.join().unwrap() {
+        Ok(observation) => observation,
+        Err(error) => return println!("not checked: {error}"),
+    };
+    let lacking = observation.unseen.iter().find(|lacking| lacking.what.starts_with("whether a CPU went idle"));
+    assert!(lacking.is_some_and(|lacking| lacking.remedy.contains("root")), "{:?}", observation.unseen);
+    assert!(!observation.tiers.contains(&WatchTier::Bpf));
+    if observation.tiers.contains(&WatchTier::SwitchRecords) {
+        let seen = observation.switches.unwrap();
+        assert!(seen.out_voluntary > 0 && seen.direct.is_some() && seen.to_idle.is_none(), "{seen:?}");
+        assert!(observation.overhead.pairs.iter().any(|pair| pair.tier == WatchTier::SwitchRecords));
+    }
+}
+
+#[test]
+fn with_bpf_it_is_known_where_switches_go_and_who_wakes() {
+    let program = Program::start("of_many_waits");
+    let observation = watched(&program.target(), 900);
+    if !observation.tiers.contains(&WatchTier::Bpf) {
+        return println!("not checked: {:?}", observation.unseen);
+    }
+    let seen = observation.switches.unwrap();
+    let went = [seen.direct, seen.to_idle, seen.to_others].map(|share| share.expect("it waits all the time"));
+    assert!((went.iter().sum::<f64>() - 1.0).abs() < 1e-9 && went.iter().all(|share| *share >= 0.0), "{seen:?}");
+    // It was switched off in some spans, to see what it costs.
+    assert!(seen.wall < observation.wall && seen.wall.0 > observation.wall.0 / 2, "{seen:?}");
+    assert!(observation.overhead.pairs.iter().any(|pair| pair.tier == WatchTier::Bpf));
+    // Those that serve a socket are woken by threads of the same program, and those that sleep by none.
+    let serving = main_wait(&observation, "serve-N");
+    assert!(serving.woken_by_own.is_some_and(|share| share > 0.5), "{serving:?}");
+    let sleeping = main_wait(&observation, "nap");
+    assert!(sleeping.woken_by_own < serving.woken_by_own, "{sleeping:?} {serving:?}");
+    assert!(seen.run_queue_delay.is_some() && seen.woken_remotely.is_some_and(|share| share <= 1.0), "{seen:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::stats::{CONFIDENCE, Interval, median};
 use crate::terms::{
     CalibrationTime, Dispatch, Observation, PointRole, ServerCalibration, Shortfall, WaitKind, WatchTier,
 };
+use crate::units::decimals;
 
 /// CPU seconds per second below which a program is idle: half a percent of a CPU.
 pub(super) const IDLE: f64 = 0.005;
@@ -23,6 +24,9 @@ const SPINNING: f64 = 50.0;
 
 /// Bytes of a thread's stack in the kernel (THREAD_SIZE of x86-64 and arm64).
 const KERNEL_STACK: f64 = 16384.0;
+
+/// The share of wake-ups from other CPUs above which calibrated servers, of which all are, are woken alike.
+const MOSTLY: f64 = 0.5;
 
 /// What an interval of the saved share says.
 pub(super) fn by_interval(share: &Interval) -> AdviceVerdict {
@@ -187,6 +191,24 @@ fn not_modelled(observation: &Observation, calibrations: &[ServerCalibration], s
             "what the sleeps of serving threads are for",
             "they are taken as a part of each request, which a loop keeps as a timer",
             "count on less of the saving where they are not: a thread that polls, or that backs off from a lock",
+        ));
+    }
+    let remotely = observation.switches.as_ref().and_then(|seen| seen.woken_remotely);
+    let apart = calibrations
+        .iter()
+        .any(|calibration| !calibration.client_cpus.iter().any(|cpu| calibration.server_cpus.contains(cpu)));
+    if let Some(remotely) = remotely.filter(|share| *share < MOSTLY)
+        && apart
+    {
+        let why = format!(
+            "{} % of its wake-ups came from another CPU, and all of the calibrated servers' did, whose clients have \
+             CPUs of their own",
+            decimals(remotely * 100.0, 0)
+        );
+        left.push(Shortfall::new(
+            "what waking on the same CPU costs",
+            why,
+            "run switchcost on a single CPU, as clients then are on the servers': taskset -c CPU switchcost advise",
         ));
     }
     if calibrations.iter().any(|calibration| calibration.beside_program) {

@@ -72,6 +72,10 @@ impl DispatchCost {
     /// The same for a program of which more, or less, of the switches went straight to another thread than of the
     /// blocking server. What such a switch saves more than one to an idle CPU is the difference between a server that
     /// always has another request waiting and one that never has.
+    ///
+    /// A switch to another program is taken for one to an idle CPU, after which a loop sleeps too. It may as well have
+    /// been one that a loop does without: the scheduler gives the CPU to the other program though a thread of this one
+    /// is ready. The interval reaches to where all of them were.
     pub(super) fn as_observed(self, calibration: &ServerCalibration, target: Dispatch, seen: &SwitchDetail) -> Self {
         let at = |role| calibration.point(role).and_then(|point| Self::at(point, target));
         let (Some(direct), Some(alone), Some(full)) = (seen.direct, at(PointRole::Alone), at(PointRole::Full)) else {
@@ -86,12 +90,28 @@ impl DispatchCost {
         let costs = [self, alone, full].map(|cost| cost.per_switch.estimate);
         let (least, most) =
             (costs.iter().copied().fold(f64::MAX, f64::min), costs.iter().copied().fold(f64::MIN, f64::max));
-        let moved = self.per_switch.estimate + slope * (direct - self.direct);
-        let by = moved.clamp(least, most) - self.per_switch.estimate;
+        let own = self.per_switch.estimate;
+        let by = |direct: f64| (own + slope * (direct - self.direct)).clamp(least, most) - own;
+        let (shift, farthest) = (by(direct), by(direct + seen.to_others.unwrap_or(0.0)));
         let Interval { low, estimate, high, confidence } = self.per_switch;
-        let shifted = Interval { low: low + by, estimate: estimate + by, high: high + by, confidence };
+        let shifted = Interval { low: low + shift, estimate: estimate + shift, high: high + shift, confidence };
         // What is corrected for may be half wrong.
-        Self { per_switch: shifted.widened_by(by.abs() / 2.0), ..self }
+        let wider = shifted.widened_by(shift.abs() / 2.0);
+        Self { per_switch: Interval { high: wider.high + farthest - shift, ..wider }, ..self }
+    }
+
+    /// The same for a program that pays for a share of its wake-ups itself. A calibrated server's are all charged to
+    /// its clients, and what a loop saves of them is `elsewhere`.
+    pub(super) fn woken_by_own(self, share: f64) -> Self {
+        let Some(elsewhere) = self.elsewhere else { return self };
+        let (cost, paid) = (self.per_switch, elsewhere.scaled(share));
+        let per_switch = Interval {
+            low: cost.low + paid.low,
+            estimate: cost.estimate + paid.estimate,
+            high: cost.high + paid.high,
+            confidence: cost.confidence,
+        };
+        Self { per_switch, elsewhere: Some(elsewhere.scaled(1.0 - share)), ..self }
     }
 
     /// With the error of carrying it over to another program.

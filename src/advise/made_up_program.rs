@@ -20,6 +20,7 @@ pub(crate) fn wait(kind: WaitKind, call: &str, threads: u64, switches: f64) -> W
         switches,
         blocked: Nanos(threads * 8 * SECOND),
         direct: None,
+        woken_by_own: None,
         events_per_wake: None,
         serving: None,
     }

@@ -7,7 +7,7 @@ use super::decision::by_interval;
 use super::dispatch_cost::DispatchCost;
 use super::waits::{WaitCounts, cpu, seconds};
 use crate::stats::Interval;
-use crate::terms::{Dispatch, Observation, PointRole, ServerCalibration};
+use crate::terms::{Dispatch, Observation, PointRole, ServerCalibration, WaitKind};
 
 /// What the program would use with one kind of event loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,9 +120,12 @@ impl TargetPrediction {
 
 /// What a switch costs at each measured load, by rising load.
 fn costs(observation: &Observation, after: &ServerCalibration, target: Dispatch) -> Vec<(f64, DispatchCost)> {
+    let own = woken_by_own(observation);
     let of = |point: &crate::terms::CalibrationPoint| match point.role {
         PointRole::Load(factor) => {
             let cost = DispatchCost::at(point, target)?;
+            // Who wakes whom is a matter of how the program is made, at any load.
+            let cost = own.map_or(cost, |share| cost.woken_by_own(share));
             // What the switches went to was seen at the observed load alone.
             let seen = observation.switches.as_ref().filter(|_| factor == 1.0);
             Some((factor, seen.map_or(cost, |seen| cost.as_observed(after, target, seen))))
@@ -132,6 +135,15 @@ fn costs(observation: &Observation, after: &ServerCalibration, target: Dispatch)
     let mut costs: Vec<(f64, DispatchCost)> = after.points.iter().filter_map(of).collect();
     costs.sort_by(|a, b| a.0.total_cmp(&b.0));
     costs
+}
+
+/// The share of the wake-ups from waits for one descriptor that the program itself pays for, where that was seen.
+pub(super) fn woken_by_own(observation: &Observation) -> Option<f64> {
+    let waits = observation.waits.iter().filter(|wait| wait.kind == WaitKind::OneDescriptor);
+    let seen = waits.filter_map(|wait| Some((wait.woken_by_own?, wait.switches.max(0.0))));
+    let (sum, weight) =
+        seen.fold((0.0, 0.0), |(sum, weight), (share, switches)| (sum + share * switches, weight + switches));
+    (weight > 0.0).then(|| (sum / weight).clamp(0.0, 1.0))
 }
 
 /// At `factor` times the load. What the program does besides waiting grows with the load; what it pays for waiting

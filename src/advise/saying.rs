@@ -159,14 +159,21 @@ fn waiting(advice: &Advice, observation: &Observation) -> String {
 
 fn queueing(advice: &Advice, observation: &Observation) -> String {
     let mut parts = Vec::new();
-    if let Some(direct) = observation.switches.as_ref().and_then(|seen| seen.direct) {
-        parts.push(format!("{} of its switches went straight to another of its threads", percent(direct)));
+    let seen = observation.switches.as_ref();
+    if let Some(direct) = seen.and_then(|seen| seen.direct) {
+        let straight = format!("{} of its switches went straight to another of its threads", percent(direct));
+        let idle = seen.and_then(|seen| seen.to_idle);
+        parts.push(idle.map_or(straight.clone(), |idle| {
+            format!("{straight}, and {} left the CPU idle, where a loop would sleep too", percent(idle))
+        }));
     }
     if let Some(events) = best(advice).and_then(|best| best.events_per_wake) {
         parts.push(format!("a loop would take {} events at a wake", decimals(events, 1)));
     }
     if let Some(queue) = advice.run_queue {
-        parts.push(format!("{} threads were ready and had no CPU, in the mean", decimals(queue, 2)));
+        let queue = format!("{} threads were ready and had no CPU, in the mean", decimals(queue, 2));
+        let delay = seen.and_then(|seen| seen.run_queue_delay);
+        parts.push(delay.map_or(queue.clone(), |delay| format!("{queue}, each for {} µs", micros(delay.0 as f64))));
     }
     parts.push(format!("threads were preempted {} times/s", count(advice.preemptions)));
     parts.truncate(3);

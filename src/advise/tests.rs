@@ -8,6 +8,23 @@ use crate::terms::{
 };
 use crate::units::Nanos;
 
+/// What records tell, without the shares that a test is about.
+fn recorded_switches() -> SwitchDetail {
+    SwitchDetail {
+        wall: Nanos(10 * SECOND),
+        out_voluntary: 400_000,
+        out_preempted: 0,
+        lost: 0,
+        direct: None,
+        to_idle: None,
+        to_others: None,
+        migrated: None,
+        run_queue_delay: None,
+        woken_remotely: None,
+        woken_by_own: None,
+    }
+}
+
 fn advice_on(observation: &Observation) -> Advice {
     advise(observation, &calibrations(7000.0), Dispatch::TARGETS)
 }
@@ -72,14 +89,7 @@ fn each_kind_of_program_that_a_loop_does_not_help_is_told_why() {
 fn switches_to_an_idle_cpu_save_less_than_those_to_another_thread() {
     let with = |direct: f64| {
         let mut observation = blocking_server();
-        observation.switches = Some(SwitchDetail {
-            wall: Nanos(10 * SECOND),
-            out_voluntary: 400_000,
-            out_preempted: 0,
-            lost: 0,
-            direct: Some(direct),
-            migrated: None,
-        });
+        observation.switches = Some(SwitchDetail { direct: Some(direct), ..recorded_switches() });
         advise(&observation, &calibrations(8800.0), &[Dispatch::Epoll])
     };
     // The loop of the calibration sleeps 0.4 times a request: six of ten switches went to another thread.
@@ -89,6 +99,71 @@ fn switches_to_an_idle_cpu_save_less_than_those_to_another_thread() {
     assert!((share(&same) - share(&unseen)).abs() < 1e-6);
     assert!(share(&idle) < share(&same) && share(&same) < share(&direct), "{}", share(&idle));
     assert_eq!((idle.verdict, direct.verdict), (AdviceVerdict::No, AdviceVerdict::Yes), "{}", share(&idle));
+}
+
+#[test]
+fn a_switch_to_another_program_may_be_one_that_a_loop_does_without() {
+    let with = |direct: f64, to_others: Option<f64>| {
+        let mut observation = blocking_server();
+        observation.switches = Some(SwitchDetail { direct: Some(direct), to_others, ..recorded_switches() });
+        advise(&observation, &calibrations(8800.0), &[Dispatch::Epoll]).targets[0].share
+    };
+    let (unknown, none, all) = (with(0.0, None), with(0.0, Some(0.0)), with(0.0, Some(1.0)));
+    assert_eq!(unknown, none);
+    // It is taken for one to an idle CPU, and the interval reaches to where it was a direct one.
+    assert!((all.estimate - none.estimate).abs() < 1e-9 && (all.low - none.low).abs() < 1e-9, "{all:?} {none:?}");
+    let direct = with(1.0, Some(0.0));
+    assert!(none.high < direct.estimate && all.high > direct.estimate, "{none:?} {all:?} {direct:?}");
+}
+
+#[test]
+fn a_wake_that_the_program_pays_for_is_saved_in_its_own_account_and_not_elsewhere() {
+    let with = |share: Option<f64>| {
+        let mut observation = blocking_server();
+        observation.waits[0].woken_by_own = share;
+        advise(&observation, &calibrations(8800.0), &[Dispatch::Epoll]).targets.remove(0)
+    };
+    let (unseen, clients, half, own) = (with(None), with(Some(0.0)), with(Some(0.5)), with(Some(1.0)));
+    assert_eq!(unseen, clients);
+    // A loop's wake is a microsecond cheaper for the client, of 40,000 a second.
+    let elsewhere = |prediction: &TargetPrediction| prediction.elsewhere.unwrap().estimate;
+    assert!((elsewhere(&clients) - 0.04).abs() < 1e-6 && (elsewhere(&half) - 0.02).abs() < 1e-6);
+    assert!(elsewhere(&own).abs() < 1e-9);
+    for (prediction, more) in [(&half, 0.02), (&own, 0.04)] {
+        let saved = prediction.saving.estimate - clients.saving.estimate;
+        assert!((saved - more).abs() < 1e-6, "{saved} {more}");
+    }
+    // At each load, and whatever else is waited for.
+    assert!(own.curve.iter().zip(&clients.curve).all(|(own, other)| own.per_switch.low > other.per_switch.low));
+    let mut locks = blocking_server();
+    locks.waits.push(wait(WaitKind::Lock, "futex", 32, 1000.0));
+    locks.waits[1].woken_by_own = Some(1.0);
+    assert!(elsewhere(&advise(&locks, &calibrations(8800.0), &[Dispatch::Epoll]).targets[0]) > 0.039);
+}
+
+#[test]
+fn wakes_on_the_same_cpu_are_none_that_were_calibrated() {
+    let is_told = |remotely: Option<f64>, calibrations: &[crate::terms::ServerCalibration]| {
+        let mut observation = blocking_server();
+        observation.switches = Some(SwitchDetail { woken_remotely: remotely, ..recorded_switches() });
+        let advice = advise(&observation, calibrations, &[Dispatch::Epoll]);
+        advice.unseen.iter().any(|told| told.what == "what waking on the same CPU costs")
+    };
+    let mut calibrations = calibrations(8800.0);
+    assert!(is_told(Some(0.2), &calibrations) && !is_told(Some(0.9), &calibrations) && !is_told(None, &calibrations));
+    calibrations.iter_mut().for_each(|calibration| calibration.client_cpus = calibration.server_cpus.clone());
+    assert!(!is_told(Some(0.2), &calibrations), "client and server shared their CPU");
+}
+
+#[test]
+fn where_switches_went_and_how_long_threads_were_ready_is_evidence() {
+    let mut observation = blocking_server();
+    let (direct, to_idle, run_queue_delay) = (Some(0.25), Some(0.7), Some(Nanos(12_340)));
+    observation.switches = Some(SwitchDetail { direct, to_idle, run_queue_delay, ..recorded_switches() });
+    let evidence = advice_on(&observation).evidence.join("\n");
+    for part in ["25 % of its switches went straight", "70 % left the CPU idle", "each for 12.34 µs"] {
+        assert!(evidence.contains(part), "{evidence}");
+    }
 }
 
 #[test]

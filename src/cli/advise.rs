@@ -80,7 +80,8 @@ pub(super) struct AdviseArgs {
 }
 
 /// Words for what can be left out.
-pub(super) const TIERS: [(&str, WatchTier); 3] = [
+pub(super) const TIERS: [(&str, WatchTier); 4] = [
+    ("bpf", WatchTier::Bpf),
     ("switch-records", WatchTier::SwitchRecords),
     ("burst", WatchTier::Burst),
     ("call-tracepoints", WatchTier::CallTracepoints),

@@ -9,6 +9,7 @@ pub mod affinity;
 pub mod aio;
 pub mod bare_ring;
 pub mod blocks;
+pub mod bpf;
 pub mod call_records;
 pub mod channel;
 pub mod clock;

@@ -61,7 +61,7 @@ pub struct Observation {
     pub roles: Vec<ThreadRole>,
     /// What threads waited in, those with most voluntary switches first.
     pub waits: Vec<Wait>,
-    /// What the records of single switches tell.
+    /// What was counted, or recorded, of switches and wake-ups.
     pub switches: Option<SwitchDetail>,
     /// System calls per second by name, from the burst with tracepoints, which needs privileges.
     pub calls: Option<BTreeMap<String, f64>>,
@@ -83,6 +83,9 @@ pub enum WatchTier {
     Proc,
     /// Records of each switch by perf_event_open(2), as an ordinary user, for the whole time.
     SwitchRecords,
+    /// A BPF program that counts switches and wake-ups in the kernel, which needs privileges, for the whole time.
+    /// Single switches are then recorded in bursts alone.
+    Bpf,
     /// What threads are blocked in, by sampling `/proc`, for at most a second.
     Burst,
     /// Entries of system calls, by tracepoints, which need privileges, for at most a second.
@@ -168,6 +171,9 @@ pub struct Wait {
     pub blocked: Nanos,
     /// The share of its switches at which the CPU went straight to another thread of the tree, 0 to 1.
     pub direct: Option<f64>,
+    /// The share of wake-ups from it whose cost was charged to the tree itself, 0 to 1. `None` without BPF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_by_own: Option<f64>,
     /// How many events a return from it brought, in the mean.
     pub events_per_wake: Option<f64>,
     /// Of sleeps: the part of those threads that also wait for one descriptor, each of which may be a part of serving
@@ -228,7 +234,7 @@ pub enum DescriptorType {
     Other,
 }
 
-/// What the records of single switches tell of voluntary switches and of those that were not.
+/// What single switches tell: by BPF, or else by records, which leave some of it open.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchDetail {
@@ -240,11 +246,28 @@ pub struct SwitchDetail {
     pub out_preempted: u64,
     /// Records that the kernel had to drop; they are in neither count.
     pub lost: u64,
-    /// The share of `out_voluntary` after which the CPU went straight to another thread of the tree, 0 to 1. After the
-    /// others it was idle or ran another program: records of the tree's own threads do not tell which.
+    /// The share of `out_voluntary` after which the CPU went straight to another thread of the tree, 0 to 1.
     pub direct: Option<f64>,
+    /// The share after which the CPU had nothing to do. `None` without BPF: records of the tree's own threads do not
+    /// tell what a CPU does besides, so that the rest of `direct` is either this or `to_others`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_idle: Option<f64>,
+    /// The share after which another program ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_others: Option<f64>,
     /// The share of switches in at which the thread ran on another CPU than before, 0 to 1.
     pub migrated: Option<f64>,
+    /// The mean time from when a thread could run, because it was woken or was preempted, until it ran. `None` without
+    /// BPF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_queue_delay: Option<Nanos>,
+    /// The share of wake-ups by what ran on another CPU than the woken thread was given, 0 to 1. `None` without BPF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_remotely: Option<f64>,
+    /// The share of wake-ups whose cost was charged to the tree itself: one of its threads woke the other, or was
+    /// interrupted for it. That of the others shows in other accounts. `None` without BPF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_by_own: Option<f64>,
 }
 
 /// How many requests were answered while the program was watched.

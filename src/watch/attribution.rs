@@ -4,7 +4,8 @@
 //! are recorded, the wait that a look met is known from its begin to its end, and each look counts by the inverse of
 //! the chance that it had to meet that wait: gap over length (Horvitz and Thompson, "A generalization of sampling
 //! without replacement from a finite universe", 1952). Where calls are recorded too, which needs privileges, the waits
-//! of each thread in each call are counted. Without records, looks count alike, and a thread's switches are
+//! of each thread in each call are counted. To where its switches went is known of a thread, and not of a wait: each of
+//! its waits has the thread's shares. Without records, looks count alike, and a thread's switches are
 //! divided by time.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,7 @@ use super::call_watch::CallSummary;
 use super::switch_tally::SwitchTally;
 use super::wait_site::WaitSite;
 use super::watched_thread::ThreadDelta;
+use crate::sys::bpf::CountedSwitches;
 use crate::terms::{ServingSleeps, ThreadRole, Wait, WaitKind};
 use crate::units::Nanos;
 
@@ -83,6 +85,8 @@ pub(super) struct BurstEvidence<'a> {
     pub(super) sites: &'a [WaitSite],
     /// Switches, where they were recorded.
     pub(super) tally: Option<&'a SwitchTally>,
+    /// The same, where they were counted in the kernel.
+    pub(super) counted: Option<&'a CountedSwitches>,
     /// Calls, where they were recorded.
     pub(super) calls: Option<&'a CallSummary>,
 }
@@ -93,7 +97,7 @@ pub(super) fn attribute(
     seen: BurstEvidence<'_>,
     round: Nanos,
 ) -> (Vec<Wait>, Vec<ThreadRole>) {
-    let BurstEvidence { samples, sites, tally, calls } = seen;
+    let BurstEvidence { samples, sites, tally, calls, .. } = seen;
     let mut threads = looks_by_thread(samples, tally);
     for (thread, waits) in calls.iter().flat_map(|calls| &calls.waits) {
         if let Some(looks) = threads.get_mut(thread) {
@@ -117,7 +121,7 @@ pub(super) fn attribute(
         let mut together = Looks::default();
         accounts.iter().filter_map(|account| threads.get(&account.thread)).for_each(|looks| together.add(looks));
         for account in &accounts {
-            let direct = direct_share(tally, account.thread);
+            let shares = ThreadShares::of(&seen, account.thread);
             let own = threads.get(&account.thread);
             // A thread that was never seen waiting does as others of its name do, or as the switches of all do: those
             // that wait for ever and hardly switch are no example for one that switches all the time.
@@ -125,7 +129,7 @@ pub(super) fn attribute(
             let model = model.into_iter().find(|looks| looks.weight() > 0.0);
             let serves =
                 model.is_some_and(|model| model.waits.keys().any(|&site| sites[site].kind == WaitKind::OneDescriptor));
-            divide(account.total.voluntary, model, (direct, serves), &mut sums);
+            divide(account.total.voluntary, model, (shares, serves), &mut sums);
             if let Some(own) = own {
                 spend_time(own, round, serves, &mut sums);
             }
@@ -146,8 +150,8 @@ pub(super) fn attribute(
 #[derive(Debug, Clone, Copy, Default)]
 struct SiteSum {
     switches: f64,
-    direct: f64,
-    direct_known: f64,
+    direct: ShareSum,
+    woken_by_own: ShareSum,
     blocked: f64,
     threads: u64,
     looks: SiteLooks,
@@ -202,12 +206,49 @@ fn weigh_by_calls(looks: &mut Looks, counts: &BTreeMap<String, f64>, sites: &[Wa
     }
 }
 
-fn direct_share(tally: Option<&SwitchTally>, thread: i32) -> Option<f64> {
-    let counts = tally?.threads().get(&thread)?;
-    (counts.waiting > 0).then(|| counts.direct as f64 / counts.waiting as f64)
+/// Shares of one thread's switches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct ThreadShares {
+    /// Of its voluntary switches, those straight to another thread of the tree.
+    direct: Option<f64>,
+    /// Of its wake-ups, those that were charged to the tree.
+    woken_by_own: Option<f64>,
 }
 
-fn divide(switches: u64, model: Option<&Looks>, (direct, serves): (Option<f64>, bool), sums: &mut [SiteSum]) {
+impl ThreadShares {
+    fn of(seen: &BurstEvidence<'_>, thread: i32) -> Self {
+        let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
+        if let Some(counted) = seen.counted {
+            let counts = counted.threads.get(&thread).copied().unwrap_or_default();
+            let direct = share(counts.direct, counts.waiting);
+            return Self { direct, woken_by_own: share(counts.woken_by_own, counts.woken) };
+        }
+        let counts = seen.tally.and_then(|tally| tally.threads().get(&thread));
+        Self { direct: counts.and_then(|counts| share(counts.direct, counts.waiting)), woken_by_own: None }
+    }
+}
+
+/// The mean of shares, each with its weight.
+#[derive(Debug, Clone, Copy, Default)]
+struct ShareSum {
+    sum: f64,
+    weight: f64,
+}
+
+impl ShareSum {
+    fn add(&mut self, share: Option<f64>, weight: f64) {
+        if let Some(share) = share {
+            self.sum += share * weight;
+            self.weight += weight;
+        }
+    }
+
+    fn mean(self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+fn divide(switches: u64, model: Option<&Looks>, (shares, serves): (ThreadShares, bool), sums: &mut [SiteSum]) {
     let (switches, unknown) = (switches as f64, sums.len() - 1);
     let mut give = |site: usize, share: f64| {
         let sum = &mut sums[site];
@@ -215,10 +256,8 @@ fn divide(switches: u64, model: Option<&Looks>, (direct, serves): (Option<f64>, 
         if serves {
             sum.serving_switches += switches * share;
         }
-        if let Some(direct) = direct {
-            sum.direct += switches * share * direct;
-            sum.direct_known += switches * share;
-        }
+        sum.direct.add(shares.direct, switches * share);
+        sum.woken_by_own.add(shares.woken_by_own, switches * share);
     };
     match model {
         Some(looks) => {
@@ -264,7 +303,8 @@ fn waits(sums: Vec<SiteSum>, sites: &[WaitSite]) -> (Vec<Wait>, HashMap<usize, u
             threads: sum.threads,
             switches: sum.switches,
             blocked: Nanos(sum.blocked as u64),
-            direct: (sum.direct_known > 0.0).then(|| sum.direct / sum.direct_known),
+            direct: sum.direct.mean(),
+            woken_by_own: sum.woken_by_own.mean(),
             events_per_wake: None,
             serving: (site.kind == WaitKind::Sleep).then_some(ServingSleeps {
                 switches: sum.serving_switches,
@@ -309,6 +349,7 @@ fn role_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::bpf::ThreadSwitchCounts;
     use crate::sys::switch_records::{SwitchDirection, SwitchRecord};
     use crate::units::CpuId;
 
@@ -334,7 +375,7 @@ mod tests {
         sites: &'a [WaitSite],
         tally: Option<&'a SwitchTally>,
     ) -> BurstEvidence<'a> {
-        BurstEvidence { samples, sites, tally, calls: None }
+        BurstEvidence { samples, sites, tally, counted: None, calls: None }
     }
 
     #[test]
@@ -352,6 +393,28 @@ mod tests {
 
     fn switches(waits: &[Wait]) -> Vec<(&str, f64)> {
         waits.iter().map(|wait| (wait.call.as_str(), wait.switches)).collect()
+    }
+
+    #[test]
+    fn counts_of_the_kernel_tell_where_switches_went_and_who_paid_for_the_wakes() {
+        let counts = |direct, woken_by_own| ThreadSwitchCounts {
+            waiting: 100,
+            direct,
+            woken: 50,
+            woken_by_own,
+            ..ThreadSwitchCounts::default()
+        };
+        let threads = HashMap::from([(1, counts(80, 5)), (2, counts(0, 50))]);
+        let counted = CountedSwitches { threads, ..CountedSwitches::default() };
+        let samples = [sample(1, 0, Some(0)), sample(2, 0, Some(0)), sample(2, 1, Some(1))];
+        let sites = sites();
+        let seen = BurstEvidence { counted: Some(&counted), ..seen(&samples, &sites, None) };
+        let (waits, _) = attribute(&[account(1, "a", 300), account(2, "b", 200)], seen, Nanos(1));
+        assert_eq!(switches(&waits), [("read", 400.0), ("futex", 100.0)]);
+        let shares: Vec<_> = waits.iter().map(|wait| (wait.direct.unwrap(), wait.woken_by_own.unwrap())).collect();
+        // Three of four switches of `read` are of the first thread.
+        assert!((shares[0].0 - 0.6).abs() < 1e-9 && (shares[0].1 - 0.325).abs() < 1e-9, "{shares:?}");
+        assert_eq!(shares[1], (0.0, 1.0));
     }
 
     #[test]

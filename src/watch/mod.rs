@@ -6,6 +6,7 @@
 //! kernel allows: what it does not is a line of [`Observation::unseen`](crate::terms::Observation::unseen).
 
 mod attribution;
+mod bpf_watch;
 mod burst;
 mod call_watch;
 mod slots;

@@ -1,8 +1,8 @@
 //! When which tier is switched on: consecutive slots of a tenth of a second, in pairs.
 //!
-//! In most of them, `/proc` is read and switches are recorded. In one slot of some pairs a tier is switched on, or off,
-//! and in the other it is not, so that the program's CPU time with and without it can be compared (null-observer
-//! pairs). The bursts are such slots too.
+//! In most of them, `/proc` is read and switches are counted or recorded. In one slot of some pairs a tier is switched
+//! on, or off, and in the other it is not, so that the program's CPU time with and without it can be compared
+//! (null-observer pairs). The bursts are such slots too.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const OPEN_ENDED: Duration = Duration::from_secs(10);
 pub(super) struct Slot {
     /// Whether `/proc` is read within it, and not only at its end.
     pub(super) proc: bool,
-    /// Whether switches are recorded.
-    pub(super) records: bool,
+    /// Whether switches are counted or recorded.
+    pub(super) switches: bool,
     /// Whether blocked threads are sampled.
     pub(super) burst: bool,
     /// Of a pair that compares a tier: which, and whether it is on in this slot.
@@ -37,15 +37,17 @@ pub(super) struct SlotPlan {
     compared: u64,
     /// A pair of each tier stands at the beginning of so many pairs.
     spacing: u64,
+    /// The tier that tells of switches.
+    switches: WatchTier,
 }
 
 impl SlotPlan {
-    /// For an observation that is to last so long, or has no end.
-    pub(super) fn new(duration: Option<Duration>) -> Self {
+    /// For an observation that is to last so long, or has no end, and in which that tier tells of `switches`.
+    pub(super) fn new(duration: Option<Duration>, switches: WatchTier) -> Self {
         let slots = duration.unwrap_or(OPEN_ENDED).as_millis() / SLOT.as_millis();
         let pairs = u64::try_from(slots / 2).unwrap_or(u64::MAX).max(1);
         let compared = pairs.div_ceil(4).min(MOST_BURSTS);
-        Self { compared, spacing: pairs / compared }
+        Self { compared, spacing: pairs / compared, switches }
     }
 
     /// The slot of this number, from 0.
@@ -53,7 +55,7 @@ impl SlotPlan {
         let (pair, second) = (number / 2, number % 2 == 1);
         let tier = match (pair % self.spacing, pair / self.spacing < self.compared) {
             (0, true) => Some(WatchTier::Burst),
-            (1, true) => Some(WatchTier::SwitchRecords),
+            (1, true) => Some(self.switches),
             (2, true) => Some(WatchTier::Proc),
             _ => None,
         };
@@ -63,7 +65,7 @@ impl SlotPlan {
         let is = |other| tier == Some(other);
         Slot {
             proc: !is(WatchTier::Proc) || on,
-            records: !is(WatchTier::SwitchRecords) || on,
+            switches: !is(self.switches) || on,
             burst: is(WatchTier::Burst) && on,
             compares: tier.map(|tier| (tier, on)),
         }
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     fn slots(duration: Option<Duration>, count: u64) -> Vec<Slot> {
-        let plan = SlotPlan::new(duration);
+        let plan = SlotPlan::new(duration, WatchTier::SwitchRecords);
         (0..count).map(|number| plan.slot(number)).collect()
     }
 
@@ -105,10 +107,22 @@ mod tests {
     }
 
     #[test]
-    fn switches_are_recorded_nearly_all_the_time() {
+    fn switches_are_told_of_nearly_all_the_time() {
         let slots = slots(Some(Duration::from_secs(10)), 100);
-        assert_eq!(slots.iter().filter(|slot| !slot.records).count(), 10);
+        assert_eq!(slots.iter().filter(|slot| !slot.switches).count(), 10);
         assert_eq!(slots.iter().filter(|slot| !slot.proc).count(), 10);
+    }
+
+    #[test]
+    fn the_tier_that_tells_of_switches_is_the_one_that_is_compared() {
+        for tier in [WatchTier::Bpf, WatchTier::SwitchRecords] {
+            let plan = SlotPlan::new(Some(Duration::from_secs(10)), tier);
+            let compared: Vec<Slot> = (0..100).map(|number| plan.slot(number)).collect();
+            let of =
+                |other| compared.iter().filter(|slot| slot.compares.is_some_and(|(tier, _)| tier == other)).count();
+            let counts = [WatchTier::Bpf, WatchTier::SwitchRecords].map(of);
+            assert_eq!(counts, if tier == WatchTier::Bpf { [20, 0] } else { [0, 20] });
+        }
     }
 
     #[test]

@@ -146,17 +146,18 @@ impl SwitchWatch {
             out_preempted: total.preempted,
             lost: self.tally.lost,
             direct: share(total.direct, total.waiting),
+            to_idle: None,
+            to_others: None,
             migrated: share(total.migrated, total.arrivals),
+            run_queue_delay: None,
+            woken_remotely: None,
+            woken_by_own: None,
         };
         (detail, self.shortfalls())
     }
 
     fn shortfalls(&self) -> Vec<Shortfall> {
-        let mut lacking = vec![Shortfall::new(
-            "whether a CPU went idle or to another program, and from where threads were woken",
-            "records of the program's own threads tell nothing of other programs, and nothing of who woke a thread",
-            "`perf sched record`, then `perf sched timehist`, as root, beside switchcost",
-        )];
+        let mut lacking = Vec::new();
         if let Some(first) = &self.why_left_out {
             let what = format!("{WHAT} of {} of {} threads", self.left_out, self.known.len());
             lacking.push(Shortfall { what, ..first.clone() });

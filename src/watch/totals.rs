@@ -8,9 +8,9 @@ use nix::unistd::Pid;
 use super::attribution::{BurstEvidence, ThreadAccount, attribute};
 use super::call_watch::CallSummary;
 use super::surroundings::{allowed_cpus, stacks, throttled};
-use super::switch_tally::ThreadSwitches;
 use super::watched_thread::ThreadDelta;
 use super::watching::{Watcher, monotonic};
+use crate::sys::bpf::CountedSwitches;
 use crate::sys::launch::usage_of_ended;
 use crate::sys::usage::thread_cpu;
 use crate::terms::{
@@ -22,14 +22,24 @@ impl Watcher<'_> {
     pub(super) fn finish(mut self) -> Observation {
         let end = monotonic();
         let wall = Nanos(end.0.saturating_sub(self.begin.0));
-        let switches = self.finish_switches(end);
+        let counted = self.finish_bpf();
+        let recorded = self.finish_switches(end);
         let calls = self.finish_calls(end);
         self.note_surroundings(wall);
-        let accounts = self.accounts();
+        let (counted, switches) = match counted {
+            Some((counted, detail)) => (Some(counted), Some(detail)),
+            None => (None, recorded),
+        };
+        let accounts = self.accounts(counted.as_ref());
         let tally = self.switches.as_ref().map(|switches| &switches.tally);
         let round = Nanos(wall.0.checked_div(self.burst.rounds).unwrap_or(0));
-        let seen =
-            BurstEvidence { samples: &self.burst.samples, sites: &self.burst.sites, tally, calls: calls.as_ref() };
+        let seen = BurstEvidence {
+            samples: &self.burst.samples,
+            sites: &self.burst.sites,
+            tally,
+            counted: counted.as_ref(),
+            calls: calls.as_ref(),
+        };
         let (waits, roles) = attribute(&accounts, seen, round);
         let mut total = ThreadDelta::default();
         accounts.iter().for_each(|account| total.add(account.total));
@@ -75,6 +85,19 @@ impl Watcher<'_> {
         observation
     }
 
+    /// What was counted in the kernel; without it, what was recorded has to do.
+    fn finish_bpf(&mut self) -> Option<(CountedSwitches, SwitchDetail)> {
+        let cpu = thread_cpu().unwrap_or_default();
+        let bpf = self.bpf.as_mut()?;
+        let finished = bpf.finish(monotonic);
+        match &finished {
+            Ok((counted, _)) => self.unseen.extend(bpf.shortfalls(counted)),
+            Err(lacking) => self.unseen.push(lacking.clone()),
+        }
+        self.add_cost(WatchTier::Bpf, Nanos(0), cpu);
+        finished.ok()
+    }
+
     fn finish_switches(&mut self, end: Nanos) -> Option<SwitchDetail> {
         let (detail, lacking) = self.switches.as_mut()?.finish(end);
         self.unseen.extend(lacking);
@@ -89,40 +112,47 @@ impl Watcher<'_> {
     }
 
     fn tiers(&self) -> Vec<WatchTier> {
+        let bpf = self.bpf.as_ref().map(|_| WatchTier::Bpf);
         let records = self.switches.as_ref().map(|_| WatchTier::SwitchRecords);
         let burst = (!self.burst.samples.is_empty()).then_some(WatchTier::Burst);
         let calls = self.calls.as_ref().and(burst).map(|_| WatchTier::CallTracepoints);
-        [Some(WatchTier::Proc), records, burst, calls].into_iter().flatten().collect()
+        [Some(WatchTier::Proc), bpf, records, burst, calls].into_iter().flatten().collect()
     }
 
-    /// All threads that were seen, by `/proc` or in records. Of a thread that ended, `/proc` knows what it did up to
-    /// its last reading, and records know all of it that they cover: the larger count is the better one.
-    fn accounts(&self) -> Vec<ThreadAccount> {
+    /// All threads that were seen, by `/proc`, in the kernel's counts or in records. Of a thread that ended, `/proc`
+    /// knows what it did up to its last reading, and the others know all of it that they cover: the larger count is the
+    /// better one.
+    fn accounts(&self, counted: Option<&CountedSwitches>) -> Vec<ThreadAccount> {
         let alive = self.tree.threads().iter().map(|(key, thread)| ThreadAccount {
             thread: key.1,
             name: thread.name.clone(),
             total: thread.total,
         });
         let mut accounts: Vec<ThreadAccount> = alive.collect();
-        let none = HashMap::new();
-        let recorded = self.switches.as_ref().map_or(&none, |switches| switches.tally.threads());
-        let larger = |total: ThreadDelta, recorded: Option<&ThreadSwitches>| ThreadDelta {
-            voluntary: total.voluntary.max(recorded.map_or(0, |recorded| recorded.waiting)),
-            involuntary: total.involuntary.max(recorded.map_or(0, |recorded| recorded.preempted)),
-            ..total
+        let tally = self.switches.as_ref().map(|switches| switches.tally.threads());
+        // Times each thread waited, and was preempted.
+        let recorded: HashMap<i32, (u64, u64)> = match (counted, tally) {
+            (Some(counted), _) => counted.threads.iter().map(|(&id, one)| (id, (one.waiting, one.preempted))).collect(),
+            (None, Some(tally)) => tally.iter().map(|(&id, one)| (id, (one.waiting, one.preempted))).collect(),
+            (None, None) => HashMap::new(),
+        };
+        let larger = |total: ThreadDelta, thread: i32| {
+            let (waiting, preempted) = recorded.get(&thread).copied().unwrap_or_default();
+            let (voluntary, involuntary) = (total.voluntary.max(waiting), total.involuntary.max(preempted));
+            ThreadDelta { voluntary, involuntary, ..total }
         };
         accounts.extend(self.tree.ended.iter().map(|ended| ThreadAccount {
             thread: ended.thread,
             name: ended.name.clone(),
-            total: larger(ended.total, recorded.get(&ended.thread)),
+            total: larger(ended.total, ended.thread),
         }));
         let known: std::collections::HashSet<i32> = accounts.iter().map(|account| account.thread).collect();
         // Those that began and ended between two scans.
-        let unseen = recorded.iter().filter(|(thread, _)| !known.contains(thread));
-        accounts.extend(unseen.map(|(&thread, counts)| ThreadAccount {
+        let unseen = recorded.keys().copied().filter(|thread| !known.contains(thread));
+        accounts.extend(unseen.map(|thread| ThreadAccount {
             thread,
             name: self.target.command.clone(),
-            total: larger(ThreadDelta::default(), Some(counts)),
+            total: larger(ThreadDelta::default(), thread),
         }));
         accounts
     }

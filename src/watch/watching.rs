@@ -9,6 +9,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
+use super::bpf_watch::{BpfWatch, left_out};
 use super::burst::BurstSampler;
 use super::call_watch::CallWatch;
 use super::slots::{SLOT, Slot, SlotPlan};
@@ -46,6 +47,7 @@ pub struct Watcher<'a> {
     pub(super) target: WatchTarget,
     pub(super) options: &'a WatchOptions<'a>,
     pub(super) tree: ProcessTree,
+    pub(super) bpf: Option<BpfWatch>,
     pub(super) switches: Option<SwitchWatch>,
     pub(super) calls: Option<CallWatch>,
     pub(super) burst: BurstSampler,
@@ -108,6 +110,11 @@ impl<'a> Watcher<'a> {
         let mut tree = ProcessTree::new(&target.root, process, descriptors());
         tree.scan(None);
         let mut unseen = Vec::new();
+        let bpf = match options.without.contains(&WatchTier::Bpf) {
+            true => Err(left_out()),
+            false => BpfWatch::attach(&tree),
+        };
+        let mut bpf = bpf.map_err(|shortfall| unseen.push(shortfall)).ok();
         let switches = match options.without.contains(&WatchTier::SwitchRecords) {
             true => None,
             false => {
@@ -118,10 +125,14 @@ impl<'a> Watcher<'a> {
             true => None,
             false => CallWatch::attach(&tree, &online_cpus()).map_err(|shortfall| unseen.push(shortfall)).ok(),
         };
+        if let Some(bpf) = &mut bpf {
+            bpf.set_counting(true, monotonic);
+        }
         let attached = monotonic();
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let mut watcher = Self {
             tree,
+            bpf,
             switches,
             calls,
             burst: BurstSampler::new(&target.root),
@@ -153,7 +164,8 @@ impl<'a> Watcher<'a> {
 
     /// Watches until the end, and tells what was seen.
     pub fn run(mut self, progress: &mut dyn FnMut(WatchProgress<'_>), stop: &dyn Fn() -> bool) -> Observation {
-        let plan = SlotPlan::new(self.options.duration);
+        let switches = if self.bpf.is_some() { WatchTier::Bpf } else { WatchTier::SwitchRecords };
+        let plan = SlotPlan::new(self.options.duration, switches);
         let deadline = self.options.duration.map(|duration| Nanos(self.begin.0 + duration.as_nanos() as u64));
         let mut number = 0;
         let mut slot_begin = self.begin;
@@ -184,9 +196,16 @@ impl<'a> Watcher<'a> {
         if let Some(calls) = &mut self.calls {
             calls.set_enabled(bursts, monotonic());
         }
+        if let Some(bpf) = &mut self.bpf {
+            let cpu = thread_cpu().unwrap_or_default();
+            bpf.set_counting(slot.switches, monotonic);
+            self.add_cost(WatchTier::Bpf, Nanos(0), cpu);
+        }
         for tick in 1..=TICKS {
+            // Where switches are counted in the kernel, single ones are needed in bursts alone.
+            let recorded = slot.switches && self.bpf.is_none();
             if let Some(switches) = &mut self.switches {
-                switches.plan(slot.records, bursts, monotonic());
+                switches.plan(recorded || bursts, bursts, monotonic());
             }
             let until = Nanos(begin.0 + SLOT.as_nanos() as u64 * u64::from(tick) / u64::from(TICKS));
             let until = deadline.map_or(until, |deadline| until.min(deadline));
@@ -273,6 +292,9 @@ impl<'a> Watcher<'a> {
     fn moment(&mut self, budget: Option<Duration>) {
         let cpu = thread_cpu().unwrap_or_default();
         let delta = self.tree.scan(budget);
+        if let Some(bpf) = &mut self.bpf {
+            bpf.follow(&self.tree);
+        }
         self.add_cost(WatchTier::Proc, Nanos(0), cpu);
         let at = Nanos(monotonic().0 - self.begin.0);
         let before = self.moments.last().map_or(Nanos(0), |moment| moment.at);
@@ -321,7 +343,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    fn add_cost(&mut self, tier: WatchTier, wall: Nanos, cpu_before: Nanos) {
+    pub(super) fn add_cost(&mut self, tier: WatchTier, wall: Nanos, cpu_before: Nanos) {
         let cpu = thread_cpu().unwrap_or_default().0.saturating_sub(cpu_before.0);
         match self.costs.iter_mut().find(|cost| cost.tier == tier) {
             Some(cost) => (cost.wall.0, cost.cpu.0) = (cost.wall.0 + wall.0, cost.cpu.0 + cpu),
@@ -334,6 +356,7 @@ impl<'a> Watcher<'a> {
     fn compare(&mut self, tier: WatchTier, on: bool, first: usize) {
         let here = match tier {
             WatchTier::SwitchRecords => self.switches.is_some(),
+            WatchTier::Bpf => self.bpf.is_some(),
             WatchTier::Burst => !self.options.without.contains(&tier),
             _ => true,
         };
