@@ -353,6 +353,64 @@ fn a_port_that_is_taken_and_one_that_cannot_be_reached_are_told_in_one_line() {
     }
 }
 
+/// A server that does the same with each connection.
+fn each_connection(does: impl Fn(std::net::TcpStream, usize) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        listener.incoming().enumerate().for_each(|(number, stream)| does(stream.unwrap(), number))
+    });
+    format!("http://{address}/")
+}
+
+#[test]
+fn a_server_that_fails_is_told_in_one_line_and_the_figures_so_far_are_kept() {
+    let closes = each_connection(|stream, _| drop(stream));
+    let no_http = each_connection(|mut stream, _| {
+        let _ = stream.read(&mut [0; 512]);
+        let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+    });
+    let held = std::sync::Mutex::new(Vec::new());
+    let never = each_connection(move |stream, _| held.lock().unwrap().push(stream));
+    // The first connection is answered for a while, and is then closed as all others are.
+    let dies = each_connection(|mut stream, number| {
+        let mut answers = if number == 0 { 100 } else { 0 };
+        while answers > 0 && matches!(stream.read(&mut [0; 4096]), Ok(1..)) {
+            answers -= 1;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        }
+    });
+    for (url, told, answered) in [
+        (&closes, "answered nothing", 0),
+        (&no_http, "220 mail.example", 0),
+        (&never, "no answer within 300ms", 0),
+        (&dies, "answered nothing after the first", 100),
+    ] {
+        let began = std::time::Instant::now();
+        let folder = tempfile::tempdir().unwrap();
+        let json = folder.path().join("json");
+        let options = ["-c", "1", "-R", "500", "-d", "60s", "--timeout", "300ms", "--json", json.to_str().unwrap()];
+        let (status, table, error) = load(&[&options[..], &[url.as_str()]].concat());
+        assert!(began.elapsed() < Duration::from_secs(50), "{told}: it does not wait for the end");
+        assert_eq!(status, Some(1), "{table}{error}");
+        assert!(error.contains(told) && error.lines().count() == 1, "{told}: {error}");
+        let read: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+        assert_eq!(read["outcome"]["counts"]["answered"], answered, "{told}: {read}");
+        assert!(table.contains("VOID") && table.contains(&format!("{answered} answered")), "{told}: {table}");
+    }
+}
+
+#[test]
+fn a_rate_beyond_the_ceiling_is_told_as_a_backlog_with_the_ceiling() {
+    let Some(server) = ServedModel::start(&["threaded", "--delay", "20ms", "--listen", "0"]) else { return };
+    let (status, table, error) = load(&["-c", "2", "-R", "2000", "-d", "700ms", &server.1]);
+    // Two connections with 20 ms each.
+    assert_eq!(status, Some(1), "{error}");
+    let backlog = table.lines().find(|line| line.contains("BACKLOG")).unwrap_or_else(|| panic!("{table}"));
+    let rates: Vec<f64> = backlog.split_whitespace().filter_map(|word| word.replace(',', "").parse().ok()).collect();
+    assert!(rates.iter().any(|rate| *rate > 1.0 && *rate <= 100.0), "{backlog}");
+}
+
 #[test]
 fn a_search_for_cpu_time_that_a_server_never_uses_ends_at_its_ceiling() {
     let Some(server) = ServedModel::start(&["threaded", "--delay", "20ms", "--listen", "0"]) else { return };

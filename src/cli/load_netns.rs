@@ -12,8 +12,7 @@ use super::load_view::time;
 use super::options::UsageError;
 use crate::load::{LoadDriver, LoadPlan, run_load};
 use crate::sys::SysError;
-use crate::sys::net_namespace::{NamespacePair, SERVER_END};
-use crate::terms::Unsupported;
+use crate::sys::net_namespace::{NamespacePair, SERVER_END, refused};
 
 /// What the pair of devices costs beside loopback: one request at a time over each, to the same server.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -58,16 +57,6 @@ fn explained(server: i32, error: SysError) -> anyhow::Error {
         }
         _ => refused(&error).into(),
     }
-}
-
-/// Network namespaces are not to be had.
-pub(super) fn refused(error: &SysError) -> Unsupported {
-    Unsupported::new(
-        "a network namespace, and for users without privilege a user namespace around it",
-        error.to_string(),
-        "root, or `sysctl user.max_user_namespaces=1000` and, where AppArmor is in force, `sysctl \
-         kernel.apparmor_restrict_unprivileged_userns=0`; without --netns requests go over loopback",
-    )
 }
 
 /// The median response time of one request at a time, and the CPU time of one.

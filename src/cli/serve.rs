@@ -15,7 +15,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::load_netns::refused;
 use super::options::{UsageError, cpus, nearest};
 use crate::server::{
     ActivityCounts, FileWay, MODELS, Protocol, Server, ServerConfig, ServerError, ServerModel, Shots, Trigger,
@@ -24,7 +23,7 @@ use crate::server::{
 use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::limits::raise_descriptors;
-use crate::sys::net_namespace::{SERVER_END, enter_own_namespace};
+use crate::sys::net_namespace::{SERVER_END, enter_own_namespace, refused};
 use crate::units::{CpuId, Nanos};
 
 /// Run one of the server models, for `switchcost load`, wrk or any other client, until Ctrl-C or SIGTERM

@@ -56,6 +56,13 @@ impl BenchmarkSpec {
         if self.setting.cpus.is_empty() { Err("no CPU to run on".into()) } else { Ok(()) }
     }
 
+    /// Gives the calling process what the benchmark needs and only a process of one thread can have.
+    pub(super) fn prepare_process(&self) {
+        if let Some(mechanism) = find(&self.mechanism) {
+            mechanism.prepare_process(&self.setting.parameters);
+        }
+    }
+
     /// The benchmark; `None` when this program has no such mechanism.
     pub fn benchmark(&self) -> Option<Benchmark> {
         Some(Benchmark { mechanism: find(&self.mechanism)?, setting: self.setting.clone() })

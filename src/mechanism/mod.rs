@@ -94,6 +94,11 @@ pub trait Mechanism: Sync {
         0
     }
 
+    /// Gives the calling process what an instance with these parameters needs and only a process of one thread can have.
+    /// Processes that measure or audit a single benchmark call it first; others do not, and [`Mechanism::set_up`] then
+    /// says what is missing.
+    fn prepare_process(&self, _parameters: &Parameters) {}
+
     /// Makes it ready: descriptors open, tasks running and parked, memory touched. Runs on the driver's thread, and
     /// the operation stays there.
     ///

@@ -1,8 +1,8 @@
 //! The contents of a report and their order, the same for the page and for Markdown.
 
 use super::charts::{
-    ChartInput, added_up, costs, decomposition, latencies, over_time, p99_curves, pace, pairs, pipelines, ratios,
-    recovery, requests, scaling, scatter, side_by_side, submission, switches, threads_and_async,
+    ChartInput, added_up, costs, decomposition, latencies, old_chart, over_time, p99_curves, pace, pairs, pipelines,
+    ratios, recovery, requests, scaling, scatter, side_by_side, submission, switches, threads_and_async,
 };
 use super::figure::Figure;
 use super::missing::{Gap, Problem, differences, failures, gaps};
@@ -263,6 +263,7 @@ fn figures(group: &str, views: &[RunView], comparison: Option<&Comparison>) -> V
             .chain(submission(input))
             .chain(scaling)
             .chain(requests(input))
+            .chain(old_chart(input))
             .chain(unless_own(p99_curves))
             .chain(recovery(input))
             .chain(scatter(input));

@@ -160,6 +160,15 @@ pub(super) fn listener_of(instance: &ServedInstance, number: usize) -> io::Resul
     Ok(socket.into())
 }
 
+/// The socket for datagrams once more, for a runtime to own.
+///
+/// # Errors
+/// As [`listener_of`].
+pub(super) fn datagrams_of(instance: &ServedInstance) -> io::Result<std::net::UdpSocket> {
+    let socket: OwnedFd = instance.sockets[0].try_clone()?;
+    Ok(socket.into())
+}
+
 /// Reads a piece of the file on this thread; nothing where that fails.
 pub(super) fn read_whole_piece(file: &StaticFile, offset: u64, length: usize) -> Vec<u8> {
     let mut piece = vec![0; length];

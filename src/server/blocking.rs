@@ -124,7 +124,7 @@ pub(super) fn serve_in_turn(instance: &ServedInstance, number: usize) -> Result<
     let (worker, listener) = (instance.worker(number), &instance.sockets[0]);
     let mut blocking = BlockingWorker::new(instance);
     if instance.config.protocol.is_datagrams() {
-        serve_datagrams(instance, listener, &mut blocking, Connection::unaccounted(&instance.handling, worker));
+        serve_datagrams(instance, listener, &mut blocking, Connection::uncounted(&instance.handling, worker));
         return Ok(());
     }
     while let Some(socket) = accept(listener, &instance.stop, &worker, || {})? {

@@ -62,6 +62,8 @@ enum Pending {
 pub(super) struct Connection {
     handling: Arc<Handling>,
     worker: ServerWorker,
+    /// Whether it is counted among those that are accepted and closed.
+    counted: bool,
     /// What has come and was not looked at: `input[taken..]`.
     input: Vec<u8>,
     taken: usize,
@@ -99,14 +101,17 @@ impl Connection {
     /// A connection that was just accepted by `worker`.
     pub(super) fn new(handling: &Arc<Handling>, worker: ServerWorker) -> Self {
         worker.accepted();
-        Self::unaccounted(handling, worker)
+        let mut connection = Self::uncounted(handling, worker);
+        connection.counted = true;
+        connection
     }
 
     /// The same for what is no connection: a datagram.
-    pub(super) fn unaccounted(handling: &Arc<Handling>, worker: ServerWorker) -> Self {
+    pub(super) fn uncounted(handling: &Arc<Handling>, worker: ServerWorker) -> Self {
         Self {
             handling: Arc::clone(handling),
             worker,
+            counted: false,
             input: Vec::new(),
             taken: 0,
             output: Vec::new(),
@@ -324,7 +329,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.worker.closed();
+        if self.counted {
+            self.worker.closed();
+        }
     }
 }
 

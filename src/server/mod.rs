@@ -11,6 +11,9 @@ mod blocking;
 mod children;
 mod config;
 mod connection;
+mod datagram_loop;
+mod datagram_ring;
+mod datagram_tasks;
 mod event_loop;
 mod file_pool;
 mod http;
@@ -40,7 +43,9 @@ use stop::Stop;
 use crate::crew::{Calibration, CpuWork};
 use crate::sys::SysError;
 use crate::sys::affinity::{AffinityError, allowed_cpus};
-use crate::sys::socket::{ListenOptions, bind_datagrams, listen, local_address, send_at_once, time_out};
+use crate::sys::socket::{
+    ListenOptions, bind_datagrams, listen, local_address, send_at_once, stop_listening, time_out, wake_receiver,
+};
 use crate::terms::Unsupported;
 use crate::units::Nanos;
 
@@ -260,7 +265,9 @@ impl Server {
         let handling = Arc::new(Handling::new(&config)?);
         let sockets = listeners(&config, shape)?;
         let address = local_address(&*sockets[0])?;
-        let (stop, activity) = (Stop::new(&sockets)?, Activity::new(shape.pool)?);
+        // A socket for datagrams that is shut down would be reported as ready ever after to those that do not wait.
+        let wake = if config.protocol.is_datagrams() && !shape.timed { wake_receiver } else { stop_listening };
+        let (stop, activity) = (Stop::new(&sockets, wake)?, Activity::new(shape.pool)?);
         let instance = ServedInstance { config, sockets, handling, stop: stop.clone(), activity: activity.clone() };
         let ended = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC);
         let ended = Arc::new(ended.map_err(|errno| SysError::new("eventfd2", errno))?);

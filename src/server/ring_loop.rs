@@ -20,7 +20,7 @@ use crate::terms::Unsupported;
 use crate::units::Nanos;
 
 /// Submissions that go to the kernel at once.
-const ENTRIES: u32 = 1024;
+pub(super) const ENTRIES: u32 = 1024;
 
 /// Bytes of a buffer that a piece is received into.
 const BUFFER: usize = 4096;

@@ -23,6 +23,7 @@ use crate::sys::SysError;
 use crate::sys::affinity::confine_current_thread;
 use crate::sys::limits::raise_descriptors;
 use crate::sys::memory_usage::{MemoryReader, ProcessMemory};
+use crate::sys::net_namespace::{enter_own_namespace, refused};
 use crate::sys::process::{die_with_parent, end_by};
 use crate::sys::usage;
 use crate::terms::{ResourceUsage, Unsupported};
@@ -44,6 +45,8 @@ struct ServerRequest {
     model: String,
     config: ServerConfig,
     cpus: Vec<CpuId>,
+    /// Whether it serves in a network namespace of its own.
+    own_network: bool,
     /// The process that asks: the server ends when the thread that has started it has.
     parent: i32,
 }
@@ -86,15 +89,18 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts the model called `model` on `cpus`; it listens when this returns.
+    /// Starts the model called `model` on `cpus`; it listens when this returns. With `own_network` that is in a network
+    /// namespace of its own, which a [`NamespacePair`](crate::sys::net_namespace::NamespacePair) leads to.
     ///
     /// # Errors
-    /// Those of [`Server::start`], and what keeps a process from starting.
-    pub fn start(model: &str, config: &ServerConfig, cpus: &[CpuId]) -> Result<Self, ServerError> {
+    /// Those of [`Server::start`], what keeps a process from starting, and [`ServerError::Unsupported`] where it may
+    /// have no such namespace.
+    pub fn start(model: &str, config: &ServerConfig, cpus: &[CpuId], own_network: bool) -> Result<Self, ServerError> {
         let request = ServerRequest {
             model: model.into(),
             config: config.clone(),
             cpus: cpus.to_vec(),
+            own_network,
             parent: Pid::this().as_raw(),
         };
         let request = serde_json::to_string(&request).map_err(|error| ServerError::library("a request", error))?;
@@ -117,6 +123,12 @@ impl ServerProcess {
     /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        // A number of the kernel's, which are positive.
+        Pid::from_raw(self.child.id().cast_signed())
     }
 
     /// CPU time of the process and all their children so far, without the thread that answers this: to 1 µs, as
@@ -175,9 +187,7 @@ fn program() -> OsString {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         drop(self.questions.take());
-        if let Ok(child) = i32::try_from(self.child.id()) {
-            end_by(Pid::from_raw(child), Instant::now() + ENDING);
-        }
+        end_by(self.pid(), Instant::now() + ENDING);
     }
 }
 
@@ -206,6 +216,9 @@ fn serve(request: &ServerRequest) -> Result<(), ServerError> {
     let unknown = || ServerError::library("the request", format!("no model is called {}", request.model));
     let model = find_model(&request.model).ok_or_else(unknown)?;
     raise_descriptors();
+    if request.own_network {
+        enter_own_namespace().map_err(|error| refused(&error))?;
+    }
     confine_current_thread(&request.cpus)?;
     let server = Server::start(model, request.config.clone())?;
     let failed = |error: std::io::Error| ServerError::library("an answer", error);

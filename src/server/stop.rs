@@ -12,7 +12,6 @@ use slab::Slab;
 
 use crate::sys::SysError;
 use crate::sys::signal;
-use crate::sys::socket::stop_listening;
 
 /// How long accepting pauses when descriptors or memory have run out: long enough to cost nothing, and a client hardly
 /// notices it.
@@ -31,6 +30,8 @@ struct StopState {
     /// Readable from the request on.
     event: EventFd,
     listeners: Vec<Arc<OwnedFd>>,
+    /// How those are woken that wait on them.
+    wake: fn(BorrowedFd<'_>),
     /// Connections whose threads or tasks wait for their client.
     held: Mutex<Slab<HeldEntry>>,
 }
@@ -72,11 +73,12 @@ impl HeldSocket<'_> {
 }
 
 impl Stop {
-    pub(super) fn new(listeners: &[Arc<OwnedFd>]) -> Result<Self, SysError> {
+    /// `wake` ends the wait for the next connection, or datagram, on one of `listeners`.
+    pub(super) fn new(listeners: &[Arc<OwnedFd>], wake: fn(BorrowedFd<'_>)) -> Result<Self, SysError> {
         let event = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let event = event.map_err(|errno| SysError::new("eventfd2", errno))?;
         let (requested, held) = (AtomicBool::new(false), Mutex::default());
-        Ok(Self(Arc::new(StopState { requested, event, listeners: listeners.to_vec(), held })))
+        Ok(Self(Arc::new(StopState { requested, event, listeners: listeners.to_vec(), wake, held })))
     }
 
     /// Whether the server is to stop.
@@ -89,7 +91,7 @@ impl Stop {
         self.0.requested.store(true, Ordering::Release);
         // It is full only when it is readable already.
         let _ = self.0.event.write(1);
-        self.0.listeners.iter().for_each(|listener| stop_listening(listener.as_fd()));
+        self.0.listeners.iter().for_each(|listener| (self.0.wake)(listener.as_fd()));
         self.held().iter().for_each(|(_, entry)| end_input(entry.socket));
     }
 

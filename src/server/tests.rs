@@ -150,21 +150,90 @@ fn large_echoes_come_back_whole_and_half_closed_clients_get_all_of_theirs() {
     );
 }
 
+/// A wait that has a timeout may end early (`EINTR`): by a signal, and where the thread has closed a ring of io_uring,
+/// whose end is work for it that interrupts it like one.
+fn datagram(client: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<(usize, std::net::SocketAddr)> {
+    loop {
+        match client.recv_from(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 #[test]
 fn datagrams_come_back() {
     each(
         |config| config.protocol = Protocol::UdpEcho,
         |server, name| {
-            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-            client.set_read_timeout(Some(PATIENCE)).unwrap();
-            for text in [&b"one"[..], b"two"] {
-                client.send_to(text, server.address()).unwrap();
-                let mut buffer = [0; 16];
-                let (bytes, from) = client.recv_from(&mut buffer).unwrap_or_else(|error| panic!("{name}: {error}"));
-                assert_eq!((&buffer[..bytes], from), (text, server.address()), "{name}");
+            // Several from each client before any is answered; the longest that there is, beside short ones.
+            let longest: Vec<u8> = (0..65_507_u32).map(|index| (index % 253) as u8).collect();
+            let texts = [&b"one"[..], b"three", &longest, b"four"];
+            let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+            for client in &clients {
+                client.set_read_timeout(Some(PATIENCE)).unwrap();
+                // There is nothing to send back of an empty one.
+                client.send_to(b"", server.address()).unwrap();
+                for text in texts {
+                    client.send_to(text, server.address()).unwrap();
+                }
             }
+            let mut buffer = vec![0; 65_536];
+            for client in &clients {
+                let mut came: Vec<Vec<u8>> = texts
+                    .map(|_| {
+                        let (bytes, from) =
+                            datagram(client, &mut buffer).unwrap_or_else(|error| panic!("{name}: {error}"));
+                        assert_eq!(from, server.address(), "{name}");
+                        buffer[..bytes].to_vec()
+                    })
+                    .into();
+                // Workers of a pool answer beside each other.
+                came.sort();
+                let mut sent: Vec<Vec<u8>> = texts.map(<[u8]>::to_vec).into();
+                sent.sort();
+                assert!(came == sent, "{name}: {:?}", came.iter().map(Vec::len).collect::<Vec<_>>());
+            }
+            let counts = server.activity();
+            assert_eq!((counts.answered, counts.accepted, counts.closed), (12, 0, 0), "{name}");
         },
     );
+}
+
+/// A server that is told to stop still answers the datagrams that wait for their delay.
+#[test]
+fn delays_of_datagrams_pass_side_by_side_and_a_server_ends_behind_them() {
+    const DELAY: Duration = Duration::from_millis(100);
+    for (model, mut config) in variants() {
+        (config.protocol, config.delay) = (Protocol::UdpEcho, Nanos(DELAY.as_nanos() as u64));
+        if !model.protocols().contains(&config.protocol) || model.name() == "iterative" {
+            continue;
+        }
+        let name = format!("{} {:?} {:?} {:?}", model.name(), config.trigger, config.workers, config.receive);
+        let Some(server) = start(model, config) else { continue };
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let began = Instant::now();
+        for number in 0..4 {
+            client.send_to(&[number], server.address()).unwrap();
+        }
+        let mut came: Vec<u8> = (0..4)
+            .map(|_| {
+                let mut buffer = [9; 4];
+                let came = datagram(&client, &mut buffer).unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(came, (1, server.address()), "{name}");
+                buffer[0]
+            })
+            .collect();
+        came.sort_unstable();
+        let took = began.elapsed();
+        assert_eq!(came, [0, 1, 2, 3], "{name}");
+        assert!(took >= DELAY, "{name}: {took:?}");
+        if took >= 4 * DELAY {
+            println!("{name}: not checked: {took:?} for four, beside neighbours or after each other");
+        }
+        server.stop().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
 }
 
 #[test]
@@ -249,7 +318,7 @@ fn what_a_model_does_not_do_is_told_with_those_that_do() {
     };
     let told = refused("threaded", &|config| config.protocol = Protocol::UdpEcho);
     assert!(
-        told.starts_with("threaded does not do udp-echo; it does http, http-close, tcp-echo, and iterative"),
+        told.starts_with("threaded does not do udp-echo; it does http, http-close, tcp-echo, and iterative, preforked"),
         "{told}"
     );
     let told = refused("threaded", &|config| {

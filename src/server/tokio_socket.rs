@@ -1,15 +1,19 @@
 //! tokio's sockets, tasks and timers, for both of its runtimes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 
-use super::async_serving::{AsyncListener, AsyncSocket, accept_all, listener_of, read_whole_piece, serve};
+use super::async_serving::{
+    AsyncListener, AsyncSocket, accept_all, datagrams_of, listener_of, read_whole_piece, serve,
+};
+use super::datagram_tasks::{AsyncDatagrams, serve_datagrams};
 use super::{FileWay, ServedInstance, ServerError, StaticFile, beside_checkups};
 
 /// A connection of tokio's.
@@ -29,6 +33,10 @@ pub(super) fn run(mut builder: Builder, instance: Arc<ServedInstance>) -> Result
     let looking = Arc::clone(&instance);
     let serving = async move {
         let listener = TcpListener::from_std(listener_of(&instance, 0).map_err(failed)?).map_err(failed)?;
+        if instance.config.protocol.is_datagrams() {
+            let socket = UdpSocket::from_std(datagrams_of(&instance).map_err(failed)?).map_err(failed)?;
+            return serve_datagrams(instance, socket, |datagram| drop(tokio::spawn(datagram.answer()))).await;
+        }
         let spawning = Arc::clone(&instance);
         let spawn = move |socket, alive| {
             let (instance, worker) = (Arc::clone(&spawning), spawning.worker(0));
@@ -59,6 +67,22 @@ impl AsyncListener for TcpListener {
 
     async fn accept(&self) -> io::Result<TokioSocket> {
         TcpListener::accept(self).await.map(|(socket, _)| TokioSocket(socket))
+    }
+}
+
+impl AsyncDatagrams for UdpSocket {
+    async fn receive_from(&self, mut memory: Vec<u8>) -> (io::Result<(usize, SocketAddr)>, Vec<u8>) {
+        (self.recv_from(&mut memory).await, memory)
+    }
+
+    async fn send_to(&self, memory: Vec<u8>, to: SocketAddr) -> Vec<u8> {
+        // A datagram that cannot be sent is lost, as any may be.
+        let _ = UdpSocket::send_to(self, &memory, to).await;
+        memory
+    }
+
+    async fn sleep(time: Duration) {
+        tokio::time::sleep(time).await;
     }
 }
 

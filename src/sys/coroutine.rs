@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use may::coroutine::{Builder, JoinHandle, spawn};
-use may::net::TcpListener;
+use may::net::{TcpListener, UdpSocket};
 
 /// Runs `body` as a coroutine on may's scheduler.
 ///
@@ -33,4 +33,10 @@ pub fn run_on_large_stack<T: Send + 'static>(
 pub fn listener(socket: OwnedFd) -> TcpListener {
     // SAFETY: the descriptor is open, and its ownership is handed over.
     unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
+}
+
+/// A socket for datagrams, as may has it.
+pub fn datagrams(socket: OwnedFd) -> UdpSocket {
+    // SAFETY: the descriptor is open, and its ownership is handed over.
+    unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) }
 }

@@ -14,6 +14,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 use nix::unistd::{Pid, getgid, getuid};
 
 use super::SysError;
+use crate::terms::Unsupported;
 
 /// The address of the server's end. Both are of a block that is for documentation alone (RFC 5737), so that no route of
 /// a machine leads there.
@@ -36,19 +37,46 @@ const CLIENT_DEVICE: &str = "client0";
 /// `kernel.apparmor_restrict_unprivileged_userns`); `EINVAL` with several threads.
 pub fn enter_own_namespace() -> Result<(), SysError> {
     match unshare(CloneFlags::CLONE_NEWNET) {
-        Err(Errno::EPERM) => {
-            let (user, group) = (getuid(), getgid());
-            unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
-                .map_err(|errno| SysError::new("unshare CLONE_NEWUSER | CLONE_NEWNET", errno))?;
-            // Without a map the process would be nobody, and could open no file of its user. The kernel takes that of
-            // groups once setgroups(2) is given up (user_namespaces(7)).
-            write("/proc/self/setgroups", "deny")?;
-            write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
-            write("/proc/self/gid_map", &format!("{group} {group} 1"))?;
+        Err(Errno::EPERM) => enter_user_namespace(),
+        other => {
+            other.map_err(|errno| SysError::new("unshare CLONE_NEWNET", errno))?;
+            Netlink::open()?.set_up(LOOPBACK)
         }
-        other => other.map_err(|errno| SysError::new("unshare CLONE_NEWNET", errno))?,
     }
+}
+
+/// Lets the calling process make network namespaces and leave them again, also later and from any of its threads.
+/// Unless it may already, it is put into a user namespace with a network namespace of its own: without privilege no
+/// thread returns to one of the machine's. It must have one thread.
+///
+/// # Errors
+/// As [`enter_own_namespace`].
+pub fn permit_namespaces() -> Result<(), SysError> {
+    // setns(2) asks for the privilege over the namespace also where the thread is in it.
+    open(OWN).and_then(|own| enter(&own)).or_else(|_| enter_user_namespace())
+}
+
+fn enter_user_namespace() -> Result<(), SysError> {
+    let (user, group) = (getuid(), getgid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
+        .map_err(|errno| SysError::new("unshare CLONE_NEWUSER | CLONE_NEWNET", errno))?;
+    // Without a map the process would be nobody, and could open no file of its user. The kernel takes that of groups
+    // once setgroups(2) is given up (user_namespaces(7)).
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
+    write("/proc/self/gid_map", &format!("{group} {group} 1"))?;
     Netlink::open()?.set_up(LOOPBACK)
+}
+
+/// Network namespaces are not to be had: what was found, and what would help.
+pub fn refused(error: &SysError) -> Unsupported {
+    Unsupported::new(
+        "a network namespace, and for users without privilege a user namespace around it",
+        error.to_string(),
+        "root; or a process of its own, as `switchcost run` and `switchcost audit` have for each benchmark, and `sysctl \
+         user.max_user_namespaces=1000` and, where AppArmor is in force, `sysctl \
+         kernel.apparmor_restrict_unprivileged_userns=0`. Loopback needs none of this",
+    )
 }
 
 /// The first device of every namespace.
@@ -58,47 +86,49 @@ fn write(path: &str, text: &str) -> Result<(), SysError> {
     std::fs::write(path, text).map_err(|error| SysError::from_io(format!("write {path}"), &error))
 }
 
-/// Two namespaces with a pair of devices between them: that of another process, and one of this process's own. The pair
-/// goes with this process's namespace.
+/// Two namespaces with a pair of devices between them: that of another process, and one that was made for the thread
+/// that connects them. The pair goes with the latter.
 #[derive(Debug)]
 pub struct NamespacePair {
     server: File,
     client: File,
+    /// Where the thread is that uses this.
+    home: File,
 }
 
 impl NamespacePair {
     /// Joins the user namespace of `server`, a process in a network namespace of its own, makes another network
-    /// namespace there for the calling thread, and connects the two: [`SERVER_END`] and [`CLIENT_END`]. The process
+    /// namespace there, connects the two by [`SERVER_END`] and [`CLIENT_END`], and stays in the new one. The process
     /// must have one thread.
     ///
     /// # Errors
     /// `ENOENT` without such a process, `EPERM` where it is another user's, `EEXIST` where its namespace is this
     /// process's own, or has a pair already.
     pub fn connect_to(server: Pid) -> Result<Self, SysError> {
-        let open = |which: &str| {
-            let path = format!("/proc/{server}/ns/{which}");
-            File::open(&path).map_err(|error| SysError::from_io(format!("open {path}"), &error))
-        };
-        let (user, net) = (open("user")?, open("net")?);
-        if same(&net, "net")? {
-            return Err(SysError::new(
-                format!("process {server} is in no network namespace of its own"),
-                Errno::EEXIST,
-            ));
-        }
+        let user = open(&format!("/proc/{server}/ns/user"))?;
+        let net = namespace_of(server)?;
         if !same(&user, "user")? {
             setns(&user, CloneFlags::CLONE_NEWUSER).map_err(|errno| SysError::new("setns CLONE_NEWUSER", errno))?;
         }
-        unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| SysError::new("unshare CLONE_NEWNET", errno))?;
-        let client = File::open("/proc/thread-self/ns/net");
-        let client = client.map_err(|error| SysError::from_io("open /proc/thread-self/ns/net", &error))?;
-        let pair = Self { server: net, client };
-        let mut link = Netlink::open()?;
-        link.set_up(LOOPBACK)?;
-        link.make_pair(pair.server.as_fd())?;
-        link.address(CLIENT_DEVICE, CLIENT_END)?;
-        pair.in_server_namespace(|| Netlink::open()?.address(SERVER_DEVICE, SERVER_END))??;
-        Ok(pair)
+        let client = make_pair(&net)?;
+        let home = client.try_clone().map_err(|error| SysError::from_io("dup", &error))?;
+        Ok(Self { server: net, client, home })
+    }
+
+    /// Connects a new network namespace with that of `server`, a process in one of its own in the same user namespace.
+    /// The calling thread is afterwards where it was before, and the only one that may use this; the process may have
+    /// several.
+    ///
+    /// # Errors
+    /// `EPERM` without the privilege to leave a network namespace ([`permit_namespaces`]); others as
+    /// [`NamespacePair::connect_to`].
+    pub fn beside(server: Pid) -> Result<Self, SysError> {
+        let (server, home) = (namespace_of(server)?, open(OWN)?);
+        // Asked before it is left.
+        enter(&home)?;
+        let made = make_pair(&server);
+        enter(&home)?;
+        Ok(Self { server, client: made?, home })
     }
 
     /// Calls `work` with the calling thread, and the threads that it starts, in the server's namespace.
@@ -106,14 +136,54 @@ impl NamespacePair {
     /// # Errors
     /// When a namespace cannot be entered.
     pub fn in_server_namespace<T>(&self, work: impl FnOnce() -> T) -> Result<T, SysError> {
-        let enter = |namespace: &File| {
-            setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| SysError::new("setns CLONE_NEWNET", errno))
-        };
-        enter(&self.server)?;
-        let done = work();
-        enter(&self.client)?;
-        Ok(done)
+        within(&self.server, &self.home, work)
     }
+
+    /// The same in the client's namespace, by two calls of setns(2).
+    ///
+    /// # Errors
+    /// When a namespace cannot be entered.
+    pub fn in_client_namespace<T>(&self, work: impl FnOnce() -> T) -> Result<T, SysError> {
+        within(&self.client, &self.home, work)
+    }
+}
+
+/// Makes a network namespace for the calling thread, and connects it with that of the server.
+fn make_pair(server: &File) -> Result<File, SysError> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| SysError::new("unshare CLONE_NEWNET", errno))?;
+    let client = open(OWN)?;
+    let mut link = Netlink::open()?;
+    link.set_up(LOOPBACK)?;
+    link.make_pair(server.as_fd())?;
+    link.address(CLIENT_DEVICE, CLIENT_END)?;
+    within(server, &client, || Netlink::open()?.address(SERVER_DEVICE, SERVER_END))??;
+    Ok(client)
+}
+
+/// The network namespace of the calling thread.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+fn open(path: &str) -> Result<File, SysError> {
+    File::open(path).map_err(|error| SysError::from_io(format!("open {path}"), &error))
+}
+
+fn namespace_of(server: Pid) -> Result<File, SysError> {
+    let net = open(&format!("/proc/{server}/ns/net"))?;
+    if same(&net, "net")? {
+        return Err(SysError::new(format!("process {server} is in no network namespace of its own"), Errno::EEXIST));
+    }
+    Ok(net)
+}
+
+fn enter(namespace: &File) -> Result<(), SysError> {
+    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| SysError::new("setns CLONE_NEWNET", errno))
+}
+
+fn within<T>(namespace: &File, home: &File, work: impl FnOnce() -> T) -> Result<T, SysError> {
+    enter(namespace)?;
+    let done = work();
+    enter(home)?;
+    Ok(done)
 }
 
 /// Whether this process is in the namespace that `file` stands for: they have one inode (namespaces(7)).
@@ -239,5 +309,41 @@ mod tests {
         assert!(NamespacePair::connect_to(Pid::from_raw(i32::MAX)).unwrap_err().to_string().contains("ENOENT"));
         let own = NamespacePair::connect_to(Pid::this()).unwrap_err();
         assert!(own.to_string().contains("no network namespace of its own"), "{own}");
+    }
+
+    /// A thread takes the server's part: its namespace is that of a task, which has a path below the process's.
+    #[test]
+    fn a_thread_makes_a_pair_and_is_where_it_was() {
+        let (told, namespace) = std::sync::mpsc::channel();
+        let (over, until) = std::sync::mpsc::channel::<()>();
+        let server = std::thread::spawn(move || {
+            let made = unshare(CloneFlags::CLONE_NEWNET);
+            told.send(made.map(|()| nix::unistd::gettid())).unwrap();
+            let _ = until.recv();
+        });
+        match namespace.recv().unwrap() {
+            Err(errno) => println!("not checked: unshare CLONE_NEWNET: {errno}"),
+            Ok(task) => {
+                let before = std::fs::read_link(OWN).unwrap();
+                let pair = NamespacePair::beside(task).unwrap();
+                let address =
+                    |end: Ipv4Addr| std::net::UdpSocket::bind((end, 0)).map(drop).map_err(|error| error.kind());
+                let taken = Err(std::io::ErrorKind::AddrNotAvailable);
+                assert_eq!(
+                    pair.in_client_namespace(|| [address(CLIENT_END), address(SERVER_END)]).unwrap(),
+                    [Ok(()), taken]
+                );
+                assert_eq!(
+                    pair.in_server_namespace(|| [address(CLIENT_END), address(SERVER_END)]).unwrap(),
+                    [taken, Ok(())]
+                );
+                assert_eq!(std::fs::read_link(OWN).unwrap(), before);
+                // The names of the devices are taken.
+                let again = NamespacePair::beside(task).unwrap_err().to_string();
+                assert!(again.contains("EEXIST"), "{again}");
+            }
+        }
+        drop(over);
+        server.join().unwrap();
     }
 }

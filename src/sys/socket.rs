@@ -59,12 +59,36 @@ pub fn listen(address: &SocketAddr, options: ListenOptions) -> Result<OwnedFd, S
     Ok(socket)
 }
 
-/// A UDP socket on `address`; `SOCK_CLOEXEC` always.
+/// Bytes that datagrams may take which wait in a socket of [`bind_datagrams`], where `net.core.rmem_max` allows it.
+const WAITING_DATAGRAMS: usize = 4 << 20;
+
+/// A UDP socket on `address`, with room for some thousand datagrams that wait; `SOCK_CLOEXEC` always.
 ///
 /// # Errors
 /// As [`listen`].
 pub fn bind_datagrams(address: &SocketAddr, options: ListenOptions) -> Result<OwnedFd, SysError> {
-    bound(address, SockType::Datagram, options)
+    let socket = bound(address, SockType::Datagram, options)?;
+    // The kernel takes as much of it as it allows, and twice that for its own needs (socket(7)).
+    socket::setsockopt(&socket, sockopt::RcvBuf, &WAITING_DATAGRAMS)
+        .map_err(|errno| SysError::new("setsockopt SO_RCVBUF", errno))?;
+    Ok(socket)
+}
+
+/// How many datagrams with `payload` bytes may wait in a socket of [`bind_datagrams`]: what comes beyond that is lost.
+/// A lower bound, since the kernel counts the memory that it has allocated for each.
+pub fn waiting_datagrams(payload: usize) -> usize {
+    const EACH: usize = 1280;
+    let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|most| most.trim().parse().ok());
+    let most: usize = most.unwrap_or(WAITING_DATAGRAMS);
+    2 * most.min(WAITING_DATAGRAMS) / (EACH + 2 * payload)
+}
+
+/// Wakes a thread or task that waits for a datagram on `socket` by sending an empty one to its own address.
+pub fn wake_receiver(socket: BorrowedFd<'_>) {
+    if let Ok(own) = local_address(socket) {
+        // Where there is no room for it, the receiver has something to receive.
+        let _ = send_to(socket, &[], &SockaddrStorage::from(own));
+    }
 }
 
 /// The address that `socket` is bound to, with the port that the kernel chose for port 0.

@@ -1,5 +1,6 @@
 //! io_uring(7) for reads and writes of tokens: a ring that owns the bytes its requests point at.
 
+mod datagrams;
 mod provided;
 mod sockets;
 
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use nix::errno::Errno;
 
+pub use datagrams::DATAGRAM_HEAD;
 use provided::{GROUP, Provided};
 pub use sockets::{PushedRequest, SocketCompletion, SocketRing};
 

@@ -194,6 +194,39 @@ fn the_old_chart_of_servers_stands_beside_what_a_request_costs() {
     assert!(memory.contains("holds most, 64.0 KiB a connection"), "{memory}");
 }
 
+/// Panel by panel, and what differs in another way stands in neither.
+#[test]
+fn servers_with_an_old_backlog_stand_above_the_same_with_the_longest_one() {
+    let at = |model: &str, backlog: u64, point: (u64, u64, f64)| {
+        let made = served(model, "connections", point).with("protocol", "http-close").with("idle_connections", "0");
+        made.with("backlog", &backlog.to_string())
+    };
+    let mut made = Vec::new();
+    for (model, short, longest) in
+        [("threaded", [800.0, 300.0], [9_000.0, 8_000.0]), ("epoll", [900.0, 200.0], [9_500.0, 9_700.0])]
+    {
+        for (connections, index) in [(20, 0), (1000, 1)] {
+            made.push(at(model, 10, (connections, 30_000, short[index])));
+            made.push(at(model, 0, (connections, 30_000, longest[index])));
+        }
+    }
+    made.push(at("poll", 10, (1000, 30_000, 7.0)));
+    made.push(served("select", "connections", (1000, 30_000, 11.0)));
+    let svg = picture(&report(made), "old-chart-same-cpu-server");
+    let told = svg.written().replace(['\n', '\u{a0}'], " ");
+    let expected = "At 1000 connections models answer 200 to 300 requests a second with a backlog of 10, and 8000 to 9700 with \
+                    the kernel's longest backlog";
+    assert!(told.contains(expected), "{told}");
+    let marks = |model: &str| -> Vec<f64> {
+        let of = format!("{model}: ");
+        let circles = svg.all("circle", &svg.colour_of(model));
+        circles.iter().filter_map(|mark| mark.title.strip_prefix(&of)?.split(" at ").next().map(amount)).collect()
+    };
+    assert_eq!(marks("threaded"), [800.0, 300.0, 9_000.0, 8_000.0]);
+    assert_eq!(marks("epoll"), [900.0, 200.0, 9_500.0, 9_700.0]);
+    assert!(!told.contains("poll:") && !told.contains("select"), "{told}");
+}
+
 #[test]
 fn what_an_idle_connection_costs_is_the_slope_over_their_number() {
     let idle = [0, 300, 1000, 3300, 9900];

@@ -34,6 +34,7 @@ fn answer(request: &AuditRequest) -> AuditAnswer {
     if !die_with_parent(Pid::from_raw(request.parent.cast_signed())) {
         return Err(AuditFailure::unwatched("the audit has ended"));
     }
+    request.spec.prepare_process();
     match request.watch {
         AuditPass::Switches => count_switches(request).map(Some),
         AuditPass::Calls => make_calls(request).map(|()| None),

@@ -63,7 +63,7 @@ pub(super) fn server_lap(plan: &LapPlan) -> Result<CalibrationLap, CalibrationEr
         timeout: TIMEOUT,
         ..ServerConfig::new(([127, 0, 0, 1], 0).into())
     };
-    let mut server = ServerProcess::start(model, &config, plan.server_cpus)?;
+    let mut server = ServerProcess::start(model, &config, plan.server_cpus, false)?;
     let empty = server.state()?;
     let idle = connect_idle(server.address(), plan.point.idle_connections)?;
     // In a thread of its own: this one keeps its CPUs.

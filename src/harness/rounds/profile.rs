@@ -40,7 +40,7 @@ const MOST_COMBINATIONS: usize = 10_000;
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// Profiles that are files of this program, by name.
-pub(super) const EMBEDDED_PROFILES: [(&str, &str); 12] = [
+pub(super) const EMBEDDED_PROFILES: [(&str, &str); 13] = [
     (DEFAULT, include_str!("profiles/default.toml")),
     ("one-thread", include_str!("profiles/one-thread.toml")),
     ("parts", include_str!("profiles/parts.toml")),
@@ -51,6 +51,7 @@ pub(super) const EMBEDDED_PROFILES: [(&str, &str); 12] = [
     ("memory", include_str!("profiles/memory.toml")),
     ("clients", include_str!("profiles/clients.toml")),
     ("servers", include_str!("profiles/servers.toml")),
+    ("old-chart", include_str!("profiles/old-chart.toml")),
     ("idle-connections", include_str!("profiles/idle-connections.toml")),
     ("pipelines", include_str!("profiles/pipelines.toml")),
 ];

@@ -269,6 +269,7 @@ impl BenchmarkObserver for SingleLine {
 fn measure(request: MeasureRequest) -> Result<BenchmarkLine, String> {
     let unknown = || format!("this program has no mechanism {}", request.spec.mechanism);
     let benchmark = request.spec.benchmark().ok_or_else(unknown)?;
+    request.spec.prepare_process();
     let options = measure_options(&request)?;
     if let Some(sampling) = request.sweep {
         return Ok(measure_in_sweep(&PlannedBenchmark::Ready(benchmark), &sampling, &options));

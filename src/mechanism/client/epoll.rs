@@ -10,7 +10,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     id: "client/epoll",
     isolates: "an event loop, which waits once for as many answers as are there",
     source: "epoll(7), epoll_pwait2(2)",
-    expects: |_, _| in_one_thread(READINGS).call("epoll_wait", Bound::AtMost(1.0)),
+    expects: |parameters, _| in_one_thread(parameters, READINGS).call("epoll_wait", Bound::AtMost(1.0)),
     ..OF_A_CLIENT
 };
 

@@ -13,7 +13,9 @@
 use std::time::Duration;
 
 use super::batched_load::{BatchFigures, BatchedLoad};
-use super::server_beside::{is_apart, start_beside, told};
+use super::server_beside::{
+    ClientNetwork, ENTERING, NETWORK, check_ports, is_apart, is_apart_in_network, prepare_process, start_beside, told,
+};
 use super::{
     Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Group, Mechanism, Metric, MetricKey, Operation,
     Parameter, Parameters, Resources, Tasks, Unit, Unsupported,
@@ -67,14 +69,14 @@ const OF_A_CLIENT: Descriptor = Descriptor {
     unit: Unit::Request,
     // The client, and the server's process.
     tasks: Tasks::Several,
-    parameters: &[OUTSTANDING, PAYLOAD, PROTOCOL],
+    parameters: &[OUTSTANDING, PAYLOAD, PROTOCOL, NETWORK],
     baseline: "client/threads",
     requirements: &[],
     source: "",
     // A batch begins with a request on each connection and ends with the last answers, when fewer are under way.
     lap: |parameters| 4 * parameters.number(OUTSTANDING.name),
     resources: |parameters| resources(parameters, 2),
-    expects: |_, _| in_one_thread(READINGS),
+    expects: |parameters, _| in_one_thread(parameters, READINGS),
 };
 
 /// Each of the two processes has one end of every connection.
@@ -83,13 +85,15 @@ fn resources(parameters: &Parameters, threads: u64) -> Resources {
 }
 
 /// Of the client alone: one thread, which sends and receives, and does not wait for more than one event a request.
-fn in_one_thread(per_batch: f64) -> Expectation {
-    let expects = of_the_client(per_batch).call("recvfrom", Bound::Exactly(1.0)).call("sendto", Bound::Exactly(1.0));
+fn in_one_thread(parameters: &Parameters, per_batch: f64) -> Expectation {
+    let expects =
+        of_the_client(parameters, per_batch).call("recvfrom", Bound::Exactly(1.0)).call("sendto", Bound::Exactly(1.0));
     expects.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0))
 }
 
 /// What every engine keeps to, whatever it sends and receives with, and makes `per_batch` calls beside that in a batch.
-fn of_the_client(per_batch: f64) -> Expectation {
+fn of_the_client(parameters: &Parameters, per_batch: f64) -> Expectation {
+    let per_batch = per_batch + if is_apart_in_network(parameters) { ENTERING } else { 0.0 };
     Expectation::nothing().of_own_process().per_batch(Expectation::OTHER_CALLS, per_batch)
 }
 
@@ -123,6 +127,15 @@ impl Mechanism for MeasuredEngine {
         is_apart(placement, offered)
     }
 
+    fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        check_ports(parameters, parameters.number(OUTSTANDING.name))?;
+        self.probe()
+    }
+
+    fn prepare_process(&self, parameters: &Parameters) {
+        prepare_process(parameters);
+    }
+
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let (outstanding, payload) = (parameters.size(OUTSTANDING.name), parameters.size(PAYLOAD.name));
         let protocol = spoken(parameters);
@@ -136,7 +149,7 @@ impl Mechanism for MeasuredEngine {
             work: Nanos(0),
             ..ServerConfig::new(([127, 0, 0, 1], 0).into())
         };
-        let server = start_beside(SERVER, &config, crew)?;
+        let (server, network) = start_beside(SERVER, config, parameters, crew)?;
         let asked = match protocol {
             Protocol::TcpEcho => LoadProtocol::TcpEcho { payload },
             _ => LoadProtocol::Http(HttpRequest::get("localhost", "/")),
@@ -146,13 +159,13 @@ impl Mechanism for MeasuredEngine {
             driver: LoadDriver::Closed { outstanding, ramp: Duration::ZERO },
             duration: LONGEST_RUN,
             timeout: crew.timeout(),
-            ..LoadPlan::new(server.address(), asked, self.engine())
+            ..LoadPlan::new(network.address, asked, self.engine())
         };
-        let mut load = BatchedLoad::start(plan, crew)?;
+        let mut load = network.within(|| BatchedLoad::start(plan, crew))??;
         // Each connection has carried a request, so that what it takes is there.
-        load.run(outstanding as u64)?;
+        network.within(|| load.run(outstanding as u64))??;
         drop(load.take_figures());
-        let mut client = MeasuredClient { load, server, used: Nanos(0) };
+        let mut client = MeasuredClient { load, network, server, used: Nanos(0) };
         client.server_cpu()?;
         Ok(Box::new(client))
     }
@@ -165,6 +178,7 @@ fn spoken(parameters: &Parameters) -> Protocol {
 
 struct MeasuredClient {
     load: BatchedLoad,
+    network: ClientNetwork,
     // Behind the client: a server that stops waits for its connections.
     server: ServerProcess,
     /// CPU time of the server when metrics were last taken.
@@ -182,7 +196,7 @@ impl MeasuredClient {
 
 impl Operation for MeasuredClient {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
-        let batch = self.load.run(ops)?;
+        let batch = self.network.within(|| self.load.run(ops))??;
         Ok(Batch { ops: Ops(batch.answered), amount: Amount(batch.cpu.0.max(1)) })
     }
 

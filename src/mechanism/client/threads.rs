@@ -17,8 +17,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
         // Where one is outstanding its thread is the driver's; else they sleep and wake once a batch, and hand in what
         // they have seen under one lock.
         let threads = parameters.number(OUTSTANDING.name) as f64;
-        let expects =
-            of_the_client(READINGS * threads).call("recvfrom", Bound::Exactly(1.0)).call("sendto", Bound::Exactly(1.0));
+        let expects = of_the_client(parameters, READINGS * threads)
+            .call("recvfrom", Bound::Exactly(1.0))
+            .call("sendto", Bound::Exactly(1.0));
         let expects = expects.call("futex:wait", Bound::Depends).call("futex:wake", Bound::Depends);
         // Each thread of a batch is woken for it.
         expects.voluntary(Bound::AtMost(1.5)).wakeups(Bound::AtMost(1.5))

@@ -13,8 +13,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     id: "client/tokio",
     isolates: "an async task for each connection: what a runtime adds to its event loop",
     source: "https://docs.rs/tokio, Runtime and AsyncFd",
-    expects: |_, _| {
-        let expects = in_one_thread(READINGS + SCHEDULE).call("epoll_wait", Bound::AtMost(2.0));
+    expects: |parameters, _| {
+        let expects = in_one_thread(parameters, READINGS + SCHEDULE).call("epoll_wait", Bound::AtMost(2.0));
         expects.call("timerfd_settime", Bound::AtMost(1.0))
     },
     ..OF_A_CLIENT

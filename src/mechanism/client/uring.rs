@@ -11,8 +11,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     isolates: "an event loop whose sends and receives are entries of a ring",
     source: "io_uring(7); io_uring_enter(2)",
     requirements: &["io_uring with IORING_FEAT_EXT_ARG (Linux 5.11)"],
-    expects: |_, _| {
-        let expects = of_the_client(READINGS).call("io_uring_enter", Bound::AtMost(1.0));
+    expects: |parameters, _| {
+        let expects = of_the_client(parameters, READINGS).call("io_uring_enter", Bound::AtMost(1.0));
         expects.voluntary(Bound::AtMost(1.0)).wakeups(Bound::AtMost(1.0))
     },
     ..OF_A_CLIENT

@@ -4,15 +4,14 @@
 //! its send; the delay is a timer of the runtime. Not timed: the client.
 //! Distortions: none that the others have not.
 
-use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections, of_the_server,
-};
+use super::expectations::{connections, of_the_server};
+use super::{BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK};
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/compio",
     isolates: "async tasks on an io_uring runtime in one thread: what the runtime adds to the bare ring",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     baseline: "server/uring",
     requirements: &["io_uring (Linux 5.6)"],
     source: "docs.rs/compio",

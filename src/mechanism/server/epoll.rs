@@ -5,9 +5,9 @@
 //! Distortions: several threads have a listening socket each, among which the kernel distributes connections by their
 //! addresses, evenly on average alone: the share of the busiest one is among the metrics.
 
+use super::expectations::{connections, connects, over_sockets};
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS, connections,
-    connects, over_sockets,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS,
 };
 use crate::mechanism::{Bound, Descriptor, Domain, Parameter, register};
 use crate::server::Trigger;
@@ -23,7 +23,7 @@ const THREADS: Parameter = Parameter { domain: Domain::Number { default: 1, min:
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/epoll",
     isolates: "an event loop whose waits cost nothing for connections that are idle",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, TRIGGER, THREADS],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, TRIGGER, THREADS, NETWORK, BACKLOG],
     source: "epoll(7); socket(7), SO_REUSEPORT",
     expects: |parameters, _| {
         let connection = connections(parameters);

@@ -4,16 +4,17 @@
 //! http-close` the fork, the end and the reaping of a process too. Not timed: the client.
 //! Distortions: processes copy pages that they write to when they are new, before the first sample.
 
+use super::expectations::{connections, in_processes};
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections, in_processes,
-    pool, resources_of_processes,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, pool,
+    resources_of_processes,
 };
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/forking",
     isolates: "a process for each connection: switches between address spaces, and a fork where each request connects",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     source: "fork(2)",
     resources: resources_of_processes,
     expects: |parameters, _| {

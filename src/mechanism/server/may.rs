@@ -4,16 +4,16 @@
 //! wait; the delay is a timer of the scheduler's. Not timed: the client.
 //! Distortions: the scheduler has a thread for timers beside its workers.
 
+use super::expectations::{awaited, connections};
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS, awaited,
-    connections,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS,
 };
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/may",
     isolates: "stackful coroutines over an epoll loop: switching stacks in user space in place of polling futures",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS, NETWORK, BACKLOG],
     baseline: "server/tokio_current_thread",
     source: "docs.rs/may",
     expects: |parameters, _| {

@@ -5,15 +5,14 @@
 //! Distortions: mio's timeouts are whole milliseconds, rounded up, so that a delay takes up to one longer than it
 //! should.
 
-use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections, over_sockets,
-};
+use super::expectations::{connections, over_sockets};
+use super::{BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK};
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/mio",
     isolates: "what a portable layer over epoll adds to an event loop",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     source: "docs.rs/mio",
     expects: |parameters, _| {
         let connection = connections(parameters);

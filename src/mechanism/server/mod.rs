@@ -24,21 +24,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::errno::Errno;
 
 use super::{
-    Batch, Bound, Crew, Descriptor, Domain, Expectation, Failure, Group, Mechanism, Metric, MetricKey, Operation,
-    Parameter, Parameters, Resources, Tasks, Unit, Unsupported, Value,
+    Batch, Crew, Descriptor, Domain, Failure, Group, Mechanism, Metric, MetricKey, Operation, Parameter, Parameters,
+    Resources, Tasks, Unit, Unsupported, Value,
 };
 use crate::crew::UsageMeter;
 use crate::load::{ArrivalPattern, HttpRequest, LONGEST_RUN, LoadDriver, LoadPlan, LoadProtocol, engine};
-use crate::server::{Protocol, ServerConfig, ServerProcess, ServerState, Shots, Trigger};
+use crate::server::{Protocol, ServerConfig, ServerProcess, ServerState, Shots, Trigger, find_model};
 use crate::sys::SysError;
+use crate::sys::socket::waiting_datagrams;
 use crate::terms::{Placement, ResourceUsage};
 use crate::units::{Amount, Nanos, Ops, Quantity};
 
 use super::batched_load::{BatchFigures, BatchedLoad};
-use super::server_beside::{is_apart, start_beside, told};
+use super::server_beside::{ClientNetwork, NETWORK, check_ports, is_apart, prepare_process, start_beside, told};
+use expectations::{is_datagrams, over_sockets};
 
 mod compio;
 mod epoll;
+mod expectations;
 mod forking;
 mod iterative;
 mod may;
@@ -101,8 +104,15 @@ const PAYLOAD: Parameter = Parameter {
 
 const PROTOCOL: Parameter = Parameter {
     name: "protocol",
-    meaning: "HTTP/1.1 with keep-alive, or with a connection for each request; or bytes that are sent back",
-    domain: Domain::Word { words: &[Protocol::Http.name(), Protocol::HttpClose.name(), Protocol::TcpEcho.name()] },
+    meaning: "HTTP/1.1 with keep-alive, or with a connection for each request; or bytes that are sent back, over TCP or \
+              in datagrams",
+    domain: Domain::Word { words: Protocol::NAMES },
+};
+
+const BACKLOG: Parameter = Parameter {
+    name: "backlog",
+    meaning: "connections that may wait to be accepted; 0 is as many as net.core.somaxconn allows",
+    domain: Domain::Number { default: 0, min: 0, max: 65_535 },
 };
 
 const POOL: Parameter = Parameter {
@@ -127,7 +137,7 @@ const OF_A_SERVER: Descriptor = Descriptor {
     unit: Unit::Request,
     // The client, and the server's processes and threads.
     tasks: Tasks::Several,
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     baseline: "server/epoll",
     requirements: &[],
     source: "",
@@ -176,97 +186,14 @@ fn pool(parameters: &Parameters) -> usize {
         0 => parameters.number(CONNECTIONS.name) + 1,
         pool => pool,
     };
-    (beside + optional(parameters, &IDLE)) as usize
+    // A client that sends no datagrams is none that a server knows of.
+    let idle = if is_datagrams(parameters) { 0 } else { optional(parameters, &IDLE) };
+    (beside + idle) as usize
 }
 
 /// What is spoken; a model that has no choice closes each connection behind its answer.
 fn protocol(parameters: &Parameters) -> Protocol {
     word(parameters, PROTOCOL.name).and_then(Protocol::named).unwrap_or(Protocol::HttpClose)
-}
-
-/// Whether each request needs a connection.
-fn connects(parameters: &Parameters) -> bool {
-    protocol(parameters) == Protocol::HttpClose
-}
-
-/// What is counted is the server's, and none of its client's. The server is asked for its CPU time before and behind a
-/// batch: two questions, each with a wait for it, an answer and three readings of what was used.
-fn of_the_server(parameters: &Parameters) -> Expectation {
-    let expects = Expectation::nothing().of_child_processes().per_batch(Expectation::OTHER_CALLS, QUESTIONS);
-    let expects = expects.under_way(connected_ahead(parameters));
-    // Where the standard library is checked (debug_assertions), it asks whether a descriptor is open before it closes
-    // it.
-    expects.call("fcntl", Bound::AtMost(1.0)).voluntary(Bound::Depends).wakeups(Bound::Depends)
-}
-
-/// The client connects again as soon as it has an answer: where each request needs a connection, as many as it has may
-/// already be accepted, and served by a task of their own, as a batch ends.
-fn connected_ahead(parameters: &Parameters) -> u64 {
-    if connects(parameters) { optional(parameters, &CONNECTIONS) } else { 1 }
-}
-
-/// Calls of the server's main thread in a batch, but for the reading of child processes.
-const QUESTIONS: f64 = 12.0;
-
-/// Connections for each request.
-fn connections(parameters: &Parameters) -> f64 {
-    if connects(parameters) { 1.0 } else { 0.0 }
-}
-
-/// One receive and one send a request. An event loop accepts until no further connection waits. Where each request
-/// connects, the end of the connection may be received as well.
-fn over_sockets(parameters: &Parameters) -> Expectation {
-    let connection = connections(parameters);
-    let receives = if connects(parameters) { Bound::Between(1.0, 2.0) } else { Bound::Exactly(1.0) };
-    of_the_server(parameters)
-        .call("recvfrom", receives)
-        .call("sendto", Bound::Exactly(1.0))
-        .call("accept4", Bound::Between(connection, 2.0 * connection))
-        .call("close", Bound::Exactly(connection))
-}
-
-/// The same where calls wait, and the delay is a sleep.
-fn in_waiting_calls(parameters: &Parameters) -> Expectation {
-    let sleeps = if parameters.number(DELAY.name) > 0 { 1.0 } else { 0.0 };
-    over_sockets(parameters).call("clock_nanosleep", Bound::Exactly(sleeps))
-}
-
-/// The same where processes serve: each that there is has its clock read twice a batch.
-fn in_processes(parameters: &Parameters, processes: usize) -> Expectation {
-    let mut expects = in_waiting_calls(parameters);
-    expects.per_batch = vec![(Expectation::OTHER_CALLS.into(), QUESTIONS + 2.0 * processes as f64)];
-    expects
-}
-
-/// The same where a task receives before it waits: up to `receives` a request.
-fn awaited(parameters: &Parameters, receives: f64) -> Expectation {
-    let connection = connections(parameters);
-    of_the_server(parameters)
-        .call("recvfrom", Bound::Between(1.0, receives))
-        .call("sendto", Bound::Exactly(1.0))
-        .call("accept4", Bound::Between(connection, 3.0 * connection))
-        .call("close", Bound::Exactly(connection))
-}
-
-fn on_tokio(parameters: &Parameters) -> Expectation {
-    let connection = connections(parameters);
-    awaited(parameters, 2.0)
-        // A thread that sleeps in its wait is woken by an eventfd.
-        .call("write", Bound::AtMost(1.0))
-        .call("epoll_wait", Bound::AtMost(3.0))
-        .call("epoll_ctl:edge", Bound::Exactly(connection))
-        .call("epoll_ctl:remove", Bound::Exactly(connection))
-}
-
-/// All by the ring, but for the end of a connection. What is accepted, received and sent for a connection may each end
-/// a wait of its own.
-fn on_a_ring(parameters: &Parameters) -> Expectation {
-    let connection = connections(parameters);
-    of_the_server(parameters)
-        .call("io_uring_enter", Bound::AtMost(2.0 + 3.0 * connection))
-        // Before it is closed, what it still receives is ended.
-        .call("shutdown", Bound::AtMost(connection))
-        .call("close", Bound::Exactly(connection))
 }
 
 const ACCEPT: Parameter = Parameter {
@@ -300,10 +227,44 @@ impl MeasuredModel {
             trigger: word(parameters, "trigger").and_then(Trigger::named).unwrap_or_default(),
             accept: shots("accept"),
             receive: shots("receive"),
+            backlog: Some(parameters.number(BACKLOG.name)).filter(|backlog| *backlog > 0).map(|backlog| backlog as u32),
             ..ServerConfig::new(([127, 0, 0, 1], 0).into())
         }
     }
 }
+
+impl MeasuredModel {
+    fn supports_datagrams(&self, parameters: &Parameters) -> Result<(), Unsupported> {
+        let (name, asked) = (self.0.name(), Protocol::UdpEcho);
+        if find_model(name).is_none_or(|model| !model.protocols().contains(&asked)) {
+            return Err(Unsupported::new(
+                "a model that has no thread or process for each connection: datagrams have none",
+                format!("{}={} for {name}", PROTOCOL.name, asked.name()),
+                "another protocol, or another model",
+            ));
+        }
+        let (connections, payload) = (parameters.size(CONNECTIONS.name), parameters.size(PAYLOAD.name));
+        if payload > LONGEST_PAYLOAD {
+            return Err(Unsupported::new(
+                format!("a payload that fits into a datagram: at most {LONGEST_PAYLOAD} bytes"),
+                format!("payload={payload}"),
+                "a smaller payload, or protocol=tcp-echo",
+            ));
+        }
+        let waiting = waiting_datagrams(payload);
+        if connections > waiting {
+            return Err(Unsupported::new(
+                "room in a socket for a datagram of each client: others are lost",
+                format!("room for {waiting} of {payload} bytes, and connections={connections}"),
+                "fewer connections, a smaller payload, or `sysctl net.core.rmem_max=4194304`",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What an IPv4 datagram holds beside its two headers (RFC 768, RFC 791).
+const LONGEST_PAYLOAD: usize = 65_507;
 
 impl Mechanism for MeasuredModel {
     fn descriptor(&self) -> &'static Descriptor {
@@ -312,6 +273,10 @@ impl Mechanism for MeasuredModel {
 
     fn supports(&self, parameters: &Parameters) -> Result<(), Unsupported> {
         let (connections, pool) = (parameters.number(CONNECTIONS.name), optional(parameters, &POOL));
+        if is_datagrams(parameters) {
+            self.supports_datagrams(parameters)?;
+        }
+        check_ports(parameters, connections + optional(parameters, &IDLE))?;
         if protocol(parameters) == Protocol::TcpEcho && pool > 0 && pool < connections {
             return Err(Unsupported::new(
                 "a worker for each connection that never closes",
@@ -331,10 +296,13 @@ impl Mechanism for MeasuredModel {
         is_apart(placement, offered)
     }
 
+    fn prepare_process(&self, parameters: &Parameters) {
+        prepare_process(parameters);
+    }
+
     fn set_up(&self, parameters: &Parameters, crew: &mut Crew) -> Result<Box<dyn Operation>, Failure> {
         let name = self.0.name();
-        let process = start_beside(name, &self.config(parameters), crew)?;
-        let address = process.address();
+        let (process, network) = start_beside(name, self.config(parameters), parameters, crew)?;
         let meter = SharedProcess(Arc::new(Mutex::new(process)));
         let before = meter.state()?;
         let (connections, idle_connections) = (parameters.size(CONNECTIONS.name), optional(parameters, &IDLE) as usize);
@@ -344,15 +312,19 @@ impl Mechanism for MeasuredModel {
             driver: driver(parameters),
             duration: LONGEST_RUN,
             timeout: crew.timeout(),
-            ..LoadPlan::new(address, spoken(parameters), engine(ENGINE).expect("it is one of those of src/load"))
+            ..LoadPlan::new(
+                network.address,
+                spoken(parameters),
+                engine(ENGINE).expect("it is one of those of src/load"),
+            )
         };
-        let mut client = BatchedLoad::start(plan, crew)?;
+        let mut client = network.within(|| BatchedLoad::start(plan, crew))??;
         // Each connection has been served once, so that what it takes is there.
-        client.run(connections as u64)?;
+        network.within(|| client.run(connections as u64))??;
         let state = meter.state()?;
         let memory = state.memory.saturating_sub(before.memory) as f64 / (connections + idle_connections) as f64;
         drop(client.take_figures());
-        Ok(Box::new(MeasuredServer { meter, client, state, memory, is_open: period(parameters) > 0 }))
+        Ok(Box::new(MeasuredServer { client, network, meter, state, memory, is_open: period(parameters) > 0 }))
     }
 }
 
@@ -410,6 +382,7 @@ impl UsageMeter for SharedProcess {
 
 struct MeasuredServer {
     client: BatchedLoad,
+    network: ClientNetwork,
     // Behind the client: a server that stops waits for its connections.
     meter: SharedProcess,
     /// As it stood when metrics were last taken.
@@ -423,7 +396,7 @@ struct MeasuredServer {
 impl Operation for MeasuredServer {
     fn run(&mut self, ops: u64) -> Result<Batch, Failure> {
         let before = self.meter.cpu()?;
-        self.client.run(ops)?;
+        self.network.within(|| self.client.run(ops))??;
         let used = self.meter.cpu()?.0.saturating_sub(before.0);
         Ok(Batch { ops: Ops(ops), amount: Amount(used.max(1)) })
     }

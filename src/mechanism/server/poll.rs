@@ -4,13 +4,14 @@
 //! too; the delay is a timeout of the wait. Not timed: the client.
 //! Distortions: none that the others have not.
 
-use super::{CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, over_sockets};
+use super::expectations::over_sockets;
+use super::{BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK};
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/poll",
     isolates: "an event loop whose every wait hands the kernel a list of all connections",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     source: "poll(2)",
     expects: |parameters, _| over_sockets(parameters).call("poll", Bound::AtMost(2.0)),
     ..OF_A_SERVER

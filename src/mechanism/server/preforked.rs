@@ -5,16 +5,17 @@
 //! Distortions: the pool is as large as the connections need, unless `pool` says otherwise: then each is closed behind
 //! its answer while all processes have one.
 
+use super::expectations::in_processes;
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, POOL, PROTOCOL, WORK, in_processes, pool,
-    resources_of_processes,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, POOL, PROTOCOL, WORK,
+    pool, resources_of_processes,
 };
 use crate::mechanism::{Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/preforked",
     isolates: "processes that are there from the start, one for each connection: switches between address spaces",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, POOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, POOL, NETWORK, BACKLOG],
     source: "Apache HTTP Server, \"prefork\"; accept(2)",
     resources: resources_of_processes,
     expects: |parameters, _| in_processes(parameters, pool(parameters)),

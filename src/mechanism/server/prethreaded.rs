@@ -5,8 +5,9 @@
 //! Distortions: the pool is as large as the connections need, unless `pool` says otherwise: then each is closed behind
 //! its answer while all threads have one.
 
+use super::expectations::in_waiting_calls;
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, POOL, PROTOCOL, WORK, in_waiting_calls,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, POOL, PROTOCOL, WORK,
     resources_of_threads,
 };
 use crate::mechanism::{Bound, Descriptor, register};
@@ -14,7 +15,7 @@ use crate::mechanism::{Bound, Descriptor, register};
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/prethreaded",
     isolates: "threads that are there from the start, one for each connection: a switch for each wait",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, POOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, POOL, NETWORK, BACKLOG],
     source: "accept(2)",
     resources: resources_of_threads,
     expects: |parameters, _| {

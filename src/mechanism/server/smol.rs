@@ -5,15 +5,14 @@
 //! Distortions: async-io arms a socket anew each time a task waits for it. A thread of its own takes the reactor over
 //! while the server's thread is busy.
 
-use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections, of_the_server,
-};
+use super::expectations::{connections, of_the_server};
+use super::{BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK};
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/smol",
     isolates: "the other well-known async stack: a reactor that arms sockets one by one",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     baseline: "server/tokio_current_thread",
     source: "docs.rs/async-io, \"Implementation\"",
     expects: |parameters, _| {

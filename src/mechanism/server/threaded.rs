@@ -4,16 +4,17 @@
 //! http-close` the creation and the end of a thread too. Not timed: the client.
 //! Distortions: none that the others have not.
 
+use super::expectations::{connections, in_waiting_calls};
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, connections,
-    in_waiting_calls, resources_of_threads,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK,
+    resources_of_threads,
 };
 use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/threaded",
     isolates: "a thread for each connection: a switch for each wait",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, NETWORK, BACKLOG],
     source: "pthread_create(3)",
     resources: resources_of_threads,
     expects: |parameters, _| {

@@ -5,15 +5,17 @@
 //! Distortions: sends that find no room, which these do not, would wait in the ring. Buffers are the kernel's to
 //! choose, and what is received is copied out of them, as it is with the other models into the connection's own memory.
 
+use super::expectations::on_a_ring;
 use super::{
-    ACCEPT, CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, RECEIVE, WORK, on_a_ring,
+    ACCEPT, BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, RECEIVE,
+    WORK,
 };
 use crate::mechanism::{Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/uring",
     isolates: "completions in place of readiness: one system call for all that is to be done",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, ACCEPT, RECEIVE],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, ACCEPT, RECEIVE, NETWORK, BACKLOG],
     baseline: "server/epoll",
     requirements: &["io_uring with multishot accept and receive (Linux 6.0)"],
     source: "io_uring(7), io_uring_prep_recv_multishot(3)",

@@ -5,15 +5,16 @@
 //! Distortions: the kernel distributes connections among the sockets by their addresses, evenly on average alone: the
 //! share of the busiest one is among the metrics. With one CPU it is `server/uring`.
 
+use super::expectations::on_a_ring;
 use super::{
-    CONNECTIONS, DELAY, IDLE, MeasuredModel, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS, on_a_ring,
+    BACKLOG, CONNECTIONS, DELAY, IDLE, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, PROTOCOL, WORK, WORKERS,
 };
 use crate::mechanism::{Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/uring_per_thread",
     isolates: "rings that share nothing: what several threads cost where each has its own",
-    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS],
+    parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS, NETWORK, BACKLOG],
     requirements: &["io_uring with multishot accept and receive (Linux 6.0)"],
     source: "io_uring(7); socket(7), SO_REUSEPORT",
     expects: |parameters, _| on_a_ring(parameters),

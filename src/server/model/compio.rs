@@ -1,6 +1,7 @@
 //! A task for each connection on compio, a runtime on io_uring, in one thread.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use compio::buf::{IntoInner, IoBuf};
 use compio::driver::op::ReadAt;
 use compio::driver::{DriverType, ProactorBuilder};
 use compio::io::{AsyncRead, AsyncWrite};
-use compio::net::{TcpListener, TcpStream};
+use compio::net::{TcpListener, TcpStream, UdpSocket};
 use compio::runtime::RuntimeBuilder;
 
-use super::OVER_TCP;
-use crate::server::async_serving::{AsyncListener, AsyncSocket, accept_all, listener_of, read_whole_piece, serve};
+use crate::server::async_serving::{
+    AsyncListener, AsyncSocket, accept_all, datagrams_of, listener_of, read_whole_piece, serve,
+};
+use crate::server::datagram_tasks::{AsyncDatagrams, DatagramTask, serve_datagrams};
 use crate::server::{
     FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape, StaticFile, beside_checkups,
 };
@@ -37,7 +40,7 @@ impl ServerModel for CompioServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -60,6 +63,11 @@ impl ServerModel for CompioServer {
         })?;
         beside_checkups(&instance, || {
             runtime.block_on(async {
+                if instance.config.protocol.is_datagrams() {
+                    let socket = UdpSocket::from_std(datagrams_of(&instance).map_err(failed)?).map_err(failed)?;
+                    let spawn = |datagram: DatagramTask<_>| compio::runtime::spawn(datagram.answer()).detach();
+                    return serve_datagrams(Arc::clone(&instance), socket, spawn).await;
+                }
                 let listener = TcpListener::from_std(listener_of(&instance, 0).map_err(failed)?).map_err(failed)?;
                 let spawn = |socket: CompioSocket, alive| {
                     let (instance, worker) = (Arc::clone(&instance), instance.worker(0));
@@ -86,6 +94,25 @@ impl AsyncListener for TcpListener {
 
     async fn accept(&self) -> io::Result<CompioSocket> {
         TcpListener::accept(self).await.map(|(socket, _)| CompioSocket(socket))
+    }
+}
+
+impl AsyncDatagrams for UdpSocket {
+    async fn receive_from(&self, mut memory: Vec<u8>) -> (io::Result<(usize, SocketAddr)>, Vec<u8>) {
+        // It receives into the capacity, and sets the length to what came.
+        memory.clear();
+        let BufResult(outcome, memory) = self.recv_from(memory).await;
+        (outcome, memory)
+    }
+
+    async fn send_to(&self, memory: Vec<u8>, to: SocketAddr) -> Vec<u8> {
+        // A datagram that cannot be sent is lost, as any may be.
+        let BufResult(_, memory) = UdpSocket::send_to(self, memory, to).await;
+        memory
+    }
+
+    async fn sleep(time: Duration) {
+        compio::runtime::time::sleep(time).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Threads that each ask epoll(7) which of their sockets are ready; by default there is one.
 
-use super::{EVENT_LOOP_FILES, OVER_TCP};
-use crate::server::event_loop::WaitSetLoop;
+use super::EVENT_LOOP_FILES;
+use crate::server::datagram_loop::serve_by;
 use crate::server::listener_threads::run_each;
 use crate::server::{
     FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape, Trigger, workers,
@@ -23,7 +23,7 @@ impl ServerModel for EpollServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -36,9 +36,9 @@ impl ServerModel for EpollServer {
 
     fn serve(&self, instance: ServedInstance) -> Result<(), ServerError> {
         run_each(&instance, |number| match instance.config.trigger {
-            Trigger::Level => WaitSetLoop::new(&instance, number, EpollSet::<LEVEL>::new()?)?.run(),
-            Trigger::Edge => WaitSetLoop::new(&instance, number, EpollSet::<EDGE>::new()?)?.run(),
-            Trigger::OneShot => WaitSetLoop::new(&instance, number, EpollSet::<ONE_SHOT>::new()?)?.run(),
+            Trigger::Level => serve_by(&instance, number, EpollSet::<LEVEL>::new()?),
+            Trigger::Edge => serve_by(&instance, number, EpollSet::<EDGE>::new()?),
+            Trigger::OneShot => serve_by(&instance, number, EpollSet::<ONE_SHOT>::new()?),
         })
     }
 }

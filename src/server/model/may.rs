@@ -1,16 +1,16 @@
 //! A stackful coroutine for each connection on may's scheduler: code that looks as if it blocked.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use may::net::{TcpListener, TcpStream};
+use may::net::{TcpListener, TcpStream, UdpSocket};
 use nix::errno::Errno;
 
-use super::OVER_TCP;
 use crate::server::async_serving::{LiveTask, LiveTasks, RECEIVED_AT_ONCE, read_whole_piece};
-use crate::server::blocking::AcceptError;
+use crate::server::blocking::{AcceptError, LONGEST_DATAGRAM};
 use crate::server::connection::{Connection, NextStep};
 use crate::server::stop::{GRACE, PAUSE};
 use crate::server::{
@@ -32,7 +32,7 @@ impl ServerModel for MayServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -47,11 +47,70 @@ impl ServerModel for MayServer {
         may::config().set_workers(workers(&instance.config, 0));
         let socket = instance.sockets[0].try_clone().map_err(|error| ServerError::library("may", error))?;
         let instance = Arc::new(instance);
+        if instance.config.protocol.is_datagrams() {
+            let answering = Arc::clone(&instance);
+            let serving =
+                coroutine::run_on_large_stack(move || serve_datagrams(coroutine::datagrams(socket), &answering));
+            let serving = serving.map_err(|error| ServerError::library("may", error))?;
+            return serving.join().map_err(|_| ServerError::library("may", "the coroutine that receives panicked"));
+        }
         let accepting = Arc::clone(&instance);
         beside_checkups(&instance, || {
             let serving = coroutine::run(move || accept_all(&coroutine::listener(socket), &accepting));
             serving.join().unwrap_or_else(|_| Err(ServerError::library("may", "the coroutine that accepts panicked")))
         })
+    }
+}
+
+/// Answers datagrams until the server is to stop; with a delay each has a coroutine.
+fn serve_datagrams(socket: UdpSocket, instance: &Arc<ServedInstance>) {
+    let (alive, worker, socket) = (LiveTasks::default(), instance.worker(0), Arc::new(socket));
+    let unused = || Connection::uncounted(&instance.handling, worker.clone());
+    let mut memory = vec![0; LONGEST_DATAGRAM];
+    let mut spare = unused();
+    loop {
+        let outcome = socket.recv_from(&mut memory);
+        // Woken by an empty one.
+        if instance.stop.is_requested() {
+            break;
+        }
+        let Ok((bytes, from)) = outcome else {
+            worker.paused();
+            may::coroutine::sleep(PAUSE);
+            continue;
+        };
+        if instance.handling.delay.0 == 0 {
+            spare.deliver(&memory[..bytes]);
+            answer(&socket, &mut spare, from);
+        } else {
+            let (mut connection, socket, entry) = (unused(), Arc::clone(&socket), alive.enter());
+            connection.deliver(&memory[..bytes]);
+            drop(coroutine::run_on_large_stack(move || {
+                let _entry = entry;
+                answer(&socket, &mut connection, from);
+            }));
+        }
+    }
+    let deadline = Instant::now() + GRACE;
+    while alive.count() > 0 && Instant::now() < deadline {
+        may::coroutine::sleep(Duration::from_millis(1));
+    }
+}
+
+fn answer(socket: &UdpSocket, connection: &mut Connection, to: SocketAddr) {
+    loop {
+        match connection.step() {
+            NextStep::Delay(delay) => {
+                may::coroutine::sleep(Duration::from_nanos(delay.0));
+                connection.delayed();
+            }
+            NextStep::Send => {
+                // A datagram that cannot be sent is lost, as any may be.
+                let _ = socket.send_to(connection.output(), to);
+                connection.sent(connection.output().len());
+            }
+            NextStep::Receive | NextStep::Close | NextStep::File { .. } => return,
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Token};
 
-use super::{EVENT_LOOP_FILES, OVER_TCP};
-use crate::server::event_loop::WaitSetLoop;
+use super::EVENT_LOOP_FILES;
+use crate::server::datagram_loop::serve_by;
 use crate::server::{FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape};
 use crate::sys::SysError;
 use crate::sys::wait_set::{Interest, ReadyEvent, Rearm, WaitSet};
@@ -36,7 +36,7 @@ impl ServerModel for MioServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -50,7 +50,7 @@ impl ServerModel for MioServer {
     fn serve(&self, instance: ServedInstance) -> Result<(), ServerError> {
         let poll = Poll::new().map_err(|error| ServerError::library("mio", error))?;
         let set = MioSet { poll, events: Events::with_capacity(AT_ONCE) };
-        WaitSetLoop::new(&instance, 0, set)?.run()
+        serve_by(&instance, 0, set)
     }
 }
 

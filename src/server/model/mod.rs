@@ -19,7 +19,7 @@ pub(super) mod uring_per_thread;
 
 use super::{FileWay, Protocol};
 
-/// What models speak that have no use for datagrams: a task for each of them would be none for a connection.
+/// What models speak that make a thread or a process for each connection: datagrams have none.
 const OVER_TCP: &[Protocol] = &[Protocol::Http, Protocol::HttpClose, Protocol::TcpEcho];
 
 /// How a thread that waits in its calls gets at a file.

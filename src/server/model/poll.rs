@@ -1,7 +1,7 @@
 //! One thread that asks poll(2) which sockets are ready.
 
-use super::{EVENT_LOOP_FILES, OVER_TCP};
-use crate::server::event_loop::WaitSetLoop;
+use super::EVENT_LOOP_FILES;
+use crate::server::datagram_loop::serve_by;
 use crate::server::{FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape};
 use crate::sys::poll::PollTable;
 
@@ -19,7 +19,7 @@ impl ServerModel for PollServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -31,6 +31,6 @@ impl ServerModel for PollServer {
     }
 
     fn serve(&self, instance: ServedInstance) -> Result<(), ServerError> {
-        WaitSetLoop::new(&instance, 0, PollTable::default())?.run()
+        serve_by(&instance, 0, PollTable::default())
     }
 }

@@ -78,7 +78,7 @@ impl ProcessPool {
         let (worker, listener) = (instance.worker(number), Arc::clone(&instance.sockets[0]));
         let child = children.fork(instance, &[listener.as_raw_fd()], || {
             if instance.config.protocol.is_datagrams() {
-                let mut connection = Connection::unaccounted(&instance.handling, worker.clone());
+                let mut connection = Connection::uncounted(&instance.handling, worker.clone());
                 connection.use_buffers(std::mem::take(spare));
                 return serve_datagrams(instance, &listener, blocking, connection);
             }

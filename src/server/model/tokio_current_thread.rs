@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{OVER_TCP, RUNTIME_FILES};
+use super::RUNTIME_FILES;
 use crate::server::tokio_socket;
 use crate::server::{FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape};
 
@@ -20,7 +20,7 @@ impl ServerModel for TokioCurrentThreadServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {

@@ -1,8 +1,9 @@
 //! One thread with a ring of io_uring: requests to accept, receive and send in place of calls.
 
-use super::{OVER_TCP, RING_FILES};
+use super::RING_FILES;
+use crate::server::datagram_ring::serve_on_ring;
 use crate::server::listener_threads::run_each;
-use crate::server::ring_loop::{RingLoop, probe};
+use crate::server::ring_loop::probe;
 use crate::server::{FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape};
 
 /// The model. With several threads it is `uring_per_thread`.
@@ -19,7 +20,7 @@ impl ServerModel for UringServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -35,6 +36,6 @@ impl ServerModel for UringServer {
     }
 
     fn serve(&self, instance: ServedInstance) -> Result<(), ServerError> {
-        run_each(&instance, |number| RingLoop::new(&instance, number)?.run())
+        run_each(&instance, |number| serve_on_ring(&instance, number))
     }
 }

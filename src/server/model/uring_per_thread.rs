@@ -1,8 +1,9 @@
 //! A thread with a ring of its own for each CPU, and a listening socket for each.
 
-use super::{OVER_TCP, RING_FILES};
+use super::RING_FILES;
+use crate::server::datagram_ring::serve_on_ring;
 use crate::server::listener_threads::run_each;
-use crate::server::ring_loop::{RingLoop, probe};
+use crate::server::ring_loop::probe;
 use crate::server::{FileWay, Protocol, ServedInstance, ServerConfig, ServerError, ServerModel, Shape, workers};
 
 /// The model. The kernel distributes connections among the sockets (`SO_REUSEPORT`).
@@ -19,7 +20,7 @@ impl ServerModel for UringPerThreadServer {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        OVER_TCP
+        Protocol::ALL
     }
 
     fn file_ways(&self) -> &'static [FileWay] {
@@ -35,6 +36,6 @@ impl ServerModel for UringPerThreadServer {
     }
 
     fn serve(&self, instance: ServedInstance) -> Result<(), ServerError> {
-        run_each(&instance, |number| RingLoop::new(&instance, number)?.run())
+        run_each(&instance, |number| serve_on_ring(&instance, number))
     }
 }

@@ -38,7 +38,10 @@ impl Provided {
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc_zeroed(layout) };
         let Some(entries) = NonNull::new(memory.cast::<BufRingEntry>()) else { handle_alloc_error(layout) };
-        let bytes = (0..usize::from(count) * width).map(|_| AtomicU8::new(0)).collect();
+        // Zeroed memory of this size is the kernel's, page by page as it is used; an iterator would touch all of it.
+        let zeroed = vec![0_u8; usize::from(count) * width].into_boxed_slice();
+        // SAFETY: `AtomicU8` has the size, alignment and bit validity of `u8`, and the box is this one's alone.
+        let bytes = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [AtomicU8]) };
         let mut provided = Self { entries, count, tail: 0, bytes, width };
         // SAFETY: the memory holds `count` entries, is aligned to a page, and lives as long as `provided`.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, GROUP, 0) }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use slab::Slab;
 use socket2::SockAddr;
 
+use super::datagrams::Message;
 use super::provided::{GROUP, Provided};
 use super::{RingSetup, SysError};
 use crate::units::Nanos;
@@ -40,19 +41,27 @@ pub struct SocketCompletion<T> {
     pub buffer: Option<u16>,
     /// The memory that the request had, once it has ended.
     pub memory: Option<Vec<u8>>,
+    /// Who has sent the datagram that is in the memory.
+    pub sender: Option<SocketAddr>,
 }
 
-struct SocketRequest<T> {
+pub(super) struct SocketRequest<T> {
     owner: T,
     memory: Option<Vec<u8>>,
     /// What a connect points at.
     _address: Option<Box<SockAddr>>,
+    /// What a request for a datagram points at.
+    message: Option<Box<Message>>,
     accepts: bool,
 }
 
 impl<T> SocketRequest<T> {
     fn of(owner: T, memory: Option<Vec<u8>>) -> Self {
-        Self { owner, memory, _address: None, accepts: false }
+        Self { owner, memory, _address: None, message: None, accepts: false }
+    }
+
+    pub(super) fn with_message(owner: T, memory: Option<Vec<u8>>, message: Box<Message>) -> Self {
+        Self { message: Some(message), ..Self::of(owner, memory) }
     }
 }
 
@@ -224,7 +233,7 @@ impl<T: Copy> SocketRing<T> {
         self.queue(&entry)
     }
 
-    fn push(&mut self, entry: squeue::Entry, request: SocketRequest<T>) -> Result<PushedRequest, SysError> {
+    pub(super) fn push(&mut self, entry: squeue::Entry, request: SocketRequest<T>) -> Result<PushedRequest, SysError> {
         let place = self.requests.insert(request);
         let queued = self.queue(&entry.user_data(place as u64));
         if queued.is_err() {
@@ -287,14 +296,21 @@ impl<T: Copy> SocketRing<T> {
             let place = entry.user_data() as usize;
             let request = self.requests.get_mut(place)?;
             let (owner, accepts, more) = (request.owner, request.accepts, cqueue::more(entry.flags()));
-            let memory = if more { None } else { self.requests.remove(place).memory };
+            let (memory, message) = match more {
+                true => (None, None),
+                false => {
+                    let ended = self.requests.remove(place);
+                    (ended.memory, ended.message)
+                }
+            };
+            let sender = message.filter(|_| memory.is_some()).and_then(|message| message.sender());
             let result = u32::try_from(entry.result()).map_err(|_| Errno::from_raw(-entry.result()));
             let accepted = result.ok().filter(|_| accepts).map(|descriptor| {
                 // SAFETY: the kernel has opened it for this request, and no other owner knows its number, which fits.
                 unsafe { OwnedFd::from_raw_fd(descriptor as i32) }
             });
             let buffer = cqueue::buffer_select(entry.flags());
-            return Some(SocketCompletion { owner, result, accepted, more, buffer, memory });
+            return Some(SocketCompletion { owner, result, accepted, more, buffer, memory, sender });
         }
     }
 
