@@ -42,7 +42,7 @@ impl Message {
     }
 
     /// The address that the kernel has written.
-    pub(super) fn sender(self: Box<Self>) -> Option<SocketAddr> {
+    pub(super) fn sender(self) -> Option<SocketAddr> {
         let width = self.header.msg_namelen.min(self.address.size_of());
         // SAFETY: the kernel has written an address of so many bytes, and zeros are behind it.
         unsafe { SockAddr::new(self.address, width) }.as_socket()
