@@ -94,7 +94,7 @@ pub trait Mechanism: Sync {
         0
     }
 
-    /// Gives the calling process what an instance with these parameters needs and only a process of one thread can have.
+    /// Gives the calling process what an instance with these parameters needs and only a process of one thread can get.
     /// Processes that measure or audit a single benchmark call it first; others do not, and [`Mechanism::set_up`] then
     /// says what is missing.
     fn prepare_process(&self, _parameters: &Parameters) {}

@@ -125,7 +125,7 @@ impl ServerProcess {
         self.address
     }
 
-    /// Its number.
+    /// The number of its process, by which its namespaces are found.
     pub fn pid(&self) -> Pid {
         // A number of the kernel's, which are positive.
         Pid::from_raw(self.child.id().cast_signed())

@@ -73,8 +73,8 @@ pub fn refused(error: &SysError) -> Unsupported {
     Unsupported::new(
         "a network namespace, and for users without privilege a user namespace around it",
         error.to_string(),
-        "root; or a process of its own, as `switchcost run` and `switchcost audit` have for each benchmark, and `sysctl \
-         user.max_user_namespaces=1000` and, where AppArmor is in force, `sysctl \
+        "root; or a process of its own, as `switchcost run` and `switchcost audit` have for each benchmark, and \
+         `sysctl user.max_user_namespaces=1000` and, where AppArmor is in force, `sysctl \
          kernel.apparmor_restrict_unprivileged_userns=0`. Loopback needs none of this",
     )
 }
@@ -124,7 +124,7 @@ impl NamespacePair {
     /// [`NamespacePair::connect_to`].
     pub fn beside(server: Pid) -> Result<Self, SysError> {
         let (server, home) = (namespace_of(server)?, open(OWN)?);
-        // Asked before it is left.
+        // Where it could not be entered again, it is not left.
         enter(&home)?;
         let made = make_pair(&server);
         enter(&home)?;

@@ -214,8 +214,8 @@ fn servers_with_an_old_backlog_stand_above_the_same_with_the_longest_one() {
     made.push(served("select", "connections", (1000, 30_000, 11.0)));
     let svg = picture(&report(made), "old-chart-same-cpu-server");
     let told = svg.written().replace(['\n', '\u{a0}'], " ");
-    let expected = "At 1000 connections models answer 200 to 300 requests a second with a backlog of 10, and 8000 to 9700 with \
-                    the kernel's longest backlog";
+    let expected = "At 1000 connections models answer 200 to 300 requests a second with a backlog of 10, and 8000 to \
+                    9700 with the kernel's longest backlog";
     assert!(told.contains(expected), "{told}");
     let marks = |model: &str| -> Vec<f64> {
         let of = format!("{model}: ");

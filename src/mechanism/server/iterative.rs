@@ -2,8 +2,8 @@
 //!
 //! Timed: CPU of the server for accept4, recvfrom, sendto and close of a request, and its delay as a sleep, in which no
 //! other request is served. Not timed: the client.
-//! Distortions: each request over HTTP has a connection: one that stayed open would keep all other clients waiting. There are no
-//! idle connections for the same reason.
+//! Distortions: each request over HTTP has a connection: one that stayed open would keep all other clients waiting.
+//! There are no idle connections for the same reason.
 
 use super::expectations::in_waiting_calls;
 use super::{BACKLOG, CONNECTIONS, DELAY, MeasuredModel, NETWORK, OF_A_SERVER, PAYLOAD, PERIOD, WORK};

@@ -104,8 +104,8 @@ const PAYLOAD: Parameter = Parameter {
 
 const PROTOCOL: Parameter = Parameter {
     name: "protocol",
-    meaning: "HTTP/1.1 with keep-alive, or with a connection for each request; or bytes that are sent back, over TCP or \
-              in datagrams",
+    meaning: "HTTP/1.1 with keep-alive, or with a connection for each request; or bytes that are sent back, over TCP \
+              or in datagrams",
     domain: Domain::Word { words: Protocol::NAMES },
 };
 

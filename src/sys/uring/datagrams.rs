@@ -12,17 +12,17 @@ use super::provided::GROUP;
 use super::sockets::{PushedRequest, SocketRequest, SocketRing};
 
 /// What a request for a datagram points at: struct msghdr, and what that points at.
-pub(super) struct Message {
+pub(super) struct DatagramMessage {
     header: libc::msghdr,
     vector: libc::iovec,
     address: SockAddrStorage,
 }
 
 // SAFETY: its pointers lead into itself, which is in a box, and into memory that the same request owns.
-unsafe impl Send for Message {}
+unsafe impl Send for DatagramMessage {}
 
-impl Message {
-    /// For the bytes from `start` on, sent to `to` or received from anybody.
+impl DatagramMessage {
+    /// For the bytes from `start` on, sent to `to` or received from any address.
     fn new(start: *mut u8, length: usize, to: Option<SocketAddr>) -> Box<Self> {
         let mut address = SockAddrStorage::zeroed();
         let mut width = address.size_of();
@@ -60,7 +60,7 @@ impl<T: Copy> SocketRing<T> {
         mut memory: Vec<u8>,
         owner: T,
     ) -> Result<PushedRequest, SysError> {
-        let mut message = Message::new(memory.as_mut_ptr(), memory.len(), None);
+        let mut message = DatagramMessage::new(memory.as_mut_ptr(), memory.len(), None);
         let entry = opcode::RecvMsg::new(types::Fd(socket.as_raw_fd()), &raw mut message.header).build();
         self.push(entry, SocketRequest::with_message(owner, Some(memory), message))
     }
@@ -71,7 +71,7 @@ impl<T: Copy> SocketRing<T> {
     /// # Errors
     /// As [`SocketRing::accept`].
     pub fn receive_datagrams(&mut self, socket: BorrowedFd<'_>, owner: T) -> Result<PushedRequest, SysError> {
-        let mut message = Message::new(std::ptr::null_mut(), 0, None);
+        let mut message = DatagramMessage::new(std::ptr::null_mut(), 0, None);
         message.header.msg_iovlen = 0;
         let entry = opcode::RecvMsgMulti::new(types::Fd(socket.as_raw_fd()), &raw const message.header, GROUP).build();
         self.push(entry, SocketRequest::with_message(owner, None, message))
@@ -88,7 +88,7 @@ impl<T: Copy> SocketRing<T> {
         to: SocketAddr,
         owner: T,
     ) -> Result<PushedRequest, SysError> {
-        let message = Message::new(memory.as_mut_ptr(), memory.len(), Some(to));
+        let message = DatagramMessage::new(memory.as_mut_ptr(), memory.len(), Some(to));
         let entry = opcode::SendMsg::new(types::Fd(socket.as_raw_fd()), &raw const message.header).build();
         self.push(entry, SocketRequest::with_message(owner, Some(memory), message))
     }
@@ -98,7 +98,7 @@ impl<T: Copy> SocketRing<T> {
     pub fn take_datagram(&mut self, buffer: u16, length: usize, to: &mut Vec<u8>) -> Option<SocketAddr> {
         to.clear();
         self.take_buffer(buffer, length, to);
-        let message = Message::new(std::ptr::null_mut(), 0, None);
+        let message = DatagramMessage::new(std::ptr::null_mut(), 0, None);
         let parsed = RecvMsgOut::parse(to, &message.header).ok()?;
         let (name, payload, cut) = (parsed.name_data(), parsed.payload_data().len(), parsed.is_payload_truncated());
         let mut address = SockAddrStorage::zeroed();

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use slab::Slab;
 use socket2::SockAddr;
 
-use super::datagrams::Message;
+use super::datagrams::DatagramMessage;
 use super::provided::{GROUP, Provided};
 use super::{RingSetup, SysError};
 use crate::units::Nanos;
@@ -51,7 +51,7 @@ pub(super) struct SocketRequest<T> {
     /// What a connect points at.
     _address: Option<Box<SockAddr>>,
     /// What a request for a datagram points at.
-    message: Option<Box<Message>>,
+    message: Option<Box<DatagramMessage>>,
     accepts: bool,
 }
 
@@ -60,7 +60,7 @@ impl<T> SocketRequest<T> {
         Self { owner, memory, _address: None, message: None, accepts: false }
     }
 
-    pub(super) fn with_message(owner: T, memory: Option<Vec<u8>>, message: Box<Message>) -> Self {
+    pub(super) fn with_message(owner: T, memory: Option<Vec<u8>>, message: Box<DatagramMessage>) -> Self {
         Self { message: Some(message), ..Self::of(owner, memory) }
     }
 }
