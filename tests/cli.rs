@@ -288,10 +288,7 @@ fn a_wrong_command_line_is_told_in_one_line_that_names_the_help() {
 #[test]
 fn choices_that_leave_nothing_or_do_nothing_are_refused() {
     for (arguments, said) in [
-        (
-            &["audit", "brigade/one_thread", "--placement", "same-llc"][..],
-            "with placement same-llc nothing of it is left",
-        ),
+        (&["audit", "brigade/one_thread", "--placement", "same-llc"][..], "none of them has placement same-llc"),
         (&["run", "syscall/getppid", "--set", "tasks=5"], "has a parameter `tasks`"),
         (&["audit", "syscall/getppid", "--set", "tasks=5"], "has a parameter `tasks`"),
     ] {

@@ -56,7 +56,7 @@ fn a_database_holds_every_line_and_sample_of_the_record() {
     let before = std::fs::read(&file).unwrap();
     let (status, _, told) = export(&["--sqlite", name(&file), RUN]);
     assert_eq!((status, told.lines().count()), (2, 1), "{told}");
-    assert!(told.contains("is there already"), "{told}");
+    assert!(told.contains("already exists"), "{told}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -76,7 +76,7 @@ fn csv_is_a_file_for_each_table_or_one_of_rounds() {
     assert_eq!(export(&["--csv", name(&single), RUN]).0, 0);
     assert_eq!(read(&single), rounds);
 
-    for (target, word) in [(&tables, "not empty"), (&single, "is there already")] {
+    for (target, word) in [(&tables, "not empty"), (&single, "already exists")] {
         let (status, _, told) = export(&["--csv", name(target), RUN]);
         assert_eq!((status, told.lines().count()), (2, 1), "{told}");
         assert!(told.contains(word), "{told}");

@@ -51,7 +51,7 @@ pub(super) fn waited_for(kind: WaitKind) -> &'static str {
         WaitKind::Sleep => "time to pass",
         WaitKind::Disk => "the disk",
         WaitKind::Child => "child processes",
-        WaitKind::Unknown => "what could not be told",
+        WaitKind::Unknown => "what could not be determined",
     }
 }
 
@@ -101,13 +101,13 @@ pub(super) fn sentence(advice: &Advice, state: &MachineState) -> String {
 
 fn why(reason: AdviceReason) -> &'static str {
     match reason {
-        AdviceReason::EventLoop => "it is an event loop already",
-        AdviceReason::Locks => "it waits for locks, which a loop does not take away",
-        AdviceReason::Disk => "it waits for the disk, which a loop does not make faster",
+        AdviceReason::EventLoop => "it already is an event loop",
+        AdviceReason::Locks => "it waits for locks, which a loop would not remove",
+        AdviceReason::Disk => "it waits for the disk, which a loop would not make faster",
         AdviceReason::Sleeps => "it sleeps, and a loop would too",
         AdviceReason::Children => "it waits for child processes, and a loop would too",
         AdviceReason::Computes => "it computes, and hardly waits",
-        AdviceReason::Spins => "it asks again and again without waiting",
+        AdviceReason::Spins => "it polls without waiting",
         AdviceReason::WaitsUnseen => "what its threads wait for was not seen; if all of it is descriptors",
         _ => "",
     }
@@ -125,10 +125,10 @@ pub(super) fn evidence(advice: &Advice, observation: &Observation, after: Option
             let range = format!("({} to {} µs, {} laps each)", micros(cost.low), micros(cost.high), best.laps);
             let load = match point.rate {
                 Some(rate) => format!("{} connections, {} requests/s", point.connections, count(rate)),
-                None => format!("{} connections that always ask", point.connections),
+                None => format!("{} connections that always have a request", point.connections),
             };
             format!(
-                "under the same load ({load}) a blocking thread of ours costs {size} µs {more} CPU a wait than {} \
+                "under the same load ({load}) a blocking server of ours uses {size} µs {more} CPU per wait than {} \
                  {range}",
                 best.target.in_words()
             )
@@ -168,10 +168,10 @@ fn queueing(advice: &Advice, observation: &Observation) -> String {
         }));
     }
     if let Some(events) = best(advice).and_then(|best| best.events_per_wake) {
-        parts.push(format!("a loop would take {} events at a wake", decimals(events, 1)));
+        parts.push(format!("a loop would find {} events per wake", decimals(events, 1)));
     }
     if let Some(queue) = advice.run_queue {
-        let queue = format!("{} threads were ready and had no CPU, in the mean", decimals(queue, 2));
+        let queue = format!("on average {} threads were ready but had no CPU", decimals(queue, 2));
         let delay = seen.and_then(|seen| seen.run_queue_delay);
         parts.push(delay.map_or(queue.clone(), |delay| format!("{queue}, each for {} µs", micros(delay.0 as f64))));
     }
@@ -187,24 +187,24 @@ pub(super) fn instead(advice: &Advice) -> Vec<String> {
     match advice.reason {
         AdviceReason::Saves => {}
         AdviceReason::EventLoop => {
-            say("what it does for an event: `perf record -g -p PID`");
-            say("how many calls it makes for an event: `perf trace -s -p PID`; io_uring takes several with one call");
+            say("what it does with each event: `perf record -g -p PID`");
+            say("how many calls it makes per event: `perf trace -s -p PID`; io_uring submits several with one call");
         }
         AdviceReason::Locks => {
             say("which lock, and who holds it: `perf lock contention -p PID`");
-            say("shorter critical sections, or data of which each thread has its own");
+            say("shorter critical sections, or data that threads do not share");
         }
         AdviceReason::Disk => {
             say("how long the disk takes, and whether the page cache could hold it: `iostat -x 1`, `vmtouch`");
-            say("several reads at once by io_uring or a pool: that is a matter of time, not of CPU");
+            say("several reads at once, with io_uring or a pool: that saves time, not CPU");
         }
         AdviceReason::Sleeps => say("what the timers are for: `perf trace -e '*sleep*,*timer*' -p PID`"),
         AdviceReason::Children => say("the child processes: run `switchcost advise` on the one that uses the CPU"),
         AdviceReason::Computes => say("what it computes: `perf record -g -p PID`"),
         AdviceReason::Spins => {
-            say("the loop that asks: `perf trace -s -p PID` names the call, `perf record -g` the place")
+            say("the loop that polls: `perf trace -s -p PID` names the call, `perf record -g` the place")
         }
-        AdviceReason::Idle => say("latency, if it is slow: CPU time is not what it lacks"),
+        AdviceReason::Idle => say("latency, if it is slow: it does not lack CPU time"),
         AdviceReason::SavesLittle if advice.causes.user >= advice.causes.system => {
             say("what it computes: most of its CPU time is in user mode; `perf record -g -p PID`");
         }
@@ -217,16 +217,16 @@ pub(super) fn instead(advice: &Advice) -> Vec<String> {
             say("a trial: the part of the program that waits most, as an event loop");
         }
         AdviceReason::WaitsUnseen => {
-            say("the same as root, or as the program's own user: then waits can be told apart")
+            say("run it again as root, or as the program's own user, to see what each wait is for")
         }
-        AdviceReason::MachineChanged => say("the same again on a quiet machine, or with a longer --calibrate-for"),
+        AdviceReason::MachineChanged => say("run it again on a quiet machine, or with a longer --calibrate-for"),
         AdviceReason::Uncalibrated => {
             say("`switchcost advise --from RECORD --calibrate` calibrates for what was watched")
         }
         AdviceReason::TooShort => say("a longer look: --for 10s, or a COMMAND that runs for some seconds"),
     }
     if advice.run_queue.is_some_and(|queue| queue > 1.0) && advice.verdict != AdviceVerdict::Yes {
-        say("more CPUs, or a wider mask: threads wait for one while they could run");
+        say("more CPUs, or a wider CPU mask: threads that are ready wait for a CPU");
     }
     lines
 }

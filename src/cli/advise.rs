@@ -28,11 +28,12 @@ use crate::units::CpuId;
 /// Say whether a live program would use less CPU with an event loop, and what to look at instead
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The program is watched and never changed. Before and after, servers of this suite are measured under the load that it \
-is under, blocking and as event loops; what they differ by, times the waits that a loop would do without, is what it \
-would save. YES means that the whole 95 % interval is above 5 % of its CPU time, NO that it is below.\n\
-With a COMMAND, its signals and its exit status are passed on, and the advice goes to standard error.\n\
-Exit status: 0 there is a verdict, 1 there is none or it failed, 2 bad usage; with a COMMAND, that of the command.")]
+The program is watched and never changed. Before and after, servers of this suite are measured under the same load, \
+with blocking threads and with event loops. What they differ by per wait, times the waits that a loop would save the \
+program, is the prediction. YES means that the whole 95 % interval is above 5 % of the program's CPU time, NO that it \
+is below.\n\
+With a COMMAND, signals are passed on to it, and the advice goes to standard error.\n\
+Exit status: 0 a verdict, 1 no verdict or a failure, 2 bad usage; with a COMMAND, that of the command.")]
 pub(super) struct AdviseArgs {
     /// The process to watch, with its threads and descendants
     #[arg(long, value_name = "PID", conflicts_with_all = ["from", "command"])]
@@ -43,26 +44,26 @@ pub(super) struct AdviseArgs {
     /// The kind of event loop; may be repeated (default: all)
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(target_names()))]
     pub(super) target: Vec<String>,
-    /// The number of requests, for figures of each: 12000 in all, 1200/s, or a counter as file:PATH#FIELD,
-    /// http://HOST:PORT/PATH#FIELD or cmd:COMMAND
+    /// The number of requests, for figures per request: a total (12000), a rate (1200/s), or a counter:
+    /// file:PATH#FIELD, http://HOST:PORT/PATH#FIELD or cmd:COMMAND
     #[arg(long, value_name = "SOURCE", conflicts_with = "from")]
     pub(super) requests_from: Option<String>,
-    /// How long servers are measured in all
+    /// How long to measure servers, in total
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
     pub(super) calibrate_for: Duration,
     /// The CPUs to measure servers on, as 0-3,8 (default: those that the program may use)
     #[arg(long, value_name = "LIST")]
     pub(super) calibrate_cpus: Option<String>,
-    /// Watch and measure no server; `advise --from RECORD --calibrate` goes on later
+    /// Watch, but measure no servers; `advise --from RECORD --calibrate` continues later
     #[arg(long, conflicts_with_all = ["from", "calibrate"])]
     pub(super) watch_only: bool,
-    /// Compute the advice again from the record of an earlier one: its folder, or its advice.json
+    /// Compute the advice again from an earlier record: its folder, or its advice.json
     #[arg(long, value_name = "RECORD", conflicts_with = "command")]
     pub(super) from: Option<PathBuf>,
     /// With --from: measure servers for what was watched, and keep that in the record
     #[arg(long, requires = "from")]
     pub(super) calibrate: bool,
-    /// Leave out what is looked at on top of /proc; may be repeated
+    /// Do without this source of information besides /proc; may be repeated
     #[arg(long, value_name = "TIER", value_parser = PossibleValuesParser::new(TIERS.map(|(name, _)| name)))]
     pub(super) without: Vec<String>,
     /// Print the advice as JSON

@@ -16,7 +16,7 @@ use crate::record::AuditRecord;
 use crate::terms::Unsupported;
 use crate::units::decimals;
 
-/// Check that mechanisms make the system calls, switches and wakeups that they say they make
+/// Check that mechanisms make the system calls, context switches and wakeups that they claim to make
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     #[command(flatten)]

@@ -12,11 +12,12 @@ use super::export::{create, exists};
 use crate::harness::rounds::{PLAN_FILE, Profile, RunPlan};
 use crate::record::{BundleContent, FILE, Redaction, Run, is_bundle, open_bundle, read, whole};
 
-/// Pack a run into one file that `compare`, `report`, `show` and `export` read as it is
+/// Pack a run into one file, which `compare`, `report`, `show` and `export` can read
 #[derive(Debug, Args)]
-#[command(after_help = "What names a user, a folder or a host is left out, and told; --no-private keeps it.")]
+#[command(after_help = "\
+What names a user, a folder or a host is left out, and the command says how much; --no-private keeps it.")]
 pub(super) struct BundleArgs {
-    /// The run's folder, its records.jsonl, or a bundle of which more shall be left out
+    /// The run's folder, its records.jsonl, or a bundle to strip further
     run: PathBuf,
     /// The file (default: the run's name with .tar.zst, here)
     #[arg(long, value_name = "FILE")]
@@ -28,7 +29,7 @@ pub(super) struct BundleArgs {
 /// Whether what names people and places is left out.
 #[derive(Debug, Default, Args)]
 pub(super) struct PrivateArgs {
-    /// Leave out of a bundle what names a user, a folder or a host; so it is without this option too
+    /// Leave out of a bundle what names a user, a folder or a host (the default)
     #[arg(long, overrides_with = "no_private")]
     private: bool,
     /// Keep command lines, boot parameters and paths in a bundle as they were recorded

@@ -33,7 +33,7 @@ enum OutputFormat {
     Bencher,
 }
 
-/// Compare runs with the first of them; with --paired, measure and compare two settings or two programs side by side
+/// Compare runs with the first one; with --paired, measure two settings or two programs side by side
 #[derive(Debug, Args)]
 #[command(after_help = "switchcost compare A B                                  two runs, from their records\n\
                         switchcost compare FOLDER                               a paired comparison, from its record\n\

@@ -20,7 +20,7 @@ const ONE_TABLE: &str = "rounds";
 /// The program that makes a database of a script.
 const SQLITE: &str = "sqlite3";
 
-/// Write the records of runs as tables: a SQLite database, CSV files, or statements of SQL
+/// Export the records of runs as tables: SQLite, CSV or SQL
 #[derive(Debug, Args)]
 #[command(
     after_help = "switchcost export --sqlite all.db A B      a database with tables of hosts, rounds, samples …\n\
@@ -106,7 +106,7 @@ pub(super) fn create(path: &Path) -> anyhow::Result<File> {
 }
 
 pub(super) fn exists(path: &Path) -> anyhow::Error {
-    UsageError::Unknown(format!("{}: it is there already; name another, or remove it", path.display())).into()
+    UsageError::Unknown(format!("{}: it already exists; name another file, or remove it", path.display())).into()
 }
 
 fn script<W: Write>(out: W, runs: &[(String, Run)]) -> io::Result<W> {

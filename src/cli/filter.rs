@@ -14,8 +14,8 @@ use crate::units::cpu_list;
 /// The options that choose among ids.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub(super) struct FilterArgs {
-    /// Only these ids: regular expressions, of which one has to match. handoff/ is that group, handoff/futex$ that
-    /// mechanism, futex whatever has it in its id
+    /// Only benchmarks whose id matches one of these regular expressions: handoff/ is a group, handoff/futex$ a
+    /// mechanism, futex everything with that word in its id
     #[arg(value_name = "FILTER")]
     pub(super) filter: Vec<String>,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(super) struct FilterArgs {
 /// The option that leaves ids out.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub(super) struct ExcludeArgs {
-    /// Leave out ids that match, as a filter does; may be repeated
+    /// Leave out benchmarks whose id matches this regular expression; may be repeated
     #[arg(long, value_name = "REGEX")]
     #[serde(default)]
     pub(super) exclude: Vec<String>,
@@ -125,7 +125,7 @@ impl Filter {
                         "none is left with {name}={value}, which stands at the end of ids: was there a `$` before it?"
                     )
                 }
-                _ => format!("with placement {} nothing of it is left", placements.join(", ")),
+                _ => format!("none of them has placement {}", placements.join(", ")),
             };
             return Err(UsageError::Unknown(format!("{self} names benchmarks, but {reason}")));
         }

@@ -9,7 +9,7 @@ use crate::host::Root;
 use crate::terms::{Host, Moment, host::Virtualization, noise::warnings};
 use crate::units::{CpuId, cpu_list};
 
-/// Print this machine as the record keeps it, with warnings about what makes it noisy
+/// Describe this machine, and warn about what makes it noisy
 #[derive(Debug, Args)]
 pub(super) struct HostArgs {
     /// Print everything as JSON

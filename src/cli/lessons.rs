@@ -29,9 +29,11 @@ const REPORTS: &str = "reports";
 /// What a lesson's own measurement may take.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Lessons: what the argument about threads and async is about, answered with figures that you can make again
+/// List the lessons about threads and async, quiz yourself, or write them as a site
 #[derive(Debug, Args)]
-#[command(after_help = "Without an option it lists the lessons. `switchcost lesson N` makes the figures of one again.")]
+#[command(
+    after_help = "Without options it lists the lessons. `switchcost lesson N` measures the figures of lesson N again."
+)]
 pub(super) struct LessonsArgs {
     /// Write them as a site into this folder: no network, no script
     #[arg(long, value_name = "DIR", conflicts_with = "quiz")]
@@ -50,7 +52,7 @@ pub(super) struct LessonsArgs {
     root: PathBuf,
 }
 
-/// Measure what a lesson needs, in two minutes at most, and draw its page with your figures beside the committed ones
+/// Measure what a lesson needs, in at most two minutes, and draw its page with your figures beside its own
 #[derive(Debug, Args)]
 pub(super) struct LessonArgs {
     /// The lesson's number; `switchcost lessons` lists them

@@ -15,9 +15,9 @@ use crate::mechanism::{Mechanism, find};
 use crate::sys::limits::raise_descriptors;
 use crate::terms::{Parameters, Value};
 
-/// Say whether N tasks fit this machine: each limit with its value, where it was read, and the command that raises it
+/// Say whether this machine can hold N tasks: each limit, where it is set, and the command that raises it
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 they fit, 1 they do not, 2 bad usage.")]
+#[command(after_help = "Exit status: 0 the tasks fit, 1 they do not, 2 bad usage.")]
 pub(super) struct LimitsArgs {
     /// How many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

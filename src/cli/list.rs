@@ -10,12 +10,12 @@ use super::filter::FilterArgs;
 use crate::mechanism::{GROUPS, Mechanism, registry};
 use crate::terms::Domain;
 
-/// Print every mechanism in a line, and of a single one its unit, parameters, source, and whether it can run here
+/// List the mechanisms, one per line; for a single one its unit, parameters and source, and whether it can run here
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
-    /// Print everything of each, however many there are
+    /// Print all details, however many mechanisms match
     #[arg(long)]
     details: bool,
     /// Print JSON, one object per line

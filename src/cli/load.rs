@@ -25,16 +25,15 @@ use crate::sys::affinity::allowed_cpus;
 use crate::sys::limits::raise_descriptors;
 use crate::units::Nanos;
 
-/// Ask a server over HTTP/1.1, TCP or UDP: response times from the intended send times, and whether they may be
-/// believed
+/// Generate load for a server over HTTP/1.1, TCP or UDP, and say whether the response times can be trusted
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --rate, as many requests as there are connections (or --outstanding) are outstanding all the time: the next is \
-sent when an answer is there, so that a server that stands still is not asked (a closed loop). With --rate or --times, \
-requests are sent when they are due, and a response time counts from then.\n\
-A run is VOID when fewer than 99.5 % of the requests were sent in time, when the client's own lateness is beyond a \
-tenth of the median response, or when the client's CPUs were busy all the time.\n\
-Exit status: 0 the figures may be believed, 1 they are void or the server gave up, 2 bad usage.")]
+Without --rate, a fixed number of requests (one per connection, or --outstanding) is outstanding all the time: the \
+next one is sent when an answer arrives, so a server that stalls gets no requests (a closed loop). With --rate or \
+--times, requests are sent when they are due, and response times count from then.\n\
+A run is VOID if fewer than 99.5 % of the requests were sent in time, if the client itself was late by more than a \
+tenth of the median response time, or if the client's CPUs were busy all the time.\n\
+Exit status: 0 the figures can be trusted, 1 they are void or the server gave up, 2 bad usage.")]
 pub(super) struct LoadArgs {
     /// http://HOST:PORT/PATH, or tcp://HOST:PORT and udp://HOST:PORT, where the server sends back what it gets
     url: String,
@@ -44,7 +43,7 @@ pub(super) struct LoadArgs {
     /// Threads of the client; the engine `threads` has one for each connection
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     threads: usize,
-    /// How long (default: until the p99 is known within 5 %, at most 30 s)
+    /// How long to run (default: until the p99 is known within 5 %, at most 30 s)
     #[arg(short, long, short_alias = 'z', value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
     /// Requests a second, whatever the server does
@@ -59,16 +58,16 @@ pub(super) struct LoadArgs {
     /// A file with the times at which requests are to be sent: seconds from the start, one a line, rising
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "arrivals"])]
     times: Option<PathBuf>,
-    /// Requests outstanding without --rate (default: one on each connection)
+    /// Requests outstanding at a time, without --rate (default: one on each connection)
     #[arg(long, value_name = "N", conflicts_with_all = ["rate", "times"])]
     outstanding: Option<usize>,
     /// What sends and receives: threads, epoll, uring or tokio
     #[arg(short, long, value_name = "NAME", default_value = "epoll")]
     engine: String,
-    /// Pin the client's threads to these CPUs in turn, as 0-3,8
+    /// Pin the client's threads to these CPUs in turn, such as 0-3,8
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
-    /// A request without an answer for so long has failed
+    /// A request that gets no answer in this time has failed
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
     /// Requests of the first TIME are sent and not counted
@@ -81,7 +80,7 @@ pub(super) struct LoadArgs {
     /// End as soon as the 95 % interval of the p99 is within this share of it, such as 5%
     #[arg(long, value_name = "SHARE", value_parser = share)]
     until_p99: Option<f64>,
-    /// Connections that are opened beside the others and carry nothing
+    /// Further connections that are opened and stay idle
     #[arg(long, value_name = "N", default_value_t = 0)]
     idle_connections: usize,
     /// The method of HTTP requests

@@ -24,7 +24,7 @@ use crate::report::{ReportFile, pairs_files, pairs_tables, summarize};
 use crate::terms::{Host, Placement, Setting};
 use crate::units::{CpuId, Nanos, cpu_list};
 
-/// Measure the handoff between every pair of CPUs, as numbers and as a heat map
+/// Measure the handoff between every pair of CPUs, and draw a heat map
 #[derive(Debug, Args)]
 #[command(after_help = "\
 With --out, the map can be added to a run of the same machine and program, and is part of its report.\n\

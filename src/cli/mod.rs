@@ -64,8 +64,9 @@ const REGRESSION: u8 = 3;
 /// Measures what each way of passing control between tasks costs on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "switchcost", version, about, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 fine, 1 failed, 2 bad usage, 3 a regression was found.\n\
-                        To measure: `switchcost run` or `cargo bench` (`cargo bench -- --help` for its options).")]
+#[command(after_help = "Exit status: 0 success, 1 failure, 2 bad usage, 3 a regression was found.\n\
+                        To begin: `cargo bench` in a clone, or `switchcost run`; then `switchcost show` and \
+                        `switchcost report`.")]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -73,21 +74,22 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    List(list::ListArgs),
-    Host(host::HostArgs),
-    Audit(audit::AuditArgs),
-    Limits(limits::LimitsArgs),
-    Matrix(matrix::MatrixArgs),
+    // In the order in which a newcomer needs them.
     Run(Box<run::RunArgs>),
-    Sweep(Box<sweep::SweepArgs>),
-    Load(Box<load::LoadArgs>),
-    Advise(Box<advise::AdviseArgs>),
+    Show(show::ShowArgs),
+    Report(report::ReportArgs),
     Compare(Box<compare::CompareArgs>),
+    Advise(Box<advise::AdviseArgs>),
+    List(list::ListArgs),
+    Audit(audit::AuditArgs),
+    Sweep(Box<sweep::SweepArgs>),
+    Matrix(matrix::MatrixArgs),
+    Serve(Box<serve::ServeArgs>),
+    Load(Box<load::LoadArgs>),
+    Host(host::HostArgs),
+    Limits(limits::LimitsArgs),
     Bundle(bundle::BundleArgs),
     Export(export::ExportArgs),
-    Show(show::ShowArgs),
-    Serve(Box<serve::ServeArgs>),
-    Report(report::ReportArgs),
     Lessons(lessons::LessonsArgs),
     Lesson(lessons::LessonArgs),
     #[command(hide = true)]

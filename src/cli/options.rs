@@ -37,14 +37,14 @@ pub enum UsageError {
 /// The setting that mechanisms are measured in.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub(super) struct SettingArgs {
-    /// Sets a parameter of every mechanism that has it; may be repeated
+    /// Set a parameter, for every mechanism that has it; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(super) set: Vec<String>,
     /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu)
     #[arg(long, value_name = "LIST")]
     pub(super) placement: Option<String>,
-    /// Use these CPUs alone, as 0-3,8: also those that taskset or isolcpus leaves out, if the kernel grants them.
-    /// Placements are formed among them in rising order; same-cpu is the first, unpinned anywhere on these
+    /// Use only these CPUs, such as 0-3,8, even if taskset or isolcpus leaves them out, as long as the kernel allows
+    /// it. same-cpu is the first of them, unpinned anywhere among them
     #[arg(long, value_name = "LIST")]
     pub(super) cpus: Option<String>,
     /// What idle CPUs do: default, poll (holds /dev/cpu_dma_latency at 0), or spinner (a SCHED_IDLE process on each
@@ -54,7 +54,7 @@ pub(super) struct SettingArgs {
     /// How tasks are scheduled: other, batch, idle, fifo or rr
     #[arg(long, value_name = "CLASS")]
     pub(super) policy: Option<String>,
-    /// The slice asked of the fair scheduler, in microseconds (Linux 6.12)
+    /// The time slice to request from the fair scheduler, in microseconds (Linux 6.12)
     #[arg(long, value_name = "N")]
     pub(super) slice_us: Option<u64>,
 }
@@ -119,7 +119,7 @@ pub(super) struct CountingArgs {
     /// Take no counted samples
     #[arg(long)]
     pub(super) no_counters: bool,
-    /// Leave the audit out; the record says so
+    /// Skip the audits; the record says so
     #[arg(long)]
     pub(super) no_audit: bool,
 }

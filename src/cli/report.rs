@@ -15,7 +15,7 @@ use crate::mechanism::registry;
 use crate::record::{AdviceRecord, Run};
 use crate::report::{Catalogue, PAGE, ReportFile, advice_files, files};
 
-/// Write a page with charts, tables and data from the records of one run, or of several side by side
+/// Write a web page with what one run says, charts and tables; or of several runs side by side
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// The runs: folders, their records.jsonl, or bundles; or the record of one advice

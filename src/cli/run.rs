@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     bundle: BundleOption,
-    /// Continue a run: this one, or the newest
+    /// Continue this run, or the newest one
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["filter", "exclude", "out", "profile"])]
     resume: Option<Option<PathBuf>>,
 }
@@ -45,7 +45,7 @@ pub(super) struct RunArgs {
 /// How to measure; the same for a run and for a paired comparison.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct MeasureArgs {
-    /// How many rounds (default: as in the profile, mostly 5; for pairs at least 9)
+    /// Number of rounds (default: that of the profile, usually 5; for pairs at least 9)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
     /// Take at most this long: drop rounds, down to three, and then benchmarks
@@ -54,7 +54,7 @@ pub(super) struct MeasureArgs {
     /// Add rounds until every 95 % interval (of a pair: that of its ratio) is at most this wide on either side
     #[arg(long, value_name = "SHARE", value_parser = positive_share)]
     until: Option<f64>,
-    /// Repeat a measurement, up to three times, during which other programs ran or the CPU was slow
+    /// Repeat a measurement, up to three times, if other programs ran or the CPU was slow meanwhile
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(super) struct MeasureArgs {
     /// Samples in a round, at least 10
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     samples: Option<u32>,
-    /// Time that all samples of a round take together
+    /// Time for all samples of a round together
     #[arg(long, value_name = "TIME", value_parser = duration)]
     measure: Option<Duration>,
     /// Time to warm up

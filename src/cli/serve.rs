@@ -26,14 +26,14 @@ use crate::sys::limits::raise_descriptors;
 use crate::sys::net_namespace::{SERVER_END, enter_own_namespace, refused};
 use crate::units::{CpuId, Nanos};
 
-/// Run one of the server models, for `switchcost load`, wrk or any other client, until Ctrl-C or SIGTERM
+/// Run one of the server models until Ctrl-C or SIGTERM, for `switchcost load`, wrk or any other client
 #[derive(Debug, Args)]
 #[command(after_help = models_help())]
 pub(super) struct ServeArgs {
-    /// The model; those that there are stand below
+    /// The model; listed below
     #[arg(value_name = "MODEL")]
     model: String,
-    /// Where to listen: 127.0.0.1:8080, [::1]:8080, localhost:8080, or a port alone; port 0 lets the kernel choose one
+    /// Where to listen: 127.0.0.1:8080, [::1]:8080, localhost:8080, or just a port; port 0 lets the kernel choose one
     /// (default: 127.0.0.1:8080, and with --netns 0.0.0.0:8080)
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -41,14 +41,15 @@ pub(super) struct ServeArgs {
     /// virtual Ethernet devices
     #[arg(long)]
     pub(super) netns: bool,
-    /// What to speak
+    /// The protocol
     #[arg(long, value_name = "NAME", default_value = Protocol::NAMES[0])]
     #[arg(value_parser = word(Protocol::NAMES, Protocol::named))]
     protocol: Protocol,
-    /// Wait before each answer, such as 5ms, as for another service: by a timer or a sleep, as the model has it
+    /// Wait this long before each answer, such as 5ms, as if for another service: by a timer or a sleep, depending on
+    /// the model
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     delay: Duration,
-    /// Use the CPU before each answer, such as 50us
+    /// Compute this long before each answer, such as 50us
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     work: Duration,
     /// Bytes in the body of an answer of HTTP
@@ -86,7 +87,7 @@ pub(super) struct ServeArgs {
     /// Buffers of 4 KiB that a ring receives into, a power of two
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = buffers)]
     buffers: u16,
-    /// Use these CPUs alone, as 0-3,8
+    /// Use only these CPUs, such as 0-3,8
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
 }
@@ -95,7 +96,7 @@ fn models_help() -> String {
     let longest = MODELS.iter().map(|model| model.name().len()).max().unwrap_or(0);
     let line = |model: &&dyn ServerModel| format!("  {:longest$}  {}\n", model.name(), model.about());
     let models: String = MODELS.iter().map(line).collect();
-    format!("Models:\n{models}\nExit status: 0 it was told to stop, 1 it failed, 2 bad usage.")
+    format!("Models:\n{models}\nExit status: 0 stopped by a signal, 1 failed, 2 bad usage.")
 }
 
 /// Reads one of `names`.

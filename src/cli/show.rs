@@ -17,7 +17,7 @@ use crate::report::{
     natural, notes, pairs_tables, parts_tables, rounds_table,
 };
 
-/// Print the tables of a run again, from its record
+/// Print the tables of an earlier run, and what they say
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// The run's folder, its records.jsonl, or a bundle

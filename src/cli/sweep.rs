@@ -23,7 +23,7 @@ use crate::record::{BenchmarkLine, Outcome, Run};
 use crate::report::scaling_files;
 use crate::terms::{Domain, Host, Parameter, Placement};
 
-/// Measure mechanisms over the number of tasks, up to what fits: cost per operation and memory per task, with a plot
+/// Measure mechanisms with more and more tasks, up to what fits: cost per operation and memory per task
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each count is measured in a fresh process, which holds one instance and no counters; more than 2000 tasks are not \
@@ -33,8 +33,8 @@ pub(super) struct SweepArgs {
     /// A list of mechanisms, each with a parameter `tasks`
     #[arg(long, value_name = "LIST", default_value = "brigade/thread,brigade/tokio_mpsc")]
     mechanism: String,
-    /// How many tasks: a list of counts and of ranges, as 2,100,1000..50000 (default: 2 up to what fits). Ranges go in
-    /// steps of 1, 2, 5, 10, 20 and so on
+    /// How many tasks: a list of counts and ranges, such as 2,100,1000..50000 (default: 2 up to what fits). Ranges go
+    /// in steps of 1, 2, 5, 10, 20 and so on
     #[arg(long, value_name = "LIST|FROM..TO")]
     tasks: Option<String>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(super) struct SweepArgs {
     /// How many rounds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
-    /// Time that all samples of a round take together; at least three are taken, however long they last
+    /// Time for all samples of a round together; at least three are taken, however long they last
     #[arg(long, value_name = "TIME", value_parser = duration)]
     measure: Option<Duration>,
     /// The most samples in a round

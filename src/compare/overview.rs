@@ -240,13 +240,13 @@ fn advice(comparison: &Comparison) -> Vec<String> {
         advice.push("measure again while nothing else runs; --strict repeats disturbed rounds".into());
     }
     if has(NoteKind::OtherSpeed) || has(NoteKind::NeverBothQuiet) {
-        advice.push("compare --paired measures both sides in turns, so that what slows the CPU slows both".into());
+        advice.push("compare --paired alternates between both sides, so that what slows the CPU slows both".into());
     }
     if has(NoteKind::OneRound) {
         advice.push("more rounds: --rounds 5".into());
     }
     if overview.suspected > 0 && !comparison.paired {
-        advice.push("--fail-on-regression 5% --confirm measures what may be slower again, in turns".into());
+        advice.push("--fail-on-regression 5% --confirm measures what may be slower again, alternating".into());
     }
     let weak = |run: &RunOverview| run.scatter_source >= Some(ScatterSource::AllRatios);
     let undecided = overview.inconclusive.iter().any(|reason| reason.mark.is_none());

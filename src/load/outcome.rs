@@ -132,7 +132,7 @@ pub enum LoadEnd {
 impl fmt::Display for LoadEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duration => f.write_str("its time was over"),
+            Self::Duration => f.write_str("the time was up"),
             Self::Requests => f.write_str("all requests were sent"),
             Self::Precise => f.write_str("the p99 was known well enough"),
             Self::Interrupted => f.write_str("it was interrupted"),

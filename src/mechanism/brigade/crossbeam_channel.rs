@@ -14,7 +14,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/crossbeam_channel",
-    isolates: "a thread per task over crossbeam's channels: a queue in user space in place of the pipe",
+    isolates: "a thread per task over crossbeam's channels: a queue in user space instead of the pipe",
     unit: Unit::Hop,
     tasks: Tasks::Several,
     parameters: &[TASKS, BYTES_IN_FLIGHT, MESSAGE, WORK, TOUCH],

@@ -27,7 +27,7 @@ use crate::sys::coroutine;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/may",
-    isolates: "stackful coroutines over an epoll loop: switching stacks in user space in place of polling futures",
+    isolates: "stackful coroutines over an epoll loop: switching stacks in user space instead of polling futures",
     unit: Unit::Hop,
     tasks: Tasks::Several,
     parameters: &[TASKS, TRANSPORT, WORKERS, BYTES_IN_FLIGHT, PAYLOAD, WORK, TOUCH],

@@ -13,7 +13,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "brigade/std_mpsc",
-    isolates: "a thread per task over std::sync::mpsc: what every Rust program has at hand",
+    isolates: "a thread per task over std::sync::mpsc: the channel of the standard library",
     unit: Unit::Hop,
     tasks: Tasks::Several,
     parameters: &[TASKS, BYTES_IN_FLIGHT, MESSAGE, WORK, TOUCH],

@@ -13,7 +13,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/rayon_scope",
-    isolates: "a task spawned in a rayon scope and awaited: work stealing in place of creation",
+    isolates: "a task spawned in a rayon scope and awaited: work stealing instead of creation",
     unit: Unit::Task,
     tasks: Tasks::Several,
     parameters: &[ALIVE, UNTIL, WORKERS],

@@ -21,7 +21,7 @@ pub(super) const WORKERS: Parameter = Parameter {
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "creation/thread_pool",
-    isolates: "a job handed to a parked thread and awaited: dispatch in place of creation",
+    isolates: "a job handed to a parked thread and awaited: dispatch instead of creation",
     unit: Unit::Task,
     tasks: Tasks::Several,
     parameters: &[ALIVE, UNTIL, WORKERS],

@@ -30,7 +30,7 @@ const WORKERS: usize = 2;
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "handoff/tokio_notify",
-    isolates: "an async task waking another: a turn of the runtime's queue in place of the kernel's",
+    isolates: "an async task waking another: a turn of the runtime's queue instead of the kernel's",
     unit: Unit::Handoff,
     tasks: Tasks::Several,
     parameters: &[FLAVOUR],

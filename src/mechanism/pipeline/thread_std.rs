@@ -14,7 +14,7 @@ use crate::mechanism::{Crew, Descriptor, Failure, Mechanism, Operation, Paramete
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "pipeline/thread_std",
-    isolates: "a thread for each stage over std::sync::mpsc: what every Rust program has at hand",
+    isolates: "a thread for each stage over std::sync::mpsc: the channel of the standard library",
     unit: Unit::Message,
     tasks: Tasks::Several,
     parameters: OF_THREADS,

@@ -12,7 +12,7 @@ use crate::mechanism::{Bound, Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/may",
-    isolates: "stackful coroutines over an epoll loop: switching stacks in user space in place of polling futures",
+    isolates: "stackful coroutines over an epoll loop: switching stacks in user space instead of polling futures",
     parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, WORKERS, NETWORK, BACKLOG],
     baseline: "server/tokio_current_thread",
     source: "docs.rs/may",

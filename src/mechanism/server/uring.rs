@@ -14,7 +14,7 @@ use crate::mechanism::{Descriptor, register};
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: "server/uring",
-    isolates: "completions in place of readiness: one system call for all that is to be done",
+    isolates: "completions instead of readiness: one system call for all that is to be done",
     parameters: &[CONNECTIONS, IDLE, PERIOD, DELAY, WORK, PAYLOAD, PROTOCOL, ACCEPT, RECEIVE, NETWORK, BACKLOG],
     baseline: "server/epoll",
     requirements: &["io_uring with multishot accept and receive (Linux 6.0)"],

@@ -84,7 +84,7 @@ impl<'a> Facts<'a> {
             return Err(silence(self.view.run, id));
         };
         if benchmark.summary.audit == "DIFFERS" {
-            return no_figure("its audit differs from what the mechanism says that it does");
+            return no_figure("by its audit, it did not do what its name says");
         }
         if benchmark.summary.invalid {
             return no_figure("what generates its requests was late itself");

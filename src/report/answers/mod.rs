@@ -98,7 +98,7 @@ pub(super) fn of_view(view: &RunView) -> Answers {
             (Err(Silence::NoFigure(id, why)), _) => answers.unsaid.push(Unsaid { question, id, why }),
             (Err(Silence::NotMeasured(_)), used) if used.is_empty() => answers.not_asked.push(question),
             (Err(Silence::NotMeasured(id)), _) => {
-                let why = "the run does not have it".into();
+                let why = "this run did not measure it".into();
                 answers.unsaid.push(Unsaid { question, id, why });
             }
         }
@@ -108,16 +108,16 @@ pub(super) fn of_view(view: &RunView) -> Answers {
 
 fn system_call(facts: &Facts) -> Result<String, Silence> {
     let call = facts.get("syscall/getppid", Placement::SameCpu)?;
-    Ok(format!("Entering the kernel and coming back costs {}: getppid, which does nothing there.", told(call)))
+    Ok(format!("Entering the kernel and coming back costs {}, measured with getppid, which does nothing.", told(call)))
 }
 
 fn same_cpu(facts: &Facts) -> Result<String, Silence> {
     let handoff = facts.get("handoff/futex", Placement::SameCpu)?;
-    let mut sentence = format!("Making another thread run on the same CPU costs {} one way, by a futex", told(handoff));
+    let mut sentence = format!("Making another thread run on the same CPU, with a futex, costs {}", told(handoff));
     if let Ok(call) = facts.get("syscall/getppid", Placement::SameCpu)
         && let Beside::More(times, ..) = beside(handoff, call)
     {
-        sentence.push_str(&format!(", as much as {} such calls", text::significant(times)));
+        sentence.push_str(&format!(", as much as {} system calls", text::significant(times)));
     }
     Ok(sentence + ".")
 }
@@ -125,14 +125,14 @@ fn same_cpu(facts: &Facts) -> Result<String, Silence> {
 fn another_cpu(facts: &Facts) -> Result<String, Silence> {
     let across = facts.across("handoff/futex")?;
     let mut sentence = format!(
-        "On another CPU ({}) the same handoff costs {} until that thread runs",
+        "With the other thread on another CPU ({}), the same handoff costs {}",
         across.line().setting.placement,
         told(across)
     );
     if let Ok(same) = facts.get("handoff/futex", Placement::SameCpu) {
         sentence.push_str(&match beside(across, same) {
             apart @ (Beside::More(..) | Beside::Less(..)) => format!(", {} as on the same CPU", apart.times()),
-            not_apart @ Beside::NotApart(..) => format!("; from the same CPU it is {}", not_apart.times()),
+            not_apart @ Beside::NotApart(..) => format!("; from one on the same CPU it is {}", not_apart.times()),
         });
     }
     Ok(sentence + ".")
@@ -157,7 +157,7 @@ fn sleeping_cpu(facts: &Facts) -> Result<String, Silence> {
             told(awake)
         ),
         not_apart @ Beside::NotApart(..) => format!(
-            "Whether the other CPU sleeps makes no difference that can be told: kept awake, it costs {}, {}.",
+            "Whether the other CPU sleeps makes no visible difference: kept awake, it costs {}, {}.",
             told(awake),
             not_apart.times()
         ),
@@ -170,12 +170,12 @@ const ASYNC: &str = "brigade/tokio_current_thread";
 
 fn unpinned(facts: &Facts) -> Result<String, Silence> {
     let (threads, tasks) = (facts.get(THREAD, Placement::Unpinned)?, facts.get(ASYNC, Placement::Unpinned)?);
-    Ok(format!("Placed by the kernel, {}. {}", hop(threads, tasks), at_a_rate(threads, tasks)))
+    Ok(format!("When the kernel places them, {}. {}", hop(threads, tasks), at_a_rate(threads, tasks)))
 }
 
 fn pinned(facts: &Facts) -> Result<String, Silence> {
     let (threads, tasks) = (facts.get(THREAD, Placement::SameCpu)?, facts.get(ASYNC, Placement::SameCpu)?);
-    Ok(format!("Pinned to one CPU, {}. {}", hop(threads, tasks), at_a_rate(threads, tasks)))
+    Ok(format!("On one CPU, {}. {}", hop(threads, tasks), at_a_rate(threads, tasks)))
 }
 
 fn hop(threads: &BenchmarkView, tasks: &BenchmarkView) -> String {
@@ -184,7 +184,7 @@ fn hop(threads: &BenchmarkView, tasks: &BenchmarkView) -> String {
         not_apart @ Beside::NotApart(..) => format!("the two are {}", not_apart.times()),
     };
     format!(
-        "a byte that is handed on costs {} a hop between threads and {} between async tasks on one thread (tokio): \
+        "a hop between threads costs {} and one between async tasks on a single thread (tokio) {}: \
          {verdict}",
         told(threads),
         told(tasks)
@@ -200,7 +200,7 @@ fn at_a_rate(threads: &BenchmarkView, tasks: &BenchmarkView) -> String {
     let share = nanos.abs() * HOPS_A_SECOND / 1e9;
     let which = if nanos >= 0.0 { "threads" } else { "async tasks" };
     format!(
-        "At 10,000 hops a second {which} spend {} of one CPU more, whatever else the program does.",
+        "At 10,000 hops a second {which} use {} of one CPU more, whatever else the program does.",
         text::percent(share)
     )
 }
@@ -220,7 +220,7 @@ pub fn worked_example(run: &Run) -> Option<String> {
     };
     let (placed, pinned) = (share(Placement::Unpinned)?, share(Placement::SameCpu)?);
     Some(format!(
-        "A service that hands work from task to task 50,000 times a second would spend {placed} of one CPU on this \
+        "A service that hands work from task to task 50,000 times a second would use {placed} of one CPU on this \
          machine with threads that the kernel places than with async tasks on one thread, and {pinned} with threads \
          that are pinned to one CPU. What the service does between two handoffs is the same either way."
     ))
@@ -241,15 +241,15 @@ fn difference(facts: &Facts) -> Result<String, Silence> {
     };
     Ok(match beside(whole, one_cpu) {
         Beside::More(..) => format!(
-            "Of the {} between threads that the kernel places, {} goes when all of them share one CPU: it is waking \
-             and reaching other CPUs. {}.",
+            "Of the {} of a hop between threads that the kernel places, {} disappears when all of them share one CPU: \
+             it goes into reaching and waking other CPUs. {}.",
             text::nanos(whole.per_op()),
             part(whole.per_op() - one_cpu.per_op()),
             text::capitalised(&switching)
         ),
         Beside::Less(..) => format!(
-            "Threads that the kernel places cost less than on one CPU, {} against {}: here pinning takes nothing \
-             away.",
+            "A hop between threads that the kernel places costs less than on one CPU, {} against {}: pinning does not \
+             help here.",
             told(whole),
             told(one_cpu)
         ),
@@ -266,14 +266,25 @@ fn io_uring(facts: &Facts) -> Result<String, Silence> {
         apart @ (Beside::More(..) | Beside::Less(..)) => apart.times(),
         not_apart @ Beside::NotApart(..) => not_apart.times(),
     };
-    let mut sentence =
-        format!("With one request at a time, io_uring costs {} a hop and epoll {}: {verdict}", told(ring), told(epoll));
+    let mut sentence = format!(
+        "With one request at a time, a hop costs {} with io_uring and {} with epoll: {verdict}",
+        told(ring),
+        told(epoll)
+    );
     if let Ok(batch) = facts.get("brigade/uring_chain", Placement::SameCpu) {
         sentence.push_str(&match beside(batch, epoll) {
-            Beside::Less(..) => format!(". A whole lap of requests in one call costs less than epoll, {}", told(batch)),
-            Beside::More(..) => format!(". A whole lap of requests in one call costs more, {}", told(batch)),
+            Beside::Less(..) => {
+                format!(". With many requests in one call, io_uring costs less than epoll, {}", told(batch))
+            }
+            Beside::More(..) => {
+                format!(". With many requests in one call, io_uring costs more than epoll, {}", told(batch))
+            }
             not_apart @ Beside::NotApart(..) => {
-                format!(". A whole lap of requests in one call costs {}: from epoll {}", told(batch), not_apart.times())
+                format!(
+                    ". With many requests in one call, io_uring costs {}: from epoll {}",
+                    told(batch),
+                    not_apart.times()
+                )
             }
         });
     }
@@ -340,11 +351,12 @@ fn after_call(facts: &Facts) -> Result<String, Silence> {
         if least > noise {
             format!("{}{ends}", text::nanos(value))
         } else {
-            "no time that can be told from noise".into()
+            "no time that stands out from noise".into()
         }
     };
     Ok(format!(
-        "After a call that does nothing has returned, the code behind it loses another {}; after a handoff, {}.",
+        "After a system call that does next to nothing, code that uses its whole L1 cache loses another {}; after a \
+         handoff, {}.",
         words(call),
         words(handoff)
     ))
@@ -359,8 +371,8 @@ fn files(facts: &Facts) -> Result<String, Silence> {
     };
     let (inline, ring) = (blocked("file/inline")?, blocked("file/uring")?);
     Ok(format!(
-        "poll calls a regular file ready {} of the time although none of it is in memory; a read in an event loop then \
-         blocks it for {inline}, submitting it to io_uring for {ring} (medians).",
+        "poll calls a regular file ready {} of the time although none of it is in memory. Reading it then blocks an \
+         event loop for {inline}, submitting the read to io_uring for {ring} (medians).",
         text::percent(ready)
     ))
 }
@@ -372,10 +384,13 @@ fn timers(facts: &Facts) -> Result<String, Silence> {
     };
     let sleep = late("wakeup/timer_nanosleep")?;
     let at = |values: &crate::terms::ValueHistogram, share: f64| text::nanos(values.quantile(share) as f64);
-    let mut sentence =
-        format!("A sleeping thread wakes {} late, and one time in a hundred {}", at(sleep, 0.5), at(sleep, 0.99));
+    let mut sentence = format!(
+        "A thread that sleeps for a given time wakes {} late, and one time in a hundred {} or more",
+        at(sleep, 0.5),
+        at(sleep, 0.99)
+    );
     if let Ok(timer) = late("wakeup/timer_timerfd") {
-        sentence.push_str(&format!("; a timerfd is {} late, which knows no timer slack", at(timer, 0.5)));
+        sentence.push_str(&format!("; a timerfd, which has no timer slack, is {} late", at(timer, 0.5)));
     }
     Ok(sentence + ".")
 }
