@@ -47,12 +47,24 @@ pub(super) struct WaitSiteReader {
     listeners: HashMap<i32, HashSet<u64>>,
     /// The processes that are watched.
     processes: BTreeSet<i32>,
-    internal: Option<HashSet<u64>>,
+    sockets: OwnSockets,
+}
+
+/// The sockets of the program, and the other ends of those that are of the Unix domain.
+#[derive(Debug, Default)]
+struct OwnSockets {
+    held: HashSet<u64>,
+    peers: HashMap<u64, u64>,
+    /// How often processes were read again, because they had opened sockets since.
+    again: HashMap<i32, u32>,
 }
 
 /// A set of at most so many sockets may be that of a thread which serves one connection: the others are for new
 /// connections, or for the program's own threads and processes. Of more, few would be left to leave out.
 const FEW: usize = 4;
+
+/// How often a process's sockets are read in a burst.
+const MOST_AGAIN: u32 = 10;
 
 /// Calls by what their first argument is, or what they wait for. A call that is in no list waits for the file system if
 /// it takes a path, and for what is unknown otherwise.
@@ -122,7 +134,7 @@ impl WaitSiteReader {
             own_pipes: HashMap::new(),
             listeners: HashMap::new(),
             processes: BTreeSet::new(),
-            internal: None,
+            sockets: OwnSockets::default(),
         }
     }
 
@@ -139,7 +151,7 @@ impl WaitSiteReader {
         self.own_pipes.clear();
         self.listeners.clear();
         self.processes.clear();
-        self.internal = None;
+        self.sockets = OwnSockets::default();
     }
 
     /// What `call` of a thread of `process` waits for.
@@ -150,7 +162,11 @@ impl WaitSiteReader {
             return site.clone();
         }
         let site = self.find(process, call);
-        self.sites.insert(key, site.clone());
+        // A small set may be that of a transfer that has ended while its sockets were looked up: it is read again.
+        let small = site.descriptors.is_some_and(|count| count <= FEW as u64);
+        if site.kind != WaitKind::ManyDescriptors || !small {
+            self.sites.insert(key, site.clone());
+        }
         site
     }
 
@@ -216,9 +232,10 @@ impl WaitSiteReader {
         // A thread with a few sockets may wait for new connections beside those that it serves, and for its program.
         if (2..=FEW).contains(&sockets.len()) {
             let listeners = self.listeners(process);
-            let internal = self.internal();
+            let inodes: Vec<u64> = of(DescriptorType::Socket).filter_map(TaskDescriptor::inode).collect();
+            self.read_sockets(process, &inodes);
             let inner = |socket: &&TaskDescriptor| {
-                socket.inode().is_some_and(|inode| listeners.contains(&inode) || internal.contains(&inode))
+                socket.inode().is_some_and(|inode| listeners.contains(&inode) || self.sockets.is_internal(inode))
             };
             let inner: HashSet<&str> = of(DescriptorType::Socket).filter(inner).map(|one| one.link.as_str()).collect();
             if inner.len() < sockets.len() {
@@ -285,23 +302,25 @@ impl WaitSiteReader {
         self.own_pipes.entry(process).or_insert_with(read).clone()
     }
 
-    /// The sockets of which both ends are the program's own: a thread wakes another by them, or a process tells one of
-    /// its siblings what it does.
-    fn internal(&mut self) -> HashSet<u64> {
-        let (root, processes) = (&self.root, &self.processes);
-        let find = || {
-            let numbers = |&process: &i32| {
-                let numbers = descriptors_of(root, process).unwrap_or_default();
-                numbers.into_iter().filter_map(move |number| TaskDescriptor::read(root, process, number).ok())
-            };
-            let is_socket = |descriptor: &TaskDescriptor| descriptor.kind == DescriptorType::Socket;
-            let own: HashSet<u64> =
-                processes.iter().flat_map(numbers).filter(is_socket).filter_map(|socket| socket.inode()).collect();
-            // Without sock_diag(7) all sockets count.
-            let peers = unix_peers().unwrap_or_default();
-            own.iter().copied().filter(|one| peers.get(one).is_some_and(|other| own.contains(other))).collect()
-        };
-        self.internal.get_or_insert_with(find).clone()
+    /// Reads the program's sockets, and again those of `process` where any of `inodes` is newer: curl makes a pair
+    /// for each transfer.
+    fn read_sockets(&mut self, process: i32, inodes: &[u64]) {
+        let first = self.sockets.held.is_empty();
+        let known = inodes.iter().all(|inode| self.sockets.held.contains(inode));
+        let again = self.sockets.again.entry(process).or_default();
+        if known || *again == MOST_AGAIN {
+            return;
+        }
+        *again += 1;
+        let others = self.processes.iter().copied().filter(|&other| first && other != process);
+        for one in others.chain([process]) {
+            let read = |number: &i32| TaskDescriptor::read(&self.root, one, *number).ok();
+            let numbers = descriptors_of(&self.root, one).unwrap_or_default();
+            let sockets = numbers.iter().filter_map(read).filter(|found| found.kind == DescriptorType::Socket);
+            self.sockets.held.extend(sockets.filter_map(|socket| socket.inode()));
+        }
+        // Without sock_diag(7) all sockets count.
+        self.sockets.peers = unix_peers().unwrap_or_default();
     }
 
     /// The sockets of the process's network that listen.
@@ -313,6 +332,14 @@ impl WaitSiteReader {
             tcp.chain(listening_unix(&read("unix"))).collect()
         };
         self.listeners.entry(process).or_insert_with(found).clone()
+    }
+}
+
+impl OwnSockets {
+    /// Whether both ends are the program's own: a thread wakes another by it, or a process tells one of its siblings
+    /// what it does.
+    fn is_internal(&self, inode: u64) -> bool {
+        self.peers.get(&inode).is_some_and(|peer| self.held.contains(peer)) && self.held.contains(&inode)
     }
 }
 
