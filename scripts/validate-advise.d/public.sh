@@ -43,6 +43,7 @@ asked() {
   wait "$asker" 2>/dev/null || true
   per_second=$(jq -r 'select(. > 0)' "$cell/asked.json" 2>/dev/null) || per_second=
   [[ $per_second ]] || { echo "public $name: $how: it answers nothing: see $cell" >&2; return 1; }
+  ((after > before)) || { echo "public $name: $how: it used no CPU time: see $cell" >&2; return 1; }
   per_request=$(awk "BEGIN { print ($after - $before) / ($to - $from) / $per_second }")
 }
 
@@ -245,9 +246,9 @@ curl_ask() {
 }
 # Bytes that a process and its descendants have written.
 written() {
-  local pid
-  for pid in $(tree "$1"); do sed -n 's/^wchar: //p' "/proc/${pid%/*}/io" 2>/dev/null || true; done |
-    awk '{ sum += $1 } END { printf "%.0f\n", sum }'
+  local files
+  files=$(family "$1" | awk '{ print "/proc/" $1 "/io" }')
+  cat $files 2>/dev/null | awk '$1 == "wchar:" { sum += $2 } END { printf "%.0f\n", sum }' || true
 }
 
 # A runtime of Java 24 or later: before, a virtual thread in a synchronized block keeps its carrier (JEP 491).
