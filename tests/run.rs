@@ -277,10 +277,24 @@ fn a_regression_ends_with_status_3_and_noise_does_not() {
     assert_eq!(status(&[&a, &a], &["--fail-on-regression", "0.1%"]), Some(0));
     let printed = text(&compare(&[&a, &b, &a], &[]).stdout);
     assert!(printed.contains("slower") && printed.contains("CPUs used are alike"), "{printed}");
-    for format in ["markdown", "csv", "json", "bencher"] {
+    for format in ["markdown", "csv", "json", "bencher", "github-action-benchmark"] {
         let output = compare(&[&a, &b], &["--format", format]);
         assert!(output.status.success() && text(&output.stdout).contains("handoff/pipe/same-cpu"), "{format}");
     }
+}
+
+#[test]
+fn what_was_counted_can_be_compared_instead_of_time() {
+    let ((_a, a), (_b, b)) = (with_times("a", 1000), with_times("b", 1100));
+    let cpu = compare(&[&a, &b], &["--by", "cpu", "--format", "csv"]);
+    assert!(cpu.status.success(), "{}", text(&cpu.stderr));
+    let gate = compare(&[&a, &b], &["--by", "cpu", "--fail-on-regression", "5%"]);
+    assert_eq!(gate.status.code(), Some(0), "CPU times are alike: {}", text(&gate.stderr));
+    let unknown = compare(&[&a, &b], &["--by", "no-such-event"]);
+    let said = text(&unknown.stderr);
+    assert!(unknown.status.code() == Some(2) && said.contains("no run has counted it; counted were:"), "{said}");
+    let scatter = compare(&[&a, &b], &["--by", "cpu", "--keep-scatter"]);
+    assert!(scatter.status.code() == Some(2) && text(&scatter.stderr).contains("about times"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `switchcost compare`: compares runs with the first of them, from their records; or measures and compares two
 //! settings or programs.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
@@ -19,7 +21,10 @@ use super::run_session::{Start, share};
 use super::scatter_files;
 use super::terminal::errln;
 use super::{FAILED, REGRESSION};
-use crate::compare::{Comparison, Matching, bencher, compare_on, csv, json, markdown, table};
+use crate::compare::{
+    ComparedBy, Comparison, Matching, ScatterKnowledge, bencher, compare_on, csv, github_action_benchmark, json,
+    markdown, table,
+};
 use crate::record::{Run, read};
 
 /// How the comparison is written.
@@ -31,6 +36,14 @@ enum OutputFormat {
     Json,
     // Said in the option's help: a line of its own would spread out the help of every other option.
     Bencher,
+    GithubActionBenchmark,
+}
+
+impl OutputFormat {
+    /// Whether it holds the figures of one run, for programs that keep a history.
+    fn is_of_one_run(self) -> bool {
+        matches!(self, Self::Bencher | Self::GithubActionBenchmark)
+    }
 }
 
 /// Compare runs with the first one; with --paired, measure two settings or two programs side by side
@@ -64,7 +77,12 @@ pub(super) struct CompareArgs {
     /// host
     #[arg(long)]
     keep_scatter: bool,
-    /// The format of the output; bencher is Bencher's metric format, for the last run
+    /// Compare by this: time (or what a group measures), cpu (time of the tasks), switches, or an event that was counted,
+    /// such as instructions:u
+    #[arg(long, value_name = "WHAT", default_value = "time", value_parser = ComparedBy::from_str)]
+    pub(super) by: ComparedBy,
+    /// The format of the output; bencher is Bencher's metric format and github-action-benchmark that action's
+    /// customSmallerIsBetter, both for the last run
     #[arg(long, value_enum, default_value = "table")]
     format: OutputFormat,
     /// Measure two sides in each round, alternating sample by sample; where both cannot be set up at once (they differ
@@ -120,8 +138,9 @@ impl CompareArgs {
 
     /// The measurement that settles what the gate over `material` finds; `None` where it finds nothing.
     pub(super) fn confirmation(&self, material: &ComparisonInput) -> anyhow::Result<Option<Start>> {
-        let known = scatter_files::known(&material.runs, &self.scatter)?;
-        let comparison = compare_on(&known, &material.runs, &material.matching, self.smallest_effect);
+        let runs = self.compared_by(material.runs.clone())?;
+        let known = self.known(&runs)?;
+        let comparison = compare_on(&known, &runs, &material.matching, self.smallest_effect);
         let gate = comparison.gate(self.fail_on_regression.unwrap_or_default());
         if gate.regressed.is_empty() && gate.suspects.is_empty() {
             return Ok(None);
@@ -132,10 +151,11 @@ impl CompareArgs {
     /// Writes the comparison of `material`, and returns the status to end with.
     pub(super) fn conclude(&self, material: ComparisonInput, out: &mut impl Write) -> anyhow::Result<u8> {
         let ComparisonInput { runs, matching, settings, complete } = material;
-        let known = scatter_files::known(&runs, &self.scatter)?;
+        let runs = self.compared_by(runs)?;
+        let known = self.known(&runs)?;
         let mut comparison = compare_on(&known, &runs, &matching, self.smallest_effect);
         comparison.settings = settings;
-        let single = runs.len() == 1 && self.format == OutputFormat::Bencher;
+        let single = runs.len() == 1 && self.format.is_of_one_run();
         if comparison.rows.is_empty() && !complete {
             // It was stopped before a pair was whole, or failed and said so.
             return Ok(FAILED);
@@ -166,14 +186,52 @@ impl CompareArgs {
         })
     }
 
+    /// The runs with what they are to be compared by.
+    fn compared_by(&self, runs: Vec<(String, Run)>) -> anyhow::Result<Vec<(String, Run)>> {
+        if self.by != ComparedBy::Time && (self.keep_scatter || !self.scatter.is_empty()) {
+            let text = "--scatter and --keep-scatter are about times: leave them out, or --by";
+            return Err(UsageError::Unknown(text.into()).into());
+        }
+        let events: BTreeSet<String> = runs.iter().flat_map(|(_, run)| ComparedBy::events(run)).collect();
+        let mut lacking = BTreeSet::new();
+        let mut apply = |(name, run)| {
+            let (run, without) = self.by.apply(run);
+            lacking.extend(without);
+            (name, run)
+        };
+        let runs: Vec<(String, Run)> = runs.into_iter().map(&mut apply).collect();
+        if let ComparedBy::Event(event) = &self.by
+            && !events.contains(event)
+        {
+            let counted = if events.is_empty() { "none".into() } else { Vec::from_iter(events).join(", ") };
+            let text = format!("--by {event}: no run has counted it; counted were: {counted}");
+            return Err(UsageError::Unknown(text).into());
+        }
+        if !lacking.is_empty() {
+            let many = lacking.len();
+            errln!("compare: {many} benchmarks are left out, of which a run has no count, or none but 0");
+        }
+        Ok(runs)
+    }
+
+    /// What is known of the scatter between runs. What was kept is about times.
+    fn known(&self, runs: &[(String, Run)]) -> anyhow::Result<ScatterKnowledge> {
+        if self.by == ComparedBy::Time {
+            return scatter_files::known(runs, &self.scatter);
+        }
+        let compared: Vec<&Run> = runs.iter().map(|(_, run)| run).collect();
+        Ok(ScatterKnowledge::new(&compared, &[], Vec::new()))
+    }
+
     fn write(&self, comparison: &Comparison, runs: &[(String, Run)], out: &mut impl Write) -> anyhow::Result<()> {
         match self.format {
             OutputFormat::Table => write!(out, "{}", table(comparison))?,
             OutputFormat::Markdown => write!(out, "{}", markdown(comparison))?,
             OutputFormat::Csv => write!(out, "{}", csv(comparison))?,
             OutputFormat::Json => writeln!(out, "{}", json(comparison)?)?,
-            OutputFormat::Bencher => {
-                let last = runs.last().map(|(_, run)| bencher(run)).transpose()?;
+            OutputFormat::Bencher | OutputFormat::GithubActionBenchmark => {
+                let write = if self.format == OutputFormat::Bencher { bencher } else { github_action_benchmark };
+                let last = runs.last().map(|(_, run)| write(run)).transpose()?;
                 writeln!(out, "{}", last.unwrap_or_default())?;
             }
         }
@@ -199,7 +257,7 @@ impl CompareArgs {
     }
 
     fn read_runs(&self) -> anyhow::Result<Vec<(String, Run)>> {
-        let fewest = if self.format == OutputFormat::Bencher { 1 } else { 2 };
+        let fewest = if self.format.is_of_one_run() { 1 } else { 2 };
         if self.runs.len() < fewest {
             let text = "compare needs two runs or more: `switchcost compare A B`, or --paired to measure two settings";
             return Err(UsageError::Unknown(text.into()).into());

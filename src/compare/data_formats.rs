@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::format::word;
 use super::{Comparison, by_id};
-use crate::record::Run;
+use crate::record::{BenchmarkLine, Run};
 use crate::stats::Verdict;
 use crate::terms::Doubt;
 use crate::units::Quantity;
@@ -56,6 +56,20 @@ fn quoted(text: &str) -> String {
 /// operation.
 pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
     serde_json::to_string_pretty(comparison)
+}
+
+/// The figures of one run as github-action-benchmark reads them with `tool: customSmallerIsBetter` (its README, "Use this
+/// action with your own benchmark"): a list of objects, nanoseconds or bytes per operation.
+pub fn github_action_benchmark(run: &Run) -> serde_json::Result<String> {
+    let figure = |(id, lines): (&str, Vec<&BenchmarkLine>)| {
+        let interval = super::side::figure(&lines)?.interval;
+        let measures = lines.first().map(|line| line.measures).unwrap_or_default();
+        let unit = lines.first().map_or("", |line| line.unit.name());
+        let range = format!("{} to {} ({} rounds)", interval.low, interval.high, lines.len());
+        let unit = format!("{}/{unit}", measures.unit());
+        Some(serde_json::json!({ "name": id, "unit": unit, "value": interval.estimate, "range": range }))
+    };
+    serde_json::to_string_pretty(&by_id(run).into_iter().filter_map(figure).collect::<Vec<Value>>())
 }
 
 /// The figures of one run in Bencher's metric format (bencher.dev, "Bencher Metric Format"): nanoseconds or

@@ -21,10 +21,11 @@ pub struct Difference {
 
 /// The groups in the order in which they are shown, with the beginnings of the names that belong to them. What is in
 /// none of them says nothing of the measurements: who ran them, how full a control group was, what could not be read.
-const GROUPS: [(&str, &[&str]); 13] = [
+const GROUPS: [(&str, &[&str]); 14] = [
     ("CPU", &["host.processor"]),
     ("topology", &["host.topology"]),
     ("kernel", &["host.kernel.release", "host.kernel.version", "host.kernel.architecture", "host.kernel."]),
+    ("scheduler", &["host.scheduler"]),
     ("command line", &["host.kernel.command_line"]),
     ("mitigations", &["host.mitigations"]),
     ("governor", &["host.power.governors", "host.power."]),

@@ -6,7 +6,7 @@ use super::*;
 use crate::host::Root;
 use crate::mechanism::find;
 use crate::record::{AuditRecord, Build, CountedSamples, HostLine, Measured, Noise, RunConditions, Sample};
-use crate::terms::{Host, Idle, Moment, Placement, Policy, ResourceUsage, Setting, SpeedProbe, Unit};
+use crate::terms::{CounterSummary, Host, Idle, Moment, Placement, Policy, ResourceUsage, Setting, SpeedProbe, Unit};
 use crate::units::{Amount, CpuId, Nanos, Ops, Quantity};
 
 fn line(id: &str, round: u32, nanos: u64) -> BenchmarkLine {
@@ -299,4 +299,81 @@ fn the_cpus_that_were_used_are_told_where_they_differ() {
     let comparison = compare(&[a, b], &Matching::Ids, 0.01);
     assert_eq!(comparison.differences, [difference]);
     assert!(table(&comparison).contains("CPUs used"), "{}", table(&comparison));
+}
+
+/// Lines whose tasks used twice their time, switched `switches` times in five samples of ten operations, and counted
+/// `instructions` an operation.
+fn counted(name: &str, benchmarks: &[(&str, u64, f64)]) -> (String, Run) {
+    let flat: Vec<(&str, &[u64])> = benchmarks.iter().map(|(id, ..)| (*id, &FLAT[..])).collect();
+    let (name, mut run) = run(name, &flat);
+    for line in &mut run.benchmarks {
+        let (_, switches, instructions) = *benchmarks.iter().find(|(id, ..)| *id == line.id).unwrap();
+        let Outcome::Measured(measured) = &mut line.outcome else { continue };
+        measured.usage = ResourceUsage { system: Nanos(100_000), voluntary: switches, ..ResourceUsage::default() };
+        measured.counted.counters = vec![CounterSummary {
+            event: "instructions:u".into(),
+            per_op: instructions,
+            count: 1,
+            ops: 1,
+            enabled_ns: 1,
+            running_ns: 1,
+            estimated: false,
+            unit: None,
+        }];
+    }
+    (name, run)
+}
+
+#[test]
+fn runs_are_compared_by_what_was_counted() {
+    let runs = [
+        counted("a", &[("handoff/a", 50, 0.5), ("handoff/b", 0, 9.0)]),
+        counted("b", &[("handoff/a", 100, 0.75), ("handoff/b", 50, 9.0)]),
+    ];
+    let by = |what: &str| {
+        let by: ComparedBy = what.parse().unwrap();
+        let mut lacking = BTreeSet::new();
+        let mut apply = |(name, run): (String, Run)| {
+            let (run, without) = by.apply(run);
+            lacking.extend(without);
+            (name, run)
+        };
+        let runs: Vec<(String, Run)> = runs.iter().cloned().map(&mut apply).collect();
+        let rows = compare(&runs, &Matching::Ids, 0.01).rows;
+        let found: Vec<(String, f64, f64, Quantity)> = rows
+            .iter()
+            .map(|row| (row.id.clone(), row.first.interval.estimate, row.ratio.interval.estimate, row.measures))
+            .collect();
+        (found, Vec::from_iter(lacking), rows)
+    };
+    let id = || "handoff/a".to_string();
+    let (found, lacking, rows) = by("switches");
+    assert_eq!(found, [(id(), 1.0, 2.0, Quantity::Number)]);
+    assert_eq!(lacking, ["handoff/b"], "it came to 0 in the first run: there is no ratio");
+    // Counts that are the same in each round leave no doubt, and the gate sees them.
+    assert_eq!(rows[0].verdict, Verdict::Slower);
+    let (found, ..) = by("cpu");
+    assert!((found[0].1 - 2000.0).abs() < 1e-6 && found[0].3 == Quantity::Nanoseconds, "{found:?}");
+    let (found, lacking, _) = by("instructions:u");
+    assert_eq!((found[0].clone(), found.len(), lacking.len()), ((id(), 0.5, 1.5, Quantity::Number), 2, 0));
+    assert_eq!(by("cycles:k").0, []);
+    assert_eq!(by("time").0.len(), 2);
+    let (_, run) = &runs[1];
+    let gate = |what: &str| {
+        let by: ComparedBy = what.parse().unwrap();
+        let runs: Vec<(String, Run)> = runs.iter().cloned().map(|(name, run)| (name, by.apply(run).0)).collect();
+        compare(&runs, &Matching::Ids, 0.01).gate(0.05).regressed.len()
+    };
+    assert_eq!((gate("time"), gate("switches"), gate("instructions:u")), (0, 1, 1));
+    assert_eq!(ComparedBy::events(run), ["instructions:u".to_string()].into());
+}
+
+#[test]
+fn a_history_of_one_run_has_its_figures() {
+    let (_, run) = run("a", &[("handoff/a", &FLAT)]);
+    let figures: serde_json::Value = serde_json::from_str(&github_action_benchmark(&run).unwrap()).unwrap();
+    let [figure] = figures.as_array().unwrap().as_slice() else { panic!("{figures}") };
+    assert_eq!((&figure["name"], &figure["unit"]), (&"handoff/a".into(), &"ns/handoff".into()));
+    assert!((figure["value"].as_f64().unwrap() - 1002.2).abs() < 1e-9, "{figure}");
+    assert!(figure["range"].as_str().unwrap().ends_with("(5 rounds)"), "{figure}");
 }

@@ -141,6 +141,8 @@ fn of_paired(slower: &str) -> Vec<Row> {
         in_format("csv", false),
         in_format("json", true),
         in_format("bencher", true),
+        in_format("github-action-benchmark", true),
+        Row::added("compare", "by", &compared, "--by nothing-of-that-name").changes("/refused").changes("*"),
         Row::added("compare", "fail_on_regression", &format!("compare {rounds} {slower}"), "--fail-on-regression 5%")
             .gives("/status", json!(REGRESSION)),
         Row::added("compare", "confirm", &format!("compare {rounds} {slower} --fail-on-regression 5%"), "--confirm")
