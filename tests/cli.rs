@@ -210,7 +210,7 @@ fn unknown_words_are_told_with_those_that_there_are() {
     assert_snapshot!(refused(&["audit", "brigade/(thread"]), @"switchcost: `brigade/(thread` is no regular \
         expression: unclosed group");
     assert_snapshot!(refused(&["audit", "--placement", "same_cpu"]), @"switchcost: no placement is called `same_cpu`; \
-        there are unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, one-per-cpu");
+        there are unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, cross-kind, one-per-cpu");
     assert_snapshot!(refused(&["audit", "--idle", "busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, not \
         `busy`");
     assert_snapshot!(refused(&["audit", "--set", "idle=busy"]), @"switchcost: idle is `default`, `poll` or `spinner`, \

@@ -120,6 +120,8 @@ fn topology(cpus: usize, threads: usize) -> Topology {
             llc: CpuId(0),
             llc_assumed: false,
             node: 0,
+            capacity: None,
+            pmu: None,
         }
     };
     Topology { cpus: (0..cpus).map(cpu).collect(), caches: Vec::new() }

@@ -99,9 +99,7 @@ impl HostCpus {
         if !chosen.is_empty() {
             return chosen.to_vec();
         }
-        let offered = |placement: &Placement| {
-            relation(*placement).is_none_or(|relation| self.topology.pair(relation, &self.allowed).is_some())
-        };
+        let offered = |placement: &Placement| !is_of_two(*placement) || self.pair(*placement).is_some();
         let mut placements: Vec<Placement> =
             Placement::ALL.into_iter().filter(|&placement| placement != Placement::OnePerCpu).filter(offered).collect();
         // That nothing can be said of two CPUs is a result too.
@@ -126,9 +124,9 @@ impl HostCpus {
 
     /// In the order in which tasks take them.
     fn cpus(&self, placement: Placement) -> Result<Vec<CpuId>, Unsupported> {
-        if let Some(relation) = relation(placement) {
+        if is_of_two(placement) {
             let undescribed = self.undescribed();
-            return match self.topology.pair(relation, &self.allowed) {
+            return match self.pair(placement) {
                 Some((a, b)) => Ok(vec![a, b]),
                 None if !undescribed.is_empty() => Err(Unsupported::new(
                     format!("two CPUs for placement {placement}"),
@@ -146,9 +144,27 @@ impl HostCpus {
                 )),
             };
         }
-        // The first one that may be used, as `taskset -c 0` would take: figures of other suites are made there.
-        Ok(if placement == Placement::SameCpu { self.allowed[..1].to_vec() } else { self.allowed.clone() })
+        // The first one that may be used, as `taskset -c 0` would take: figures of other suites are made there. Of
+        // several kinds of core the strongest, where a service would run that wants to be fast.
+        Ok(match placement {
+            Placement::SameCpu => self.topology.strongest_first(&self.allowed)[..1].to_vec(),
+            _ => self.allowed.clone(),
+        })
     }
+
+    /// The CPUs of a placement of two, both of the strongest kind that has such a pair; `None` where there are none.
+    fn pair(&self, placement: Placement) -> Option<(CpuId, CpuId)> {
+        let cpus = self.topology.strongest_first(&self.allowed);
+        match relation(placement) {
+            Some(relation) => self.topology.pair(relation, &cpus),
+            None => self.topology.pair_of_kinds(&cpus),
+        }
+    }
+}
+
+/// Whether tasks alternate between two CPUs.
+fn is_of_two(placement: Placement) -> bool {
+    relation(placement).is_some() || placement == Placement::CrossKind
 }
 
 /// How the two CPUs of a cross placement must stand to each other.
@@ -158,7 +174,7 @@ fn relation(placement: Placement) -> Option<Relation> {
         Placement::SameLlc => Some(Relation::SameLlc),
         Placement::CrossLlc => Some(Relation::CrossLlc),
         Placement::CrossNode => Some(Relation::CrossNode),
-        Placement::Unpinned | Placement::SameCpu | Placement::OnePerCpu => None,
+        Placement::Unpinned | Placement::SameCpu | Placement::CrossKind | Placement::OnePerCpu => None,
     }
 }
 
@@ -216,6 +232,33 @@ mod tests {
         assert_eq!(alone.placements(&[]), [Unpinned, SameCpu], "one CPU is no pair");
         let reason = alone.cpus(SameLlc).unwrap_err().to_string();
         assert!(reason.contains("two CPUs") && reason.contains("CPUs 1") && reason.contains("--cpus"), "{reason}");
+    }
+
+    #[test]
+    fn of_several_kinds_of_core_pairs_are_of_one_and_the_strongest_comes_first() {
+        use Placement::{CrossKind, OnePerCpu, SameCpu, SameLlc, Unpinned};
+        // CPUs 0 and 1 are small, 2 and 3 big, and 4 is big with another PMU.
+        let mut hybrid = host_cpus("amd-two-ccx", &[0, 1, 2, 3]);
+        for (cpu, capacity) in hybrid.topology.cpus.iter_mut().zip([400, 400, 1024, 1024]) {
+            cpu.capacity = Some(capacity);
+        }
+        assert_eq!(hybrid.cpus(SameCpu), Ok(vec![CpuId(2)]));
+        assert_eq!(hybrid.cpus(CrossKind), Ok(vec![CpuId(2), CpuId(0)]));
+        assert_eq!(hybrid.cpus(SameLlc), Ok(vec![CpuId(2), CpuId(3)]));
+        assert_eq!(hybrid.cpus(OnePerCpu).map(|cpus| cpus.len()), Ok(4));
+        assert!(hybrid.placements(&[]).contains(&CrossKind));
+        // The big one alone has no partner of its kind.
+        hybrid.allowed = vec![CpuId(0), CpuId(1), CpuId(2)];
+        assert_eq!(hybrid.cpus(SameLlc), Ok(vec![CpuId(0), CpuId(1)]));
+        // Without capacities, as x86 was before 6.12.
+        let mut atoms = host_cpus("amd-two-ccx", &[0, 1, 2, 3]);
+        for (cpu, pmu) in atoms.topology.cpus.iter_mut().zip(["cpu_atom", "cpu_atom", "cpu_core", "cpu_core"]) {
+            cpu.pmu = Some(pmu.into());
+        }
+        assert_eq!((atoms.cpus(SameCpu), atoms.topology.kinds().len()), (Ok(vec![CpuId(2)]), 3));
+        let alike = host_cpus("amd-two-ccx", &[0, 1, 2, 3]);
+        assert!(!alike.placements(&[Unpinned]).contains(&CrossKind) && !alike.placements(&[]).contains(&CrossKind));
+        assert!(alike.cpus(CrossKind).unwrap_err().to_string().contains("cross-kind"));
     }
 
     #[test]

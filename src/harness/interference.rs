@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::host::Root;
 use crate::record::Noise;
 use crate::sys::usage;
+use crate::terms::host::Stoppages;
 use crate::terms::{Moment, ResourceUsage};
 use crate::units::Nanos;
 
@@ -66,6 +67,47 @@ pub(super) fn interference(together: &[&Noise]) -> Vec<String> {
     if let Some(others) = others(noise, own_cpu(together), seconds).filter(|others| *others > MOST_OTHERS) {
         found.push(format!("other processes used {:.0} % of a CPU", others * 100.0));
     }
+    found.extend(stopped(&noise.start.stoppages, &noise.end.stoppages));
+    found
+}
+
+/// A quota's period is 100 ms: one that held a task back for less hardly shows among samples of seconds.
+const MOST_HELD: Nanos = Nanos(1_000_000);
+
+/// A megabyte: the kernel trims what other programs have not touched for long by a few pages, which stops nobody.
+const MOST_SWAPPED: u64 = 256;
+
+/// What the two clocks are read apart by, and what their adjustment moves them.
+const LEAST_SUSPENDED: Nanos = Nanos(1_000_000);
+
+/// What stopped or slowed tasks between the two.
+fn stopped(start: &Stoppages, end: &Stoppages) -> Vec<String> {
+    let time = |of: fn(&Stoppages) -> Option<Nanos>| Some(of(end)?.0.saturating_sub(of(start)?.0));
+    let count = |of: fn(&Stoppages) -> Option<u64>| of(end)?.checked_sub(of(start)?).filter(|count| *count > 0);
+    let mut found = Vec::new();
+    if let Some(held) = time(|seen| seen.held_by_quota).filter(|held| *held > MOST_HELD.0) {
+        found.push(format!("a CPU quota held tasks back for {} ms", held / 1_000_000));
+    }
+    if let Some(times) = count(|seen| seen.overheated) {
+        found.push(format!("CPUs were slowed {times} times because they were hot"));
+    }
+    if let Some(pages) = count(|seen| seen.swapped_pages).filter(|pages| *pages > MOST_SWAPPED) {
+        found.push(format!("{pages} pages went to swap or came from it"));
+    }
+    if let Some(slept) = time(|seen| seen.suspended).filter(|slept| *slept > LEAST_SUSPENDED.0) {
+        found.push(format!("the machine was suspended for {} ms", slept / 1_000_000));
+    }
+    let lists = [
+        ("the CPUs online", &start.online, &end.online),
+        ("the CPUs that the cpuset grants", &start.granted, &end.granted),
+    ];
+    for (what, before, after) in lists {
+        if let (Some(before), Some(after)) = (before, after)
+            && before != after
+        {
+            found.push(format!("{what} changed from {before} to {after}"));
+        }
+    }
     found
 }
 
@@ -91,6 +133,49 @@ mod tests {
         let at = |busy| Moment { ticks: Some(CpuTicks { steal: 0, total: 0, busy: Some(busy) }), ..Moment::default() };
         let nanos = Nanos(seconds * 1_000_000_000);
         Noise { start: at(0), end: at(busy * 100), own_cpu: Some(nanos), lasted: Some(nanos) }
+    }
+
+    #[test]
+    fn what_stops_tasks_disturbs_however_idle_the_machine_is() {
+        let quiet = |stoppages: Stoppages| {
+            let mut noise = noise(10, 10);
+            noise.start.stoppages = Stoppages {
+                held_by_quota: Some(Nanos(5_000_000)),
+                overheated: Some(3),
+                swapped_pages: Some(70),
+                suspended: Some(Nanos(0)),
+                online: Some("0-3".into()),
+                granted: Some("0-3".into()),
+            };
+            noise.end.stoppages = stoppages;
+            interference(&[&noise])
+        };
+        let start = Stoppages {
+            held_by_quota: Some(Nanos(5_900_000)),
+            swapped_pages: Some(326),
+            suspended: Some(Nanos(40_000)),
+            ..Stoppages::default()
+        };
+        assert_eq!(quiet(start), Vec::<String>::new(), "what is not known at the end is not judged");
+        let all = Stoppages {
+            held_by_quota: Some(Nanos(205_000_000)),
+            overheated: Some(5),
+            swapped_pages: Some(5070),
+            suspended: Some(Nanos(2_000_000_000)),
+            online: Some("0-2".into()),
+            granted: Some("0,2".into()),
+        };
+        assert_eq!(
+            quiet(all),
+            [
+                "a CPU quota held tasks back for 200 ms",
+                "CPUs were slowed 2 times because they were hot",
+                "5000 pages went to swap or came from it",
+                "the machine was suspended for 2000 ms",
+                "the CPUs online changed from 0-3 to 0-2",
+                "the CPUs that the cpuset grants changed from 0-3 to 0,2",
+            ]
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::root::{FactReader, Root};
 use crate::terms::host::{CgroupLevel, CgroupVersion, Quota, RlimitValue};
-use crate::units::{CpuId, parse_cpu_list};
+use crate::units::{CpuId, Nanos, parse_cpu_list};
 
 /// Version 1 writes "no limit" as the largest multiple of the page size in an `i64`.
 const V1_UNLIMITED: u64 = 1 << 62;
@@ -24,8 +24,31 @@ impl CgroupLevel {
         root.value(&format!("{}/{name}", self.path)).ok()
     }
 
+    /// For how long its quota has held tasks back, over all CPUs. `None` where it can have no quota.
+    pub(super) fn held_by_quota(&self, root: &Root) -> Option<Nanos> {
+        let stat = root.text(&format!("{}/cpu.stat", self.path)).ok()?;
+        let field = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        // Nanoseconds in version 1 (Documentation/scheduler/sched-bwc.rst), microseconds in version 2.
+        self.version
+            .choose(field("throttled_time "), field("throttled_usec ").map(|us| us.saturating_mul(1000)))
+            .map(Nanos)
+    }
+
+    /// The CPUs that it grants, as the kernel lists them.
+    pub(super) fn granted(&self, root: &Root) -> Option<String> {
+        root.text(&self.granted_file()).ok().filter(|cpus| !cpus.is_empty())
+    }
+
+    fn granted_file(&self) -> String {
+        format!("{}/{}", self.path, self.version.choose("cpuset.effective_cpus", "cpuset.cpus.effective"))
+    }
+
+    fn bare(version: CgroupVersion, path: String) -> Self {
+        Self { version, path, cpu_quota: None, cpus: None, pids_max: None, memory_max: None }
+    }
+
     fn read(root: &Root, version: CgroupVersion, path: String) -> Self {
-        let mut level = Self { version, path, cpu_quota: None, cpus: None, pids_max: None, memory_max: None };
+        let mut level = Self::bare(version, path);
         let bound = |file: String| RlimitValue::parse(&root.text(&file).ok()?);
         level.cpu_quota = level.read_quota(root);
         level.cpus = level.read_cpus(root);
@@ -48,12 +71,9 @@ impl CgroupLevel {
     }
 
     fn read_cpus(&self, root: &Root) -> Option<Vec<CpuId>> {
-        let name = self.version.choose("cpuset.effective_cpus", "cpuset.cpus.effective");
-        parse_cpu_list(&root.text(&format!("{}/{name}", self.path)).ok()?)
+        parse_cpu_list(&root.text(&self.granted_file()).ok()?)
     }
 }
-
-impl CgroupVersion {}
 
 /// Where a hierarchy is mounted.
 struct Mount<'a> {
@@ -67,24 +87,32 @@ struct Mount<'a> {
 
 /// The groups above this process, innermost first within each hierarchy.
 pub(super) fn observe(facts: &mut FactReader<'_>) -> Vec<CgroupLevel> {
-    let Some(groups) = facts.text("control groups", "/proc/self/cgroup") else {
-        return Vec::new();
-    };
-    let Some(mounts) = facts.text("control group mounts", "/proc/self/mountinfo") else {
-        return Vec::new();
-    };
-    let mut levels: Vec<CgroupLevel> = Vec::new();
+    let groups = facts.text("control groups", "/proc/self/cgroup");
+    let mounts = groups.as_ref().and_then(|_| facts.text("control group mounts", "/proc/self/mountinfo"));
+    let directories = groups.zip(mounts).map(|(groups, mounts)| directories(&groups, &mounts)).unwrap_or_default();
+    directories.into_iter().map(|(version, path)| CgroupLevel::read(facts.root, version, path)).collect()
+}
+
+/// The same without their settings.
+pub(super) fn levels(root: &Root) -> Vec<CgroupLevel> {
+    let text = |path| root.text(path).unwrap_or_default();
+    let directories = directories(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"));
+    directories.into_iter().map(|(version, path)| CgroupLevel::bare(version, path)).collect()
+}
+
+fn directories(groups: &str, mounts: &str) -> Vec<(CgroupVersion, String)> {
+    let mut found: Vec<(CgroupVersion, String)> = Vec::new();
     for mount in mounts.lines().filter_map(mount) {
         let Some(group) = groups.lines().find_map(|line| mount.group(line)) else {
             continue;
         };
         for path in mount.directories(group) {
-            if levels.iter().all(|level| level.path != path) {
-                levels.push(CgroupLevel::read(facts.root, mount.version, path));
+            if found.iter().all(|(_, known)| *known != path) {
+                found.push((mount.version, path));
             }
         }
     }
-    levels
+    found
 }
 
 /// A line of mountinfo (proc_pid_mountinfo(5)): `36 35 98:0 /root /mount/point rw,noatime … - ext4 /dev/x rw`.
@@ -135,22 +163,22 @@ impl<'a> Mount<'a> {
 mod tests {
     use super::*;
 
-    fn directories(root: &str, group: &str) -> Vec<String> {
+    fn of_mount(root: &str, group: &str) -> Vec<String> {
         let line = format!("31 23 0:28 {root} /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw");
         mount(&line).unwrap().directories(group)
     }
 
     #[test]
     fn every_ancestor_up_to_the_mount_point_is_read() {
-        assert_eq!(directories("/", "/"), ["/sys/fs/cgroup"]);
-        assert_eq!(directories("/", "/a/b"), ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]);
+        assert_eq!(of_mount("/", "/"), ["/sys/fs/cgroup"]);
+        assert_eq!(of_mount("/", "/a/b"), ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup"]);
     }
 
     #[test]
     fn a_container_sees_its_part_of_the_hierarchy() {
-        assert_eq!(directories("/docker/x", "/docker/x/y"), ["/sys/fs/cgroup/y", "/sys/fs/cgroup"]);
-        assert_eq!(directories("/docker/x", "/docker/xy"), ["/sys/fs/cgroup"]);
-        assert_eq!(directories("/", "/../../x"), ["/sys/fs/cgroup"]);
+        assert_eq!(of_mount("/docker/x", "/docker/x/y"), ["/sys/fs/cgroup/y", "/sys/fs/cgroup"]);
+        assert_eq!(of_mount("/docker/x", "/docker/xy"), ["/sys/fs/cgroup"]);
+        assert_eq!(of_mount("/", "/../../x"), ["/sys/fs/cgroup"]);
     }
 
     #[test]

@@ -19,11 +19,14 @@ mod topology;
 mod virtualization;
 
 mod root;
+mod scheduler;
 #[cfg(test)]
 mod tests;
 
 use crate::terms::Host;
-use crate::terms::host::{ClockSource, Kernel, Memory, Power, Privileges, Processor, Topology, Virtualization};
+use crate::terms::host::{
+    ClockSource, Kernel, Memory, Power, Privileges, Processor, Scheduler, Topology, Virtualization,
+};
 use crate::terms::noise;
 use crate::units::{CpuId, parse_cpu_list};
 use root::FactReader;
@@ -66,6 +69,7 @@ impl Host {
         facts.look_for("the device that holds CPUs awake", noise::DMA_LATENCY);
         let virtualization = Virtualization::observe(&mut facts, &processor, &kernel, &clock);
         Host {
+            scheduler: Scheduler::observe(root),
             mitigations: mitigations(&mut facts),
             power: Power::observe(&mut facts, &online),
             event_sources: facts.names("perf event sources", "/sys/bus/event_source/devices"),

@@ -1,8 +1,10 @@
 //! How busy the machine is: observed at the start and at the end of a run.
 
+use super::cgroup;
 use super::processor::current_mhz;
 use super::root::Root;
-use crate::terms::host::{CpuTicks, Moment};
+use crate::sys::timer;
+use crate::terms::host::{CpuTicks, Moment, Stoppages};
 
 impl Moment {
     /// Observes how busy the machine below `root` is now.
@@ -16,8 +18,40 @@ impl Moment {
             ticks: root.text("/proc/stat").ok().and_then(|stat| ticks(&stat)),
             cpu_mhz: root.text("/proc/cpuinfo").map(|text| current_mhz(&text)).unwrap_or_default(),
             cpu_pressure_percent: root.text("/proc/pressure/cpu").ok().and_then(|text| some_avg10(&text)),
+            stoppages: Stoppages::observe(root),
         }
     }
+}
+
+impl Stoppages {
+    fn observe(root: &Root) -> Self {
+        let groups = cgroup::levels(root);
+        Self {
+            held_by_quota: groups.iter().filter_map(|level| level.held_by_quota(root)).max(),
+            overheated: overheated(root),
+            swapped_pages: root.text("/proc/vmstat").ok().and_then(|text| swapped_pages(&text)),
+            suspended: root.is_running_system().then(timer::suspended).and_then(Result::ok),
+            online: root.text("/sys/devices/system/cpu/online").ok(),
+            granted: groups.iter().find_map(|level| level.granted(root)),
+        }
+    }
+}
+
+/// The counts of a package stand at each of its CPUs: what matters is whether the sum rises.
+fn overheated(root: &Root) -> Option<u64> {
+    const DIRECTORY: &str = "/sys/devices/system/cpu";
+    let is_cpu = |name: &String| name.strip_prefix("cpu").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    let count = |name: String| {
+        let of = |what| root.value::<u64>(&format!("{DIRECTORY}/{name}/thermal_throttle/{what}_throttle_count")).ok();
+        [of("core"), of("package")].into_iter().flatten().reduce(|a, b| a.saturating_add(b))
+    };
+    let cpus = root.names(DIRECTORY).unwrap_or_default();
+    cpus.into_iter().filter(is_cpu).filter_map(count).reduce(|a, b| a.saturating_add(b))
+}
+
+fn swapped_pages(vmstat: &str) -> Option<u64> {
+    let of = |name| vmstat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    of("pswpin ")?.checked_add(of("pswpout ")?)
 }
 
 fn load(loadavg: &str) -> Option<[f64; 3]> {
@@ -51,6 +85,12 @@ fn some_avg10(pressure: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_go_both_ways() {
+        assert_eq!(swapped_pages("pgpgin 9\npswpin 3\npswpout 4\npswpout_x 1"), Some(7));
+        assert_eq!(swapped_pages("pswpin 3"), None);
+    }
 
     #[test]
     fn guest_time_is_not_counted_twice() {

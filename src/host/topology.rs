@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::processor;
 use super::root::{FactReader, Root};
-use crate::terms::host::{Cache, CacheKind, LogicalCpu, Topology};
+use crate::terms::host::{Cache, CacheKind, LogicalCpu, Topology, is_core_pmu};
 use crate::units::{CpuId, MOST_CPUS, cpu_list, parse_cpu_list};
 
 const CPU: &str = "/sys/devices/system/cpu";
@@ -22,10 +22,15 @@ impl Topology {
     pub(super) fn observe(facts: &mut FactReader<'_>, cpuinfo: &str) -> Self {
         let online = online(facts, cpuinfo);
         let nodes = nodes(facts, &online);
+        let pmus = core_pmus(facts.root);
         let mut topology = Topology::default();
         for &id in &online {
             let caches = caches(facts, id, &online);
-            let cpu = LogicalCpu::observe(facts, id, &online, &caches, &nodes);
+            let cpu = LogicalCpu {
+                capacity: facts.root.value(&format!("{CPU}/cpu{id}/cpu_capacity")).ok(),
+                pmu: pmus.iter().find(|(_, cpus)| cpus.contains(&id)).map(|(name, _)| name.clone()),
+                ..LogicalCpu::observe(facts, id, &online, &caches, &nodes)
+            };
             topology.cpus.push(cpu);
             topology.add_caches(caches);
         }
@@ -75,6 +80,8 @@ impl LogicalCpu {
             llc: llc.map_or(id, |cache| lowest(&cache.shared, id)),
             llc_assumed: llc.is_none(),
             node: nodes.iter().find(|(_, cpus)| cpus.contains(&id)).map_or(0, |(node, _)| *node),
+            capacity: None,
+            pmu: None,
         }
     }
 }
@@ -145,6 +152,16 @@ fn cache(facts: &FactReader<'_>, directory: &str, id: CpuId, online: &BTreeSet<C
 fn cache_bytes(size: &str) -> Option<u64> {
     let bytes = size.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)?;
     (bytes > 0).then_some(bytes)
+}
+
+/// The PMUs of the cores with their CPUs, where there are several kinds (Documentation/ABI/testing/
+/// sysfs-bus-event_source-devices-caps and the drivers' `cpus`).
+fn core_pmus(root: &Root) -> Vec<(String, Vec<CpuId>)> {
+    const DEVICES: &str = "/sys/bus/event_source/devices";
+    let names = root.names(DEVICES).unwrap_or_default().into_iter().filter(|name| is_core_pmu(name));
+    let counted = |name: String| Some((parse_cpu_list(&root.text(&format!("{DEVICES}/{name}/cpus")).ok()?)?, name));
+    let pmus: Vec<(String, Vec<CpuId>)> = names.filter_map(counted).map(|(cpus, name)| (name, cpus)).collect();
+    if pmus.len() > 1 { pmus } else { Vec::new() }
 }
 
 fn nodes(facts: &mut FactReader<'_>, online: &BTreeSet<CpuId>) -> Vec<(u32, Vec<CpuId>)> {

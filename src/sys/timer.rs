@@ -24,6 +24,19 @@ pub fn monotonic() -> Nanos {
     Nanos(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }
 
+/// For how long the machine has been suspended since it started: `CLOCK_BOOTTIME` goes on meanwhile, and
+/// `CLOCK_MONOTONIC` stands still (clock_gettime(2)).
+///
+/// # Errors
+/// When there is no `CLOCK_BOOTTIME`, which came with Linux 2.6.39.
+pub fn suspended() -> Result<Nanos, SysError> {
+    let error = |errno| SysError::new("clock_gettime CLOCK_BOOTTIME", errno);
+    // Read first: what passes between the two readings must not look like a suspension.
+    let boot = ClockId::CLOCK_BOOTTIME.now().map_err(error)?;
+    let boot = boot.tv_sec() as u64 * 1_000_000_000 + boot.tv_nsec() as u64;
+    Ok(Nanos(boot.saturating_sub(monotonic().0)))
+}
+
 fn time_spec(moment: Nanos) -> TimeSpec {
     TimeSpec::from_duration(Duration::from_nanos(moment.0))
 }

@@ -6,6 +6,7 @@
 
 use super::Shortfall;
 use super::host::{Host, Moment, RlimitValue};
+use crate::units::{CpuId, cpu_list};
 
 /// A load average above this means that other programs are likely to run during a measurement.
 const QUIET_LOAD: f64 = 0.5;
@@ -39,6 +40,10 @@ pub fn warnings(host: &Host, moment: &Moment) -> Vec<Shortfall> {
         numa_balancing(host),
         huge_pages(host),
         assumed_llc(host),
+        extension(host),
+        isolated(host),
+        nohz_full(host),
+        kinds(host),
     ];
     single.into_iter().flatten().chain(quotas(host)).collect()
 }
@@ -224,6 +229,50 @@ fn assumed_llc(host: &Host) -> Option<Shortfall> {
         "the kernel describes no caches",
         "which CPUs share a last level cache is assumed from the package, so same-llc may be cross-llc",
         "name the CPUs yourself, from the processor's manual, or give the guest the cache topology of its host",
+    )
+}
+
+fn extension(host: &Host) -> Option<Shortfall> {
+    let name = host.scheduler.extension.as_ref()?;
+    warning(
+        format!("the BPF scheduler {name} (sched_ext) runs"),
+        "it decides where and when tasks run, so every figure with a switch in it is that scheduler's",
+        "stop the program that loaded it, or name it beside the figures",
+    )
+}
+
+fn isolated(host: &Host) -> Option<Shortfall> {
+    let cpus = among_online(host, &host.scheduler.isolated)?;
+    warning(
+        format!("CPUs {cpus} are isolated from load balancing"),
+        "tasks that are unpinned stay on the CPU on which they began, which makes a placement of one CPU of it there",
+        "boot without isolcpus=, or measure unpinned placements with --cpus and the others",
+    )
+}
+
+fn nohz_full(host: &Host) -> Option<Shortfall> {
+    let cpus = among_online(host, &host.scheduler.nohz_full)?;
+    warning(
+        format!("CPUs {cpus} run without a tick (nohz_full)"),
+        "each entry into the kernel is accounted for there, so system calls and switches cost more than on other CPUs",
+        "measure with --cpus and others, or say so beside the figures",
+    )
+}
+
+fn among_online(host: &Host, cpus: &[CpuId]) -> Option<String> {
+    let online: Vec<CpuId> = cpus.iter().copied().filter(|cpu| host.topology.cpu(*cpu).is_some()).collect();
+    (!online.is_empty()).then(|| cpu_list(&online))
+}
+
+fn kinds(host: &Host) -> Option<Shortfall> {
+    let kinds = host.topology.kinds();
+    let [strongest, others @ ..] = kinds.as_slice() else { return None };
+    let others: Vec<String> = others.iter().map(|cpus| cpu_list(cpus)).collect();
+    (!others.is_empty()).then_some(())?;
+    warning(
+        format!("kinds of core: CPUs {}, and CPUs {}", cpu_list(strongest), others.join(", and ")),
+        "unpinned and one-per-cpu mix them; same-cpu and pairs are on the strongest kind that has them",
+        "--cpus with the CPUs of one kind",
     )
 }
 

@@ -21,19 +21,22 @@ pub enum Placement {
     CrossLlc,
     /// Alternating between two NUMA nodes.
     CrossNode,
+    /// Alternating between two kinds of core, such as a performance core and an efficient one.
+    CrossKind,
     /// One CPU each, round robin over all CPUs this process may use.
     OnePerCpu,
 }
 
 impl Placement {
     /// Every placement, in the order in which tables show them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unpinned,
         Self::SameCpu,
         Self::SmtSibling,
         Self::SameLlc,
         Self::CrossLlc,
         Self::CrossNode,
+        Self::CrossKind,
         Self::OnePerCpu,
     ];
 
@@ -46,6 +49,7 @@ impl Placement {
             Self::SameLlc => "same-llc",
             Self::CrossLlc => "cross-llc",
             Self::CrossNode => "cross-node",
+            Self::CrossKind => "cross-kind",
             Self::OnePerCpu => "one-per-cpu",
         }
     }

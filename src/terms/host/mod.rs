@@ -8,6 +8,7 @@ mod moment;
 mod power;
 mod privileges;
 mod processor;
+mod scheduler;
 mod topology;
 mod virtualization;
 
@@ -20,10 +21,11 @@ use crate::units::CpuId;
 pub use cgroup::{CgroupLevel, CgroupVersion, Quota};
 pub use kernel::{ClockSource, Kernel, Preemption, PreemptionModel, boot_parameter};
 pub use memory::Memory;
-pub use moment::{CpuTicks, Moment};
+pub use moment::{CpuTicks, Moment, Stoppages};
 pub use power::{CpuIdle, IdleState, Power, Turbo};
 pub use privileges::{Capability, Privileges, Rlimit, RlimitValue};
 pub use processor::{Processor, Silicon};
+pub use scheduler::Scheduler;
 pub use topology::{Cache, CacheKind, LogicalCpu, Relation, Topology};
 pub use virtualization::Virtualization;
 
@@ -36,6 +38,9 @@ pub struct Host {
     pub topology: Topology,
     /// The running kernel.
     pub kernel: Kernel,
+    /// Which scheduler runs, and how it is tuned.
+    #[serde(default, skip_serializing_if = "Scheduler::is_plain")]
+    pub scheduler: Scheduler,
     /// Each known CPU vulnerability and what the kernel does about it, in the kernel's words
     /// (`/sys/devices/system/cpu/vulnerabilities`).
     pub mitigations: BTreeMap<String, String>,
@@ -75,6 +80,9 @@ struct Identity<'a> {
     clock: &'a ClockSource,
     virtualization: &'a Virtualization,
     transparent_hugepages: &'a Option<String>,
+    /// Left out where there is none: ids of other hosts stay what they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduler: Option<&'a String>,
 }
 
 impl Host {
@@ -92,6 +100,7 @@ impl Host {
             clock: &self.clock,
             virtualization: &self.virtualization,
             transparent_hugepages: &self.memory.transparent_hugepages,
+            scheduler: self.scheduler.extension.as_ref(),
         };
         let json = serde_json::to_vec(&identity).expect("an identity holds strings, numbers and lists only");
         format!("{:016x}", fnv1a(&json))
@@ -119,13 +128,14 @@ impl Host {
 
     /// Whether the kernel drives a PMU of the CPU cores, so that cycles and instructions can be counted.
     pub fn has_core_pmu(&self) -> bool {
-        // x86, RISC-V and POWER name it `cpu`, hybrid x86 `cpu_core` and `cpu_atom`, arm64 after the core:
-        // `armv8_pmuv3_0`, and Apple's `apple_icestorm_pmu`; s390 `cpum_cf`.
-        let core = |name: &String| {
-            name == "cpu" || ["cpu_", "cpum_cf", "armv", "apple_"].iter().any(|prefix| name.starts_with(prefix))
-        };
-        self.event_sources.iter().any(core)
+        self.event_sources.iter().any(|name| is_core_pmu(name))
     }
+}
+
+/// Whether this event source is the PMU of CPU cores. x86, RISC-V and POWER name it `cpu`, hybrid x86 `cpu_core` and
+/// `cpu_atom`, arm64 after the core: `armv8_pmuv3_0`, and Apple's `apple_icestorm_pmu`; s390 `cpum_cf`.
+pub(crate) fn is_core_pmu(name: &str) -> bool {
+    name == "cpu" || ["cpu_", "cpum_cf", "armv", "apple_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// One fact about the host that could not be had, and why.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::Nanos;
+
 /// How busy the machine was at one moment. What could not be read is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Moment {
@@ -18,6 +20,41 @@ pub struct Moment {
     /// The share of the last ten seconds in which some task waited for a CPU, in percent, 0 to 100
     /// (Documentation/accounting/psi.rst).
     pub cpu_pressure_percent: Option<f64>,
+    /// What stopped or slowed the machine's tasks so far.
+    #[serde(default, skip_serializing_if = "Stoppages::is_empty")]
+    pub stoppages: Stoppages,
+}
+
+/// What stopped or slowed tasks, each counted since boot, and the CPUs that there are. `None` where the machine does
+/// not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stoppages {
+    /// Time for which a CPU quota of this process's control groups held tasks back (`cpu.stat`, cgroups(7)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by_quota: Option<Nanos>,
+    /// Times that cores and packages were slowed because they were hot (`thermal_throttle/*_throttle_count`, which
+    /// x86 has).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overheated: Option<u64>,
+    /// Pages read from swap and written to it (`pswpin` and `pswpout`, proc_vmstat(5)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swapped_pages: Option<u64>,
+    /// Time for which the machine was suspended: `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC` (clock_gettime(2)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Nanos>,
+    /// The CPUs that are online, as the kernel lists them: `0-3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<String>,
+    /// The CPUs that this process's cpuset grants, as the kernel lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<String>,
+}
+
+impl Stoppages {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// CPU time since boot in ticks of `USER_HZ`, over all CPUs (`/proc/stat`, proc_stat(5)).

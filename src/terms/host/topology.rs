@@ -33,6 +33,13 @@ pub struct LogicalCpu {
     pub llc_assumed: bool,
     /// The NUMA node. 0 where the kernel was built without NUMA.
     pub node: u32,
+    /// Its power against that of the strongest CPU, which has 1024 (`cpu_capacity`). `None` where the kernel does not
+    /// tell, as it does not where all CPUs are alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+    /// The PMU that counts on it, where the machine has several for its cores: `cpu_atom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pmu: Option<String>,
 }
 
 /// One cache, and the CPUs that share it.
@@ -94,14 +101,43 @@ impl Topology {
         Some(self.cpu(a)?.relation(self.cpu(b)?))
     }
 
-    /// The first two of the `allowed` CPUs, in their order, that stand in exactly this relation.
+    /// The first two of the `allowed` CPUs, in their order, that stand in exactly this relation and are of one kind.
     pub fn pair(&self, relation: Relation, allowed: &[CpuId]) -> Option<(CpuId, CpuId)> {
         let cpus: Vec<&LogicalCpu> = allowed.iter().filter_map(|id| self.cpu(*id)).collect();
         let partner = |(index, a): (usize, &&LogicalCpu)| {
-            let b = cpus[index..].iter().find(|b| a.relation(b) == relation)?;
+            let b = cpus[index..].iter().find(|b| a.relation(b) == relation && a.is_alike(b))?;
             Some((a.id, b.id))
         };
         cpus.iter().enumerate().find_map(partner)
+    }
+
+    /// The first two of the `allowed` CPUs, in their order, that are of different kinds.
+    pub fn pair_of_kinds(&self, allowed: &[CpuId]) -> Option<(CpuId, CpuId)> {
+        let mut cpus = allowed.iter().filter_map(|id| self.cpu(*id));
+        let first = cpus.next()?;
+        Some((first.id, cpus.find(|cpu| !cpu.is_alike(first))?.id))
+    }
+
+    /// Those of `cpus` with the strongest kind of core first, else in their order.
+    pub fn strongest_first(&self, cpus: &[CpuId]) -> Vec<CpuId> {
+        let mut sorted = cpus.to_vec();
+        sorted.sort_by_key(|id| std::cmp::Reverse(self.cpu(*id).map(LogicalCpu::strength)));
+        sorted
+    }
+
+    /// The online CPUs of each kind of core, the strongest kind first. One entry where all are alike.
+    pub fn kinds(&self) -> Vec<Vec<CpuId>> {
+        let mut kinds: Vec<Vec<CpuId>> = Vec::new();
+        for id in self.strongest_first(&self.online()) {
+            let alike = |kind: &Vec<CpuId>| {
+                kind.first().and_then(|first| self.cpu(*first)).zip(self.cpu(id)).is_some_and(|(a, b)| a.is_alike(b))
+            };
+            match kinds.iter_mut().find(|kind| alike(kind)) {
+                Some(kind) => kind.push(id),
+                None => kinds.push(vec![id]),
+            }
+        }
+        kinds
     }
 
     /// How many physical cores have an online CPU.
@@ -131,6 +167,18 @@ impl Topology {
 }
 
 impl LogicalCpu {
+    /// Whether both are of one kind of core, as far as the kernel tells.
+    fn is_alike(&self, other: &LogicalCpu) -> bool {
+        self.capacity == other.capacity && self.pmu == other.pmu
+    }
+
+    /// Greater for a stronger kind. x86 told no capacities before 6.12, and names the PMU of its efficient cores
+    /// `cpu_atom` and `cpu_lowpower` beside `cpu_core`.
+    fn strength(&self) -> (u32, bool) {
+        let is_efficient = self.pmu.as_deref().is_some_and(|pmu| pmu.starts_with("cpu_") && pmu != "cpu_core");
+        (self.capacity.unwrap_or(0), !is_efficient)
+    }
+
     fn relation(&self, other: &LogicalCpu) -> Relation {
         if self.id == other.id {
             Relation::SameCpu
