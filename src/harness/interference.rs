@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::host::Root;
 use crate::record::Noise;
-use crate::sys::usage;
+use crate::sys::{timer, usage};
 use crate::terms::host::Stoppages;
 use crate::terms::{Moment, ResourceUsage};
 use crate::units::Nanos;
@@ -21,7 +21,7 @@ pub(super) struct NoiseProbe {
 impl NoiseProbe {
     /// Begins to watch.
     pub(super) fn begin() -> Self {
-        let start = Moment::observe(&Root::default());
+        let start = moment();
         Self { start, began: Instant::now(), used: usage::of_this_process().ok() }
     }
 
@@ -29,8 +29,14 @@ impl NoiseProbe {
     pub(super) fn end(self) -> Noise {
         let lasted = Nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX));
         let own_cpu = self.used.and_then(|before| Some(usage::of_this_process().ok()?.since(before).cpu()));
-        Noise { start: self.start, end: Moment::observe(&Root::default()), own_cpu, lasted: Some(lasted) }
+        Noise { start: self.start, end: moment(), own_cpu, lasted: Some(lasted) }
     }
+}
+
+fn moment() -> Moment {
+    let mut moment = Moment::observe(&Root::default());
+    moment.stoppages.suspended = timer::suspended().ok();
+    moment
 }
 
 /// `/proc/stat` counts in hundredths of a second on every architecture that Rust's standard library supports
