@@ -77,8 +77,8 @@ pub(super) struct CompareArgs {
     /// host
     #[arg(long)]
     keep_scatter: bool,
-    /// Compare by this: time (or what a group measures), cpu (time of the tasks), switches, or an event that was counted,
-    /// such as instructions:u
+    /// Compare by this: time (or what a group measures), cpu (time of the tasks), switches, or an event that was
+    /// counted, such as instructions:u
     #[arg(long, value_name = "WHAT", default_value = "time", value_parser = ComparedBy::from_str)]
     pub(super) by: ComparedBy,
     /// The format of the output; bencher is Bencher's metric format and github-action-benchmark that action's

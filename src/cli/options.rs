@@ -40,7 +40,8 @@ pub(super) struct SettingArgs {
     /// Set a parameter, for every mechanism that has it; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(super) set: Vec<String>,
-    /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, cross-kind, one-per-cpu)
+    /// Only these placements (unpinned, same-cpu, smt-sibling, same-llc, cross-llc, cross-node, cross-kind,
+    /// one-per-cpu)
     #[arg(long, value_name = "LIST")]
     pub(super) placement: Option<String>,
     /// Use only these CPUs, such as 0-3,8, even if taskset or isolcpus leaves them out, as long as the kernel allows

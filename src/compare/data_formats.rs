@@ -58,8 +58,8 @@ pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
     serde_json::to_string_pretty(comparison)
 }
 
-/// The figures of one run as github-action-benchmark reads them with `tool: customSmallerIsBetter` (its README, "Use this
-/// action with your own benchmark"): a list of objects, nanoseconds or bytes per operation.
+/// The figures of one run as github-action-benchmark reads them with `tool: customSmallerIsBetter` (its README, "Use
+/// this action with your own benchmark"): a list of objects, nanoseconds or bytes per operation.
 pub fn github_action_benchmark(run: &Run) -> serde_json::Result<String> {
     let figure = |(id, lines): (&str, Vec<&BenchmarkLine>)| {
         let interval = super::side::figure(&lines)?.interval;

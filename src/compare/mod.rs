@@ -1,13 +1,13 @@
 //! Compares runs: for each benchmark the ratio to the first run's figure, and above the ratios what differs between the
 //! machines and the builds. Pure functions over records and statistics.
 
+mod compared_by;
 mod data_formats;
 mod difference;
 mod format;
 mod gate;
 mod host_scatter;
 mod many;
-mod metric;
 mod note;
 mod overview;
 mod plausibility;
@@ -24,13 +24,13 @@ use crate::record::{BenchmarkLine, Outcome, Run};
 use crate::stats::{CONFIDENCE, Contrast, Estimate, Ratio, Scatter, Verdict, holm, scatter_of_bulk};
 use crate::units::Quantity;
 
+pub use compared_by::ComparedBy;
 pub use data_formats::{bencher, csv, github_action_benchmark, json};
 use difference::differing_cpus;
 pub use difference::{Difference, differences};
 pub use format::{markdown, table};
 pub use gate::{Gate, GateRow};
 pub use host_scatter::{ScatterKnowledge, ScatterSource, StoredScatter};
-pub use metric::ComparedBy;
 pub use note::{Note, NoteKind};
 pub use overview::{Inconclusive, Overview, RunOverview};
 pub use plausibility::{VOID, void_the_impossible};

@@ -80,7 +80,7 @@ pub(super) fn interference(together: &[&Noise]) -> Vec<String> {
 /// A quota's period is 100 ms: one that held a task back for less hardly shows among samples of seconds.
 const MOST_HELD: Nanos = Nanos(1_000_000);
 
-/// A megabyte: the kernel trims what other programs have not touched for long by a few pages, which stops nobody.
+/// A megabyte: the kernel trims what other programs have not touched for long by a few pages.
 const MOST_SWAPPED: u64 = 256;
 
 /// What the two clocks are read apart by, and what their adjustment moves them.
