@@ -18,14 +18,14 @@ mod processor;
 mod topology;
 mod virtualization;
 
+mod kernel_scheduler;
 mod root;
-mod scheduler;
 #[cfg(test)]
 mod tests;
 
 use crate::terms::Host;
 use crate::terms::host::{
-    ClockSource, Kernel, Memory, Power, Privileges, Processor, Scheduler, Topology, Virtualization,
+    ClockSource, Kernel, KernelScheduler, Memory, Power, Privileges, Processor, Topology, Virtualization,
 };
 use crate::terms::noise;
 use crate::units::{CpuId, parse_cpu_list};
@@ -69,7 +69,7 @@ impl Host {
         facts.look_for("the device that holds CPUs awake", noise::DMA_LATENCY);
         let virtualization = Virtualization::observe(&mut facts, &processor, &kernel, &clock);
         Host {
-            scheduler: Scheduler::observe(root),
+            scheduler: KernelScheduler::observe(root),
             mitigations: mitigations(&mut facts),
             power: Power::observe(&mut facts, &online),
             event_sources: facts.names("perf event sources", "/sys/bus/event_source/devices"),

@@ -3,12 +3,12 @@
 mod cgroup;
 mod kernel;
 mod kernel_list;
+mod kernel_scheduler;
 mod memory;
 mod moment;
 mod power;
 mod privileges;
 mod processor;
-mod scheduler;
 mod topology;
 mod virtualization;
 
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 use crate::units::CpuId;
 pub use cgroup::{CgroupLevel, CgroupVersion, Quota};
 pub use kernel::{ClockSource, Kernel, Preemption, PreemptionModel, boot_parameter};
+pub use kernel_scheduler::KernelScheduler;
 pub use memory::Memory;
 pub use moment::{CpuTicks, Moment, Stoppages};
 pub use power::{CpuIdle, IdleState, Power, Turbo};
 pub use privileges::{Capability, Privileges, Rlimit, RlimitValue};
 pub use processor::{Processor, Silicon};
-pub use scheduler::Scheduler;
 pub use topology::{Cache, CacheKind, LogicalCpu, Relation, Topology};
 pub use virtualization::Virtualization;
 
@@ -39,8 +39,8 @@ pub struct Host {
     /// The running kernel.
     pub kernel: Kernel,
     /// Which scheduler runs, and how it is tuned.
-    #[serde(default, skip_serializing_if = "Scheduler::is_plain")]
-    pub scheduler: Scheduler,
+    #[serde(default, skip_serializing_if = "KernelScheduler::is_plain")]
+    pub scheduler: KernelScheduler,
     /// Each known CPU vulnerability and what the kernel does about it, in the kernel's words
     /// (`/sys/devices/system/cpu/vulnerabilities`).
     pub mitigations: BTreeMap<String, String>,

@@ -6,7 +6,7 @@ use crate::units::CpuId;
 
 /// Which scheduler runs, how it is tuned, and the CPUs that it leaves to themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Scheduler {
+pub struct KernelScheduler {
     /// The name of the BPF scheduler that has been loaded in the place of the kernel's own (sched_ext,
     /// Documentation/scheduler/sched-ext.rst). `None` where none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct Scheduler {
     pub nohz_full: Vec<CpuId>,
 }
 
-impl Scheduler {
+impl KernelScheduler {
     /// Whether nothing is known of it, and nothing is unusual.
     pub fn is_plain(&self) -> bool {
         *self == Self::default()

@@ -1,10 +1,10 @@
 //! The kernel's scheduler as it is set up.
 
 use super::root::Root;
-use crate::terms::host::Scheduler;
+use crate::terms::host::KernelScheduler;
 use crate::units::{CpuId, parse_cpu_list};
 
-impl Scheduler {
+impl KernelScheduler {
     pub(super) fn observe(root: &Root) -> Self {
         let text = |path: &str| root.text(path).ok();
         // `(null)` where nothing was set, which is no list.
