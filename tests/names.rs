@@ -51,9 +51,10 @@ const SHARED_FILES: &[&str] = &[
     "matrix",
     "report",
     "sweep",
-    // Counters, the kernel and memory as each room sees them.
+    // Counters, the kernel, its scheduler and memory as each room sees them.
     "counters",
     "kernel",
+    "kernel_scheduler",
     "memory",
     "names",
     // What `terms` holds of the host, and `host` observes.
