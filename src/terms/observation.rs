@@ -286,7 +286,7 @@ pub struct ObservedRequests {
 pub struct WatchOverhead {
     /// CPU time of the watcher, for the whole observation.
     pub watcher_cpu: Nanos,
-    /// How long it took until the program was watched.
+    /// How long it took until the program was watched, without loading the BPF program, which concerns no process yet.
     pub attach: Nanos,
     /// How long it took to collect what was seen, after the watched span.
     pub read_out: Nanos,

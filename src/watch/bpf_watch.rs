@@ -34,17 +34,16 @@ pub(super) struct BpfWatch {
 }
 
 impl BpfWatch {
-    /// Prepares to count the threads of `tree`, which was scanned.
+    /// Brings the counter into the kernel, for a program of so many threads. That takes a while, and concerns no
+    /// process yet.
     ///
     /// # Errors
     /// Why nothing is counted.
-    pub(super) fn attach(tree: &ProcessTree) -> Result<Self, Shortfall> {
-        let room = (tree.threads().len() * ROOM).clamp(LEAST_ROOM, MOST_ROOM);
+    pub(super) fn load(threads: usize) -> Result<Self, Shortfall> {
+        let room = (threads * ROOM).clamp(LEAST_ROOM, MOST_ROOM);
         let counter = SwitchCounter::load(u32::try_from(room).unwrap_or(u32::MAX));
         let counter = counter.map_err(|refusal| shortfall(&refusal, &lockdown()))?;
-        let mut watch = Self { counter, since: None, counted: Nanos(0), known: HashSet::new(), failure: None };
-        watch.follow(tree);
-        Ok(watch)
+        Ok(Self { counter, since: None, counted: Nanos(0), known: HashSet::new(), failure: None })
     }
 
     /// Tells the counter of processes that a scan has found. It follows children by itself; those that were forked

@@ -20,6 +20,7 @@ use super::tree::ProcessTree;
 use super::{WatchError, WatchOptions, WatchProgress};
 use crate::sys::limits::raise_descriptors;
 use crate::sys::process::{open_child, open_descriptors};
+use crate::sys::task_files::threads_of;
 use crate::sys::usage::thread_cpu;
 use crate::terms::{
     ChangeKind, Observation, ObservedChange, ObservedMoment, OverheadPair, Shortfall, SpanUsage, TierCost, WatchTier,
@@ -99,9 +100,18 @@ impl<'a> Watcher<'a> {
     /// # Errors
     /// As [`watch`].
     pub fn attach(target: &WatchTarget, options: &'a WatchOptions<'a>) -> Result<Self, WatchError> {
-        let (begin, cpu_at_begin) = (monotonic(), thread_cpu().unwrap_or_default());
-        raise_descriptors();
         let process = target.process;
+        let cpu_at_begin = thread_cpu().unwrap_or_default();
+        let mut unseen = Vec::new();
+        let bpf = match options.without.contains(&WatchTier::Bpf) {
+            true => Err(left_out()),
+            false => BpfWatch::load(threads_of(&target.root, process).map_or(0, |threads| threads.len())),
+        };
+        let mut bpf = bpf.map_err(|shortfall| unseen.push(shortfall)).ok();
+        let loading = Nanos(thread_cpu().unwrap_or_default().0.saturating_sub(cpu_at_begin.0));
+        let loading = bpf.as_ref().map(|_| TierCost { tier: WatchTier::Bpf, wall: Nanos(0), cpu: loading });
+        let begin = monotonic();
+        raise_descriptors();
         // First of all the descriptor: it stands for the process that has the number now, which the next line checks.
         let end = open_child(Pid::from_raw(process)).ok();
         if !target.is_same() {
@@ -109,12 +119,6 @@ impl<'a> Watcher<'a> {
         }
         let mut tree = ProcessTree::new(&target.root, process, descriptors());
         tree.scan(None);
-        let mut unseen = Vec::new();
-        let bpf = match options.without.contains(&WatchTier::Bpf) {
-            true => Err(left_out()),
-            false => BpfWatch::attach(&tree),
-        };
-        let mut bpf = bpf.map_err(|shortfall| unseen.push(shortfall)).ok();
         let switches = match options.without.contains(&WatchTier::SwitchRecords) {
             true => None,
             false => {
@@ -126,6 +130,7 @@ impl<'a> Watcher<'a> {
             false => CallWatch::attach(&tree, &online_cpus()).map_err(|shortfall| unseen.push(shortfall)).ok(),
         };
         if let Some(bpf) = &mut bpf {
+            bpf.follow(&tree);
             bpf.set_counting(true, monotonic);
         }
         let attached = monotonic();
@@ -147,7 +152,7 @@ impl<'a> Watcher<'a> {
             moments: Vec::new(),
             requests: None,
             pairs: Vec::new(),
-            costs: Vec::new(),
+            costs: loading.into_iter().collect(),
             changed: Vec::new(),
             unseen,
             ends_as_child: target.launched,
