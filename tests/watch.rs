@@ -202,7 +202,7 @@ fn without_bpf_switches_are_recorded_and_it_says_what_is_lacking() {
 #[test]
 fn with_bpf_it_is_known_where_switches_go_and_who_wakes() {
     let program = Program::start("of_many_waits");
-    let observation = watched(&program.target(), 900);
+    let observation = watched(&program.target(), 2500);
     if !observation.tiers.contains(&WatchTier::Bpf) {
         return println!("not checked: {:?}", observation.unseen);
     }
@@ -256,7 +256,7 @@ fn another_program_in_the_same_process_is_a_change() {
 
 #[test]
 fn a_program_that_is_started_for_it_is_watched_from_its_first_instruction() {
-    let words = ["sh", "-c", "sleep 0.05; sleep 0.05; exit 3"].map(std::ffi::OsString::from);
+    let words = ["sh", "-c", "sleep 0.4; sleep 0.4; exit 3"].map(std::ffi::OsString::from);
     let mut program = launch(&words).unwrap();
     let (target, options) = (WatchTarget::launched(&program).unwrap(), WatchOptions::default());
     let watcher = Watcher::attach(&target, &options).unwrap();
