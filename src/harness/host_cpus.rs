@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn of_several_kinds_of_core_pairs_are_of_one_and_the_strongest_comes_first() {
         use Placement::{CrossKind, OnePerCpu, SameCpu, SameLlc, Unpinned};
-        // CPUs 0 and 1 are small, 2 and 3 big, and 4 is big with another PMU.
+        // CPUs 0 and 1 are small, 2 and 3 big.
         let mut hybrid = host_cpus("amd-two-ccx", &[0, 1, 2, 3]);
         for (cpu, capacity) in hybrid.topology.cpus.iter_mut().zip([400, 400, 1024, 1024]) {
             cpu.capacity = Some(capacity);
@@ -250,6 +250,11 @@ mod tests {
         // The big one alone has no partner of its kind.
         hybrid.allowed = vec![CpuId(0), CpuId(1), CpuId(2)];
         assert_eq!(hybrid.cpus(SameLlc), Ok(vec![CpuId(0), CpuId(1)]));
+        // Two that share a cache and are of two kinds are no pair of it.
+        hybrid.topology.cpus[1].capacity = Some(1024);
+        hybrid.allowed = vec![CpuId(0), CpuId(1)];
+        assert!(hybrid.cpus(SameLlc).is_err());
+        assert_eq!(hybrid.cpus(CrossKind), Ok(vec![CpuId(1), CpuId(0)]));
         // Without capacities, as x86 was before 6.12.
         let mut atoms = host_cpus("amd-two-ccx", &[0, 1, 2, 3]);
         for (cpu, pmu) in atoms.topology.cpus.iter_mut().zip(["cpu_atom", "cpu_atom", "cpu_core", "cpu_core"]) {
