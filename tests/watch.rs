@@ -75,7 +75,7 @@ fn main_wait<'a>(observation: &'a Observation, role: &str) -> &'a Wait {
 #[test]
 fn waits_are_told_apart_by_their_descriptors_and_not_by_their_calls() {
     let program = Program::start("of_many_waits");
-    let observation = watched(&program.target(), 1_300);
+    let observation = watched(&program.target(), 3_000);
     if let Some(lacking) = observation.unseen.iter().find(|lacking| lacking.what.starts_with("what threads wait for")) {
         return println!("not checked: {lacking}");
     }
