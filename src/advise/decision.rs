@@ -42,7 +42,7 @@ pub fn advise(observation: &Observation, calibrations: &[ServerCalibration], tar
     let waits = WaitCounts::of(observation);
     let convertible = waits.convertible();
     let after = calibrations.iter().rev().find(|calibration| calibration.time == CalibrationTime::After);
-    let of_target = |target: &Dispatch| TargetPrediction::of(observation, convertible, after?, *target);
+    let of_target = |target: &Dispatch| TargetPrediction::of(observation, &waits, after?, *target);
     let predictions: Vec<TargetPrediction> = targets.iter().filter_map(of_target).collect();
     let state = machine_state(calibrations);
     // The one that is surest to save.
@@ -52,7 +52,7 @@ pub fn advise(observation: &Observation, calibrations: &[ServerCalibration], tar
     let seconds = seconds(observation);
     let mut unseen = observation.unseen.clone();
     unseen.extend(calibrations.iter().flat_map(|calibration| calibration.lacking.clone()));
-    unseen.extend(not_modelled(observation, calibrations, &state));
+    unseen.extend(not_modelled(observation, &waits, calibrations, &state));
     unseen.dedup();
     let mut advice = Advice {
         verdict,
@@ -175,7 +175,12 @@ fn burden(observation: &Observation) -> Option<Interval> {
 }
 
 /// What the model leaves out of this program, and what makes its figures vary.
-fn not_modelled(observation: &Observation, calibrations: &[ServerCalibration], state: &MachineState) -> Vec<Shortfall> {
+fn not_modelled(
+    observation: &Observation,
+    waits: &WaitCounts,
+    calibrations: &[ServerCalibration],
+    state: &MachineState,
+) -> Vec<Shortfall> {
     let mut left = Vec::new();
     let name = observation.command.to_ascii_lowercase();
     let locks = observation.waits.iter().any(|wait| wait.kind == WaitKind::Lock && wait.switches > 0.0);
@@ -186,7 +191,7 @@ fn not_modelled(observation: &Observation, calibrations: &[ServerCalibration], s
             "read the saving as a lower bound",
         ));
     }
-    if WaitCounts::of(observation).timers > 0.0 {
+    if waits.timers > 0.0 {
         left.push(Shortfall::new(
             "what the sleeps of serving threads are for",
             "they are taken as a part of each request, which a loop keeps as a timer",

@@ -81,11 +81,11 @@ impl TargetPrediction {
     /// observed load.
     pub(super) fn of(
         observation: &Observation,
-        convertible: Interval,
+        waits: &WaitCounts,
         after: &ServerCalibration,
         target: Dispatch,
     ) -> Option<Self> {
-        let requests_per_switch = WaitCounts::of(observation).requests_per_switch();
+        let convertible = waits.convertible();
         let costs = costs(observation, after, target);
         let own = costs.iter().find(|(factor, _)| *factor == 1.0)?.1;
         let now = cpu(observation);
@@ -93,10 +93,8 @@ impl TargetPrediction {
         // No loop saves more than there is.
         let saving = at_most(convertible.times(per_switch).scaled(1e-9), now);
         let share = saving.scaled(1.0 / now.max(f64::MIN_POSITIVE));
-        let curve: Vec<LoadPrediction> = costs
-            .iter()
-            .map(|&(factor, cost)| at_load(factor, (cost, own), (convertible, requests_per_switch), now))
-            .collect();
+        let curve: Vec<LoadPrediction> =
+            costs.iter().map(|&(factor, cost)| at_load(factor, (cost, own), waits, now)).collect();
         let per_request = observation.requests.as_ref().filter(|requests| requests.count > 0.0).map(|requests| {
             let of_each = 1e9 * seconds(observation) / requests.count;
             RequestPrediction { now: now * of_each, predicted: saving.taken_from(now).scaled(of_each) }
@@ -148,12 +146,8 @@ pub(super) fn woken_by_own(observation: &Observation) -> Option<f64> {
 
 /// At `factor` times the load. What the program does besides waiting grows with the load; what it pays for waiting
 /// changes as the calibrated blocking server's does.
-fn at_load(
-    factor: f64,
-    (cost, own): (DispatchCost, DispatchCost),
-    (convertible, requests_per_switch): (Interval, f64),
-    now: f64,
-) -> LoadPrediction {
+fn at_load(factor: f64, (cost, own): (DispatchCost, DispatchCost), waits: &WaitCounts, now: f64) -> LoadPrediction {
+    let convertible = waits.convertible();
     let switches = convertible.scaled(factor);
     let dearer = convertible.estimate * (cost.blocking - own.blocking) * 1e-9;
     let blocking = (factor * (now + dearer)).max(f64::MIN_POSITIVE);
@@ -167,7 +161,7 @@ fn at_load(
         share: saving.scaled(1.0 / blocking),
         per_switch,
         events_per_wake: cost.events_per_wake,
-        reached: cost.rate >= REACHED * switches.estimate * requests_per_switch,
+        reached: cost.rate >= REACHED * switches.estimate * waits.requests_per_switch(),
     }
 }
 

@@ -61,8 +61,8 @@ pub(super) struct CompareArgs {
     /// Differences smaller than this do not matter
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%")]
     smallest_effect: f64,
-    /// Exit with status 3 when benchmarks are slower by more than this share, judged together: at most one comparison
-    /// in twenty between which nothing changed fails
+    /// Exit with status 3 when benchmarks are slower (or what --by names is higher) by more than this share, judged
+    /// together: at most one comparison in twenty between which nothing changed fails
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_on_regression: Option<f64>,
     /// Measure what the gate names and suspects again, both programs interleaved, and let that decide; --a-program and
@@ -155,6 +155,7 @@ impl CompareArgs {
         let known = self.known(&runs)?;
         let mut comparison = compare_on(&known, &runs, &matching, self.smallest_effect);
         comparison.settings = settings;
+        comparison.by = self.by.clone();
         let single = runs.len() == 1 && self.format.is_of_one_run();
         if comparison.rows.is_empty() && !complete {
             // It was stopped before a pair was whole, or failed and said so.

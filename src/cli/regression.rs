@@ -5,20 +5,20 @@ use crate::compare::{Comparison, Gate, GateRow};
 /// What the gate found, what it could have found, and what would settle the rest.
 pub(super) fn told(gate: &Gate, comparison: &Comparison) -> String {
     let share = percent(gate.share);
-    let mut text = String::new();
+    let (mut text, (grown, growth)) = (String::new(), comparison.by.growth());
     match gate.regressed.len() {
-        0 => text.push_str(&format!("gate: none of {} benchmarks is slower by more than {share}\n", gate.judged)),
+        0 => text.push_str(&format!("gate: none of {} benchmarks is {grown} by more than {share}\n", gate.judged)),
         some => text.push_str(&format!("gate: REGRESSED by more than {share}: {some} of {}\n", gate.judged)),
     }
     text.push_str(&rows(&gate.regressed, comparison));
     if !gate.suspects.is_empty() {
-        text.push_str(&format!("gate: suspects, slower by more than {share} and not beyond doubt: "));
+        text.push_str(&format!("gate: suspects, {grown} by more than {share} and not beyond doubt: "));
         text.push_str(&format!("{}\n{}", gate.suspects.len(), rows(&gate.suspects, comparison)));
     }
     if let Some(detectable) = gate.detectable {
         let found = if detectable > 10.0 { "10 times".into() } else { percent(detectable) };
         text.push_str(&format!(
-            "gate: in half of the benchmarks it finds a slowdown of {found} in 4 of 5 cases; \
+            "gate: in half of the benchmarks it finds {growth} of {found} in 4 of 5 cases; \
              without any, it fails in at most 1 of 20\n"
         ));
     }

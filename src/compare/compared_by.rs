@@ -1,15 +1,19 @@
 //! Comparing by something else than time: CPU time, switches, or any event that was counted.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
 
 use crate::record::{BenchmarkLine, Measured, Outcome, Run, Sample};
 use crate::units::{Amount, Ops, Quantity};
 
 /// What runs are compared by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ComparedBy {
     /// What their groups measure: time, or memory where a group measures that.
+    #[default]
     Time,
     /// CPU time of the tasks, user and system, in the bare samples.
     Cpu,
@@ -33,10 +37,42 @@ impl FromStr for ComparedBy {
     }
 }
 
+impl Display for ComparedBy {
+    /// As it is given: `switches`, `instructions:u`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Time => "time",
+            Self::Cpu => "cpu",
+            Self::Switches => "switches",
+            Self::Event(event) => event,
+        })
+    }
+}
+
+impl Serialize for ComparedBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A part of a count that is kept: records hold whole amounts, and counts per operation are often below one.
 const PARTS: u64 = 1_000_000_000;
 
 impl ComparedBy {
+    /// What stands above a column of figures.
+    pub(super) fn of_an_operation(&self) -> String {
+        match self {
+            Self::Time => "ns/op".into(),
+            Self::Cpu => "CPU ns/op".into(),
+            Self::Switches | Self::Event(_) => format!("{self}/op"),
+        }
+    }
+
+    /// What a figure that has grown is, and what its growth is called.
+    pub fn growth(&self) -> (&'static str, &'static str) {
+        if *self == Self::Time { ("slower", "a slowdown") } else { ("higher", "a rise") }
+    }
+
     /// `run` with this in the place of what its benchmarks measured: one sample of each round. Benchmarks in which it
     /// was not counted are left out, as are those that came to 0 in a round, which have no ratio; their ids are
     /// returned.

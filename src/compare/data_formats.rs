@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::format::word;
-use super::{Comparison, by_id};
+use super::{ComparedBy, Comparison, ComparisonRow, by_id};
 use crate::record::{BenchmarkLine, Run};
 use crate::stats::Verdict;
 use crate::terms::Doubt;
@@ -16,10 +16,13 @@ pub fn csv(comparison: &Comparison) -> String {
          ratio_low,ratio_high,first_rounds,other_rounds,verdict,beyond_doubt,probability,detectable,scatter,\
          first_disturbed,other_disturbed,notes\n",
     );
+    let measures = |row: &ComparisonRow| match &comparison.by {
+        ComparedBy::Time => row.measures.name().to_string(),
+        by => by.to_string(),
+    };
     for row in &comparison.rows {
         let run = comparison.runs.get(row.run).map_or("", String::as_str);
-        let words =
-            [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit, row.measures.name()].map(quoted);
+        let words = [&row.id, row.other_id.as_deref().unwrap_or(&row.id), run, row.unit, &measures(row)].map(quoted);
         let intervals = [&row.first.interval, &row.other.interval, &row.ratio.interval];
         let figures = intervals.map(|interval| format!("{},{},{}", interval.estimate, interval.low, interval.high));
         let verdict = match row.verdict {

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 
 use super::note::NoteKind;
 use super::overview::{is_suspected, lines};
-use super::{Comparison, ComparisonRow};
+use super::{ComparedBy, Comparison, ComparisonRow};
 use crate::stats::Verdict;
 use crate::terms::Doubt;
 use crate::units::{Quantity, decimals};
@@ -32,7 +32,7 @@ pub fn table(comparison: &Comparison) -> String {
         text.push_str(&format!("{}: {name}{}\n", letter(run), set_to(comparison, run)));
     }
     text.push_str(&differing(comparison));
-    for line in lines(comparison, letter) {
+    for line in compared_by(comparison).into_iter().chain(lines(comparison, letter)) {
         text.push_str(&folded(&line));
     }
     text.push('\n');
@@ -78,7 +78,7 @@ pub fn markdown(comparison: &Comparison) -> String {
         }
     }
     text.push('\n');
-    for line in lines(comparison, letter) {
+    for line in compared_by(comparison).into_iter().chain(lines(comparison, letter)) {
         text.push_str(&format!("- {}\n", escaped(&line)));
     }
     let rule = "| --- | --: | --: | --: | --: | --- | --- |";
@@ -116,7 +116,7 @@ fn code(text: &str) -> String {
 
 fn header(comparison: &Comparison) -> [String; 7] {
     let other = if comparison.runs.len() == 2 { "B" } else { "other" };
-    let named = |name: &str| format!("{name} ns/op");
+    let named = |name: &str| format!("{name} {}", comparison.by.of_an_operation());
     [
         "benchmark".into(),
         named("A"),
@@ -145,9 +145,28 @@ fn cells(row: &ComparisonRow, comparison: &Comparison) -> [String; 7] {
     ]
 }
 
+/// Counts are often well below one in an operation.
+pub(super) fn number(value: f64, is_count: bool) -> String {
+    decimals(
+        value,
+        if value.abs() >= 100.0 {
+            0
+        } else if is_count && value.abs() < 1.0 {
+            4
+        } else {
+            2
+        },
+    )
+}
+
+/// The line that says what runs are compared by, where that is not time.
+pub(super) fn compared_by(comparison: &Comparison) -> Option<String> {
+    (comparison.by != ComparedBy::Time).then(|| format!("compared by {}", comparison.by.of_an_operation()))
+}
+
 /// Nanoseconds, as the header says, or a number with its unit.
 fn figure(value: f64, measures: Quantity) -> String {
-    let number = decimals(value, if value.abs() >= 100.0 { 0 } else { 2 });
+    let number = number(value, measures == Quantity::Number);
     if measures.is_time() { number } else { format!("{number} {}", measures.unit()).trim_end().into() }
 }
 

@@ -1,10 +1,9 @@
 //! A comparison of more than a few runs, for a terminal: a line for each run, and a row for each benchmark with all its
 //! ratios, so that ten runs fit a screen.
 
-use super::format::{folded, letter, shortened};
-use super::{Comparison, ComparisonRow};
+use super::format::{compared_by, folded, letter, number, shortened};
+use super::{ComparedBy, Comparison, ComparisonRow};
 use crate::stats::Verdict;
-use crate::units::decimals;
 
 /// Runs up to which each ratio has a row of its own.
 pub(super) const FEW: usize = 3;
@@ -37,6 +36,9 @@ pub(super) fn table(comparison: &Comparison) -> String {
         text.push('\n');
     }
     text.push_str(&folded(&differing(comparison)));
+    if let Some(line) = compared_by(comparison) {
+        text.push_str(&folded(&line));
+    }
     let mut ids: Vec<&str> = Vec::new();
     for row in &comparison.rows {
         if !ids.contains(&row.id.as_str()) {
@@ -48,11 +50,13 @@ pub(super) fn table(comparison: &Comparison) -> String {
     let width = (WIDTH - 12 - 9 * CELL).min(ids.iter().map(|id| id.chars().count()).max().unwrap_or(0));
     let columns = ((WIDTH - width - 12) / CELL).min(runs - 1);
     let head: String = (1..=columns).map(|run| format!("{:>CELL$}", letter(run))).collect();
-    text.push_str(&format!("\n{:<width$}{:>12}{head}\n", "benchmark", "A ns/op"));
+    // Names of events are longer than the column, and stand above.
+    let first_column = if comparison.by == ComparedBy::Time { "A ns/op" } else { "A" };
+    text.push_str(&format!("\n{:<width$}{:>12}{head}\n", "benchmark", first_column));
     for id in ids.iter().take(MOST_ROWS) {
         let row = |run: usize| comparison.rows.iter().find(|row| row.id == **id && row.run == run);
         let first = (1..runs).find_map(row).map(|row| row.first.interval.estimate);
-        let first = first.map(|first| decimals(first, if first >= 100.0 { 0 } else { 2 })).unwrap_or_default();
+        let first = first.map(|first| number(first, comparison.by != ComparedBy::Time)).unwrap_or_default();
         let cells: String = (1..=columns).map(|run| format!("{:>CELL$}", row(run).map_or("–".into(), cell))).collect();
         text.push_str(&format!("{:<width$}{first:>12}{cells}\n", shortened(id, width)));
     }

@@ -120,6 +120,8 @@ pub struct Comparison {
     pub runs: Vec<String>,
     /// What each run was set to, where they are sides of a pair; empty otherwise.
     pub settings: Vec<String>,
+    /// What they are compared by.
+    pub by: ComparedBy,
     /// The difference that was declared to matter.
     pub smallest_effect: f64,
     /// Whether both sides were measured in one run.
@@ -183,6 +185,7 @@ pub fn compare_on(
         overview: Overview::new(&names, runs, &rows),
         runs: names,
         settings: Vec::new(),
+        by: ComparedBy::default(),
         smallest_effect,
         paired,
         differences: hosts_differ.into_iter().chain(differing_cpus(runs)).collect(),

@@ -369,6 +369,31 @@ fn runs_are_compared_by_what_was_counted() {
 }
 
 #[test]
+fn every_format_says_what_runs_are_compared_by() {
+    let runs = ["a", "b", "c", "d"].map(|name| counted(name, &[("handoff/a", 10, 0.125)]));
+    let by = |what: &str, many: usize| {
+        let by: ComparedBy = what.parse().unwrap();
+        let runs: Vec<(String, Run)> =
+            runs[..many].iter().cloned().map(|(name, run)| (name, by.apply(run).0)).collect();
+        Comparison { by, ..compare(&runs, &Matching::Ids, 0.01) }
+    };
+    let switches = by("switches", 2);
+    for text in [table(&switches), markdown(&switches), table(&by("switches", 4))] {
+        assert!(
+            text.contains("compared by switches/op") && text.contains("0.2000") && !text.contains("ns/op"),
+            "{text}"
+        );
+    }
+    assert!(table(&by("cpu", 2)).contains("A CPU ns/op") && table(&by("instructions:u", 2)).contains("0.1250"));
+    let time = by("time", 2);
+    assert!(table(&time).contains("A ns/op") && !table(&time).contains("compared by"));
+    let measures =
+        |comparison: &Comparison| csv(comparison).lines().nth(1).unwrap().split(',').nth(4).unwrap().to_string();
+    assert_eq!((measures(&switches).as_str(), measures(&time).as_str()), ("switches", "nanoseconds"));
+    assert!(json(&switches).unwrap().contains("\"by\": \"switches\""));
+}
+
+#[test]
 fn a_history_of_one_run_has_its_figures() {
     let (_, run) = run("a", &[("handoff/a", &FLAT)]);
     let figures: serde_json::Value = serde_json::from_str(&github_action_benchmark(&run).unwrap()).unwrap();
