@@ -57,7 +57,8 @@ pair() {
   cell=$folder/$group/$name
   [[ ! -s $cell/row.csv ]] || return 0
   mkdir -p "$cell"
-  [[ $scratch ]] || { scratch=$(mktemp -d /tmp/validate-advise.XXXXXX); chmod 755 "$scratch"; }
+  # A short path, as a socket's has at most 107 bytes (unix(7)), that servers under users of their own can reach.
+  [[ $scratch ]] || { scratch=$(mktemp -d "${TMPDIR:-/tmp}/validate-advise.XXXXXX"); chmod 755 "$scratch"; }
   compared || { forget; return 0; }
   row "$name" "$target" "$connections" "$observed_rate" "$load" "$now" "$per_request" "$cause" >"$cell/row.csv"
   forget
