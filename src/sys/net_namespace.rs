@@ -326,6 +326,7 @@ mod tests {
             Ok(task) => {
                 let before = std::fs::read_link(OWN).unwrap();
                 let pair = NamespacePair::beside(task).unwrap();
+                assert_eq!(std::fs::read_link(OWN).unwrap(), before);
                 let address =
                     |end: Ipv4Addr| std::net::UdpSocket::bind((end, 0)).map(drop).map_err(|error| error.kind());
                 let taken = Err(std::io::ErrorKind::AddrNotAvailable);
