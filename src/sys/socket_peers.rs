@@ -1,4 +1,6 @@
 //! Which sockets of the Unix domain are connected to each other: sock_diag(7).
+//!
+//! All of them at once, or a single one: a socket that lives for as long as a transfer is gone before a dump has ended.
 
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
@@ -22,36 +24,60 @@ const MESSAGE: usize = 16;
 /// `struct rtattr`: length and type.
 const ATTRIBUTE: usize = 4;
 
+/// An inode for all (`UNIX_DIAG_NOCOOKIE` in linux/unix_diag.h stands for any cookie, and 0 for any inode).
+const ANY: u32 = 0;
+
 /// The inode of the other end, by that of each connected socket of the Unix domain in the caller's network namespace.
 ///
 /// # Errors
 /// `EPROTONOSUPPORT` and `ENOENT` without `CONFIG_UNIX_DIAG`; `EACCES` and `EPERM` in sandboxes that refuse netlink(7).
 pub fn unix_peers() -> Result<HashMap<u64, u64>, SysError> {
-    let failed = |errno| SysError::new("sock_diag AF_UNIX", errno);
-    let opened = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag);
-    let socket = opened.map_err(failed)?;
-    send(socket.as_raw_fd(), &request(), MsgFlags::empty()).map_err(failed)?;
     let mut peers = HashMap::new();
+    ask(ANY, &mut peers).map_err(|errno| SysError::new("sock_diag AF_UNIX", errno))?;
+    Ok(peers)
+}
+
+/// The inode of the other end of the socket `inode`; `None` where it is not of the Unix domain, not connected or gone.
+///
+/// # Errors
+/// As [`unix_peers`].
+pub fn unix_peer(inode: u64) -> Result<Option<u64>, SysError> {
+    // Inodes of sockets have 32 bits in the question, and 0 asks for all.
+    let Some(number) = u32::try_from(inode).ok().filter(|&number| number != ANY) else { return Ok(None) };
+    let mut peers = HashMap::new();
+    match ask(number, &mut peers) {
+        // The kernel's answer where it has no such socket (`unix_diag_get_exact` in net/unix/diag.c).
+        Ok(()) | Err(Errno::ENOENT) => Ok(peers.get(&inode).copied()),
+        Err(errno) => Err(SysError::new("sock_diag AF_UNIX", errno)),
+    }
+}
+
+/// Asks for the socket `inode`, or for all, and takes what comes.
+fn ask(inode: u32, peers: &mut HashMap<u64, u64>) -> Result<(), Errno> {
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
+    send(socket.as_raw_fd(), &request(inode), MsgFlags::empty())?;
     // A dump comes in datagrams of at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c).
     let mut answer = vec![0; 32 * 1024];
     loop {
-        let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).map_err(failed)?;
-        if take(&answer[..length], &mut peers).map_err(failed)? {
-            return Ok(peers);
+        let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        // A single socket is answered by a single message, and nothing ends the answer.
+        if take(&answer[..length], peers)? || inode != ANY {
+            return Ok(());
         }
     }
 }
 
-/// For all sockets, in any state, with their peers.
-fn request() -> Vec<u8> {
+/// For the socket `inode`, or for all of them, in any state, with their peers.
+fn request(inode: u32) -> Vec<u8> {
+    let dump = if inode == ANY { libc::NLM_F_DUMP } else { 0 };
     let mut message = Vec::with_capacity(HEADER + 24);
     message.extend_from_slice(&((HEADER + 24) as u32).to_ne_bytes());
     message.extend_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    message.extend_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    message.extend_from_slice(&((libc::NLM_F_REQUEST | dump) as u16).to_ne_bytes());
     message.extend_from_slice(&[0; 8]);
     // struct unix_diag_req: family, protocol, padding; states, inode, what to show, and a cookie that fits any.
     message.extend_from_slice(&[libc::AF_UNIX as u8, 0, 0, 0]);
-    for word in [u32::MAX, 0, UDIAG_SHOW_PEER, u32::MAX, u32::MAX] {
+    for word in [u32::MAX, inode, UDIAG_SHOW_PEER, u32::MAX, u32::MAX] {
         message.extend_from_slice(&word.to_ne_bytes());
     }
     message
@@ -117,6 +143,12 @@ mod tests {
         for (one, other) in &pairs {
             assert_eq!((peers.get(&inode(one)), peers.get(&inode(other))), (Some(&inode(other)), Some(&inode(one))));
         }
+        let (one, other) = &pairs[0];
+        assert_eq!(unix_peer(inode(one)).unwrap(), Some(inode(other)));
+        let gone = inode(one);
+        drop(pairs);
+        assert_eq!(unix_peer(gone).unwrap(), None);
+        assert_eq!(unix_peer(0).unwrap(), None);
     }
 
     #[test]

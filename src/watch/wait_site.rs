@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syscalls::Sysno;
 
-use crate::sys::socket_peers::unix_peers;
+use crate::sys::socket_peers::{unix_peer, unix_peers};
 use crate::sys::task_descriptors::{
     TaskDescriptor, descriptors_of, epoll_targets, listening_tcp, listening_unix, polled, selected, uring_pending,
 };
@@ -65,6 +65,9 @@ const FEW: usize = 4;
 
 /// How often a process's sockets are read in a burst.
 const MOST_AGAIN: u32 = 10;
+
+/// Of a process with so many descriptors it is looked up at once which of its sockets a new one is connected to.
+const QUICKLY_READ: usize = 64;
 
 /// Calls by what their first argument is, or what they wait for. A call that is in no list waits for the file system if
 /// it takes a path, and for what is unknown otherwise.
@@ -235,7 +238,7 @@ impl WaitSiteReader {
             let inodes: Vec<u64> = of(DescriptorType::Socket).filter_map(TaskDescriptor::inode).collect();
             self.read_sockets(process, &inodes);
             let inner = |socket: &&TaskDescriptor| {
-                socket.inode().is_some_and(|inode| listeners.contains(&inode) || self.sockets.is_internal(inode))
+                socket.inode().is_some_and(|inode| listeners.contains(&inode) || self.is_internal(process, inode))
             };
             let inner: HashSet<&str> = of(DescriptorType::Socket).filter(inner).map(|one| one.link.as_str()).collect();
             if inner.len() < sockets.len() {
@@ -323,6 +326,19 @@ impl WaitSiteReader {
         self.sockets.peers = unix_peers().unwrap_or_default();
     }
 
+    /// Whether both ends are the program's own: a thread wakes another by it, or a process tells one of its siblings
+    /// what it does. A socket that is newer than what was read is asked for by itself: curl makes a pair for each
+    /// transfer, of which there are a thousand a second.
+    fn is_internal(&self, process: i32, inode: u64) -> bool {
+        if self.sockets.held.contains(&inode) {
+            return self.sockets.peers.get(&inode).is_some_and(|peer| self.sockets.held.contains(peer));
+        }
+        let Some(peer) = unix_peer(inode).ok().flatten() else { return false };
+        let numbers = descriptors_of(&self.root, process).unwrap_or_default();
+        let holds = |&number: &i32| self.descriptor(process, number).and_then(|found| found.inode()) == Some(peer);
+        self.sockets.held.contains(&peer) || (numbers.len() <= QUICKLY_READ && numbers.iter().any(holds))
+    }
+
     /// The sockets of the process's network that listen.
     fn listeners(&mut self, process: i32) -> HashSet<u64> {
         let read =
@@ -332,14 +348,6 @@ impl WaitSiteReader {
             tcp.chain(listening_unix(&read("unix"))).collect()
         };
         self.listeners.entry(process).or_insert_with(found).clone()
-    }
-}
-
-impl OwnSockets {
-    /// Whether both ends are the program's own: a thread wakes another by it, or a process tells one of its siblings
-    /// what it does.
-    fn is_internal(&self, inode: u64) -> bool {
-        self.peers.get(&inode).is_some_and(|peer| self.held.contains(peer)) && self.held.contains(&inode)
     }
 }
 
@@ -387,5 +395,35 @@ pub(super) fn by_kernel_function(wchan: &str) -> WaitSite {
         WaitSite { descriptor_type: Some(DescriptorType::Uring), ..WaitSite::new("io_uring_enter", WaitKind::Unknown) }
     } else {
         WaitSite::unknown()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_that_is_newer_than_what_was_read_is_no_second_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let asked = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (wakes, _woken) = UnixStream::pair().unwrap();
+        let own = std::process::id().cast_signed();
+        if descriptors_of(Path::new("/proc"), own).unwrap().len() > QUICKLY_READ || unix_peers().is_err() {
+            return println!("not checked: too many descriptors beside it, or no sock_diag");
+        }
+        let mut reader = WaitSiteReader::new(Path::new("/proc"));
+        reader.sockets.again.insert(own, MOST_AGAIN);
+        let waits = |reader: &mut WaitSiteReader, set: &[i32]| {
+            let site = reader.of_set(own, "poll", Some(set.iter().copied().collect()));
+            (site.kind, site.descriptors)
+        };
+        assert_eq!(waits(&mut reader, &[asked.as_raw_fd(), wakes.as_raw_fd()]), (WaitKind::OneDescriptor, Some(1)));
+        // A connection to another program is one, of whichever domain.
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(waits(&mut reader, &[asked.as_raw_fd(), other.as_raw_fd()]), (WaitKind::ManyDescriptors, Some(2)));
     }
 }

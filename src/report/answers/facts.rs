@@ -11,9 +11,10 @@ use crate::stats::{Basis, CONFIDENCE, Ratio, ratio_interval};
 use crate::terms::{Idle, Metric, MetricKey, Placement, ValueHistogram};
 
 /// How many times as much one of two benchmarks must take before a single process of each tells them apart: medians of
-/// processes differ by up to 11 % where the kernel places the tasks (docs/method/rounds.md), and one process of either
-/// side cannot show that. 1.25 is beyond two such differences in opposite directions.
-const APART_BY_ONE_PROCESS: f64 = 1.25;
+/// processes differ by up to 11 % where the kernel places the tasks (docs/method/rounds.md), a busy neighbour makes
+/// entering the kernel 30 % dearer (docs/method/noise.md), and one process of either side can show neither. 1.5 is
+/// beyond both together.
+const APART_BY_ONE_PROCESS: f64 = 1.5;
 
 /// Placements on two CPUs, the nearest to what most services meet first: two cores that share a cache.
 pub(in crate::report) const ACROSS: [Placement; 5] =
