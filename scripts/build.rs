@@ -5,6 +5,7 @@ use std::process::Command;
 fn main() {
     check_target();
     println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=core");
     println!("cargo::rerun-if-changed=Cargo.lock");
     println!("cargo::rerun-if-changed=.git/HEAD");
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());

@@ -29,17 +29,10 @@
 pub mod advise;
 pub mod cli;
 pub mod compare;
-pub mod crew;
 pub mod harness;
-pub mod host;
-pub mod load;
-pub mod mechanism;
-pub mod pmu;
 pub mod record;
 pub mod report;
-pub mod server;
-pub mod stats;
-pub mod sys;
-pub mod terms;
-pub mod units;
 pub mod watch;
+
+#[doc(inline)]
+pub use switchcost_core::{crew, host, load, mechanism, pmu, server, stats, sys, terms, units};

@@ -46,15 +46,20 @@ impl Source {
         Self { lines: text.lines().map(code).collect(), path }
     }
 
+    /// The path below `src` of its crate.
+    fn below_src(&self) -> &Path {
+        self.path.strip_prefix("core").unwrap_or(&self.path).strip_prefix("src").unwrap()
+    }
+
     /// The first folder or file below `src`.
     fn room(&self) -> String {
-        let first = self.path.strip_prefix("src").unwrap().iter().next().unwrap();
+        let first = self.below_src().iter().next().unwrap();
         Path::new(first).file_stem().unwrap().to_str().unwrap().into()
     }
 
     /// How many modules deep its code lies: `crate` is 0.
     fn depth(&self) -> usize {
-        let parts = self.path.strip_prefix("src").unwrap().iter().count();
+        let parts = self.below_src().iter().count();
         let stem = self.path.file_stem().unwrap();
         if stem == "mod" { parts - 1 } else { parts }
     }
@@ -104,7 +109,7 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn sources() -> Vec<Source> {
-    let files = rust_files("src");
+    let files: Vec<PathBuf> = ["core/src", "src"].into_iter().flat_map(rust_files).collect();
     assert!(!files.is_empty(), "no file of Rust was found, so that nothing is checked");
     files.into_iter().map(Source::read).collect()
 }
@@ -312,8 +317,9 @@ fn unsafe_code_lives_in_sys() {
     let mut complaints = Vec::new();
     for source in sources().into_iter().filter(|source| source.room() != "sys") {
         for (index, text) in source.lines.iter().enumerate() {
-            if block.is_match(text) || (allowed.is_match(text) && source.path != Path::new("src/mechanism/mod.rs")) {
-                complaints.push(format!("{}: unsafe code belongs in src/sys", source.at(index + 1)));
+            if block.is_match(text) || (allowed.is_match(text) && source.path != Path::new("core/src/mechanism/mod.rs"))
+            {
+                complaints.push(format!("{}: unsafe code belongs in core/src/sys", source.at(index + 1)));
             }
         }
     }
@@ -335,7 +341,7 @@ fn nothing_unwraps_outside_tests() {
 fn files_stay_short() {
     const MOST: usize = 500;
     let mut complaints = Vec::new();
-    for path in ["src", "tests", "benches", "scripts"].into_iter().flat_map(rust_files) {
+    for path in ["core", "src", "tests", "benches", "scripts"].into_iter().flat_map(rust_files) {
         let lines = Source::read(path.clone()).lines.len();
         if lines > MOST {
             complaints.push(format!("{}: {lines} lines; over {MOST} a file holds two things", path.display()));
@@ -350,7 +356,7 @@ fn files_stay_short() {
 fn every_file_of_a_mechanism_is_in_the_registry() {
     let mut complaints = Vec::new();
     for group in GROUPS {
-        let folder = format!("src/mechanism/{}", group.name);
+        let folder = format!("core/src/mechanism/{}", group.name);
         let mut registering = 0;
         for source in rust_files(&folder).into_iter().map(Source::read) {
             let stem = source.path.file_stem().unwrap().to_str().unwrap().to_string();
@@ -374,14 +380,14 @@ fn every_file_of_a_mechanism_is_in_the_registry() {
             complaints.push(format!("{folder}: {registering} files register, {entries} are in the registry"));
         }
     }
-    let folders: BTreeSet<String> = std::fs::read_dir(root().join("src/mechanism"))
+    let folders: BTreeSet<String> = std::fs::read_dir(root().join("core/src/mechanism"))
         .unwrap()
         .map(|entry| entry.unwrap())
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     let groups: BTreeSet<String> = GROUPS.iter().map(|group| group.name.to_string()).collect();
-    assert_eq!(folders, groups, "folders of src/mechanism, and GROUPS");
+    assert_eq!(folders, groups, "folders of core/src/mechanism, and GROUPS");
     fail(&complaints);
 }
 
@@ -389,7 +395,7 @@ fn every_file_of_a_mechanism_is_in_the_registry() {
 fn every_mechanism_says_what_is_timed_and_what_distorts_it() {
     let mut complaints = Vec::new();
     for mechanism in registry() {
-        let path = format!("src/mechanism/{}.rs", mechanism.descriptor().id);
+        let path = format!("core/src/mechanism/{}.rs", mechanism.descriptor().id);
         let text = std::fs::read_to_string(root().join(&path)).unwrap();
         let opening: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
         for word in ["Timed:", "Distortions:"] {

@@ -31,7 +31,11 @@ fn program(rooms: &[&str]) -> Vec<(PathBuf, String)> {
         let text = std::fs::read_to_string(&path).unwrap();
         (path, text.split("mod tests {").next().unwrap().into())
     };
-    rooms.iter().flat_map(|room| files(&root().join("src").join(room), is_program)).map(read).collect()
+    let folders = rooms.iter().map(|room| {
+        // A room is in one of the two crates.
+        ["src", "core/src"].map(|folder| root().join(folder).join(room)).into_iter().find(|folder| folder.exists())
+    });
+    folders.flat_map(|folder| files(&folder.expect("a room's folder"), is_program)).map(read).collect()
 }
 
 #[test]

@@ -11,10 +11,10 @@ use regex::Regex;
 const NOT_READ: &[&str] = &["target", ".git"];
 
 /// Folders whose names begin a path of this repository, wherever a page names one.
-const FOLDERS: &str = r"src|docs|tests|benches|scripts|reports|\.ci";
+const FOLDERS: &str = r"core|src|docs|tests|benches|scripts|reports|\.ci";
 
 /// Paths that a page names as an example of what a reader would add.
-const EXAMPLES: &[&str] = &["src/mechanism/handoff/socket_seqpacket.rs"];
+const EXAMPLES: &[&str] = &["core/src/mechanism/handoff/socket_seqpacket.rs"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -122,7 +122,7 @@ fn every_path_that_a_page_names_exists() {
         for (index, line) in text.lines().enumerate() {
             for captures in path.captures_iter(line) {
                 let named = captures.get(1).unwrap().as_str();
-                // `src/report/subject/<kind>.rs`, `src/mechanism/GROUP/mod.rs`: a place, not a file.
+                // `src/report/subject/<kind>.rs`, `core/src/mechanism/GROUP/mod.rs`: a place, not a file.
                 let next = captures.get(2).map_or("", |next| next.as_str());
                 if next.starts_with(['<', '*', '$', '…']) || named.contains("GROUP") || EXAMPLES.contains(&named) {
                     continue;

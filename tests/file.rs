@@ -205,7 +205,7 @@ fn whoever_blocks_has_no_completion_to_wait_for() {
     let Some(inline) = found("file/inline", &[]) else { return };
     assert_eq!(values(&inline, &MetricKey::Submission).count(), 400);
     assert!(!inline.iter().any(|metric| *metric.of() == MetricKey::Completion), "{inline:?}");
-    // How much of the time is told of a fake's fixed times (src/mechanism/file/reading.rs).
+    // How much of the time is told of a fake's fixed times (core/src/mechanism/file/reading.rs).
     assert!((0.0..=1.0).contains(&number(&inline, &MetricKey::BlockedInSubmission)), "{inline:?}");
 }
 

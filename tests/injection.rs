@@ -333,7 +333,7 @@ fn fail_each_step(benchmark: &Benchmark) -> Vec<String> {
 }
 
 /// What cannot be mended here, and would hang: tokio's own failure to create a worker. The mechanisms that ask it for
-/// workers make sure beforehand that there can be as many threads (src/mechanism/workers.rs), which is what fails
+/// workers make sure beforehand that there can be as many threads (core/src/mechanism/workers.rs), which is what fails
 /// instead; the calls behind that are tokio's.
 fn is_tokios_own(benchmark: &Benchmark, step: Step) -> bool {
     let workers = match benchmark.setting.parameters.iter().find(|(name, _)| *name == "workers") {
@@ -358,7 +358,7 @@ fn works(benchmark: &Benchmark) -> Result<(), String> {
     // A hang of the crew itself would have no other end.
     let _ = nix::unistd::alarm::set(3 * timeout().as_secs() as u32);
     mark::leave(BEGINS);
-    // Some wait for a part of it for a thread that could not be had (src/mechanism/file/tokio_fs.rs).
+    // Some wait for a part of it for a thread that could not be had (core/src/mechanism/file/tokio_fs.rs).
     let mut started = benchmark.start_within(timeout() / 4);
     if CREATE_IN_LAPS.contains(&benchmark.descriptor().group()) {
         started = started.and_then(|mut driver| driver.run(benchmark.whole_laps(1)).map(|_| driver));

@@ -411,10 +411,10 @@ fn the_check_fails_for_a_changed_figure_and_for_an_opposite_record() {
     let clone = tempfile::tempdir().unwrap();
     let at = |path: &str| clone.path().join(path);
     let record = "reports/2026-11-21-epyc-2cpu-vm-answers/parts";
-    for folder in ["docs/lessons/pictures", record, "src/mechanism/brigade"] {
+    for folder in ["docs/lessons/pictures", record, "core/src/mechanism/brigade"] {
         std::fs::create_dir_all(at(folder)).unwrap();
     }
-    let quoted = ["src/mechanism/brigade/blocking.rs", "src/mechanism/brigade/asynchronous.rs"];
+    let quoted = ["core/src/mechanism/brigade/blocking.rs", "core/src/mechanism/brigade/asynchronous.rs"];
     let page = "docs/lessons/01-pinning.md";
     let record = format!("{record}/records.jsonl");
     for file in quoted.iter().copied().chain([page, "docs/lessons/01-pinning.toml", &record]) {

@@ -103,6 +103,11 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The files of both crates.
+fn program(extension: &str) -> Vec<PathBuf> {
+    ["src", "core/src"].into_iter().flat_map(|folder| files(folder, extension)).collect()
+}
+
 fn read(path: &Path) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
@@ -128,13 +133,13 @@ fn types(text: &str) -> Vec<(String, usize, bool)> {
 
 /// Mechanisms of a group are alternatives, each in a file: what only that file sees may be named as in its siblings.
 fn is_private_to_a_mechanism(path: &Path, public: bool) -> bool {
-    !public && path.starts_with("src/mechanism") && path.iter().count() == 4 && !path.ends_with("mod.rs")
+    !public && path.starts_with("core/src/mechanism") && path.iter().count() == 5 && !path.ends_with("mod.rs")
 }
 
 #[test]
 fn no_two_types_share_a_name() {
     let mut declared: BTreeMap<String, Vec<(PathBuf, usize, bool)>> = BTreeMap::new();
-    for path in files("src", "rs").into_iter().filter(|path| !is_test(path)) {
+    for path in program("rs").into_iter().filter(|path| !is_test(path)) {
         for (name, line, public) in types(&read(&path)) {
             declared.entry(name).or_default().push((path.clone(), line, public));
         }
@@ -156,7 +161,7 @@ fn retired_words_stay_retired() {
     // All at once over a whole file, which is many times faster than each over every line.
     let any = RegexSet::new(RETIRED.iter().map(|(word, _)| format!("(?m){word}"))).unwrap();
     let mut complaints = Vec::new();
-    for path in ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")) {
+    for path in ["src", "core", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")) {
         let text = read(&path);
         if !any.is_match(&text) {
             continue;
@@ -179,7 +184,9 @@ fn retired_words_stay_retired() {
 fn lines_fit_in_120_columns() {
     const COLUMNS: usize = 120;
     let mut complaints = Vec::new();
-    for path in ["src", "tests", "benches", "examples", "scripts"].into_iter().flat_map(|folder| files(folder, "rs")) {
+    for path in
+        ["src", "core", "tests", "benches", "examples", "scripts"].into_iter().flat_map(|folder| files(folder, "rs"))
+    {
         for (index, line) in read(&path).lines().enumerate() {
             if line.chars().count() > COLUMNS {
                 complaints.push(format!("{}:{}: {} columns", path.display(), index + 1, line.chars().count()));
@@ -187,7 +194,9 @@ fn lines_fit_in_120_columns() {
         }
     }
     let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
-    for path in pages.into_iter().chain(["docs", "src", "tests"].into_iter().flat_map(|folder| files(folder, "md"))) {
+    for path in
+        pages.into_iter().chain(["docs", "src", "core", "tests"].into_iter().flat_map(|folder| files(folder, "md")))
+    {
         let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
         let mut code = false;
         for (index, line) in text.lines().enumerate() {
@@ -206,7 +215,7 @@ fn lines_fit_in_120_columns() {
 fn the_one_that_acts_has_a_name() {
     let pronoun = Regex::new(r"(?i)\b(?:whoever|whomever|somebody|anybody|nobody)\b").unwrap();
     let mut found = Vec::new();
-    for path in files("src", "rs") {
+    for path in program("rs") {
         for (index, line) in read(&path).lines().enumerate().filter(|(_, line)| pronoun.is_match(line)) {
             found.push(format!("{}:{}: {}", path.display(), index + 1, line.trim()));
         }
@@ -219,7 +228,7 @@ fn the_one_that_acts_has_a_name() {
 fn no_public_item_has_a_doc_of_three_words() {
     let item = Regex::new(r"^\s*pub (?:const |unsafe )*(?:struct|enum|trait|type|fn|const|static|mod) ").unwrap();
     let mut short = Vec::new();
-    for path in files("src", "rs").into_iter().filter(|path| !is_test(path)) {
+    for path in program("rs").into_iter().filter(|path| !is_test(path)) {
         let text = read(&path);
         let lines: Vec<&str> = text.lines().collect();
         for (index, _) in lines.iter().enumerate().filter(|(_, line)| item.is_match(line)) {
@@ -237,12 +246,13 @@ fn no_public_item_has_a_doc_of_three_words() {
 #[test]
 fn no_two_rooms_have_a_file_of_one_name_for_different_things() {
     let mut rooms: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in files("src", "rs").into_iter().filter(|path| !is_test(path)) {
-        let mechanism = path.starts_with("src/mechanism") && path.iter().count() == 4;
-        let Some(room) = path.iter().nth(1).filter(|_| path.iter().count() > 2 && !mechanism) else { continue };
+    for path in program("rs").into_iter().filter(|path| !is_test(path)) {
+        let mechanism = path.starts_with("core/src/mechanism") && path.iter().count() == 5;
+        let below: Vec<_> = path.iter().skip_while(|part| *part != "src").skip(1).collect();
+        let Some(room) = below.first().filter(|_| below.len() > 1 && !mechanism) else { continue };
         let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
         let place = rooms.entry(stem).or_default();
-        if !place.iter().any(|known| room == known.as_str()) {
+        if !place.iter().any(|known| *room == known.as_str()) {
             place.push(room.to_str().unwrap().into());
         }
     }

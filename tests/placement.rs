@@ -145,7 +145,7 @@ fn differences(benchmark: &Benchmark, tasks: &BTreeMap<Pid, Task>) -> Vec<String
     wrong
 }
 
-/// The helper thread of async-io's reactor belongs to the process and has no mask (src/mechanism/reactor.rs).
+/// The helper thread of async-io's reactor belongs to the process and has no mask (core/src/mechanism/reactor.rs).
 const REACTOR: &str = "async-io";
 
 /// Runtimes whose workers take masks in the order in which they come, from the driver's on.
@@ -154,7 +154,7 @@ fn is_numbered_by_its_library(benchmark: &Benchmark) -> bool {
     id.contains("/may") || TOKIO_WORKERS.contains(&id)
 }
 
-/// Background load is scheduled fairly under every policy of the instance (`src/mechanism/background_load.rs`).
+/// Background load is scheduled fairly under every policy of the instance (`core/src/mechanism/background_load.rs`).
 fn has_neighbours(benchmark: &Benchmark) -> bool {
     benchmark.descriptor().parameter("load").is_some() && benchmark.setting.parameters.word("load") == "busy"
 }

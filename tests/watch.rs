@@ -183,7 +183,7 @@ fn without_bpf_switches_are_recorded_and_it_says_what_is_lacking() {
     let program = Program::start("of_many_waits");
     let target = program.target();
     let watching = std::thread::spawn(move || {
-        refuse_from_now_on(&[CallRule::errno(libc::SYS_bpf, Errno::EPERM)]).map(|_| watched(&target, 2000))
+        refuse_from_now_on(&[CallRule::errno(libc::SYS_bpf, Errno::EPERM)]).map(|_| watched(&target, 3000))
     });
     let observation = match watching.join().unwrap() {
         Ok(observation) => observation,

@@ -117,12 +117,6 @@ impl PlannedBenchmark {
     }
 }
 
-impl std::fmt::Debug for dyn Mechanism {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.descriptor().id)
-    }
-}
-
 /// Why a choice cannot be planned. All of them are the user's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {

@@ -327,7 +327,9 @@ fn one_process_of_each_tells_apart_what_processes_do_not_differ_by() {
         sentence(&asked(lines), "edge against level")
     };
     holds(&at(1700), &["not told apart"]);
-    holds(&at(1500), &["is cheaper"]);
+    // What a busy neighbour and the kernel's placement of tasks may do together.
+    holds(&at(1400), &["not told apart"]);
+    holds(&at(1250), &["is cheaper"]);
 }
 
 #[test]

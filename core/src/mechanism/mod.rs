@@ -156,6 +156,12 @@ macro_rules! register {
 }
 use register;
 
+impl std::fmt::Debug for dyn Mechanism {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.descriptor().id)
+    }
+}
+
 /// All mechanisms: by group, in each group the baseline first and then by name.
 pub fn registry() -> &'static [&'static dyn Mechanism] {
     static SORTED: OnceLock<Vec<&'static dyn Mechanism>> = OnceLock::new();

@@ -1,11 +1,11 @@
 //! Clients: what a request costs the program that sends it and waits for the answer, by its way to wait.
 //!
-//! The server is a process of its own, the model `epoll` of `src/server/` with nothing to do for a request, and is
-//! pinned apart from the client where that can be; the client is an engine of `src/load/`. An operation is a request,
-//! and its figure the **CPU time** of the client's threads, user and system: waiting costs none. So many requests as
-//! `outstanding` says are under way at any time, one on each connection. Over loopback the sender of a packet is
-//! charged for its way up to the receiver's socket, requests to the client and answers to the server, so that engines
-//! differ by what they add to a send and a receive.
+//! The server is a process of its own, the model `epoll` of `core/src/server/` with nothing to do for a request, and is
+//! pinned apart from the client where that can be; the client is an engine of `core/src/load/`. An operation is a
+//! request, and its figure the **CPU time** of the client's threads, user and system: waiting costs none. So many
+//! requests as `outstanding` says are under way at any time, one on each connection. Over loopback the sender of a
+//! packet is charged for its way up to the receiver's socket, requests to the client and answers to the server, so that
+//! engines differ by what they add to a send and a receive.
 //!
 //! With one request outstanding each waits for its own answer. With many, an event loop returns from a wait with
 //! several answers, as the metrics say, and pays for one wait; a thread for each connection pays for a switch each.
@@ -100,7 +100,7 @@ fn of_the_client(parameters: &Parameters, per_batch: f64) -> Expectation {
 /// Calls of a thread in a batch beside those for its requests: it reads its clock of CPU time.
 const READINGS: f64 = 4.0;
 
-/// A mechanism that is an engine of `src/load/`.
+/// A mechanism that is an engine of `core/src/load/`.
 struct MeasuredEngine(&'static Descriptor);
 
 impl MeasuredEngine {

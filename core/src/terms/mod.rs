@@ -1,8 +1,8 @@
 //! The words that all rooms share: where tasks run, what is counted, what was found out, what the machine is.
 //!
 //! They are data, and pure functions over it. What observes, holds or changes the machine stands in the rooms above:
-//! `src/host/` observes a [`Host`], `src/crew/` holds an [`Idle`] state and adopts a [`Policy`], `src/pmu/` counts what
-//! a [`CounterSummary`] tells, `src/sys/` asks the kernel for a [`ResourceUsage`] and
+//! `core/src/host/` observes a [`Host`], `core/src/crew/` holds an [`Idle`] state and adopts a [`Policy`],
+//! `core/src/pmu/` counts what a [`CounterSummary`] tells, `core/src/sys/` asks the kernel for a [`ResourceUsage`] and
 //! takes a [`SpeedProbe`].
 
 pub mod host;

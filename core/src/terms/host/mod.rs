@@ -1,4 +1,4 @@
-//! The machine as it was measured, in data. `src/host/` observes it.
+//! The machine as it was measured, in data. `core/src/host/` observes it.
 
 mod cgroup;
 mod kernel;
@@ -134,7 +134,7 @@ impl Host {
 
 /// Whether this event source is the PMU of CPU cores. x86, RISC-V and POWER name it `cpu`, hybrid x86 `cpu_core` and
 /// `cpu_atom`, arm64 after the core: `armv8_pmuv3_0`, and Apple's `apple_icestorm_pmu`; s390 `cpum_cf`.
-pub(crate) fn is_core_pmu(name: &str) -> bool {
+pub fn is_core_pmu(name: &str) -> bool {
     name == "cpu" || ["cpu_", "cpum_cf", "armv", "apple_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -152,7 +152,7 @@ pub struct UnreadFact {
 
 /// FNV-1a, 64 bits (Fowler, Noll and Vo; RFC 9923). The standard library's hasher may change with any release
 /// of Rust; ids are kept for years.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }

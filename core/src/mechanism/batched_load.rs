@@ -1,4 +1,4 @@
-//! A load in batches, for groups whose operation is a request: the workers of an engine of `src/load/`, with their
+//! A load in batches, for groups whose operation is a request: the workers of an engine of `core/src/load/`, with their
 //! connections kept open from one batch to the next.
 //!
 //! An engine that serves all connections in one thread does so on the driver's; one with a thread for each connection

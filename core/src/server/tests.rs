@@ -89,7 +89,8 @@ fn get(client: &mut TcpStream, path: &str) -> (String, Vec<u8>) {
 fn every_model_has_a_name_of_its_own() {
     for model in MODELS {
         assert_eq!(find_model(model.name()).unwrap().about(), model.about());
-        assert!(std::path::Path::new(&format!("src/server/model/{}.rs", model.name())).exists(), "{}", model.name());
+        let file = format!("{}/src/server/model/{}.rs", env!("CARGO_MANIFEST_DIR"), model.name());
+        assert!(std::path::Path::new(&file).exists(), "{file}");
     }
 }
 

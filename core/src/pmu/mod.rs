@@ -99,7 +99,7 @@ impl SysRoot {
     /// Reads below `path`, a fixture tree, instead of `/`.
     #[cfg(test)]
     pub(crate) fn fixture(name: &str) -> Self {
-        Self(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pmu").join(name))
+        Self(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pmu").join(name))
     }
 
     /// Whether this is the running machine, where mounting makes sense.

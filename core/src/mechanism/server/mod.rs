@@ -1,9 +1,9 @@
 //! Servers: what a request costs the server, by its way to wait for clients.
 //!
-//! The server is a process of its own, which runs one of the models of `src/server/`; the driver is its only client,
-//! the epoll engine of `src/load/`, with `connections` that carry requests, and idle ones that ask nothing. An
-//! operation is a request. Its figure is **CPU time** of the server's processes, children included, as getrusage(2) has
-//! it, and not the time that the request took: that is among the metrics, as the client saw it.
+//! The server is a process of its own, which runs one of the models of `core/src/server/`; the driver is its only
+//! client, the epoll engine of `core/src/load/`, with `connections` that carry requests, and idle ones that ask
+//! nothing. An operation is a request. Its figure is **CPU time** of the server's processes, children included, as
+//! getrusage(2) has it, and not the time that the request took: that is among the metrics, as the client saw it.
 //!
 //! On loopback, and with nothing to do for a request, all models cost the same: two system calls and the protocol
 //! stack. They part where many connections are idle (`idle`), where a request waits for something else (`delay_us`)
@@ -315,7 +315,7 @@ impl Mechanism for MeasuredModel {
             ..LoadPlan::new(
                 network.address,
                 spoken(parameters),
-                engine(ENGINE).expect("it is one of those of src/load"),
+                engine(ENGINE).expect("it is one of those of core/src/load"),
             )
         };
         let mut client = network.within(|| BatchedLoad::start(plan, crew))??;

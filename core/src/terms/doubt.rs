@@ -47,7 +47,7 @@ mod tests {
     /// The words are explained where people read, as they are said here.
     #[test]
     fn the_method_explains_each_word_as_the_program_does() {
-        let page = include_str!("../../docs/method/noise.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        let page = include_str!("../../../docs/method/noise.md").split_whitespace().collect::<Vec<_>>().join(" ");
         for doubt in Doubt::ALL {
             let row = format!("| **{}** | {} |", doubt.word(), doubt.meaning());
             assert!(page.contains(&row), "{row}");

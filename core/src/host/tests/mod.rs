@@ -19,7 +19,7 @@ const RELATIONS: [Relation; 5] =
     [Relation::SameCpu, Relation::SmtSibling, Relation::SameLlc, Relation::CrossLlc, Relation::CrossNode];
 
 fn directory(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/host").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/host").join(name)
 }
 
 fn root(name: &str) -> Root {

@@ -12,7 +12,7 @@ use crate::sys::task_files::parse_switches;
 
 #[test]
 fn the_object_is_that_of_its_source() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/bpf-object");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/bpf-object");
     let output = Command::new(script).arg("--check").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -178,7 +178,7 @@ fn program() -> OsString {
     let beside_a_test = || {
         let own = std::env::current_exe().ok()?;
         let deps = own.parent().filter(|folder| folder.ends_with("deps"))?;
-        Some(deps.parent()?.join(env!("CARGO_PKG_NAME"))).filter(|program| program.exists())
+        Some(deps.parent()?.join("switchcost")).filter(|program| program.exists())
     };
     let named = std::env::var_os(PROGRAM).or_else(|| beside_a_test().map(OsString::from));
     named.unwrap_or_else(|| "/proc/self/exe".into())
