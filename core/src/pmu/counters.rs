@@ -61,7 +61,10 @@ pub struct Delta {
 pub(super) struct OpenEvent {
     pub(super) event: String,
     pub(super) scale: Option<EventScale>,
-    pub(super) counter: Counter,
+    /// One; of cores of several kinds one for each, of which those count on whose CPUs a task runs.
+    pub(super) counters: Vec<Counter>,
+    /// What is lacking where not all kinds of core count it.
+    pub(super) lacking: Option<Shortfall>,
     pub(super) always_advances: bool,
     pub(super) must_advance: bool,
     /// What it counted of the trial's work when nothing else counted.
@@ -166,7 +169,8 @@ impl Counters {
     }
 
     /// Reads what counts now: the selected set and the events that always count. Nothing after
-    /// [`pause`](Self::pause). A read costs about a microsecond per event and counted task.
+    /// [`pause`](Self::pause). A read costs about a microsecond per event, kind of core and counted
+    /// task.
     ///
     /// # Errors
     /// [`PmuError::Counter`] when the kernel refuses a read.
@@ -225,27 +229,41 @@ impl Delta {
 
 impl OpenEvent {
     fn read(&mut self) -> Result<CounterReading, PmuError> {
-        let read =
-            self.counter.read_count_and_time().map_err(|error| PmuError::counter(&self.event, "read", &error))?;
+        let (count, enabled_ns, running_ns) =
+            self.sums().map_err(|error| PmuError::counter(&self.event, "read", &error))?;
         Ok(CounterReading {
             event: self.event.clone(),
-            count: read.count,
-            enabled_ns: read.time_enabled,
-            running_ns: read.time_running,
+            count,
+            enabled_ns,
+            running_ns,
             scale: self.scale.clone(),
             always_advances: self.always_advances,
         })
     }
 
+    /// The count of all kinds of core, and the times enabled and running. Each counter is enabled while a task runs
+    /// anywhere, and runs only on CPUs of its kind (`pmu->filter` in kernel/events/core.c,
+    /// `visit_groups_merge`; before Linux 6.3 `event_filter_match`).
+    fn sums(&mut self) -> io::Result<(u64, u64, u64)> {
+        let (mut count, mut enabled, mut running) = (0u64, 0, 0u64);
+        for counter in &mut self.counters {
+            let read = counter.read_count_and_time()?;
+            count = count.saturating_add(read.count);
+            enabled = read.time_enabled.max(enabled);
+            running = running.saturating_add(read.time_running);
+        }
+        Ok((count, enabled, running.min(enabled)))
+    }
+
     /// Counts the trial's work, of which no working PMU can miss everything. `Ok(false)` when the event had a counter
     /// all along and shows nothing; one that got no counter is not judged here.
     pub(super) fn advances(&mut self) -> io::Result<bool> {
-        self.counter.enable()?;
+        self.counters.iter_mut().try_for_each(Counter::enable)?;
         workload::run();
-        self.counter.disable()?;
-        let read = self.counter.read_count_and_time()?;
-        self.alone = read.count;
-        Ok(read.count > 0 || read.time_running == 0 || !self.must_advance)
+        self.counters.iter_mut().try_for_each(Counter::disable)?;
+        let (count, _, running_ns) = self.sums()?;
+        self.alone = count;
+        Ok(count > 0 || running_ns == 0 || !self.must_advance)
     }
 }
 
@@ -268,14 +286,14 @@ pub(super) fn try_together(always: &mut [OpenEvent], set: &mut [OpenEvent]) -> V
 
 fn enable<'a>(events: impl IntoIterator<Item = &'a mut OpenEvent>) -> Result<(), PmuError> {
     events.into_iter().try_for_each(|open| {
-        let outcome = open.counter.enable();
+        let outcome = open.counters.iter_mut().try_for_each(Counter::enable);
         outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_ENABLE", &error))
     })
 }
 
 fn disable<'a>(events: impl IntoIterator<Item = &'a mut OpenEvent>) -> Result<(), PmuError> {
     events.into_iter().try_for_each(|open| {
-        let outcome = open.counter.disable();
+        let outcome = open.counters.iter_mut().try_for_each(Counter::disable);
         outcome.map_err(|error| PmuError::counter(&open.event, "ioctl PERF_EVENT_IOC_DISABLE", &error))
     })
 }

@@ -104,6 +104,17 @@ impl Event {
         matches!(self.source, EventSource::Hardware(_) | EventSource::Cache(_) | EventSource::Raw(_))
     }
 
+    /// Whether each PMU of CPU cores has it under the same number (perf_event_open(2), PERF_TYPE_HARDWARE and
+    /// PERF_TYPE_HW_CACHE).
+    pub(super) fn is_generic(&self) -> bool {
+        matches!(self.source, EventSource::Hardware(_) | EventSource::Cache(_))
+    }
+
+    /// Whether it is a number of the processor's own PMU.
+    pub(super) fn is_raw(&self) -> bool {
+        matches!(self.source, EventSource::Raw(_))
+    }
+
     /// Whether the work of [`workload`](super::workload) makes the count grow on every working PMU.
     pub(super) fn must_advance(&self) -> bool {
         let stalls = matches!(

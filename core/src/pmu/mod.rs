@@ -38,6 +38,7 @@ pub use tally::{EventCost, Tally};
 pub use tracepoint::{Wakeups, tracepoint_id};
 
 use crate::sys::SysError;
+use crate::terms::host::is_core_pmu;
 
 /// What can go wrong in this room. An event that a machine cannot count is not among it: see
 /// [`Shortfall`](crate::terms::Shortfall).
@@ -113,6 +114,21 @@ impl SysRoot {
 
     fn event_sources(&self) -> PathBuf {
         self.join("sys/bus/event_source/devices")
+    }
+
+    /// The PMUs of CPU cores that stand for CPUs of one kind each, by name, with their types: two and more where cores
+    /// are of several kinds. Elsewhere at most one: Arm's has a `cpus` file too, a PMU `cpu` none
+    /// (Documentation/ABI/testing/sysfs-bus-event_source-devices).
+    fn pmus_of_kinds(&self) -> Vec<(String, u32)> {
+        let number = |folder: &Path| std::fs::read_to_string(folder.join("type")).ok()?.trim().parse().ok();
+        let entries = std::fs::read_dir(self.event_sources()).into_iter().flatten().flatten();
+        let of_a_kind = entries.filter(|entry| entry.path().join("cpus").exists()).filter_map(|entry| {
+            let name = entry.file_name().into_string().ok().filter(|name| is_core_pmu(name))?;
+            Some((name, number(&entry.path())?))
+        });
+        let mut pmus: Vec<(String, u32)> = of_a_kind.collect();
+        pmus.sort();
+        pmus
     }
 
     /// Whether the NMI watchdog holds one of the PMU's counters: it is on, and a counter is what it is made of.

@@ -10,7 +10,7 @@ use super::counters::{OpenEvent, try_together};
 use super::event::{EventScope, ResolvedEvent};
 use super::refusal::{Reach, RefusalContext, errno_of, explain, modes_not_told_apart, silent};
 use super::trial::TrialOutcome;
-use super::{Event, SysRoot};
+use super::{Event, EventScale, SysRoot};
 use crate::sys::perf;
 use crate::terms::Shortfall;
 
@@ -27,23 +27,35 @@ impl KernelCalls {
     pub(super) const RUNNING: Self = Self { open: |_, builder| perf::open(builder), try_together };
 }
 
+/// The counters of an event, its scale, and what is lacking.
+type OnPmus = (Vec<Counter>, Option<EventScale>, Option<Shortfall>);
+
 /// What opening needs to know to explain a refusal.
 pub(super) struct Opener<'a> {
     root: &'a SysRoot,
     kernel: KernelCalls,
     paranoid: Option<i32>,
     cpu_pmu: Option<bool>,
+    /// Where cores are of several kinds: the PMU of each.
+    of_kinds: Vec<(String, u32)>,
 }
+
+/// Where a generic event of one PMU has its type in `config` (`PERF_PMU_TYPE_SHIFT` in linux/perf_event.h).
+const PMU_TYPE_SHIFT: u32 = 32;
 
 impl<'a> Opener<'a> {
     pub(super) fn new(root: &'a SysRoot, kernel: KernelCalls) -> Self {
-        Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu(kernel) }
+        let of_kinds = root.pmus_of_kinds();
+        Self { root, kernel, paranoid: root.paranoid(), cpu_pmu: has_cpu_pmu(kernel), of_kinds }
     }
 
     /// Opens the event, or the part of it that can be counted; `not_counted` gets the rest, with the reason.
     pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<Shortfall>) -> Option<OpenEvent> {
         let mut refusal = match self.attempt(event) {
-            Ok(open) => return Some(open),
+            Ok(open) => {
+                not_counted.extend(open.lacking.clone());
+                return Some(open);
+            }
             Err(refusal) => refusal,
         };
         let open = match refusal.errno {
@@ -69,21 +81,82 @@ impl<'a> Opener<'a> {
             _ => None,
         };
         not_counted.push(refusal.not_counted);
+        // An event of the user's mode alone may stand in for two others.
+        let lacking = open.iter().filter_map(|open| open.lacking.clone());
+        let lacking: Vec<Shortfall> = lacking.filter(|lacking| !not_counted.contains(lacking)).collect();
+        not_counted.extend(lacking);
         open
     }
 
     fn attempt(&self, event: &Event) -> Result<OpenEvent, Refusal> {
+        let (counters, scale, lacking) = self.counters(event)?;
+        let (always_advances, must_advance) = (event.always_advances(), event.must_advance());
+        let event_name = event.to_string();
+        let mut open =
+            OpenEvent { event: event_name, scale, counters, lacking, always_advances, must_advance, alone: 0 };
+        let advances = open.advances().map_err(|error| self.refusal(event, &error))?;
+        if advances { Ok(open) } else { Err(Refusal::of_the_event(silent(open.event))) }
+    }
+
+    /// The PMUs that count `event` together; `None` is the one that the kernel chooses.
+    fn pmus(&self, event: &Event) -> &[(String, u32)] {
+        if event.is_generic() && self.of_kinds.len() > 1 { &self.of_kinds } else { &[] }
+    }
+
+    /// A counter on each PMU that has the event, and what is lacking where some have not. A kernel that cannot be told
+    /// which one (`PERF_PMU_CAP_EXTENDED_HW_TYPE`: Arm before 6.6) opens it on one of its choice.
+    fn counters(&self, event: &Event) -> Result<OnPmus, Refusal> {
+        let alone = || self.counter(event, None).map(|(counter, scale)| (vec![counter], scale));
+        let pmus = self.pmus(event);
+        if pmus.is_empty() {
+            let raw = self.of_kinds.len() > 1 && event.is_raw();
+            let why = "its number is that of one kind of core, and counts on the CPUs of one kind alone";
+            let remedy = "name the PMU: cpu_core/config=0x…/; or choose CPUs of one kind with --cpus";
+            let lacking = raw.then(|| Shortfall::new(event.to_string(), why, remedy));
+            return alone().map(|(counters, scale)| (counters, scale, lacking));
+        }
+        let (mut counters, mut scale, mut refused) = (Vec::new(), None, Vec::new());
+        for (name, number) in pmus {
+            match self.counter(event, Some(*number)) {
+                Ok((counter, of)) => {
+                    counters.push(counter);
+                    scale = of;
+                }
+                // It is the same for all of them, and has a remedy of its own.
+                Err(refusal) if matches!(refusal.errno, Some(Errno::EACCES | Errno::EPERM)) => return Err(refusal),
+                Err(refusal) => refused.push((name.as_str(), refusal.not_counted.why)),
+            }
+        }
+        let lacking = |why: String| {
+            let remedy = "choose CPUs of one kind with --cpus; Arm counts on all from Linux 6.6 on";
+            Some(Shortfall::new(event.to_string(), why, remedy))
+        };
+        match &refused[..] {
+            [] => Ok((counters, scale, None)),
+            _ if counters.is_empty() => {
+                let names: Vec<&str> = pmus.iter().map(|(name, _)| name.as_str()).collect();
+                let why = format!("the kernel chose one of {}, and what runs on others is not in it", names.join(", "));
+                alone().map(|(counters, scale)| (counters, scale, lacking(why)))
+            }
+            [(name, why), ..] => {
+                let why = format!("{} of the {} kinds of core count it; {name}: {why}", counters.len(), pmus.len());
+                Ok((counters, scale, lacking(why)))
+            }
+        }
+    }
+
+    fn counter(&self, event: &Event, pmu: Option<u32>) -> Result<(Counter, Option<EventScale>), Refusal> {
         let ResolvedEvent { mut builder, scale } = event.resolve(self.root).map_err(Refusal::of_the_event)?;
         // The clocks count the same whether or not the kernel is excluded, and excluding it needs no privilege.
         if event.is_clock() {
             builder.exclude_kernel(true);
         }
+        if let Some(pmu) = pmu {
+            builder.attrs_mut().config |= u64::from(pmu) << PMU_TYPE_SHIFT;
+        }
         builder.inherit(true);
         let counter = (self.kernel.open)(event, &mut builder).map_err(|error| self.refusal(event, &error))?;
-        let (always_advances, must_advance) = (event.always_advances(), event.must_advance());
-        let mut open = OpenEvent { event: event.to_string(), scale, counter, always_advances, must_advance, alone: 0 };
-        let advances = open.advances().map_err(|error| self.refusal(event, &error))?;
-        if advances { Ok(open) } else { Err(Refusal::of_the_event(silent(open.event))) }
+        Ok((counter, scale))
     }
 
     fn refusal(&self, event: &Event, error: &io::Error) -> Refusal {
@@ -216,6 +289,94 @@ mod tests {
         let [refusal] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
         assert!(refusal.why.contains("cannot count one mode alone"), "{refusal}");
         assert!(refusal.remedy.contains("CAP_PERFMON"), "{refusal}");
+    }
+
+    /// A machine with two kinds of core, whose PMUs have the types 4 and 10.
+    fn two_kinds() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, number) in [("cpu_core", "4"), ("cpu_atom", "10"), ("uncore_imc_0", "20"), ("power", "21")] {
+            let device = folder.path().join("sys/bus/event_source/devices").join(name);
+            std::fs::create_dir_all(&device).unwrap();
+            std::fs::write(device.join("type"), number).unwrap();
+            if name != "power" {
+                std::fs::write(device.join("cpus"), "0-1").unwrap();
+            }
+        }
+        folder
+    }
+
+    fn on_two_kinds(names: &str, kernel: fn(&Event, &mut Builder) -> io::Result<Counter>) -> Counters {
+        let folder = two_kinds();
+        let root = SysRoot(folder.path().into());
+        assert_eq!(root.pmus_of_kinds(), [("cpu_atom".to_string(), 10), ("cpu_core".into(), 4)]);
+        let plan = EventSet::of(&Event::parse_list(names).unwrap());
+        Counters::open_under(&plan, &root, KernelCalls { open: kernel, ..KernelCalls::RUNNING })
+    }
+
+    fn pmu_of(builder: &Builder) -> u64 {
+        builder.attrs().config >> PMU_TYPE_SHIFT
+    }
+
+    #[test]
+    fn of_several_kinds_of_core_each_counts_and_the_sum_is_told() {
+        let mut counters = on_two_kinds("cycles:u,page-faults", |event, builder| match pmu_of(builder) {
+            4 | 10 if event.is_generic() => stand_in(),
+            // What is asked to find out whether there is a PMU, and what would be no sum.
+            0 if event.is_generic() => Err(Errno::ENOENT.into()),
+            0 => builder.build(),
+            other => panic!("{event}: on PMU {other}"),
+        });
+        let refused = counters.not_counted();
+        assert!(refused.iter().all(|refusal| refusal.what != "cycles:u"), "{refused:?}");
+        counters.select(0).unwrap();
+        super::super::workload::run();
+        let read = counters.read().unwrap();
+        let cycles = read.readings().iter().find(|reading| reading.event == "cycles:u").unwrap();
+        // Both stand-ins are clocks that run everywhere: of two of them the sum is twice the time.
+        assert!(cycles.count as f64 > 1.5 * cycles.enabled_ns as f64, "{cycles:?}");
+        assert!(cycles.running_ns <= cycles.enabled_ns, "{cycles:?}");
+    }
+
+    #[test]
+    fn a_kind_of_core_that_does_not_count_an_event_is_told() {
+        let open = |kernel| on_two_kinds("cycles:u", kernel);
+        let lacking = |counters: &Counters| {
+            assert_eq!(counters.events().collect::<Vec<_>>(), ["cycles:u"]);
+            let [shortfall] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
+            shortfall.to_string()
+        };
+        let one_lacks_it = open(|_, builder| match pmu_of(builder) {
+            4 => Err(Errno::ENOENT.into()),
+            _ => stand_in(),
+        });
+        assert!(lacking(&one_lacks_it).contains("1 of the 2 kinds of core count it; cpu_core: "));
+        let older_kernel = open(|_, builder| match pmu_of(builder) {
+            0 => stand_in(),
+            _ => Err(Errno::EINVAL.into()),
+        });
+        assert!(lacking(&older_kernel).contains("the kernel chose one of cpu_atom, cpu_core"));
+    }
+
+    #[test]
+    fn what_is_counted_in_user_mode_alone_says_which_kind_lacks_it_too() {
+        let counters = on_two_kinds("cycles", |event, builder| match (event.scope, pmu_of(builder)) {
+            (EventScope::Everywhere, 4 | 10) => Err(Errno::EACCES.into()),
+            (EventScope::User, 4) => Err(Errno::ENOENT.into()),
+            _ => stand_in(),
+        });
+        assert_eq!(counters.events().collect::<Vec<_>>(), ["cycles:u"]);
+        let [mode, kind] = counters.not_counted() else { panic!("{:?}", counters.not_counted()) };
+        assert!(mode.why.contains("counted in user mode alone"), "{mode}");
+        assert!(kind.what == "cycles:u" && kind.why.contains("1 of the 2 kinds"), "{kind}");
+    }
+
+    #[test]
+    fn a_raw_number_is_that_of_one_kind() {
+        let counters = on_two_kinds("r1c4", |_, builder| match pmu_of(builder) {
+            0 => stand_in(),
+            other => panic!("on PMU {other}"),
+        });
+        assert!(counters.not_counted()[0].why.contains("one kind of core"), "{:?}", counters.not_counted());
     }
 
     #[test]
