@@ -3,7 +3,6 @@
 use std::process::Command;
 
 fn main() {
-    check_target();
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=core");
     println!("cargo::rerun-if-changed=Cargo.lock");
@@ -14,20 +13,6 @@ fn main() {
     tell("SWITCHCOST_CHANGED", output("git", &["status", "--porcelain", "--untracked-files=no"]));
     tell("SWITCHCOST_TARGET", std::env::var("TARGET").ok());
     tell("SWITCHCOST_PROFILE", std::env::var("PROFILE").ok());
-    tell("SWITCHCOST_OPT_LEVEL", std::env::var("OPT_LEVEL").ok());
-}
-
-/// Says why there is no build for other targets, before a dependency fails without a reason.
-fn check_target() {
-    let target = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
-    let (system, bits) = (target("OS"), target("POINTER_WIDTH"));
-    if system != "linux" || bits != "64" {
-        println!(
-            "cargo::error=switchcost is built for 64-bit Linux, and not for {bits}-bit {system}: it measures system \
-             calls of Linux, with times, addresses and user data of 64 bits that have other forms in 32 (io_uring, \
-             perf_event_open, futex); choose a target such as x86_64-unknown-linux-gnu"
-        );
-    }
 }
 
 /// Sets a variable for the crate; an unknown value is the empty string. Lines are folded into one.

@@ -1,7 +1,8 @@
 //! switchcost measures what each way of passing control between tasks costs on the machine it runs on.
 //!
 //! An arrow points from the room that calls to the room that is called; there are no others (`tests/architecture.rs`
-//! checks them). `ARCHITECTURE.md` says what each room does and what is always true of it.
+//! checks them). `ARCHITECTURE.md` says what each room does and what is always true of it. Rooms that are re-exported
+//! below are those of the crate `switchcost-core`.
 //!
 //! ```text
 //! main       ->  cli

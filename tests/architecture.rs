@@ -222,6 +222,18 @@ fn arrows_point_one_way() {
     fail(&complaints);
 }
 
+/// The rooms of `core` are named like those of `src`, so that one look at `crate::` sees every arrow.
+#[test]
+fn rooms_of_core_are_named_by_one_path() {
+    let mut complaints = Vec::new();
+    for source in sources().into_iter().filter(|source| source.path != Path::new("src/lib.rs")) {
+        for (line, _) in source.program().filter(|(_, text)| text.contains("switchcost_core")) {
+            complaints.push(format!("{}: say crate::, which src/lib.rs makes the same", source.at(line)));
+        }
+    }
+    fail(&complaints);
+}
+
 /// The arrows that the picture in `text` shows: a line `room -> other, other` for each room that has any to show. Rooms
 /// that wire the others together see every one of them, which the picture says in words.
 fn drawn(text: &str) -> BTreeSet<(String, String)> {
@@ -274,6 +286,23 @@ fn every_arrow_is_used() {
             complaints.push(format!("tests/architecture.rs: no file of {room} names {other}"));
         }
     }
+    fail(&complaints);
+}
+
+/// A library that runs while time is taken, and is compiled as those are that draw charts, is measured at its worst.
+#[test]
+fn what_is_measured_is_optimised() {
+    // They run before and after, or leave no code of their own.
+    const NOT_TIMED: &[&str] = &["aya", "base64", "flate2", "libc", "linkme", "perf-event2", "thiserror"];
+    let read = |path: &str| -> toml::Table { std::fs::read_to_string(root().join(path)).unwrap().parse().unwrap() };
+    let profile = read("Cargo.toml")["profile"]["release"]["package"].clone();
+    let level = |name: &str| profile.get(name).and_then(|package| package.get("opt-level")?.as_integer());
+    assert_eq!(level("switchcost-core"), Some(3));
+    let core = read("core/Cargo.toml")["dependencies"].clone();
+    let timed = core.as_table().unwrap().keys().filter(|name| !NOT_TIMED.contains(&name.as_str()));
+    let slow = timed.filter(|name| level(name) != Some(3));
+    let complaints: Vec<String> =
+        slow.map(|name| format!("Cargo.toml: profile.release.package has no opt-level = 3 for {name}")).collect();
     fail(&complaints);
 }
 

@@ -1,5 +1,5 @@
-//! What every bench target is: the program `switchcost`, told which groups to measure. A target does not link the
-//! library, so that one program is built for all of them; cargo builds it before it builds a target.
+//! What every bench target is: the program `switchcost`, told which groups to measure. A target links neither
+//! crate, so that one program is built for all of them; cargo builds it before it builds a target.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ const TARGET: &str = "SWITCHCOST_BENCH_TARGET";
 /// Where cargo put the program when it built this target.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchcost");
 
-/// Goes on as the program, which measures the group called `target`, or `all` of them. Returns only when that fails.
+/// Replaces this process (exec) with the program, which measures the group called `target`, or `all` of them. Returns
+/// only when that fails.
 pub(crate) fn go_on_as(target: &str) -> ExitCode {
     let mut arguments = std::env::args_os();
     // The record keeps the target's own name, from which a report makes the command again.

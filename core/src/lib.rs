@@ -1,9 +1,9 @@
 //! What switchcost measures, and what that stands on: mechanisms, servers and their clients, the tasks they run in,
-//! counters, calls of the kernel, statistics, and the words of its records.
+//! counters, calls of the kernel, the host, statistics, and the words of its records.
 //!
-//! A crate of its own for the compiler's sake: what is measured is optimised as one piece (`Cargo.toml` says why), and
-//! what decides, draws and prints is compiled beside it. The crate `switchcost` shows its rooms as if they were its
-//! own, and the picture of who sees whom stands there.
+//! A crate of its own because what is measured is optimised as one piece; the root's `Cargo.toml` says why, at
+//! `[profile.release.package]`. The crate `switchcost` re-exports these rooms, and the picture of which room calls
+//! which is in its `src/lib.rs`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod crew;

@@ -55,7 +55,7 @@ pub struct Build {
     pub rustc: String,
     /// The target triple.
     pub target: String,
-    /// Cargo's profile and optimisation level: `release, opt-level 3`.
+    /// Cargo's profile, and the optimisation level of what is measured: `release, opt-level 3`.
     pub profile: String,
     /// What allocates memory: `malloc of glibc`. Absent in records of builds that did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ impl Build {
             revision,
             rustc: env!("SWITCHCOST_RUSTC").into(),
             target: env!("SWITCHCOST_TARGET").into(),
-            profile: concat!(env!("SWITCHCOST_PROFILE"), ", opt-level ", env!("SWITCHCOST_OPT_LEVEL")).into(),
+            profile: format!("{}, opt-level {}", env!("SWITCHCOST_PROFILE"), crate::terms::OPT_LEVEL),
             allocator: Some(ALLOCATOR.into()),
         }
     }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-/// The build script runs before dependencies are compiled, so that its word comes first.
+/// The build script of the crate that everything stands on runs before most dependencies are compiled.
 #[test]
 fn a_build_for_another_target_says_why_there_is_none() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build.rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/build.rs");
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("build");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

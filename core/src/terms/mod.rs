@@ -8,6 +8,10 @@
 pub mod host;
 pub mod noise;
 
+/// The optimisation level, by cargo's numbers and letters, at which this crate was compiled: mechanisms, and so the
+/// loops whose time is taken. That of the program around them may be another.
+pub const OPT_LEVEL: &str = env!("SWITCHCOST_OPT_LEVEL");
+
 mod calibration;
 mod counters;
 mod doubt;
