@@ -196,7 +196,8 @@ pub(super) fn instead(advice: &Advice) -> Vec<String> {
         }
         AdviceReason::Disk => {
             say("how long the disk takes, and whether the page cache could hold it: `iostat -x 1`, `vmtouch`");
-            say("several reads at once, with io_uring or a pool: that saves time, not CPU");
+            say("reads that go to the disk may cost less CPU through io_uring, and those from the page cache more: \
+                 `switchcost run --profile files` measures it here");
         }
         AdviceReason::Sleeps => say("what the timers are for: `perf trace -e '*sleep*,*timer*' -p PID`"),
         AdviceReason::Children => say("the child processes: run `switchcost advise` on the one that uses the CPU"),

@@ -244,6 +244,11 @@ impl WaitSiteReader {
             if inner.len() < sockets.len() {
                 sockets.retain(|link| !inner.contains(link));
             }
+            // A transfer that ended while its sockets were looked up: of what they were nothing is known.
+            let again = targets.iter().filter_map(|&number| self.descriptor(process, number));
+            if sockets.len() > 1 && again.ne(descriptors.iter().cloned()) {
+                return WaitSite::new(name, WaitKind::Unknown);
+            }
         }
         let pipes: Vec<&TaskDescriptor> = of(DescriptorType::Pipe).collect();
         let own = if pipes.is_empty() || !sockets.is_empty() { HashSet::new() } else { self.own_pipes(process) };
@@ -334,9 +339,12 @@ impl WaitSiteReader {
             return self.sockets.peers.get(&inode).is_some_and(|peer| self.sockets.held.contains(peer));
         }
         let Some(peer) = unix_peer(inode).ok().flatten() else { return false };
+        if self.sockets.held.contains(&peer) {
+            return true;
+        }
         let numbers = descriptors_of(&self.root, process).unwrap_or_default();
         let holds = |&number: &i32| self.descriptor(process, number).and_then(|found| found.inode()) == Some(peer);
-        self.sockets.held.contains(&peer) || (numbers.len() <= QUICKLY_READ && numbers.iter().any(holds))
+        numbers.len() <= QUICKLY_READ && numbers.iter().any(holds)
     }
 
     /// The sockets of the process's network that listen.
@@ -412,7 +420,9 @@ mod tests {
         let asked = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (wakes, _woken) = UnixStream::pair().unwrap();
         let own = std::process::id().cast_signed();
-        if descriptors_of(Path::new("/proc"), own).unwrap().len() > QUICKLY_READ || unix_peers().is_err() {
+        // Other tests of this process open descriptors meanwhile.
+        let few = || descriptors_of(Path::new("/proc"), own).unwrap().len() < QUICKLY_READ / 2;
+        if !few() || unix_peers().is_err() {
             return println!("not checked: too many descriptors beside it, or no sock_diag");
         }
         let mut reader = WaitSiteReader::new(Path::new("/proc"));
@@ -421,7 +431,8 @@ mod tests {
             let site = reader.of_set(own, "poll", Some(set.iter().copied().collect()));
             (site.kind, site.descriptors)
         };
-        assert_eq!(waits(&mut reader, &[asked.as_raw_fd(), wakes.as_raw_fd()]), (WaitKind::OneDescriptor, Some(1)));
+        let beside_a_pair = waits(&mut reader, &[asked.as_raw_fd(), wakes.as_raw_fd()]);
+        assert!(!few() || beside_a_pair == (WaitKind::OneDescriptor, Some(1)), "{beside_a_pair:?}");
         // A connection to another program is one, of whichever domain.
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(waits(&mut reader, &[asked.as_raw_fd(), other.as_raw_fd()]), (WaitKind::ManyDescriptors, Some(2)));

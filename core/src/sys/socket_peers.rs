@@ -24,7 +24,7 @@ const MESSAGE: usize = 16;
 /// `struct rtattr`: length and type.
 const ATTRIBUTE: usize = 4;
 
-/// An inode for all (`UNIX_DIAG_NOCOOKIE` in linux/unix_diag.h stands for any cookie, and 0 for any inode).
+/// In place of an inode: all of them.
 const ANY: u32 = 0;
 
 /// The inode of the other end, by that of each connected socket of the Unix domain in the caller's network namespace.
@@ -40,7 +40,7 @@ pub fn unix_peers() -> Result<HashMap<u64, u64>, SysError> {
 /// The inode of the other end of the socket `inode`; `None` where it is not of the Unix domain, not connected or gone.
 ///
 /// # Errors
-/// As [`unix_peers`].
+/// As [`unix_peers`], except `ENOENT`, which is `None`.
 pub fn unix_peer(inode: u64) -> Result<Option<u64>, SysError> {
     // Inodes of sockets have 32 bits in the question, and 0 asks for all.
     let Some(number) = u32::try_from(inode).ok().filter(|&number| number != ANY) else { return Ok(None) };
