@@ -137,9 +137,9 @@ impl BenchOutput {
         let all = self.of_a_benchmark * u32::try_from(self.left_out + self.planned).unwrap_or(u32::MAX);
         writeln!(
             out,
-            "Measured: {} benchmarks. Left out: {} more; `cargo bench -- --all` measures them too (about {} min), \
-             `cargo bench -- FILTER` what\nit names. Five rounds in fresh processes, for intervals that hold beyond \
-             this one: `switchcost run`.\n",
+            "Measured: {} benchmarks, once. {} more are left out; `cargo bench -- --all` measures them too (about {} \
+             min),\n`cargo bench -- FILTER` those whose names match. ± is half of the 95 % interval, which holds for \
+             this\nprocess alone: `switchcost run` measures in five fresh ones.\n",
             self.planned,
             self.left_out,
             all.as_secs().div_ceil(60)

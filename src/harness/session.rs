@@ -41,7 +41,7 @@ pub struct Session {
     _idle: IdleGuard,
 }
 
-/// How to find out how fast a driver's CPU is: [`Driver::probe`], but in tests.
+/// How to find out how fast a driver's CPU is: [`Driver::probe_speed`], but in tests.
 pub(super) type SpeedProbeFn = fn(&mut Driver) -> Result<Option<SpeedProbe>, Failure>;
 
 #[derive(Debug)]
@@ -56,18 +56,18 @@ struct CountedInstance {
 }
 
 impl Session {
-    /// Sets both instances up and runs a lap on each. Without a `plan` of counters there is only the bare one.
+    /// Sets both instances up and runs a lap on each. Without `events` to count there is only the bare one.
     ///
     /// # Errors
     /// `Unsupported` when it cannot run here, or the failure of a set-up or a lap.
-    pub fn open(benchmark: &Benchmark, plan: Option<&EventSet>) -> Result<Self, Failure> {
+    pub fn open(benchmark: &Benchmark, events: Option<&EventSet>) -> Result<Self, Failure> {
         let idle = IdleGuard::hold(benchmark.setting.idle, &benchmark.setting.cpus)?;
         let lap = benchmark.whole_laps(1);
         let mut bare = benchmark.start(|| Ok(()))?;
         bare.run(lap)?;
-        let metering = plan.map(|_| EnergyMetering::start());
-        let plan = plan.filter(|_| has_counted_instance(benchmark.mechanism));
-        let counting = plan.map(|plan| CountedInstance::start(benchmark, plan.clone(), lap)).transpose()?;
+        let metering = events.map(|_| EnergyMetering::start());
+        let counted = events.filter(|_| has_counted_instance(benchmark.mechanism));
+        let counting = counted.map(|events| CountedInstance::start(benchmark, events.clone(), lap)).transpose()?;
         Ok(Self {
             benchmark: benchmark.clone(),
             bare,

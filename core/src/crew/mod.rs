@@ -2,10 +2,10 @@
 //! mechanism.
 //!
 //! The [`Driver`] is the first task of an instance. Its thread sets the mechanism up, performs the first and the last
-//! operation of every batch, takes both timestamps, and takes the instance down. It spawns the other tasks through a
-//! [`Crew`]. All of them descend from the driver's thread, so what is attached to that thread before set-up (counters
-//! with `inherit`, an affinity mask) reaches all of them. It never reaches the main thread, which sends requests to the
-//! driver and waits for the answers.
+//! operation of every batch, takes both timestamps in most mechanisms, and takes the instance down. It spawns the other
+//! tasks through a [`Crew`]. All of them descend from the driver's thread, so what is attached to that thread before
+//! set-up (counters with `inherit`, an affinity mask) reaches all of them. It never reaches the main thread, which
+//! sends requests to the driver and waits for the answers.
 
 mod cpu_assignment;
 mod cpu_work;

@@ -134,8 +134,8 @@ pub fn run_rounds(
     observer: &mut dyn RunObserver,
 ) -> Result<RunOutcome, RecordError> {
     let kept = (0..plan.entries.len()).collect();
-    let (not_interleaved, lost) = (known_apart(plan, state), Duration::ZERO);
-    let mut run_loop = RunLoop { plan, state, done: 0, kept, not_interleaved, lost, stopped: false };
+    let (not_interleaved, discarded_time) = (known_sequential(plan, state), Duration::ZERO);
+    let mut run_loop = RunLoop { plan, state, done: 0, kept, not_interleaved, discarded_time, stopped: false };
     for round in 0..plan.rounds {
         // Predictions decide before the first round, measured times before the second.
         if round < 2 {
@@ -159,11 +159,11 @@ pub fn run_rounds(
 /// The pairs that are measured one side after the other although they could be interleaved: both sides have a line of
 /// one round that says so, which is what a pair leaves that failed while interleaved before the run was resumed. A kill
 /// between the two lines of a round leaves one.
-fn known_apart(plan: &RunPlan, state: &RunState) -> BTreeSet<usize> {
+fn known_sequential(plan: &RunPlan, state: &RunState) -> BTreeSet<usize> {
     let apart = |pair: &Vec<usize>| match pair.as_slice() {
         [a, b] => {
             let (a, b) = (&plan.entries[*a], &plan.entries[*b]);
-            (can_interleave(&a.spec, &b.spec) && state.were_apart(a, b)).then_some(a.pair)
+            (can_interleave(&a.spec, &b.spec) && state.were_sequential(a, b)).then_some(a.pair)
         }
         _ => None,
     };
@@ -179,7 +179,7 @@ struct RunLoop<'a> {
     /// other since.
     not_interleaved: BTreeSet<usize>,
     /// How long the discarded measurements of the last such pair took. The next line of the record includes it.
-    lost: Duration,
+    discarded_time: Duration,
     stopped: bool,
 }
 
@@ -293,10 +293,10 @@ impl RunLoop<'_> {
         observer.begins(jobs, &self.progress(jobs));
         let left = self.left();
         let mut disturbed_lines: Option<Vec<BenchmarkLine>> = None;
-        let mut took_ms = u64::try_from(std::mem::take(&mut self.lost).as_millis()).unwrap_or(u64::MAX);
-        let lost_before = Duration::from_millis(took_ms);
+        let mut took_ms = u64::try_from(std::mem::take(&mut self.discarded_time).as_millis()).unwrap_or(u64::MAX);
+        let discarded_before = Duration::from_millis(took_ms);
         for discarded in 0..MOST_ATTEMPTS {
-            let spent = Duration::from_millis(took_ms).saturating_sub(lost_before);
+            let spent = Duration::from_millis(took_ms).saturating_sub(discarded_before);
             let mut lines = match runner.run(jobs, left.map(|left| left.saturating_sub(spent))) {
                 JobOutcome::Done(lines) => lines,
                 JobOutcome::Stopped => {
@@ -306,17 +306,17 @@ impl RunLoop<'_> {
                 JobOutcome::OutOfTime(took) => {
                     jobs.iter().for_each(|job| observer.out_of_time(job));
                     let Some(lines) = disturbed_lines else {
-                        self.lost = Duration::from_millis(took_ms) + took;
+                        self.discarded_time = Duration::from_millis(took_ms) + took;
                         return Ok(false);
                     };
                     self.keep(jobs, &lines, observer)?;
-                    self.lost = took;
+                    self.discarded_time = took;
                     return Ok(true);
                 }
             };
             took_ms += lines.iter_mut().map(|line| line.conditions.get_or_insert_default().took_ms).sum::<u64>();
             if jobs.len() > 1 && self.stop_interleaving(jobs, &lines, observer) {
-                self.lost = Duration::from_millis(took_ms);
+                self.discarded_time = Duration::from_millis(took_ms);
                 return Ok(false);
             }
             self.add_interference(&mut lines);

@@ -29,7 +29,7 @@ struct BenchmarkState {
     /// Whether the samples of a round that was measured were not interleaved with those of the other side.
     not_interleaved: bool,
     /// The rounds whose line says that its samples were not interleaved with those of the other side.
-    apart_in: BTreeSet<u32>,
+    sequential_in: BTreeSet<u32>,
     failures: usize,
     unsupported: bool,
     audited: bool,
@@ -56,7 +56,7 @@ impl RunState {
         }
         known.rounds.insert(line.round, samples);
         if !line.was_interleaved() {
-            known.apart_in.insert(line.round);
+            known.sequential_in.insert(line.round);
         }
         known.not_interleaved |= matches!(line.outcome, Outcome::Measured(_)) && !line.was_interleaved();
         if let Some(conditions) = &line.conditions {
@@ -90,8 +90,8 @@ impl RunState {
     }
 
     /// Whether there is a round in which both sides have an answer and neither was interleaved.
-    pub(super) fn were_apart(&self, a: &PlanEntry, b: &PlanEntry) -> bool {
-        self.of(a).zip(self.of(b)).is_some_and(|(a, b)| !a.apart_in.is_disjoint(&b.apart_in))
+    pub(super) fn were_sequential(&self, a: &PlanEntry, b: &PlanEntry) -> bool {
+        self.of(a).zip(self.of(b)).is_some_and(|(a, b)| !a.sequential_in.is_disjoint(&b.sequential_in))
     }
 
     /// Whether `entry` was audited.

@@ -12,8 +12,8 @@ use crate::terms::{Idle, Metric, MetricKey, Placement, ValueHistogram};
 
 /// How many times as much one of two benchmarks must take before a single process of each tells them apart: medians of
 /// processes differ by up to 11 % where the kernel places the tasks (docs/method/rounds.md), a busy neighbour makes
-/// entering the kernel 30 % dearer (docs/method/noise.md), and one process of either side can show neither. 1.5 is
-/// beyond both together.
+/// entering the kernel 30 % dearer while its phase lasts (docs/method/noise.md), and one process of either side can
+/// show neither. 1.5 is beyond both together.
 const APART_BY_ONE_PROCESS: f64 = 1.5;
 
 /// Placements on two CPUs, the nearest to what most services meet first: two cores that share a cache.
@@ -174,6 +174,15 @@ impl Beside {
         match self {
             Self::More(times, low, high) => times_as_much(times, low, high),
             Self::Less(times, low, high) => times_as_much(1.0 / times, 1.0 / high, 1.0 / low),
+            // The samples of the two do differ; whether the mechanisms do, a single process cannot say.
+            Self::NotApart(low, high) if high.is_finite() && (low > 1.0 || high < 1.0) => {
+                let of = text::significant;
+                format!(
+                    "not told apart while a figure is of one process ({} to {} times as much there)",
+                    of(low),
+                    of(high)
+                )
+            }
             Self::NotApart(low, high) if high.is_finite() => {
                 format!("not told apart ({} to {} times as much)", text::significant(low), text::significant(high))
             }

@@ -53,7 +53,7 @@ impl Unsaid {
     /// The question, the benchmark and the reason in one sentence.
     pub(super) fn described(&self) -> String {
         let Self { question, id, why } = self;
-        format!("Not said: {question}. {id}: {why}.")
+        format!("No answer about {question} ({id}): {why}.")
     }
 }
 
@@ -71,7 +71,7 @@ const RULES: [Rule; 16] = [
     Rule { question: "waking a CPU that sleeps", answer: sleeping_cpu },
     Rule { question: "threads against async, placed by the kernel", answer: unpinned },
     Rule { question: "threads against async, pinned to one CPU", answer: pinned },
-    Rule { question: "what the difference is made of", answer: difference },
+    Rule { question: "what a hop between threads is made of", answer: difference },
     Rule { question: "epoll against io_uring", answer: io_uring },
     Rule { question: "edge against level", answer: edge },
     Rule { question: "making a task", answer: making },
@@ -79,8 +79,8 @@ const RULES: [Rule; 16] = [
     Rule { question: "after a call has returned", answer: after_call },
     Rule { question: "regular files in an event loop", answer: files },
     Rule { question: "how late a timer is", answer: timers },
-    Rule { question: "a request to a server", answer: serving::server },
-    Rule { question: "a request to its client", answer: serving::client },
+    Rule { question: "what a request costs the server", answer: serving::server },
+    Rule { question: "what a request costs the client", answer: serving::client },
 ];
 
 /// The sentences that follow from the record of `run`, and the questions that it leaves open.
@@ -108,7 +108,10 @@ pub(super) fn of_view(view: &RunView) -> Answers {
 
 fn system_call(facts: &Facts) -> Result<String, Silence> {
     let call = facts.get("syscall/getppid", Placement::SameCpu)?;
-    Ok(format!("Entering the kernel and coming back costs {}, measured with getppid, which does nothing.", told(call)))
+    Ok(format!(
+        "Entering the kernel and coming back costs {}, measured with getppid, which does next to nothing there.",
+        told(call)
+    ))
 }
 
 fn same_cpu(facts: &Facts) -> Result<String, Silence> {
@@ -117,7 +120,7 @@ fn same_cpu(facts: &Facts) -> Result<String, Silence> {
     if let Ok(call) = facts.get("syscall/getppid", Placement::SameCpu)
         && let Beside::More(times, ..) = beside(handoff, call)
     {
-        sentence.push_str(&format!(", as much as {} system calls", text::significant(times)));
+        sentence.push_str(&format!(", as much time as {} system calls", text::significant(times)));
     }
     Ok(sentence + ".")
 }
@@ -144,12 +147,22 @@ fn sleeping_cpu(facts: &Facts) -> Result<String, Silence> {
     Ok(match beside(asleep, awake) {
         Beside::More(..) => {
             let saved = asleep.per_op() - awake.per_op();
-            format!(
-                "Of that, {} ({}) is spent because the other CPU sleeps: with CPUs kept awake it costs {}.",
+            let mut sentence = format!(
+                "Of the {} of a handoff to another CPU, {} ({}) goes into waking that CPU from sleep: with CPUs kept \
+                 awake the handoff costs {}",
+                text::nanos(asleep.per_op()),
                 text::nanos(saved),
                 text::percent(saved / asleep.per_op()),
                 told(awake)
-            )
+            );
+            // What a CPU that is awake is told by, unless it polls while it is idle.
+            if let Ok(interrupt) = facts.get("syscall/membarrier", asleep.line().setting.placement) {
+                sentence.push_str(&format!(
+                    ". Interrupting another CPU and waiting for its answer (membarrier) costs {}",
+                    told(interrupt)
+                ));
+            }
+            sentence + "."
         }
         Beside::Less(..) => format!(
             "Keeping idle CPUs awake does not help here: the handoff to another CPU then costs {}, more than to one \
@@ -197,11 +210,10 @@ const HOPS_A_SECOND: f64 = 10_000.0;
 /// The difference in CPU time of a service, because a ratio of two small costs says nothing about the work between.
 fn at_a_rate(threads: &BenchmarkView, tasks: &BenchmarkView) -> String {
     let nanos = threads.summary.cpu_nanos - tasks.summary.cpu_nanos;
-    let share = nanos.abs() * HOPS_A_SECOND / 1e9;
     let which = if nanos >= 0.0 { "threads" } else { "async tasks" };
     format!(
-        "At 10,000 hops a second {which} use {} of one CPU more, whatever else the program does.",
-        text::percent(share)
+        "With {which}, 10,000 hops a second use {} of a CPU more (CPU time, without waiting).",
+        text::significant(nanos.abs() * HOPS_A_SECOND / 1e9)
     )
 }
 
@@ -215,14 +227,15 @@ pub fn worked_example(run: &Run) -> Option<String> {
     let facts = Facts::new(&view);
     let share = |placement: Placement| {
         let (threads, tasks) = (facts.get(THREAD, placement).ok()?, facts.get(ASYNC, placement).ok()?);
-        let share = (threads.summary.cpu_nanos - tasks.summary.cpu_nanos) * OF_A_BUSY_SERVICE / 1e9;
-        Some(format!("{} {}", text::percent(share.abs()), if share >= 0.0 { "more" } else { "less" }))
+        let cpus = (threads.summary.cpu_nanos - tasks.summary.cpu_nanos) * OF_A_BUSY_SERVICE / 1e9;
+        Some(format!("{} CPUs {}", text::significant(cpus.abs()), if cpus >= 0.0 { "more" } else { "less" }))
     };
     let (placed, pinned) = (share(Placement::Unpinned)?, share(Placement::SameCpu)?);
     Some(format!(
-        "A service that hands work from task to task 50,000 times a second would use {placed} of one CPU on this \
-         machine with threads that the kernel places than with async tasks on one thread, and {pinned} with threads \
-         that are pinned to one CPU. What the service does between two handoffs is the same either way."
+        "A service that hands work from task to task 50,000 times a second would use {placed} on this machine with \
+         threads that the kernel places than with async tasks on one thread, and {pinned} with threads that are pinned \
+         to one CPU. What the service does between two handoffs is not in these figures, and costs much the same \
+         either way."
     ))
 }
 
@@ -242,7 +255,7 @@ fn difference(facts: &Facts) -> Result<String, Silence> {
     Ok(match beside(whole, one_cpu) {
         Beside::More(..) => format!(
             "Of the {} of a hop between threads that the kernel places, {} disappears when all of them share one CPU: \
-             it goes into reaching and waking other CPUs. {}.",
+             that is what more than one CPU adds. {}.",
             text::nanos(whole.per_op()),
             part(whole.per_op() - one_cpu.per_op()),
             text::capitalised(&switching)
@@ -274,14 +287,14 @@ fn io_uring(facts: &Facts) -> Result<String, Silence> {
     if let Ok(batch) = facts.get("brigade/uring_chain", Placement::SameCpu) {
         sentence.push_str(&match beside(batch, epoll) {
             Beside::Less(..) => {
-                format!(". With many requests in one call, io_uring costs less than epoll, {}", told(batch))
+                format!(". With a whole lap of requests in one call, io_uring costs less than epoll, {}", told(batch))
             }
             Beside::More(..) => {
-                format!(". With many requests in one call, io_uring costs more than epoll, {}", told(batch))
+                format!(". With a whole lap of requests in one call, io_uring costs more than epoll, {}", told(batch))
             }
             not_apart @ Beside::NotApart(..) => {
                 format!(
-                    ". With many requests in one call, io_uring costs {}: from epoll {}",
+                    ". With a whole lap of requests in one call, io_uring costs {}: beside epoll {}",
                     told(batch),
                     not_apart.times()
                 )
@@ -316,9 +329,16 @@ fn share_less(times: f64) -> String {
 fn making(facts: &Facts) -> Result<String, Silence> {
     let of = |mechanism: &str| facts.get(mechanism, Placement::SameCpu);
     let (thread, task) = (of("creation/thread")?, of("creation/tokio_task")?);
-    let process =
-        of("creation/fork").map_or_else(|_| String::new(), |fork| format!(", a process (fork) {}", told(fork)));
-    Ok(format!("A thread costs {} to make and to end{process}, an async task (tokio) {}.", told(thread), told(task)))
+    let process = |mechanism: &str, how: &str| {
+        of(mechanism).map_or_else(|_| String::new(), |process| format!(", {how} {}", told(process)))
+    };
+    Ok(format!(
+        "A thread costs {} to make and to end{}{}, an async task (tokio) {}.",
+        told(thread),
+        process("creation/fork", "a copy of the measuring process (fork)"),
+        process("creation/posix_spawn", "a process of a small program (posix_spawn)"),
+        told(task)
+    ))
 }
 
 fn keeping(facts: &Facts) -> Result<String, Silence> {
@@ -329,7 +349,7 @@ fn keeping(facts: &Facts) -> Result<String, Silence> {
     let process =
         of("footprint/process").map_or_else(|_| String::new(), |process| format!(", a process {}", told(process)));
     Ok(format!(
-        "While it waits, a thread holds {} of memory{process}, an async task (tokio) {}.",
+        "While it waits, a thread holds {} of memory, including the kernel's{process}, an async task (tokio) {}.",
         told(thread),
         told(task)
     ))
@@ -355,8 +375,8 @@ fn after_call(facts: &Facts) -> Result<String, Silence> {
         }
     };
     Ok(format!(
-        "After a system call that does next to nothing, code that uses its whole L1 cache loses another {}; after a \
-         handoff, {}.",
+        "Code that uses its whole L1 cache loses {} after a system call that does next to nothing, and {} after a \
+         handoff.",
         words(call),
         words(handoff)
     ))
@@ -371,8 +391,8 @@ fn files(facts: &Facts) -> Result<String, Silence> {
     };
     let (inline, ring) = (blocked("file/inline")?, blocked("file/uring")?);
     Ok(format!(
-        "poll calls a regular file ready {} of the time although none of it is in memory. Reading it then blocks an \
-         event loop for {inline}, submitting the read to io_uring for {ring} (medians).",
+        "poll says that a regular file is ready {} of the time although none of it is in memory. The read then blocks \
+         the event loop for {inline}; submitting the read to io_uring blocks it for {ring} (medians).",
         text::percent(ready)
     ))
 }
@@ -385,12 +405,12 @@ fn timers(facts: &Facts) -> Result<String, Silence> {
     let sleep = late("wakeup/timer_nanosleep")?;
     let at = |values: &crate::terms::ValueHistogram, share: f64| text::nanos(values.quantile(share) as f64);
     let mut sentence = format!(
-        "A thread that sleeps for a given time wakes {} late, and one time in a hundred {} or more",
+        "A thread that sleeps for a given time wakes a median of {} late, and one time in a hundred {} or more",
         at(sleep, 0.5),
         at(sleep, 0.99)
     );
     if let Ok(timer) = late("wakeup/timer_timerfd") {
-        sentence.push_str(&format!("; a timerfd, which has no timer slack, is {} late", at(timer, 0.5)));
+        sentence.push_str(&format!("; a timerfd, to which the kernel adds no slack, is {} late", at(timer, 0.5)));
     }
     Ok(sentence + ".")
 }

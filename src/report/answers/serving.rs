@@ -43,7 +43,7 @@ pub(super) fn server(facts: &Facts) -> Result<String, Silence> {
     let (in_flight, _) = scalar(events, &MetricKey::RequestsInFlight)?;
     let (at_once, _) = scalar(events, &MetricKey::EventsPerWake)?;
     sentence.push_str(&format!(
-        ". That is with {} requests in flight, of which the event loop takes {} at once",
+        ". On average {} requests were in flight, and a wait of the event loop returned {} of them",
         text::significant(in_flight),
         text::significant(at_once)
     ));
@@ -55,7 +55,7 @@ pub(super) fn client(facts: &Facts) -> Result<String, Silence> {
     let (threads, events) = (measured(facts, "client/threads")?, measured(facts, "client/epoll")?);
     let (in_flight, _) = scalar(threads, &MetricKey::RequestsInFlight)?;
     let mut sentence = format!(
-        "With {} requests under way, one costs a client {} of CPU if a thread blocks for each, and {} in an event loop \
+        "With {} requests in flight, one costs a client {} of CPU if a thread blocks for each, and {} in an event loop \
          (epoll): {}",
         text::significant(in_flight),
         told(threads),

@@ -111,7 +111,7 @@ fn a_system_call_and_a_handoff() {
     holds(&sentence(&answers, "a system call"), &["costs 165 ns (±0.1 %)"]);
     holds(
         &sentence(&answers, "another task on the same CPU"),
-        &["costs 2.31 µs (±0.1 %)", "as much as 14.0 system calls"],
+        &["costs 2.31 µs (±0.1 %)", "as much time as 14.0 system calls"],
     );
     assert_eq!(answers.said[1].from, ["handoff/futex/same-cpu", "syscall/getppid/same-cpu"]);
     let alone = asked(vec![taking("handoff/futex/same-cpu", 2310)]);
@@ -146,7 +146,10 @@ fn what_a_sleeping_cpu_costs_is_the_difference_to_one_that_is_awake() {
         let awake = scattered(&format!("handoff/futex/same-llc/idle={idle}"), awake, 0.02);
         sentence(&asked(vec![scattered("handoff/futex/same-llc", 20_000, 0.02), awake]), question)
     };
-    holds(&at(5000, "poll"), &["15.0 µs (75 %) is spent because the other CPU sleeps", "costs 5.00 µs"]);
+    holds(
+        &at(5000, "poll"),
+        &["Of the 20.0 µs of a handoff", "15.0 µs (75 %) goes into waking that CPU from sleep", "costs 5.00 µs"],
+    );
     holds(&at(5000, "spinner"), &["15.0 µs (75 %)"]);
     holds(&at(30_000, "poll"), &["does not help here", "30.0 µs", "more than to one that sleeps"]);
     holds(&at(20_010, "poll"), &["no visible difference", "not told apart"]);
@@ -172,17 +175,20 @@ fn threads_against_async_says_which_is_dearer_and_what_it_means_at_a_rate() {
                 "between threads",
                 "2.00 µs (±",
                 "threads take 8.00 times as much",
-                "threads use 14 % of one CPU more",
+                "With threads, 10,000 hops a second use 0.140 of a CPU more",
             ],
         );
-        holds(&at(1000, 2000), &["threads take 0.500 times as much", "async tasks use 1.0 % of one CPU more"]);
+        holds(
+            &at(1000, 2000),
+            &["threads take 0.500 times as much", "With async tasks, 10,000 hops a second use 0.010 of a CPU more"],
+        );
         holds(&at(2001, 2000), &["the two are not told apart"]);
     }
 }
 
 #[test]
 fn the_difference_is_split_into_other_cpus_switches_and_calls() {
-    let question = "what the difference is made of";
+    let question = "what a hop between threads is made of";
     let at = |unpinned, pinned, calls| {
         sentence(
             &asked(vec![
@@ -226,7 +232,7 @@ fn io_uring_beside_epoll() {
         ],
     );
     holds(&at(750, Some(3000)), &["0.500 times as much", "in one call, io_uring costs more than epoll, 3.00 µs"]);
-    holds(&at(1501, Some(1501)), &["not told apart", "from epoll not told apart"]);
+    holds(&at(1501, Some(1501)), &["not told apart", "beside epoll not told apart"]);
     assert!(!at(3000, None).contains("in one call"), "no sentence without its data");
 }
 
@@ -261,7 +267,7 @@ fn making_and_keeping_tasks() {
     ]);
     holds(
         &sentence(&answers, "making a task"),
-        &["thread costs 28.0 µs", "process (fork) 185 µs", "task (tokio) 463 ns"],
+        &["thread costs 28.0 µs", "measuring process (fork) 185 µs", "task (tokio) 463 ns"],
     );
     let keeping = sentence(&answers, "keeping a task");
     holds(&keeping, &["thread holds 36.0 KiB", "task (tokio) 320 B"]);
@@ -281,10 +287,10 @@ fn a_loss_after_a_call_is_one_only_beyond_what_the_control_shows() {
         }
         sentence(&asked(vec![of("nothing", control), of("getppid", call), of("handoff", handoff)]), question)
     };
-    holds(&at(5.0, 300.0, 1100.0), &["loses another 300 ns (280 ns to 320 ns)", "after a handoff, 1.10 µs"]);
-    holds(&at(500.0, 300.0, 1100.0), &["another no time that stands out from noise", "after a handoff, 1.10 µs"]);
-    holds(&at(-500.0, 300.0, 1100.0), &["another no time that stands out from noise"]);
-    holds(&at(5.0, -300.0, 10.0), &["after a handoff, no time that stands out from noise"]);
+    holds(&at(5.0, 300.0, 1100.0), &["loses 300 ns (280 ns to 320 ns) after a system call", "and 1.10 µs (1.08"]);
+    holds(&at(500.0, 300.0, 1100.0), &["loses no time that stands out from noise after a system", "and 1.10 µs"]);
+    holds(&at(-500.0, 300.0, 1100.0), &["loses no time that stands out from noise after a system"]);
+    holds(&at(5.0, -300.0, 10.0), &["and no time that stands out from noise after a handoff"]);
 }
 
 #[test]
@@ -305,11 +311,15 @@ fn files_and_timers() {
     ]);
     holds(
         &sentence(&answers, "regular files in an event loop"),
-        &["ready 100 % of the time", "blocks an event loop for 57.0 µs", "io_uring for 3.00 µs"],
+        &["ready 100 % of the time", "blocks the event loop for 57.0 µs", "io_uring blocks it for 3.00 µs"],
     );
     holds(
         &sentence(&answers, "how late a timer is"),
-        &["75.0 µs late", "in a hundred 200 µs", "a timerfd, which has no timer slack, is 26.0 µs late"],
+        &[
+            "a median of 75.0 µs late",
+            "in a hundred 200 µs",
+            "a timerfd, to which the kernel adds no slack, is 26.0 µs late",
+        ],
     );
 }
 
@@ -328,7 +338,7 @@ fn one_process_of_each_tells_apart_what_processes_do_not_differ_by() {
     };
     holds(&at(1700), &["not told apart"]);
     // What a busy neighbour and the kernel's placement of tasks may do together.
-    holds(&at(1400), &["not told apart"]);
+    holds(&at(1400), &["not told apart while a figure is of one process", "times as much there"]);
     holds(&at(1250), &["is cheaper"]);
 }
 
@@ -361,7 +371,7 @@ fn a_long_sentence_is_wrapped_and_what_was_not_asked_stands_in_one_line() {
     let text = answers_text(&answers, 60);
     assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
     assert!(text.starts_with("- A system call: Entering the kernel"), "{text}");
-    holds(&text, &["Not said: threads against async", "Not measured in this run:"]);
+    holds(&text, &["No answer about threads against async", "Not measured in this run:"]);
 }
 
 #[test]
@@ -377,7 +387,7 @@ fn pages_begin_with_what_the_machine_says() {
     for (text, group) in [(&page, "id=\"syscall\""), (&markdown, "## syscall")] {
         let (said, table) = (text.find(&sentence).unwrap(), text.find(group).unwrap());
         assert!(said < table, "figures stand before the answer");
-        holds(text, &["Not said: threads against async, pinned to one CPU."]);
+        holds(text, &["No answer about threads against async, pinned to one CPU ("]);
     }
 }
 
@@ -390,7 +400,7 @@ fn serving(id: &str, nanos: u64) -> Vec<BenchmarkLine> {
 
 #[test]
 fn a_request_to_a_server_says_which_way_to_wait_is_dearer_and_at_what_load() {
-    let question = "a request to a server";
+    let question = "what a request costs the server";
     let at = |threads, tasks| {
         let lines = vec![
             serving("server/threaded/same-llc", threads),
@@ -399,7 +409,7 @@ fn a_request_to_a_server_says_which_way_to_wait_is_dearer_and_at_what_load() {
         ];
         sentence(&asked(lines), question)
     };
-    let load = ["with 31.4 requests in flight", "takes 7.20 at once"];
+    let load = ["On average 31.4 requests were in flight", "returned 7.20 of them"];
     holds(&at(30_000, 12_000), &["30.0 µs", "threads take 3.00 times as much", "(tokio) 12.0 µs", "1.20 times"]);
     holds(&at(5_000, 12_000), &["threads take 0.500 times as much"]);
     holds(&at(10_001, 9_999), &["threads and the event loop are not told apart"]);
@@ -413,14 +423,14 @@ fn a_request_to_a_server_says_which_way_to_wait_is_dearer_and_at_what_load() {
 
 #[test]
 fn a_request_to_its_client_says_which_way_to_wait_is_dearer() {
-    let question = "a request to its client";
+    let question = "what a request costs the client";
     let at = |threads, events| {
         sentence(
             &asked(vec![serving("client/threads/same-llc", threads), serving("client/epoll/same-llc", events)]),
             question,
         )
     };
-    holds(&at(20_000, 5_000), &["With 31.4 requests under way", "20.0 µs", "threads take 4.00 times as much"]);
+    holds(&at(20_000, 5_000), &["With 31.4 requests in flight", "20.0 µs", "threads take 4.00 times as much"]);
     holds(&at(5_000, 20_000), &["threads take 0.250 times as much"]);
     holds(&at(5_000, 5_001), &["threads and the event loop are not told apart"]);
 }

@@ -84,11 +84,15 @@ pub fn spliced(evidence: &Evidence, file: &dyn Fn(&str) -> std::io::Result<Strin
     Spliced { page, complaints }
 }
 
+/// In place of a figure that a record does not have.
+const NO_FIGURE: &str = "[no figure]";
+
 /// `time threads`, in words.
 fn figure(evidence: &Evidence, asked: &str) -> Result<String, String> {
     let (how, expression) = asked.split_once(' ').ok_or("write how, and what: `time threads`")?;
     match in_words(evidence, how, expression) {
-        Err(Lack::NotMeasured(_)) => Ok(NOT_MEASURED.into()),
+        // In the middle of a sentence.
+        Err(Lack::NotMeasured(_)) => Ok(NO_FIGURE.into()),
         Err(Lack::Wrong(why)) => Err(why),
         Ok(text) => Ok(text),
     }

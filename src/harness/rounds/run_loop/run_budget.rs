@@ -38,7 +38,7 @@ impl RunLoop<'_> {
     }
 
     pub(super) fn left(&self) -> Option<Duration> {
-        self.plan.budget.map(|budget| budget.saturating_sub(self.state.spent() + self.lost))
+        self.plan.budget.map(|budget| budget.saturating_sub(self.state.spent() + self.discarded_time))
     }
 
     /// Keeps as many pairs, the more important ones first, as have time for the fewest rounds that tell something.
