@@ -294,11 +294,12 @@ mod tests {
     /// A machine with two kinds of core, whose PMUs have the types 4 and 10.
     fn two_kinds() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (name, number) in [("cpu_core", "4"), ("cpu_atom", "10"), ("uncore_imc_0", "20"), ("power", "21")] {
+        for (name, number) in [("cpu_core", "4"), ("cpu_atom", "10"), ("uncore_imc_0", "20"), ("cpum_cf", "21")] {
             let device = folder.path().join("sys/bus/event_source/devices").join(name);
             std::fs::create_dir_all(&device).unwrap();
             std::fs::write(device.join("type"), number).unwrap();
-            if name != "power" {
+            // A PMU of all CPUs has no list of them.
+            if name != "cpum_cf" {
                 std::fs::write(device.join("cpus"), "0-1").unwrap();
             }
         }

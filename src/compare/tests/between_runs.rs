@@ -62,6 +62,13 @@ fn the_scatter_comes_from_the_best_that_is_known() {
     // Runs of one build of a clean checkout, and of a build with changes, which may be two programs.
     assert_eq!(source(compare(&three(false), &Matching::Ids, 0.01)), ScatterSource::Replicates);
     assert_eq!(source(compare(&three(true), &Matching::Ids, 0.01)), ScatterSource::AllRatios);
+    // Where hosts differ, the weakest source is told.
+    let half_elsewhere = three(false).map(|(name, mut run)| {
+        run.benchmarks.iter_mut().filter(|line| line.id.ends_with("5/x")).for_each(|line| line.host_id = "far".into());
+        (name, run)
+    });
+    let weakest = source(compare(&half_elsewhere, &Matching::Ids, 0.01));
+    assert!(weakest > ScatterSource::Replicates, "{weakest:?}");
     // Given as such they are, and what they tell can be kept.
     let further = three(true);
     let further: Vec<&Run> = further.iter().map(|(_, run)| run).collect();
@@ -71,6 +78,7 @@ fn the_scatter_comes_from_the_best_that_is_known() {
     let stored = StoredScatter::of(&further);
     let text = serde_json::to_string(&stored[0]).unwrap();
     let known = ScatterKnowledge::new(&[], &[], vec![StoredScatter::parse(&text).unwrap()]);
+    assert!(StoredScatter::parse(&text.replace(r#""version":1"#, r#""version":2"#)).is_err());
     assert_eq!(source(compare_on(&known, &two, &Matching::Ids, 0.01)), ScatterSource::Stored);
     // What was kept is of another day: on a day that scatters more, the ratios of the day hold.
     let wilder = [4, 5].map(|seed| hosted(in_a_state("run", 30, 0.3, seed, None), true));
@@ -120,11 +128,20 @@ fn a_side_that_was_never_quiet_gets_no_verdict() {
         let row = &comparison.rows[0];
         assert_eq!((row.verdict, row.withheld, row.marks.as_str()), (Verdict::NoVerdict, true, "nd"), "{row:?}");
         assert!(comparison.gate(0.0).regressed.is_empty());
-        assert_eq!(comparison.gate(0.05).inconclusive, 1);
+        let gate = comparison.gate(0.05);
+        assert_eq!(gate.inconclusive, 1);
+        // It is named all the same where it seems slower, with what stands in the way of a verdict.
+        let named: Vec<&str> = gate.suspects.iter().map(|suspect| suspect.marks.as_str()).collect();
+        assert_eq!(named, if row.ratio.interval.estimate > 1.0 { vec!["nd"] } else { vec![] });
+        assert_eq!(comparison.overview.suspected, 0, "an inconclusive row is no suspected difference");
         let text = table(&comparison);
         assert!(text.contains("n: every round of a side was disturbed, so inconclusive (1 row)"), "{text}");
         assert!(text.contains("100 % of"), "{text}");
     }
+    // Rounds of what is compared count, and not those of another benchmark.
+    let more = run("a", &[("handoff/futex/x", &FLAT), ("handoff/pipe/x", &FLAT)]);
+    let compared = on_quiet_host(&[more, b.clone()]);
+    assert_eq!(compared.overview.runs.iter().map(|run| run.rounds).collect::<Vec<_>>(), [5, 5]);
     let once = on_quiet_host(&[a, disturbed_in(b, &[0, 1, 2, 3])]);
     assert_eq!((once.rows[0].verdict, once.rows[0].marks.as_str()), (Verdict::Slower, "d"));
     assert_eq!((once.rows[0].rounds[1].disturbed, once.rows[0].rounds[0].disturbed), (4, 0));

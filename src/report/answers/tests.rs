@@ -151,6 +151,19 @@ fn what_a_sleeping_cpu_costs_is_the_difference_to_one_that_is_awake() {
         &["Of the 20.0 µs of a handoff", "15.0 µs (75 %) goes into waking that CPU from sleep", "costs 5.00 µs"],
     );
     holds(&at(5000, "spinner"), &["15.0 µs (75 %)"]);
+    // An interrupt to the same other CPU, and to none that lies elsewhere.
+    let beside = |interrupt: &str| {
+        sentence(
+            &asked(vec![
+                taking("handoff/futex/same-llc", 20_000),
+                taking("handoff/futex/same-llc/idle=spinner", 5000),
+                taking(interrupt, 4000),
+            ]),
+            question,
+        )
+    };
+    holds(&beside("syscall/membarrier/same-llc"), &["(membarrier) costs 4.00 µs (±"]);
+    assert!(!beside("syscall/membarrier/cross-llc").contains("membarrier"));
     holds(&at(30_000, "poll"), &["does not help here", "30.0 µs", "more than to one that sleeps"]);
     holds(&at(20_010, "poll"), &["no visible difference", "not told apart"]);
     let without = asked(vec![taking("handoff/futex/same-llc", 20_000)]);
