@@ -150,7 +150,8 @@ fn nothing_is_lost_of_threads_and_children_that_live_shorter_than_a_scan() {
 fn five_thousand_threads_are_watched() {
     let program = Program::start("of_many_threads");
     let threads: u64 = program.said.parse().unwrap();
-    let observation = watched(&program.target(), 400);
+    // Long enough for a burst, also beside other tests on two CPUs.
+    let observation = watched(&program.target(), 2500);
     assert!(observation.threads_peak > threads, "{} of {threads}", observation.threads_peak);
     assert_eq!(main_wait(&observation, "parked").kind, WaitKind::Lock);
     // Not every one has an event or a descriptor of its own, and that is told.
