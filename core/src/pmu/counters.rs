@@ -63,8 +63,6 @@ pub(super) struct OpenEvent {
     pub(super) scale: Option<EventScale>,
     /// One; of cores of several kinds one for each, of which those count on whose CPUs a task runs.
     pub(super) counters: Vec<Counter>,
-    /// What is lacking where not all kinds of core count it.
-    pub(super) lacking: Option<Shortfall>,
     pub(super) always_advances: bool,
     pub(super) must_advance: bool,
     /// What it counted of the trial's work when nothing else counted.

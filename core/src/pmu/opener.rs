@@ -52,8 +52,8 @@ impl<'a> Opener<'a> {
     /// Opens the event, or the part of it that can be counted; `not_counted` gets the rest, with the reason.
     pub(super) fn open(&self, event: &Event, not_counted: &mut Vec<Shortfall>) -> Option<OpenEvent> {
         let mut refusal = match self.attempt(event) {
-            Ok(open) => {
-                not_counted.extend(open.lacking.clone());
+            Ok((open, lacking)) => {
+                not_counted.extend(lacking);
                 return Some(open);
             }
             Err(refusal) => refusal,
@@ -61,16 +61,16 @@ impl<'a> Opener<'a> {
         let open = match refusal.errno {
             Some(Errno::EACCES | Errno::EPERM) => {
                 let open = event.in_user_mode().and_then(|event| self.attempt(&event).ok());
-                if let Some(open) = &open {
+                if let Some((open, _)) = &open {
                     refusal.not_counted.why += &format!("; counted in user mode alone, as {}", open.event);
                 }
                 open
             }
             // A PMU without filters refuses whatever excludes a mode (PERF_PMU_CAP_NO_EXCLUDE in kernel/events/core.c).
             Some(Errno::EINVAL) => event.in_both_modes().and_then(|both| match self.attempt(&both) {
-                Ok(open) => {
+                Ok((open, lacking)) => {
                     refusal.not_counted = modes_not_told_apart(event, Ok(&open.event));
-                    Some(open)
+                    Some((open, lacking))
                 }
                 Err(Refusal { errno: Some(Errno::EACCES | Errno::EPERM), not_counted }) => {
                     refusal.not_counted = modes_not_told_apart(event, Err(not_counted));
@@ -81,21 +81,21 @@ impl<'a> Opener<'a> {
             _ => None,
         };
         not_counted.push(refusal.not_counted);
-        // An event of the user's mode alone may stand in for two others.
-        let lacking = open.iter().filter_map(|open| open.lacking.clone());
-        let lacking: Vec<Shortfall> = lacking.filter(|lacking| !not_counted.contains(lacking)).collect();
-        not_counted.extend(lacking);
-        open
+        let (open, lacking) = open?;
+        // What stands in for two others lacks the same for both.
+        if let Some(lacking) = lacking.filter(|lacking| !not_counted.contains(lacking)) {
+            not_counted.push(lacking);
+        }
+        Some(open)
     }
 
-    fn attempt(&self, event: &Event) -> Result<OpenEvent, Refusal> {
+    /// The open event, and what is lacking where not all kinds of core count it.
+    fn attempt(&self, event: &Event) -> Result<(OpenEvent, Option<Shortfall>), Refusal> {
         let (counters, scale, lacking) = self.counters(event)?;
         let (always_advances, must_advance) = (event.always_advances(), event.must_advance());
-        let event_name = event.to_string();
-        let mut open =
-            OpenEvent { event: event_name, scale, counters, lacking, always_advances, must_advance, alone: 0 };
+        let mut open = OpenEvent { event: event.to_string(), scale, counters, always_advances, must_advance, alone: 0 };
         let advances = open.advances().map_err(|error| self.refusal(event, &error))?;
-        if advances { Ok(open) } else { Err(Refusal::of_the_event(silent(open.event))) }
+        if advances { Ok((open, lacking)) } else { Err(Refusal::of_the_event(silent(open.event))) }
     }
 
     /// The PMUs that count `event` together; `None` is the one that the kernel chooses.
