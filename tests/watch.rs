@@ -65,8 +65,7 @@ fn options(milliseconds: u64) -> WatchOptions<'static> {
 fn watched(target: &WatchTarget, milliseconds: u64) -> Observation {
     let observe = |times| watch(target, &options(times * milliseconds), &mut |_| {}, &|| false).unwrap();
     let is_met = |observation: &Observation| observation.roles.iter().all(|role| !role.waits.is_empty());
-    let first = observe(1);
-    if is_met(&first) || milliseconds < 2000 { first } else { observe(3) }
+    Some(observe(1)).filter(is_met).unwrap_or_else(|| observe(3))
 }
 
 /// The wait in which the threads of a role spent most of their time.

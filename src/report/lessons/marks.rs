@@ -6,7 +6,7 @@ use regex::{Captures, Regex};
 
 use super::evidence::{Evidence, Lack};
 use super::expression::Expression;
-use super::{NOT_MEASURED, PICTURES, claim, questions, quotation};
+use super::{PICTURES, claim, questions, quotation};
 use crate::report::text;
 
 /// A page whose marks are filled.
@@ -38,7 +38,7 @@ pub(super) fn without(text: &str) -> String {
 pub(super) fn with_figures(evidence: &Evidence) -> String {
     let figures = FIGURE.replace_all(&evidence.lesson.page, |found: &Captures| {
         let asked = found[1].split_whitespace().collect::<Vec<_>>().join(" ");
-        figure(evidence, &asked).unwrap_or_else(|_| NOT_MEASURED.into())
+        figure(evidence, &asked).unwrap_or_else(|_| NO_FIGURE.into())
     });
     figures.into_owned()
 }

@@ -73,7 +73,7 @@ impl SourceStage {
 /// The document of a message: pipelines begin at different ones.
 #[inline]
 fn document(documents: &[Document], pipeline: usize, number: u64) -> Option<&Document> {
-    // Without work there are none, and a division would be a tenth of what a message costs over the fastest channel.
+    // Without work there are none; two divisions a message were 10 of the 37 ns of `pipeline/inline`.
     if documents.is_empty() {
         return None;
     }
