@@ -170,7 +170,8 @@ fn sleeping_cpu(facts: &Facts) -> Result<String, Silence> {
             told(awake)
         ),
         not_apart @ Beside::NotApart(..) => format!(
-            "Whether the other CPU sleeps makes no visible difference: kept awake, it costs {}, {}.",
+            "What of that is waking a CPU that sleeps cannot be said: with CPUs kept awake the handoff costs {}; the \
+             two are {}.",
             told(awake),
             not_apart.times()
         ),

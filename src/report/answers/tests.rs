@@ -165,7 +165,10 @@ fn what_a_sleeping_cpu_costs_is_the_difference_to_one_that_is_awake() {
     holds(&beside("syscall/membarrier/same-llc"), &["(membarrier) costs 4.00 µs (±"]);
     assert!(!beside("syscall/membarrier/cross-llc").contains("membarrier"));
     holds(&at(30_000, "poll"), &["does not help here", "30.0 µs", "more than to one that sleeps"]);
-    holds(&at(20_010, "poll"), &["no visible difference", "not told apart"]);
+    holds(
+        &at(20_010, "poll"),
+        &["cannot be said", "kept awake the handoff costs 20.0 µs", "the two are not told apart"],
+    );
     let without = asked(vec![taking("handoff/futex/same-llc", 20_000)]);
     assert_eq!(sentence(&without, question), "");
     holds(&why(&without, question), &["handoff/futex/same-llc/idle=spinner: this run did not measure it"]);
